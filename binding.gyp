@@ -1,0 +1,31 @@
+{
+  "targets": [
+    {
+      "target_name": "vmm_metrics",
+      "sources": [
+        "native/addon.cc",
+        "native/alternate_stack.cc",
+        "native/cells.cc",
+        "native/crash.cc",
+        "native/devices.cc",
+        "native/flusher.cc",
+        "native/line.cc",
+        "native/native_abi.cc",
+        "native/periodic.cc",
+        "native/program.cc",
+        "native/region.cc",
+        "native/sink.cc",
+        "native/store.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags": ["-Wall", "-Wextra", "-fvisibility=hidden", "-O2"],
+      "cflags!": ["-fno-exceptions"],
+      "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17", "-fexceptions", "-fvisibility=hidden"],
+      # now: a handler must not be the first to call a function, since binding it takes locks. nodelete: an addon that only a
+      # worker loaded is unloaded with it, and a handler in unmapped memory kills the process.
+      "ldflags": ["-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,-z,relro"]
+    }
+  ]
+}

@@ -1,0 +1,311 @@
+/* vmm_metrics.h: metrics of a vmm-metrics store, bumped from native code.
+ *
+ * A thread attaches to the store that JavaScript hands over as `metrics.native`, looks its metrics up by name once,
+ * claims a shard, and from then on adds without a call:
+ *
+ *     vmm_metrics_store store;                                       // on the JS thread
+ *     vmm_metrics_metric exits;
+ *     vmm_metrics_attach(env, external, 0, &store);
+ *     vmm_metrics_find(&store, "vcpu.exit_io_out", VMM_METRICS_INC, &exits);
+ *
+ *     vmm_metrics_shard shard;                                       // on the vCPU thread
+ *     vmm_metrics_claim(&store, &shard);
+ *     vmm_metrics_add(&shard, exits, 1);
+ *     vmm_metrics_give_back(&store, &shard);
+ *
+ *     vmm_metrics_detach(&store);                                    // when no thread uses it any more
+ *
+ * The C++ layer at the end of this file is the same with objects that clean up.
+ *
+ * Thread-safety:       every function may be called on any thread, except vmm_metrics_attach, which needs a JS thread. A
+ *                      claimed shard belongs to the thread that claimed it. Handles of metrics are plain values.
+ * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with a shard of VMM_METRICS_SHARED_SHARD; with a
+ *                      claimed shard they are not, since the handler may have interrupted the owner in mid-add.
+ * Memory ordering:     relaxed. A metric publishes nothing but itself.
+ * Units:               those of the schema; latencies are microseconds.
+ * Lifetime:            cells stay mapped from attach to detach, also after JavaScript has closed the store; what is
+ *                      added after the close is seen by nobody.
+ */
+#ifndef VMM_METRICS_H_
+#define VMM_METRICS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifndef VMM_METRICS_WITHOUT_NODE_API
+#include <node_api.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised when an older header could misread a newer store; checked by vmm_metrics_attach. */
+#define VMM_METRICS_ABI_VERSION 1u
+
+typedef enum vmm_metrics_status {
+  VMM_METRICS_OK = 0,
+  VMM_METRICS_FOREIGN_OBJECT = 1, /* not a `metrics.native` */
+  VMM_METRICS_OTHER_ABI = 2,      /* the store speaks another VMM_METRICS_ABI_VERSION */
+  VMM_METRICS_OTHER_SCHEMA = 3,   /* the schema's fingerprint is not the expected one */
+  VMM_METRICS_CLOSED = 4,         /* JavaScript has closed the store */
+  VMM_METRICS_UNKNOWN_NAME = 5,   /* the schema has no such metric or group of devices */
+  VMM_METRICS_OTHER_KIND = 6,     /* the metric is there, and is of another kind */
+  VMM_METRICS_BAD_ID = 7,         /* a device id must be 1 to 255 bytes of UTF-8 without NUL */
+  VMM_METRICS_KEY_TAKEN = 8,      /* the device's key in the line is already another's */
+  VMM_METRICS_NO_SPACE = 9,       /* no memory or no room for more cells */
+  VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, or a call that Node-API refused */
+} vmm_metrics_status;
+
+typedef enum vmm_metrics_kind { VMM_METRICS_INC = 0, VMM_METRICS_STORE = 1, VMM_METRICS_LATENCY = 2 } vmm_metrics_kind;
+
+/* A metric: where its first cell is, in bytes from a shard's base. */
+typedef struct vmm_metrics_metric {
+  uint64_t offset;
+} vmm_metrics_metric;
+
+/* A device: its group's number, and where its cells begin. */
+typedef struct vmm_metrics_device {
+  uint32_t group;
+  uint32_t first_cell;
+} vmm_metrics_device;
+
+#define VMM_METRICS_SHARED_SHARD 0u
+
+/* The cells that one thread writes. `number` VMM_METRICS_SHARED_SHARD is shared by all, and added to atomically. */
+typedef struct vmm_metrics_shard {
+  unsigned char* own;
+  unsigned char* shared;
+  uint32_t number;
+  void* alternate_stack; /* of this thread, for the crash handler; NULL when it had one */
+} vmm_metrics_shard;
+
+/* What `metrics.native` points to. Not for direct use: the functions below call through it. */
+typedef struct vmm_metrics_abi {
+  uint32_t abi_version;
+  uint32_t struct_bytes;
+  uint64_t schema_fingerprint;
+  void* store;
+  vmm_metrics_status (*retain)(void* store);
+  void (*release)(void* store);
+  vmm_metrics_status (*find)(void* store, const char* path, vmm_metrics_kind kind, vmm_metrics_metric* out);
+  vmm_metrics_status (*alloc_device)(void* store, const char* group, const char* id, size_t id_bytes, vmm_metrics_device* out);
+  vmm_metrics_status (*find_in_device)(void* store, vmm_metrics_device device, const char* field, vmm_metrics_kind kind,
+                                       vmm_metrics_metric* out);
+  vmm_metrics_status (*claim)(void* store, vmm_metrics_shard* out);
+  void (*give_back)(void* store, vmm_metrics_shard* shard);
+  void (*shared_shard)(void* store, vmm_metrics_shard* out);
+} vmm_metrics_abi;
+
+/* An attachment to a store. */
+typedef struct vmm_metrics_store {
+  const vmm_metrics_abi* abi;
+} vmm_metrics_store;
+
+/* One line for people; never NULL. */
+static inline const char* vmm_metrics_status_text(vmm_metrics_status status) {
+  switch (status) {
+    case VMM_METRICS_OK: return "ok";
+    case VMM_METRICS_FOREIGN_OBJECT: return "the object is not the `native` of a vmm-metrics store";
+    case VMM_METRICS_OTHER_ABI: return "the store was built for another version of vmm_metrics.h";
+    case VMM_METRICS_OTHER_SCHEMA: return "the store has another schema than this code was built for";
+    case VMM_METRICS_CLOSED: return "the store is closed";
+    case VMM_METRICS_UNKNOWN_NAME: return "the schema has no metric or group of that name";
+    case VMM_METRICS_OTHER_KIND: return "the metric of that name is of another kind";
+    case VMM_METRICS_BAD_ID: return "a device id must be 1 to 255 bytes of UTF-8 without NUL";
+    case VMM_METRICS_KEY_TAKEN: return "the device's key in the line is taken by another";
+    case VMM_METRICS_NO_SPACE: return "there is no room for more cells";
+    case VMM_METRICS_BAD_ARGUMENT: return "an argument is missing or was refused by Node-API";
+  }
+  return "unknown status";
+}
+
+#ifndef VMM_METRICS_WITHOUT_NODE_API
+/* Marks the externals of this package, so that a foreign object is refused instead of followed. */
+static const napi_type_tag vmm_metrics_type_tag = {0x6f2bd7c1a4e94b37u, 0x9d1c50e8b36a7f42u};
+
+/* Attaches to the store behind `external` (`metrics.native`). `fingerprint` is the schema that the caller was built for,
+ * or 0 for any. Call it on the JS thread that `env` belongs to; no exception is left pending. */
+static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value external, uint64_t fingerprint,
+                                                    vmm_metrics_store* out) {
+  napi_valuetype type;
+  bool tagged = false;
+  void* data = NULL;
+  const vmm_metrics_abi* abi;
+  vmm_metrics_status status;
+  if (out == NULL) return VMM_METRICS_BAD_ARGUMENT;
+  out->abi = NULL;
+  if (napi_typeof(env, external, &type) != napi_ok) return VMM_METRICS_BAD_ARGUMENT;
+  if (type != napi_external) return VMM_METRICS_FOREIGN_OBJECT;
+  if (napi_check_object_type_tag(env, external, &vmm_metrics_type_tag, &tagged) != napi_ok || !tagged) {
+    return VMM_METRICS_FOREIGN_OBJECT;
+  }
+  if (napi_get_value_external(env, external, &data) != napi_ok || data == NULL) return VMM_METRICS_BAD_ARGUMENT;
+  abi = (const vmm_metrics_abi*)data;
+  if (abi->abi_version != VMM_METRICS_ABI_VERSION || abi->struct_bytes < sizeof(vmm_metrics_abi)) {
+    return VMM_METRICS_OTHER_ABI;
+  }
+  if (fingerprint != 0 && abi->schema_fingerprint != fingerprint) return VMM_METRICS_OTHER_SCHEMA;
+  status = abi->retain(abi->store);
+  if (status == VMM_METRICS_OK) out->abi = abi;
+  return status;
+}
+#endif
+
+/* Gives the attachment back. Shards are given back before. Twice is harmless. */
+static inline void vmm_metrics_detach(vmm_metrics_store* store) {
+  const vmm_metrics_abi* abi = store->abi;
+  store->abi = NULL;
+  if (abi != NULL) abi->release(abi->store);
+}
+
+/* Looks up a metric of a plain group: "vcpu.exit_io_out". */
+static inline vmm_metrics_status vmm_metrics_find(const vmm_metrics_store* store, const char* path, vmm_metrics_kind kind,
+                                                  vmm_metrics_metric* out) {
+  return store->abi->find(store->abi->store, path, kind, out);
+}
+
+/* The device `id` of `group`, made when it is not there; the same cells as metrics.app.<group>.alloc(id). */
+static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_store* store, const char* group, const char* id,
+                                                          size_t id_bytes, vmm_metrics_device* out) {
+  return store->abi->alloc_device(store->abi->store, group, id, id_bytes, out);
+}
+
+/* Looks up a metric of a device: "read_count". */
+static inline vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_store* store, vmm_metrics_device device,
+                                                            const char* field, vmm_metrics_kind kind, vmm_metrics_metric* out) {
+  return store->abi->find_in_device(store->abi->store, device, field, kind, out);
+}
+
+/* Claims a shard for the calling thread, and gives it an alternate signal stack when it has none, so that a crash on this
+ * thread is captured even when its stack is used up. When all shards are taken the thread shares shard 0, at the price
+ * of an atomic add. Fails only with VMM_METRICS_CLOSED. */
+static inline vmm_metrics_status vmm_metrics_claim(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+  return store->abi->claim(store->abi->store, out);
+}
+
+/* Gives the shard back, with its values; the same thread that claimed it, before it ends. */
+static inline void vmm_metrics_give_back(const vmm_metrics_store* store, vmm_metrics_shard* shard) {
+  store->abi->give_back(store->abi->store, shard);
+}
+
+/* Shard 0, for signal handlers and threads that add too seldom to claim one. Nothing is to be given back. */
+static inline void vmm_metrics_shared_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+  store->abi->shared_shard(store->abi->store, out);
+}
+
+/* Adds to an inc metric; wraps at 2^64. */
+static inline void vmm_metrics_add(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t n) {
+  uint64_t* cell = (uint64_t*)(void*)(shard->own + metric.offset);
+  if (shard->number != VMM_METRICS_SHARED_SHARD) {
+    /* One writer: a load and a store are enough, and cost a fraction of a locked add. Relaxed: nothing is published. */
+    __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+  } else {
+    __atomic_fetch_add(cell, n, __ATOMIC_RELAXED);
+  }
+}
+
+/* Sets a store metric. Its one cell is in shard 0, whoever writes it. */
+static inline void vmm_metrics_set(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t value) {
+  __atomic_store_n((uint64_t*)(void*)(shard->shared + metric.offset), value, __ATOMIC_RELAXED);
+}
+
+/* Raises a cell to `value` if that is larger. */
+static inline void vmm_metrics_raise_(const vmm_metrics_shard* shard, uint64_t* cell, uint64_t value) {
+  uint64_t now = __atomic_load_n(cell, __ATOMIC_RELAXED);
+  if (shard->number != VMM_METRICS_SHARED_SHARD) {
+    if (value > now) __atomic_store_n(cell, value, __ATOMIC_RELAXED);
+    return;
+  }
+  while (value > now && !__atomic_compare_exchange_n(cell, &now, value, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
+/* Records one duration. A latency metric is three cells: the complement of the minimum (so that the 0 of an untouched
+ * cell means none, and 0 us is a true minimum), the maximum, and the sum. */
+static inline void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t us) {
+  uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
+  vmm_metrics_metric sum = {metric.offset + 2 * sizeof(uint64_t)};
+  vmm_metrics_raise_(shard, cells, ~us);
+  vmm_metrics_raise_(shard, cells + 1, us);
+  vmm_metrics_add(shard, sum, us);
+}
+
+#ifdef CLOCK_MONOTONIC /* a strict -std=c11 hides it: use -std=gnu11, or define _POSIX_C_SOURCE */
+/* CLOCK_MONOTONIC in whole microseconds: the clock of latency metrics. */
+static inline uint64_t vmm_metrics_now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+#endif
+
+#ifdef __cplusplus
+}
+
+namespace vmm_metrics {
+
+// A thread's claimed shard, given back when it goes out of scope on the same thread.
+class Shard {
+ public:
+  explicit Shard(const vmm_metrics_store& store) : store_(store) {
+    if (vmm_metrics_claim(&store_, &shard_) != VMM_METRICS_OK) vmm_metrics_shared_shard(&store_, &shard_);
+  }
+  ~Shard() { vmm_metrics_give_back(&store_, &shard_); }
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  const vmm_metrics_shard& get() const { return shard_; }
+
+ private:
+  vmm_metrics_store store_;
+  vmm_metrics_shard shard_ = {};
+};
+
+class IncMetric {
+ public:
+  explicit IncMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
+  void inc(const Shard& shard) const { add(shard, 1); }
+  void add(const Shard& shard, uint64_t n) const { vmm_metrics_add(&shard.get(), metric_, n); }
+
+ private:
+  vmm_metrics_metric metric_;
+};
+
+class StoreMetric {
+ public:
+  explicit StoreMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
+  void store(const Shard& shard, uint64_t value) const { vmm_metrics_set(&shard.get(), metric_, value); }
+
+ private:
+  vmm_metrics_metric metric_;
+};
+
+class LatencyMetric {
+ public:
+  explicit LatencyMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
+  void observe(const Shard& shard, uint64_t us) const { vmm_metrics_observe(&shard.get(), metric_, us); }
+
+ private:
+  vmm_metrics_metric metric_;
+};
+
+// Times the scope it lives in.
+class LatencyRecord {
+ public:
+  LatencyRecord(const Shard& shard, const LatencyMetric& metric)
+      : shard_(shard), metric_(metric), start_us_(vmm_metrics_now_us()) {}
+  ~LatencyRecord() { metric_.observe(shard_, vmm_metrics_now_us() - start_us_); }
+  LatencyRecord(const LatencyRecord&) = delete;
+  LatencyRecord& operator=(const LatencyRecord&) = delete;
+
+ private:
+  const Shard& shard_;
+  const LatencyMetric& metric_;
+  const uint64_t start_us_;
+};
+
+}  // namespace vmm_metrics
+#endif
+
+#endif /* VMM_METRICS_H_ */

@@ -1,0 +1,409 @@
+// The objects that a VMM holds and bumps. Each kind of metric has an interface and, for each way a thread can write, a class: an
+// inc() must stay one load, one add and one store.
+
+import { checkedValue } from './arguments.ts';
+import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout } from './layout.ts';
+import type { IncDef, LatencyDef, MetricDef, StoreDef } from './schema.ts';
+import type { ThreadCells } from './thread-cells.ts';
+
+/**
+ * A counter. Only goes up, and wraps at 2^64. Firecracker's `IncMetric`.
+ *
+ * Thread-safe: each thread has an accessor of its own, and all count into one value. After `close()`, `inc` and `add` do nothing
+ * and the rest throws `ERR_METRICS_CLOSED`.
+ */
+export interface IncMetric {
+  /** Adds 1. About a nanosecond; allocates nothing. */
+  inc(): void;
+  /**
+   * Adds `n`, an integer from 0 to 2^64-1.
+   * @throws TypeError, RangeError for anything else; nothing is added then.
+   */
+  add(n: number | bigint): void;
+  /** The value since the store was opened, over all threads. */
+  count(): bigint;
+  /** What came in since the last line that got out. */
+  fetchDiff(): bigint;
+}
+
+/**
+ * A gauge. Set to a value that stays until the next. Firecracker's `StoreMetric`.
+ *
+ * Thread-safe: the last `store` of any thread wins. After `close()`, `store` does nothing and `fetch` throws `ERR_METRICS_CLOSED`.
+ */
+export interface StoreMetric {
+  /** The value, an integer from 0 to 2^64-1; 0 until it is first set. */
+  fetch(): bigint;
+  /**
+   * Sets the value.
+   * @throws TypeError, RangeError for anything but an integer from 0 to 2^64-1; nothing changes then.
+   */
+  store(value: number | bigint): void;
+}
+
+/**
+ * Durations, in microseconds. Firecracker's `LatencyAggregateMetrics`; but 0 us is a true minimum here.
+ *
+ * Thread-safe as `IncMetric`. The three parts are not updated together: a line may have the sum of one more than the maximum.
+ */
+export interface LatencyMetric {
+  /** The shortest since the store was opened; 0 while there was none. */
+  readonly min_us: Readonly<Pick<StoreMetric, 'fetch'>>;
+  /** The longest since the store was opened; 0 while there was none. */
+  readonly max_us: Readonly<Pick<StoreMetric, 'fetch'>>;
+  /** All of them together. */
+  readonly sum_us: Readonly<Pick<IncMetric, 'count' | 'fetchDiff'>>;
+  /**
+   * Records one duration, in whole microseconds.
+   * @throws TypeError, RangeError for anything but an integer from 0 to 2^64-1; nothing changes then.
+   */
+  observe(us: number | bigint): void;
+  /** Starts timing; the record ends when it is disposed: `using _ = metric.record()`. By CLOCK_MONOTONIC, in whole microseconds. */
+  record(): LatencyRecord;
+}
+
+/** One running measurement. Disposed twice it counts once. */
+export interface LatencyRecord extends Disposable {}
+
+/** The accessor that a metric's definition asks for. */
+export type AccessorOf<D extends MetricDef> = D extends IncDef
+  ? IncMetric
+  : D extends StoreDef
+    ? StoreMetric
+    : D extends LatencyDef
+      ? LatencyMetric
+      : never;
+
+/** The accessors of fields, in an object without a prototype, so that no field's name means something else. */
+export function accessorsOf(cells: ThreadCells, metrics: readonly MetricLayout[], firstCell: number): Record<string, unknown> {
+  const accessors: Record<string, unknown> = Object.create(null);
+  for (const { name, def, cell } of metrics) accessors[name] = accessorOf(cells, def, firstCell + cell);
+  return Object.freeze(accessors);
+}
+
+export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): IncMetric | StoreMetric | LatencyMetric {
+  const { inc, store, latency } = CLASSES[cells.mode];
+  switch (def.kind) {
+    case 'inc':
+      return new inc(cells, cell);
+    case 'store':
+      return new store(cells, cell);
+    case 'latency':
+      return new latency(cells, cell);
+  }
+}
+
+// ---- reading, the same for all
+
+class IncReader {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  count(): bigint {
+    return this.#cells.attachment.total(this.#cell);
+  }
+
+  fetchDiff(): bigint {
+    return this.#cells.attachment.pending(this.#cell);
+  }
+}
+
+class StoreReader {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  fetch(): bigint {
+    return this.#cells.attachment.total(this.#cell);
+  }
+}
+
+/** The value of a minimum's cell, which holds its complement: an untouched 0 means none. All-ones as maximum tells 2^64-1 from none. */
+export function minimumOf(complement: bigint, max: bigint): bigint {
+  if (complement !== 0n) return BigInt.asUintN(64, ~complement);
+  return max === BigInt.asUintN(64, -1n) ? max : 0n;
+}
+
+class MinimumReader {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, firstCell: number) {
+    this.#cells = cells;
+    this.#cell = firstCell;
+  }
+
+  fetch(): bigint {
+    const { attachment } = this.#cells;
+    return minimumOf(attachment.total(this.#cell + LATENCY_MIN), attachment.total(this.#cell + LATENCY_MAX));
+  }
+}
+
+// ---- inc
+
+class OwnInc extends IncReader implements IncMetric {
+  readonly #view: BigUint64Array;
+  readonly #index: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    ({ view: this.#view, index: this.#index } = cells.own(cell));
+  }
+
+  // `+= 1n` and not `++`: only the first is compiled to a plain 64-bit add without a BigInt.
+  inc(): void {
+    this.#view[this.#index]! += 1n;
+  }
+
+  add(n: number | bigint): void {
+    if (typeof n === 'number' && n >>> 0 === n) {
+      this.#view[this.#index]! += BigInt(n >>> 0); // a number that is known to have 32 bits needs no BigInt either
+      return;
+    }
+    this.#view[this.#index]! += checkedValue('add(): n', n);
+  }
+}
+
+class SharedInc extends IncReader implements IncMetric {
+  readonly #view: BigUint64Array;
+  readonly #index: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    ({ view: this.#view, index: this.#index } = cells.shared(cell));
+  }
+
+  inc(): void {
+    Atomics.add(this.#view, this.#index, 1n);
+  }
+
+  add(n: number | bigint): void {
+    Atomics.add(this.#view, this.#index, checkedValue('add(): n', n));
+  }
+}
+
+class NativeInc extends IncReader implements IncMetric {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  inc(): void {
+    this.#cells.writer.add(this.#cell, 1n);
+  }
+
+  add(n: number | bigint): void {
+    this.#cells.writer.add(this.#cell, checkedValue('add(): n', n));
+  }
+}
+
+// ---- store: its one cell is in shard 0, whoever writes it
+
+class MappedStore extends StoreReader implements StoreMetric {
+  readonly #view: BigUint64Array;
+  readonly #index: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    ({ view: this.#view, index: this.#index } = cells.shared(cell));
+  }
+
+  store(value: number | bigint): void {
+    this.#view[this.#index] = checkedValue('store(): value', value);
+  }
+}
+
+class NativeStore extends StoreReader implements StoreMetric {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  store(value: number | bigint): void {
+    this.#cells.writer.set(this.#cell, checkedValue('store(): value', value));
+  }
+}
+
+// ---- latency
+
+const hrtime = process.hrtime.bigint;
+const clock = new BigUint64Array(1);
+const clockHalves = new Uint32Array(clock.buffer);
+const HALF = 0x1_0000_0000;
+
+/** What a record needs of its metric: durations below 2^32 us, which is all but every one, take the short way. */
+interface Observer {
+  observe(us: number | bigint): void;
+  observeShort(us: number): void;
+}
+
+class MonotonicRecord implements LatencyRecord {
+  readonly #metric: Observer;
+  #low: number;
+  #high: number;
+
+  // The clock in microseconds, as two 32-bit halves: as one number or bigint it would be allocated for each record.
+  constructor(metric: Observer) {
+    this.#metric = metric;
+    clock[0] = hrtime() / 1000n;
+    this.#low = clockHalves[0]!;
+    this.#high = clockHalves[1]!;
+  }
+
+  [Symbol.dispose](): void {
+    clock[0] = hrtime() / 1000n;
+    const low = clockHalves[0]!;
+    const high = clockHalves[1]!;
+    if (high === this.#high) {
+      this.#metric.observeShort(low - this.#low);
+    } else if (this.#high !== DISPOSED) {
+      this.#metric.observe((high - this.#high) * HALF + (low - this.#low));
+    }
+    this.#high = DISPOSED;
+  }
+}
+
+/** No upper half of a clock. */
+const DISPOSED = -1;
+
+abstract class LatencyBase implements LatencyMetric, Observer {
+  readonly min_us: MinimumReader;
+  readonly max_us: StoreReader;
+  readonly sum_us: IncReader;
+
+  constructor(cells: ThreadCells, cell: number) {
+    this.min_us = new MinimumReader(cells, cell);
+    this.max_us = new StoreReader(cells, cell + LATENCY_MAX);
+    this.sum_us = new IncReader(cells, cell + LATENCY_SUM);
+  }
+
+  record(): LatencyRecord {
+    return new MonotonicRecord(this);
+  }
+
+  abstract observe(us: number | bigint): void;
+  abstract observeShort(us: number): void;
+}
+
+class OwnLatency extends LatencyBase {
+  readonly #view: BigUint64Array;
+  readonly #index: number;
+  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes the cells.
+  #min: number;
+  #max: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    ({ view: this.#view, index: this.#index } = cells.own(cell));
+    const complement = this.#view[this.#index + LATENCY_MIN]!;
+    this.#min = complement === 0n ? Number.POSITIVE_INFINITY : Number(BigInt.asUintN(64, ~complement));
+    this.#max = Number(this.#view[this.#index + LATENCY_MAX]!);
+  }
+
+  observe(us: number | bigint): void {
+    if (typeof us === 'number' && us >>> 0 === us) {
+      this.observeShort(us);
+      return;
+    }
+    const value = checkedValue('observe(): us', us);
+    const view = this.#view;
+    const complement = BigInt.asUintN(64, ~value);
+    if (complement > view[this.#index + LATENCY_MIN]!) {
+      view[this.#index + LATENCY_MIN] = complement;
+      this.#min = Number(value);
+    }
+    if (value > view[this.#index + LATENCY_MAX]!) {
+      view[this.#index + LATENCY_MAX] = value;
+      this.#max = Number(value);
+    }
+    view[this.#index + LATENCY_SUM]! += value;
+  }
+
+  observeShort(us: number): void {
+    if (us < this.#min) {
+      this.#min = us;
+      this.#view[this.#index + LATENCY_MIN] = BigInt.asUintN(64, ~BigInt(us));
+    }
+    if (us > this.#max) {
+      this.#max = us;
+      this.#view[this.#index + LATENCY_MAX] = BigInt(us);
+    }
+    this.#view[this.#index + LATENCY_SUM]! += BigInt(us >>> 0);
+  }
+}
+
+class SharedLatency extends LatencyBase {
+  readonly #view: BigUint64Array;
+  readonly #index: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    ({ view: this.#view, index: this.#index } = cells.shared(cell));
+  }
+
+  observe(us: number | bigint): void {
+    const value = checkedValue('observe(): us', us);
+    this.#raise(LATENCY_MIN, BigInt.asUintN(64, ~value));
+    this.#raise(LATENCY_MAX, value);
+    Atomics.add(this.#view, this.#index + LATENCY_SUM, value);
+  }
+
+  observeShort(us: number): void {
+    this.observe(us);
+  }
+
+  #raise(part: number, value: bigint): void {
+    const at = this.#index + part;
+    for (let now = Atomics.load(this.#view, at); value > now; ) {
+      const seen = Atomics.compareExchange(this.#view, at, now, value);
+      if (seen === now) return;
+      now = seen;
+    }
+  }
+}
+
+class NativeLatency extends LatencyBase {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  observe(us: number | bigint): void {
+    const value = checkedValue('observe(): us', us);
+    const { writer } = this.#cells;
+    writer.raise(this.#cell + LATENCY_MIN, BigInt.asUintN(64, ~value));
+    writer.raise(this.#cell + LATENCY_MAX, value);
+    writer.add(this.#cell + LATENCY_SUM, value);
+  }
+
+  observeShort(us: number): void {
+    this.observe(us);
+  }
+}
+
+const CLASSES = {
+  own: { inc: OwnInc, store: MappedStore, latency: OwnLatency },
+  shared: { inc: SharedInc, store: MappedStore, latency: SharedLatency },
+  native: { inc: NativeInc, store: NativeStore, latency: NativeLatency },
+} as const;

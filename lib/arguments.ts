@@ -1,0 +1,66 @@
+// Checks of what a caller passes in. Each error names the argument and the value, and is thrown before anything changes.
+
+import { inspect } from 'node:util';
+
+const MAX_U64 = 0xffff_ffff_ffff_ffffn;
+
+/** The value as the caller would recognise it, on one short line. */
+export function shown(value: unknown): string {
+  const text = typeof value === 'bigint' ? `${value}n` : inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** A metric's value: a safe non-negative integer, or a bigint from 0 to 2^64-1. */
+export function checkedValue(name: string, value: unknown): bigint {
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new RangeError(`${name} must be a non-negative safe integer, or a bigint for larger ones; got ${shown(value)}`);
+    }
+    return BigInt(value);
+  }
+  if (typeof value === 'bigint') {
+    if (value < 0n || value > MAX_U64) throw new RangeError(`${name} must be from 0 to 2^64-1; got ${shown(value)}`);
+    return value;
+  }
+  throw new TypeError(`${name} must be a number or a bigint; got ${shown(value)}`);
+}
+
+/** A plain object of options with known names only: a misspelled option must not be silently ignored. */
+export function checkedOptions<T extends object>(where: string, options: unknown, known: readonly (keyof T & string)[]): T {
+  if (options === undefined) return {} as T;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`${where}: options must be an object; got ${shown(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!(known as readonly string[]).includes(name)) {
+      throw new TypeError(`${where}: unknown option ${shown(name)}; known are ${known.map((k) => `'${k}'`).join(', ')}`);
+    }
+  }
+  return options as T;
+}
+
+export function checkedBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be true or false; got ${shown(value)}`);
+  return value;
+}
+
+/** Text that survives the way into a JSON line and back: a string without lone surrogates. */
+export function checkedText(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string; got ${shown(value)}`);
+  if (!value.isWellFormed()) throw new RangeError(`${name} must be valid Unicode, without lone surrogates; got ${shown(value)}`);
+  return value;
+}
+
+const utf8 = new TextEncoder();
+const MAX_ID_BYTES = 255;
+
+/** A device id: 1 to 255 bytes of UTF-8, no NUL, no lone surrogate. */
+export function checkedDeviceId(value: unknown): string {
+  const id = checkedText('device id', value);
+  if (id === '') throw new RangeError('device id must not be empty');
+  if (id.includes('\0')) throw new RangeError(`device id must not contain NUL; got ${shown(id)}`);
+  const bytes = utf8.encode(id).length;
+  if (bytes > MAX_ID_BYTES)
+    throw new RangeError(`device id must be at most ${MAX_ID_BYTES} bytes of UTF-8; got ${bytes} bytes, ${shown(id)}`);
+  return id;
+}

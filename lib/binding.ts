@@ -1,0 +1,120 @@
+// The native addon: how it is found, and what it looks like from here. What it takes has been checked already.
+
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
+
+import { ErrorCode, MetricsError } from './errors.ts';
+
+/** What went wrong below: a reason, and the system's errno and call. */
+export interface Failure {
+  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'full' | 'taken' | 'crashing';
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+/** A metric by name, for native code. */
+export interface NamedMetric {
+  readonly name: string;
+  /** `vmm_metrics_kind` */
+  readonly kind: number;
+  readonly cell: number;
+}
+
+export interface StoreSpec {
+  readonly name: string;
+  readonly schemaText: string;
+  readonly fingerprint: bigint;
+  readonly kinds: Uint8Array;
+  readonly code: Uint32Array;
+  readonly mainEnd: number;
+  readonly groups: Uint32Array;
+  readonly literals: Uint8Array;
+  readonly keys: readonly string[];
+  readonly metrics: readonly NamedMetric[];
+  readonly deviceGroups: readonly { readonly name: string; readonly kinds: Uint8Array; readonly metrics: readonly NamedMetric[] }[];
+  readonly marks: readonly { readonly signal: number; readonly cell: number; readonly isStore: boolean }[];
+  readonly missedCell?: number;
+}
+
+export interface NativeDevice {
+  readonly id: string;
+  readonly firstCell: number;
+  readonly removed: boolean;
+}
+
+/** One thread's attachment to a store. */
+export interface Attachment {
+  /** The shard that this thread alone writes; 0 when it shares shard 0. */
+  readonly shard: number;
+  readonly chunkCells: number;
+  /** The cells of one chunk in one shard; null where external ArrayBuffers are not allowed. */
+  row(chunk: number, shard: number): ArrayBuffer | null | Failure;
+  /** On shard 0, for where there are no rows. */
+  add(cell: number, n: bigint): void;
+  set(cell: number, value: bigint): void;
+  raise(cell: number, value: bigint): void;
+  total(cell: number): bigint;
+  pending(cell: number): bigint;
+  totals(): BigUint64Array;
+  allocDevice(group: number, id: string): number | Failure;
+  removeDevice(group: number, id: string): boolean;
+  devices(group: number): NativeDevice[];
+  init(destination: string | number): boolean | Failure;
+  flush(): boolean | Failure;
+  startPeriodicFlush(intervalMs: number): undefined | Failure;
+  captureSignals(): undefined | Failure;
+  native(): object;
+  detach(): void;
+}
+
+export interface Binding {
+  /** An attachment, the text of the other schema that has the name, or a failure. */
+  open(spec: StoreSpec): Attachment | string | Failure;
+  /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
+  clocks(): BigUint64Array;
+}
+
+export function isFailure(value: unknown): value is Failure {
+  return typeof value === 'object' && value !== null && 'reason' in value;
+}
+
+/** The system's error as Node itself would make it, with `code`, `errno`, `syscall` and, where there is one, `path`. */
+export function systemError({ errno, syscall }: Failure, path?: string): NodeJS.ErrnoException {
+  const [code, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, 'unknown error'];
+  const error = new Error(`${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}`);
+  return Object.assign(error, { code, errno: -errno, syscall }, path === undefined ? {} : { path });
+}
+
+const require = createRequire(import.meta.url);
+let loaded: Binding | undefined;
+
+/**
+ * The addon: an own build first, then the prebuilt one for this platform, then one built from the packed sources.
+ * @throws MetricsError `ERR_METRICS_NATIVE`, naming what was tried.
+ */
+export function binding(): Binding {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Binding {
+  const nodeGypBuild = require('node-gyp-build') as (directory: string) => Binding;
+  const root = dirname(require.resolve('vmm-metrics/package.json'));
+  const tried = [root, join(root, 'source')];
+  for (const directory of tried) {
+    try {
+      return nodeGypBuild(directory);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('No native build was found')) continue;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new MetricsError(ErrorCode.NATIVE, `The native addon in ${directory} cannot be loaded: ${message}`, { cause: error });
+    }
+  }
+  const platform = `${process.platform}-${process.arch}, Node ${process.version}`;
+  const places = tried.flatMap((directory) => [join(directory, 'build', 'Release'), join(directory, 'prebuilds')]).join(', ');
+  throw new MetricsError(
+    ErrorCode.NATIVE,
+    `There is no native addon for ${platform}; looked in ${places}. Build one with: npx node-gyp rebuild -C ${tried[1]}`,
+  );
+}

@@ -1,0 +1,39 @@
+/** Stable codes of {@link MetricsError}. A message may change from version to version, a code never does. */
+export const ErrorCode = {
+  /** A second `init()`. */
+  ALREADY_INITIALIZED: 'ERR_METRICS_ALREADY_INITIALIZED',
+  /** The destination given to `init()` cannot be opened; `cause` has Node's `code`, `errno`, `syscall`. */
+  OPEN: 'ERR_METRICS_OPEN',
+  /** A whole line could not be handed to the sink; `cause` has Node's `code`, `errno`, `syscall`. */
+  WRITE: 'ERR_METRICS_WRITE',
+  /** The schema is not usable; the message names the path in it. */
+  SCHEMA: 'ERR_METRICS_SCHEMA',
+  /** A store of this name is open with another schema, id or properties; the message names the first difference. */
+  LAYOUT_MISMATCH: 'ERR_METRICS_LAYOUT_MISMATCH',
+  /** This thread's attachment was closed. */
+  CLOSED: 'ERR_METRICS_CLOSED',
+  /** A device cannot be made: its line key is taken, or the store is full. */
+  DEVICE: 'ERR_METRICS_DEVICE',
+  /** Memory for cells cannot be had; `cause` has Node's `code`, `errno`, `syscall`. */
+  NO_SPACE: 'ERR_METRICS_NO_SPACE',
+  /** The native addon cannot be loaded; the message names what was tried. */
+  NATIVE: 'ERR_METRICS_NATIVE',
+  /** This thread cannot attach to the store. */
+  ATTACH: 'ERR_METRICS_ATTACH',
+} as const;
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+
+/**
+ * Every failure of this package that is not a wrong argument (those are `TypeError` and `RangeError`).
+ * `code` is stable; `cause` is the failure below, where there is one.
+ */
+export class MetricsError extends Error {
+  override readonly name: string = 'MetricsError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,34 @@
+// The whole public surface; `vmm-metrics/firecracker` is its one sibling.
+
+export type { AccessorOf, IncMetric, LatencyMetric, LatencyRecord, StoreMetric } from './accessors.ts';
+export type { DeviceMetrics, Devices } from './devices.ts';
+export { ErrorCode, MetricsError } from './errors.ts';
+export { type Accessors, Metrics, type OpenOptions, type PeriodicFlushOptions, type StartTimes } from './metrics.ts';
+export {
+  type CapturableSignal,
+  defineSchema,
+  type EventMarkers,
+  type Fields,
+  type GroupDef,
+  group,
+  type IncDef,
+  type IncOptions,
+  inc,
+  type LatencyDef,
+  latency,
+  type MetricDef,
+  type PerDeviceDef,
+  type PerDeviceOptions,
+  perDevice,
+  type Schema,
+  type SchemaShape,
+  type StoreAggregate,
+  type StoreDef,
+  type StoreOptions,
+  store,
+  type TimestampDef,
+  type Unit,
+  unitOf,
+  utcTimestampMs,
+} from './schema.ts';
+export type { DeviceValues, FieldValues, LatencyValue, MetricsSnapshot, ValueOf } from './values.ts';

@@ -1,0 +1,155 @@
+// The layout of a schema: which cells each metric has. Pure, and the same in every thread and process.
+
+import { createHash } from 'node:crypto';
+
+import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
+
+/** What a cell is; the numbers are those of `CellKind` in native/cell.h. */
+export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4 } as const;
+
+/** A metric's cells lie in one run of this many; `kRunCells` in native/format.h. */
+const RUN_CELLS = 512;
+
+/** The cells of a latency metric, from its first. */
+export const LATENCY_MIN = 0;
+export const LATENCY_MAX = 1;
+export const LATENCY_SUM = 2;
+
+const CELLS_OF: Record<MetricDef['kind'], readonly number[]> = {
+  inc: [CellKind.inc],
+  store: [CellKind.store],
+  latency: [CellKind.min, CellKind.max, CellKind.inc],
+};
+
+/** One metric: its name, what it is, and its first cell (of a device: counted from the device's first). */
+export interface MetricLayout {
+  readonly name: string;
+  readonly def: MetricDef;
+  readonly cell: number;
+}
+
+export interface GroupLayout {
+  readonly kind: 'group';
+  readonly key: string;
+  readonly metrics: readonly MetricLayout[];
+}
+
+export interface DeviceGroupLayout {
+  readonly kind: 'perDevice';
+  readonly key: string;
+  /** The group's number, counted from 0 in the order of the schema. */
+  readonly group: number;
+  readonly metrics: readonly MetricLayout[];
+  /** The kinds of one device's cells. */
+  readonly cellKinds: Uint8Array;
+  readonly aggregate: boolean;
+  readonly latencyAggregate: 'extremum' | 'zero';
+}
+
+export interface TimestampLayout {
+  readonly kind: 'utcTimestampMs';
+  readonly key: string;
+}
+
+export interface Layout {
+  /** In the order of the schema, which is that of the line. */
+  readonly entries: readonly (GroupLayout | DeviceGroupLayout | TimestampLayout)[];
+  readonly devices: readonly DeviceGroupLayout[];
+  /** The kinds of the cells that the schema has without devices. */
+  readonly cellKinds: Uint8Array;
+  /** Every fact that two threads must agree on, as `[path, what it is]`; descriptions and units are not among them. */
+  readonly facts: readonly (readonly [path: string, fact: string])[];
+  /** 64 bits that stand for the facts; never 0. */
+  readonly fingerprint: bigint;
+}
+
+export function layoutOf(schema: Schema): Layout {
+  const facts: [string, string][] = [];
+  const shared = new CellCounter();
+  const devices: DeviceGroupLayout[] = [];
+  const entries = Object.entries(schema.shape).map(([key, def]) => {
+    if (def.kind === 'utcTimestampMs') {
+      facts.push([key, 'utcTimestampMs()']);
+      return { kind: def.kind, key };
+    }
+    if (def.kind === 'group') {
+      facts.push([key, 'group()']);
+      return { kind: def.kind, key, metrics: shared.place(key, def.fields, facts) };
+    }
+    facts.push([key, `perDevice(aggregate: ${def.aggregate}, latencyAggregate: ${def.latencyAggregate})`]);
+    const own = new CellCounter();
+    const metrics = own.place(key, def.fields, facts);
+    const { aggregate, latencyAggregate } = def;
+    const entry: DeviceGroupLayout = {
+      kind: def.kind,
+      key,
+      group: devices.length,
+      metrics,
+      cellKinds: own.kinds(),
+      aggregate,
+      latencyAggregate,
+    };
+    devices.push(entry);
+    return entry;
+  });
+  return { entries, devices, cellKinds: shared.kinds(), facts, fingerprint: fingerprintOf(facts) };
+}
+
+/** The first difference between the facts of two schemas, as a sentence; undefined when there is none. */
+export function firstDifference(there: Layout['facts'], here: Layout['facts']): string | undefined {
+  for (let i = 0; i < Math.max(there.length, here.length); i++) {
+    const a = there[i];
+    const b = here[i];
+    if (a && b && a[0] === b[0]) {
+      if (a[1] !== b[1]) return `${a[0]} is ${a[1]} there and ${b[1]} here`;
+      continue;
+    }
+    if (b && !there.some(([path]) => path === b[0])) return `${b[0]} is missing there`;
+    if (a && !here.some(([path]) => path === a[0])) return `${a[0]} is missing here`;
+    return `${a?.[0]} stands there where ${b?.[0]} stands here`;
+  }
+  return undefined;
+}
+
+/** Every metric that stands in a plain group, with its path. */
+export function* staticMetrics(layout: Layout): Generator<MetricLayout & { readonly path: string }> {
+  for (const entry of layout.entries) {
+    if (entry.kind !== 'group') continue;
+    for (const metric of entry.metrics) yield { ...metric, path: `${entry.key}.${metric.name}` };
+  }
+}
+
+class CellCounter {
+  readonly #kinds: number[] = [];
+
+  place(key: string, fields: Fields, facts: [string, string][]): MetricLayout[] {
+    return Object.entries(fields).map(([name, def]) => {
+      facts.push([`${key}.${name}`, factOf(def)]);
+      const cells = CELLS_OF[def.kind];
+      while ((this.#kinds.length % RUN_CELLS) + cells.length > RUN_CELLS) this.#kinds.push(CellKind.none);
+      const cell = this.#kinds.length;
+      this.#kinds.push(...cells);
+      return { name, def, cell };
+    });
+  }
+
+  kinds(): Uint8Array {
+    return Uint8Array.from(this.#kinds);
+  }
+}
+
+/** The markers that matter to who shares the cells: two threads must not raise different metrics for one event. */
+const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
+
+function factOf(def: MetricDef): string {
+  const options = MARKERS.flatMap((marker) => {
+    const value = (def as StoreDef)[marker];
+    return value === undefined ? [] : [`${marker}: ${value}`];
+  });
+  return `${def.kind}(${options.join(', ')})`;
+}
+
+function fingerprintOf(facts: Layout['facts']): bigint {
+  const hash = createHash('sha256').update(JSON.stringify(facts)).digest().readBigUInt64LE();
+  return hash === 0n ? 1n : hash; // 0 means "any" to native code
+}

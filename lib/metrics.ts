@@ -1,0 +1,310 @@
+// A store of metrics as JavaScript sees it: one object a thread, one set of values a process.
+
+import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
+import { checkedOptions, checkedText, checkedValue, shown } from './arguments.ts';
+import { binding, type Failure, isFailure, systemError } from './binding.ts';
+import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
+import { ErrorCode, MetricsError } from './errors.ts';
+import { firstDifference, type Layout, layoutOf } from './layout.ts';
+import { watchPanics } from './panics.ts';
+import type { Identity } from './program.ts';
+import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
+import { factsOf, markedMetric, storeSpecOf } from './store-spec.ts';
+import { ThreadCells } from './thread-cells.ts';
+import { type MetricsSnapshot, valuesOf } from './values.ts';
+
+export interface OpenOptions {
+  /** Which store of this process. Default: `'default'`. */
+  readonly name?: string;
+  /** Put as `"id"` into each line, right after the timestamp. Default: left out. */
+  readonly id?: string;
+  /** Put as `"properties"` into each line, after the id, keys sorted by their bytes. Default: left out. */
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+export interface PeriodicFlushOptions {
+  /** Milliseconds between two lines. Default: 60,000. */
+  readonly intervalMs?: number;
+}
+
+export interface StartTimes {
+  /** When the process was started, by CLOCK_MONOTONIC, in microseconds. */
+  readonly startTimeUs?: number | bigint;
+  /** What CLOCK_PROCESS_CPUTIME_ID said at the start, in microseconds. */
+  readonly startTimeCpuUs?: number | bigint;
+  /** CPU time that the parent spent for this process before it ran, in microseconds; added to the CPU time. */
+  readonly parentCpuTimeUs?: number | bigint;
+}
+
+/** The accessors of a schema, nested as it is. */
+export type Accessors<S extends SchemaShape> = {
+  readonly [K in keyof S as S[K] extends GroupDef | PerDeviceDef ? K : never]: S[K] extends GroupDef<infer F>
+    ? { readonly [N in keyof F]: AccessorOf<F[N]> }
+    : S[K] extends PerDeviceDef<infer F>
+      ? Devices<F>
+      : never;
+};
+
+export type { DeviceMetrics, Fields };
+
+/** The stores that this thread is attached to. */
+const openHere = new Map<string, Metrics<SchemaShape>>();
+
+/**
+ * Metrics of a schema, shared by all threads of this process.
+ *
+ * Thread-safe: each thread opens its own object of the same name and counts into the same values. After `close()` every method
+ * throws MetricsError `ERR_METRICS_CLOSED`, and increments do nothing.
+ */
+export class Metrics<S extends SchemaShape> {
+  /**
+   * Opens the store of that name: the first call in a process makes it, later ones attach, also in worker threads. Twice in a thread
+   * gives the same object.
+   *
+   * ```ts
+   * const metrics = Metrics.open(firecracker, { name: 'vm0' });
+   * ```
+   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_SCHEMA` for what `defineSchema()` has not checked,
+   * `ERR_METRICS_LAYOUT_MISMATCH` when the name is taken by another schema, id or properties, naming the first difference,
+   * `ERR_METRICS_NO_SPACE` when there is no memory, `ERR_METRICS_NATIVE` when the addon cannot be loaded.
+   */
+  static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
+    const { name, identity } = checkedOpenOptions(options);
+    if (!isSchema(schema))
+      throw new MetricsError(ErrorCode.SCHEMA, `Metrics.open(): schema must come from defineSchema(); got ${shown(schema)}`);
+    const layout = layoutOf(schema);
+    for (const key of ['id', 'properties'] as const) {
+      if (identity[key] !== undefined && key in schema.shape) {
+        throw new MetricsError(ErrorCode.SCHEMA, `${key}: the option '${key}' and the schema both want this key of the line`);
+      }
+    }
+
+    const there = openHere.get(name);
+    if (there !== undefined) {
+      const difference = firstDifference(factsOf(there.#layout, there.#identity), factsOf(layout, identity));
+      if (difference !== undefined) throw mismatch(name, difference);
+      return there as Metrics<SchemaShape> as unknown as Metrics<S>;
+    }
+
+    const opened = binding().open(storeSpecOf(name, layout, identity));
+    if (typeof opened === 'string') {
+      throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], factsOf(layout, identity)) ?? 'the order differs');
+    }
+    if (isFailure(opened)) throw noSpace('The store cannot be made', opened);
+    const metrics = new Metrics<S>(name, layout, identity, new ThreadCells(opened));
+    openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
+    return metrics;
+  }
+
+  /** The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`. */
+  readonly app: Accessors<S>;
+
+  readonly #name: string;
+  readonly #layout: Layout;
+  readonly #identity: Identity;
+  readonly #cells: ThreadCells;
+  #native: object | undefined;
+  #unwatchPanics: (() => void) | undefined;
+
+  private constructor(name: string, layout: Layout, identity: Identity, cells: ThreadCells) {
+    this.#name = name;
+    this.#layout = layout;
+    this.#identity = identity;
+    this.#cells = cells;
+    const app: Record<string, unknown> = Object.create(null);
+    for (const entry of layout.entries) {
+      if (entry.kind === 'group') app[entry.key] = accessorsOf(cells, entry.metrics, 0);
+      if (entry.kind === 'perDevice') app[entry.key] = new ThreadDevices(cells, entry);
+    }
+    this.app = Object.freeze(app) as Accessors<S>;
+  }
+
+  /**
+   * Says where lines go: a path, or a descriptor, which is duplicated. Once for all threads; after a failure again.
+   *
+   * A file is appended to, and made with mode 0600 if it is not there; a path that no longer names the open file is opened again at the
+   * next flush. A named pipe needs no reader and never blocks. Contract: Firecracker's `init`.
+   * @throws TypeError, RangeError for a wrong argument; MetricsError `ERR_METRICS_ALREADY_INITIALIZED` the second time,
+   * `ERR_METRICS_OPEN` when it cannot be opened (`cause` has `code`, `errno`, `syscall`).
+   */
+  init(destination: string | number): void {
+    const { attachment } = this.#cells;
+    const result = attachment.init(checkedDestination(destination));
+    if (result === true) return;
+    if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
+    const cause = systemError(result, typeof destination === 'string' ? destination : undefined);
+    throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination ${shown(destination)}: ${cause.message}`, { cause });
+  }
+
+  /**
+   * Flushes one line. True: it is out, whole. False: `init()` was never called.
+   *
+   * Never waits for a reader. When the line is not out, its deltas stay pending and are in the next one; of a line that a pipe took in
+   * part, the rest goes first next time, and the line then counts as flushed.
+   * @throws MetricsError `ERR_METRICS_WRITE` (`cause` has `code`, `errno`, `syscall`), for instance with EAGAIN when a pipe is full.
+   */
+  write(): boolean {
+    const result = this.#cells.attachment.flush();
+    if (typeof result === 'boolean') return result;
+    const cause = systemError(result);
+    throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics: ${cause.message}`, { cause });
+  }
+
+  /** Plain values of everything: totals since the store was opened, as bigints, nested as the schema. Resets nothing. */
+  snapshot(): MetricsSnapshot<S> {
+    const { attachment } = this.#cells;
+    const totals = attachment.totals();
+    return valuesOf(this.#layout, totals, (group) => attachment.devices(group.group)) as MetricsSnapshot<S>;
+  }
+
+  /**
+   * Flushes again and again, on a native thread: it goes on while the event loop is blocked, and never keeps the process alive. The first
+   * line comes one interval from now. A second call changes the interval. Before `init()` nothing is flushed; a line that does not get
+   * out is counted by the metric marked `onMissedFlush`.
+   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_NO_SPACE` when there can be no thread.
+   */
+  startPeriodicFlush(options?: PeriodicFlushOptions): void {
+    const { attachment } = this.#cells;
+    const { intervalMs = 60_000 } = checkedOptions<PeriodicFlushOptions>('startPeriodicFlush()', options, ['intervalMs']);
+    if (typeof intervalMs !== 'number') throw new TypeError(`startPeriodicFlush(): intervalMs must be a number; got ${shown(intervalMs)}`);
+    if (!Number.isInteger(intervalMs) || intervalMs < 1 || intervalMs > MAX_INTERVAL_MS) {
+      throw new RangeError(`startPeriodicFlush(): intervalMs must be an integer from 1 to ${MAX_INTERVAL_MS}; got ${shown(intervalMs)}`);
+    }
+    const failure = attachment.startPeriodicFlush(intervalMs);
+    if (failure !== undefined) throw noSpace('The flush thread cannot be started', failure);
+  }
+
+  /**
+   * Captures signals: what the schema marks with `onSignal` is counted, and when a signal ends the process, a last, complete line goes
+   * out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP give a last line whether marked or not.
+   *
+   * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier handlers are reached,
+   * WebAssembly traps stay errors. Process-wide, for every thread; twice is harmless.
+   * @throws MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
+   */
+  captureSignals(options?: Readonly<Record<never, never>>): void {
+    const { attachment } = this.#cells;
+    checkedOptions('captureSignals()', options, []);
+    if (attachment.captureSignals() !== undefined) {
+      throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
+    }
+  }
+
+  /**
+   * Flushes a line when an uncaught exception or unhandled rejection is about to end the process, or the worker it is called in: the
+   * metric marked `onPanic` is set to 1 first. Node's message and exit code are unchanged. What the host handles itself (an
+   * `uncaughtException` listener, a capture callback) is no panic. For the calling thread; each worker calls it for itself.
+   */
+  capturePanics(): void {
+    const { attachment } = this.#cells;
+    if (this.#unwatchPanics !== undefined) return;
+    const marked = markedMetric(this.#layout, (def) => def.onPanic === true);
+    const metric = marked && accessorOf(this.#cells, marked.def, marked.cell);
+    this.#unwatchPanics = watchPanics(() => {
+      if (metric && 'store' in metric) metric.store(1);
+      else if (metric && 'inc' in metric) metric.inc();
+      attachment.flush(); // what does not get out is counted; there is nobody to throw to
+    });
+  }
+
+  /**
+   * Sets the metrics marked `startTime`: how long the start of the process took, by the wall clock and in CPU time, with the parent's
+   * added. What is left out is not reported. Contract: Firecracker's `ProcessTimeReporter`.
+   * @throws TypeError, RangeError for a wrong value or a start in the future; MetricsError `ERR_METRICS_SCHEMA` when the schema has no
+   * metric for it. Nothing is set then.
+   */
+  reportStartTime(times?: StartTimes): void {
+    void this.#cells.attachment; // throws when closed
+    const given = checkedOptions<StartTimes>('reportStartTime()', times, ['startTimeUs', 'startTimeCpuUs', 'parentCpuTimeUs']);
+    const [nowUs, nowCpuUs] = binding().clocks() as unknown as [bigint, bigint];
+    const parentUs = given.parentCpuTimeUs === undefined ? 0n : checkedValue('reportStartTime(): parentCpuTimeUs', given.parentCpuTimeUs);
+    const reports: [StoreMetric, bigint][] = [];
+    if (given.startTimeUs !== undefined) {
+      reports.push([this.#startTimeMetric('wall'), since('startTimeUs', given.startTimeUs, nowUs)]);
+    }
+    if (given.startTimeCpuUs !== undefined) {
+      const cpuUs = since('startTimeCpuUs', given.startTimeCpuUs, nowCpuUs) + parentUs;
+      reports.push([this.#startTimeMetric('cpu'), BigInt.asUintN(64, cpuUs)]);
+    }
+    for (const [metric, us] of reports) metric.store(us);
+  }
+
+  /**
+   * For other native addons: an external to hand to `vmm_metrics_attach()` of `include/vmm_metrics.h`. It carries a type tag, the
+   * version of that interface and the schema's fingerprint.
+   */
+  get native(): object {
+    this.#native ??= this.#cells.attachment.native();
+    void this.#cells.attachment; // throws when closed
+    return this.#native;
+  }
+
+  /**
+   * Gives this thread's attachment back. The last one in the process flushes a last line, ends the flush thread and the capture, and
+   * frees the name. Afterwards increments do nothing. Twice is harmless. A thread that ends without it does the same by itself, with a
+   * last line only if there is something new to say.
+   */
+  close(): void {
+    if (this.#cells.closed) return;
+    this.#unwatchPanics?.();
+    openHere.delete(this.#name);
+    this.#cells.close();
+  }
+
+  /** As {@link close}, for `using metrics = Metrics.open(...)`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #startTimeMetric(clock: 'wall' | 'cpu'): StoreMetric {
+    const marked = markedMetric(this.#layout, (def) => def.startTime === clock);
+    if (marked === undefined)
+      throw new MetricsError(ErrorCode.SCHEMA, `reportStartTime(): the schema marks no metric with startTime: '${clock}'`);
+    return accessorOf(this.#cells, marked.def, marked.cell) as StoreMetric;
+  }
+}
+
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
+
+function checkedOpenOptions(options: unknown): { name: string; identity: Identity } {
+  const { name = 'default', id, properties } = checkedOptions<OpenOptions>('Metrics.open()', options, ['name', 'id', 'properties']);
+  checkedText('Metrics.open(): name', name);
+  if (id !== undefined) checkedText('Metrics.open(): id', id);
+  if (properties === undefined) return { name, identity: id === undefined ? {} : { id } };
+  if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
+    throw new TypeError(`Metrics.open(): properties must be an object of strings; got ${shown(properties)}`);
+  }
+  for (const [key, value] of Object.entries(properties)) {
+    checkedText(`Metrics.open(): a key of properties`, key);
+    checkedText(`Metrics.open(): properties.${key}`, value);
+  }
+  return { name, identity: { ...(id !== undefined && { id }), properties: Object.freeze({ ...properties }) } };
+}
+
+function checkedDestination(destination: unknown): string | number {
+  if (typeof destination === 'number') {
+    if (!Number.isInteger(destination) || destination < 0 || destination > 2 ** 31 - 1) {
+      throw new RangeError(`init(): a descriptor must be a non-negative integer; got ${shown(destination)}`);
+    }
+    return destination;
+  }
+  if (typeof destination !== 'string') throw new TypeError(`init(): destination must be a path or a descriptor; got ${shown(destination)}`);
+  if (destination === '') throw new RangeError('init(): the path must not be empty');
+  if (destination.includes('\0')) throw new RangeError(`init(): the path must not contain NUL; got ${shown(destination)}`);
+  return destination;
+}
+
+function since(name: string, start: number | bigint, nowUs: bigint): bigint {
+  const startUs = checkedValue(`reportStartTime(): ${name}`, start);
+  if (startUs > nowUs) throw new RangeError(`reportStartTime(): ${name} is in the future: ${shown(start)}, and the clock says ${nowUs}`);
+  return nowUs - startUs;
+}
+
+function mismatch(name: string, difference: string): MetricsError {
+  return new MetricsError(ErrorCode.LAYOUT_MISMATCH, `The metrics '${name}' of this process are others: ${difference}`);
+}
+
+function noSpace(what: string, failure: Failure): MetricsError {
+  const cause = systemError(failure);
+  return new MetricsError(ErrorCode.NO_SPACE, `${what}: ${cause.message}`, { cause });
+}

@@ -1,0 +1,137 @@
+// The flush program: a layout compiled to literal JSON bytes interleaved with cell reads, for native/program.h to run.
+// Pure. The numbers are those of `Op` there.
+
+import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+
+const Op = {
+  text: 0,
+  timestamp: 1,
+  inc: 2,
+  store: 3,
+  min: 4,
+  max: 5,
+  devices: 6,
+  sumOfInc: 7,
+  sumOfStore: 8,
+  minOfStore: 9,
+  maxOfStore: 10,
+  zero: 11,
+} as const;
+
+/** What stands in every line besides the metrics. */
+export interface Identity {
+  readonly id?: string;
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+export interface Program {
+  /** Four words an instruction: op, where its literal is, how long that is, operand. */
+  readonly code: Uint32Array;
+  /** The line is the instructions up to here. */
+  readonly mainEnd: number;
+  /** Five words a group of devices: its cells, the range of its fields' instructions, that of its aggregate's. */
+  readonly groups: Uint32Array;
+  readonly literals: Uint8Array;
+}
+
+export function programOf(layout: Layout, identity: Identity): Program {
+  const assembler = new Assembler();
+  const identityText = identityLiteral(identity);
+  const hasTimestamp = layout.entries.some((entry) => entry.kind === 'utcTimestampMs');
+  // Every entry starts with a comma; the first one's gives way to the opening brace when the line is built.
+  if (!hasTimestamp) assembler.text(identityText);
+  for (const entry of layout.entries) {
+    if (entry.kind === 'utcTimestampMs') {
+      assembler.text(`,"${entry.key}":`).emit(Op.timestamp).text(identityText);
+    } else if (entry.kind === 'group') {
+      assembler.text(`,"${entry.key}":{`);
+      assembleFields(assembler, entry.metrics, cellOps);
+      assembler.text('}');
+    } else {
+      assembler.emit(Op.devices, entry.group);
+    }
+  }
+  const mainEnd = assembler.end();
+
+  const groups = layout.devices.flatMap((device) => {
+    const fieldsBegin = assembler.end();
+    assembleFields(assembler, device.metrics, cellOps);
+    assembler.text('}');
+    const fieldsEnd = assembler.end();
+    if (device.aggregate) assembleAggregate(assembler, device);
+    return [device.cellKinds.length, fieldsBegin, fieldsEnd, fieldsEnd, assembler.end()];
+  });
+  return { ...assembler.finished(), mainEnd, groups: Uint32Array.from(groups) };
+}
+
+/** The ops that print a metric: one, or min, max and sum. */
+type Ops = (metric: MetricLayout) => number | readonly [min: number, max: number, sum: number];
+
+const cellOps: Ops = ({ def }) => (def.kind === 'latency' ? [Op.min, Op.max, Op.inc] : def.kind === 'inc' ? Op.inc : Op.store);
+
+function assembleAggregate(assembler: Assembler, device: DeviceGroupLayout): void {
+  assembler.text(`,"${device.key}":{`);
+  assembleFields(assembler, device.metrics, ({ def }) => {
+    if (def.kind === 'latency') return device.latencyAggregate === 'zero' ? [Op.zero, Op.zero, Op.sumOfInc] : [Op.min, Op.max, Op.sumOfInc];
+    if (def.kind === 'inc') return Op.sumOfInc;
+    return { sum: Op.sumOfStore, min: Op.minOfStore, max: Op.maxOfStore }[def.aggregate ?? 'sum'];
+  });
+  assembler.text('}');
+}
+
+function assembleFields(assembler: Assembler, metrics: readonly MetricLayout[], opsOf: Ops): void {
+  metrics.forEach((metric, i) => {
+    assembler.text(`${i === 0 ? '' : ','}"${metric.name}":`);
+    const ops = opsOf(metric);
+    if (typeof ops === 'number') {
+      assembler.emit(ops, metric.cell);
+      return;
+    }
+    const [min, max, sum] = ops;
+    assembler.text('{"min_us":').emit(min, metric.cell + LATENCY_MIN);
+    assembler.text(',"max_us":').emit(max, metric.cell + LATENCY_MAX);
+    assembler
+      .text(',"sum_us":')
+      .emit(sum, metric.cell + LATENCY_SUM)
+      .text('}');
+  });
+}
+
+function identityLiteral({ id, properties }: Identity): string {
+  const idText = id === undefined ? '' : `,"id":${JSON.stringify(id)}`;
+  if (properties === undefined) return idText;
+  const keys = Object.keys(properties).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return `${idText},"properties":{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(properties[key])}`).join(',')}}`;
+}
+
+/** Collects text until an instruction takes it as its literal. */
+class Assembler {
+  readonly #code: number[] = [];
+  readonly #literals: Buffer[] = [];
+  #literalBytes = 0;
+  #text = '';
+
+  text(text: string): this {
+    this.#text += text;
+    return this;
+  }
+
+  emit(op: number, operand = 0): this {
+    const literal = Buffer.from(this.#text);
+    this.#code.push(op, this.#literalBytes, literal.length, operand);
+    this.#literals.push(literal);
+    this.#literalBytes += literal.length;
+    this.#text = '';
+    return this;
+  }
+
+  /** Puts out what text is left, and says how many instructions there are. */
+  end(): number {
+    if (this.#text !== '') this.emit(Op.text);
+    return this.#code.length / 4;
+  }
+
+  finished(): { readonly code: Uint32Array; readonly literals: Uint8Array } {
+    return { code: Uint32Array.from(this.#code), literals: Uint8Array.from(Buffer.concat(this.#literals)) };
+  }
+}

@@ -1,0 +1,67 @@
+// What native code needs to know of a schema: its cells, its program, its names and its marks. Pure.
+
+import { constants } from 'node:os';
+
+import type { NamedMetric, StoreSpec } from './binding.ts';
+import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
+import { type Identity, programOf } from './program.ts';
+import type { EventMarkers, MetricDef } from './schema.ts';
+
+/** `vmm_metrics_kind` in include/vmm_metrics.h */
+const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2 };
+
+export function storeSpecOf(name: string, layout: Layout, identity: Identity): StoreSpec {
+  const program = programOf(layout, identity);
+  const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
+  return {
+    name,
+    schemaText: JSON.stringify(factsOf(layout, identity)),
+    fingerprint: layout.fingerprint,
+    kinds: layout.cellKinds,
+    ...program,
+    keys: lineKeys(layout, identity),
+    metrics: [...staticMetrics(layout)].map((metric) => named(metric, metric.path)),
+    deviceGroups: layout.devices.map(({ key, cellKinds, metrics }) => ({
+      name: key,
+      kinds: cellKinds,
+      metrics: metrics.map((metric) => named(metric, metric.name)),
+    })),
+    marks: [...staticMetrics(layout)].flatMap(({ def, cell }) =>
+      def.kind === 'latency' || def.onSignal === undefined
+        ? []
+        : [{ signal: constants.signals[def.onSignal], cell, isStore: def.kind === 'store' }],
+    ),
+    ...(missed && { missedCell: missed.cell }),
+  };
+}
+
+/** The facts of a schema and of what else stands in each of its lines. */
+export function factsOf(layout: Layout, { id, properties }: Identity): Layout['facts'] {
+  const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
+  const sorted = properties && Object.fromEntries(Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return [...layout.facts, ['option id', text(id)], ['option properties', text(sorted)]];
+}
+
+/** The metric that has a marker, if one has. */
+export function markedMetric(
+  layout: Layout,
+  isMarked: (def: EventMarkers & { startTime?: 'wall' | 'cpu' }) => boolean,
+): MetricLayout | undefined {
+  for (const metric of staticMetrics(layout)) {
+    if (metric.def.kind !== 'latency' && isMarked(metric.def)) return metric;
+  }
+  return undefined;
+}
+
+/** The keys of the line that no device may take. */
+function lineKeys(layout: Layout, { id, properties }: Identity): string[] {
+  // A group of devices without an aggregate has no key of its own, and still no other group's device may look like one.
+  const keys = layout.entries.map((entry) => entry.key);
+  if (id !== undefined) keys.push('id');
+  if (properties !== undefined) keys.push('properties');
+  return keys;
+}
+
+function named({ def, cell }: MetricLayout, name: string): NamedMetric {
+  return { name, kind: NATIVE_KIND[def.kind], cell };
+}

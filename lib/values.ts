@@ -1,0 +1,79 @@
+// The values of all metrics as plain data, nested as the schema. Pure: it is given what was read.
+
+import { minimumOf } from './accessors.ts';
+import type { NativeDevice } from './binding.ts';
+import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape } from './schema.ts';
+
+/** A latency metric's parts, in microseconds; all of them since the store was opened. */
+export interface LatencyValue {
+  readonly min_us: bigint;
+  readonly max_us: bigint;
+  readonly sum_us: bigint;
+}
+
+export type ValueOf<D extends MetricDef> = D extends LatencyDef ? LatencyValue : bigint;
+export type FieldValues<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
+
+/** The devices of a kind, and all of them together. */
+export interface DeviceValues<F extends Fields> {
+  readonly devices: { readonly [id: string]: FieldValues<F> };
+  /** Sums include devices that were removed. */
+  readonly aggregate: FieldValues<F>;
+}
+
+/** A metrics snapshot: plain values, read once, nested as the schema. */
+export type MetricsSnapshot<S extends SchemaShape> = {
+  readonly [K in keyof S as S[K] extends GroupDef | PerDeviceDef ? K : never]: S[K] extends GroupDef<infer F>
+    ? FieldValues<F>
+    : S[K] extends PerDeviceDef<infer F>
+      ? DeviceValues<F>
+      : never;
+};
+
+/** `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too. */
+export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
+  const values: Record<string, unknown> = {};
+  for (const entry of layout.entries) {
+    if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(metric, totals, 0));
+    if (entry.kind === 'perDevice') values[entry.key] = deviceValuesOf(entry, totals, devicesOf(entry));
+  }
+  return values;
+}
+
+function deviceValuesOf(group: DeviceGroupLayout, totals: BigUint64Array, all: readonly NativeDevice[]): DeviceValues<Fields> {
+  // A device that came after the totals were read is in the next snapshot.
+  const read = all.filter(({ firstCell }) => firstCell + group.cellKinds.length <= totals.length);
+  const living = read.filter(({ removed }) => !removed);
+  // Without a prototype: a device may be called `__proto__`.
+  const devices: Record<string, FieldValues<Fields>> = Object.create(null);
+  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(metric, totals, firstCell));
+
+  const sum = (of: readonly NativeDevice[], cell: number) =>
+    of.reduce((total, { firstCell }) => BigInt.asUintN(64, total + totals[firstCell + cell]!), 0n);
+  const largest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b > a ? b : a), 0n);
+  const smallest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b < a ? b : a));
+  const aggregate = fieldsOf(group.metrics, ({ def, cell }) => {
+    if (def.kind === 'inc') return sum(read, cell);
+    if (def.kind === 'latency') {
+      const max_us = largest(cell + LATENCY_MAX);
+      const extremes =
+        group.latencyAggregate === 'zero' ? { min_us: 0n, max_us: 0n } : { min_us: minimumOf(largest(cell + LATENCY_MIN), max_us), max_us };
+      return { ...extremes, sum_us: sum(read, cell + LATENCY_SUM) };
+    }
+    if (def.aggregate === 'max') return largest(cell);
+    if (def.aggregate === 'min') return living.length === 0 ? 0n : smallest(cell);
+    return sum(living, cell);
+  });
+  return { devices, aggregate };
+}
+
+function valueAt({ def, cell }: MetricLayout, totals: BigUint64Array, firstCell: number): bigint | LatencyValue {
+  const at = (offset: number) => totals[firstCell + cell + offset]!;
+  if (def.kind !== 'latency') return at(0);
+  return { min_us: minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), max_us: at(LATENCY_MAX), sum_us: at(LATENCY_SUM) };
+}
+
+function fieldsOf(metrics: readonly MetricLayout[], value: (metric: MetricLayout) => bigint | LatencyValue): FieldValues<Fields> {
+  return Object.fromEntries(metrics.map((metric) => [metric.name, value(metric)])) as FieldValues<Fields>;
+}

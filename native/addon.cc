@@ -1,0 +1,290 @@
+// The Node-API face of the library: one Attachment a JavaScript thread and store. It checks nothing that TypeScript has checked.
+//
+// Per environment: the thread's alternate stack, its attachments, their shards and mapped rows; all given back by cleanup hooks,
+// so that a worker may be terminated at any moment. Per process: the stores and the signal handlers.
+
+#include <napi.h>
+#include <time.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "../include/vmm_metrics.h"
+#include "alternate_stack.h"
+#include "napi_util.h"
+#include "store.h"
+
+namespace vmm {
+
+namespace {
+
+// The rows of cells that a thread has mapped for JavaScript. Each is unmapped when its ArrayBuffer is collected, which may be
+// after the attachment is gone.
+using Rows = std::set<void*>;
+
+struct RowHint {
+  Store* store;
+  std::shared_ptr<Rows> rows;
+};
+
+void FreeRow(napi_env, void* address, void* data) {
+  RowHint* hint = static_cast<RowHint*>(data);
+  hint->rows->erase(address);
+  hint->store->cells().region().UnmapRow(address);
+  hint->store->Unreference();
+  delete hint;
+}
+
+class Attachment : public Napi::ObjectWrap<Attachment> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Attachment",
+                       {
+                           InstanceAccessor<&Attachment::Shard>("shard"),
+                           InstanceAccessor<&Attachment::ChunkCells>("chunkCells"),
+                           InstanceMethod<&Attachment::Row>("row"),
+                           InstanceMethod<&Attachment::Add>("add"),
+                           InstanceMethod<&Attachment::SetTo>("set"),
+                           InstanceMethod<&Attachment::Raise>("raise"),
+                           InstanceMethod<&Attachment::Total>("total"),
+                           InstanceMethod<&Attachment::Pending>("pending"),
+                           InstanceMethod<&Attachment::Totals>("totals"),
+                           InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
+                           InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
+                           InstanceMethod<&Attachment::AllDevices>("devices"),
+                           InstanceMethod<&Attachment::Init>("init"),
+                           InstanceMethod<&Attachment::Flush>("flush"),
+                           InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
+                           InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
+                           InstanceMethod<&Attachment::Native>("native"),
+                           InstanceMethod<&Attachment::Detach>("detach"),
+                       });
+  }
+
+  // Called by Open only, with the store to attach to.
+  explicit Attachment(const Napi::CallbackInfo& info)
+      : ObjectWrap(info), store_(info[0].As<Napi::External<Store>>().Data()), env_(info.Env()), rows_(std::make_shared<Rows>()) {
+    shard_ = store_->ClaimShard();
+    napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
+  }
+
+  ~Attachment() override { Leave(false); }
+
+ private:
+  static void LeaveEnvironment(void* self) { static_cast<Attachment*>(self)->Leave(false); }
+
+  void Leave(bool always_flush) {
+    if (left_) return;
+    left_ = true;
+    napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
+    // First, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
+    for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
+    store_->GiveBackShard(shard_);
+    store_->Detach(always_flush);
+  }
+
+  Napi::Value Shard(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), shard_); }
+  Napi::Value ChunkCells(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), store_->cells().region().chunk_cells());
+  }
+
+  // row(chunk, shard): an ArrayBuffer over those cells; null where this Node allows none; or a failure.
+  Napi::Value Row(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    void* address = nullptr;
+    if (Status status = store_->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok())
+      return ToFailure(env, status);
+    RowHint* hint = new RowHint{store_, rows_};
+    store_->Retain();
+    rows_->insert(address);
+    napi_value buffer = nullptr;
+    const napi_status made =
+        napi_create_external_arraybuffer(env, address, store_->cells().region().granule_bytes(), FreeRow, hint, &buffer);
+    if (made == napi_ok) return Napi::Value(env, buffer);
+    FreeRow(env, address, hint);
+    if (env.IsExceptionPending()) env.GetAndClearPendingException();
+    return env.Null();
+  }
+
+  void Add(const Napi::CallbackInfo& info) {
+    if (!left_) AddShared(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+  }
+  void SetTo(const Napi::CallbackInfo& info) {
+    if (!left_) Set(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+  }
+  void Raise(const Napi::CallbackInfo& info) {
+    if (!left_) RaiseShared(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+  }
+
+  Napi::Value Total(const Napi::CallbackInfo& info) {
+    return Napi::BigInt::New(info.Env(), store_->cells().Total(Uint32Of(info[0])));
+  }
+  Napi::Value Pending(const Napi::CallbackInfo& info) {
+    return Napi::BigInt::New(info.Env(), store_->cells().Pending(Uint32Of(info[0])));
+  }
+  Napi::Value Totals(const Napi::CallbackInfo& info) {
+    const uint32_t count = store_->cells().used();
+    Napi::BigUint64Array totals = Napi::BigUint64Array::New(info.Env(), count);
+    for (uint32_t index = 0; index < count; index++) totals[index] = store_->cells().Total(index);
+    return totals;
+  }
+
+  Napi::Value AllocDevice(const Napi::CallbackInfo& info) {
+    const Device* device = nullptr;
+    const Status status = store_->AllocDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &device);
+    if (!status.ok()) return ToFailure(info.Env(), status);
+    return Napi::Number::New(info.Env(), device->first_cell);
+  }
+  Napi::Value RemoveDevice(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), store_->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value()));
+  }
+  Napi::Value AllDevices(const Napi::CallbackInfo& info) {
+    const std::vector<Devices::Entry> all = store_->AllDevices(Uint32Of(info[0]));
+    Napi::Array out = Napi::Array::New(info.Env(), all.size());
+    for (uint32_t i = 0; i < all.size(); i++) {
+      Napi::Object entry = Napi::Object::New(info.Env());
+      entry["id"] = all[i].id;
+      entry["firstCell"] = all[i].device->first_cell;
+      entry["removed"] = all[i].device->removed.load(std::memory_order_relaxed);
+      out[i] = entry;
+    }
+    return out;
+  }
+
+  Napi::Value Init(const Napi::CallbackInfo& info) {
+    Status status;
+    const bool is_path = info[0].IsString();
+    const std::string path = is_path ? info[0].As<Napi::String>().Utf8Value() : std::string();
+    const int descriptor = is_path ? -1 : info[0].As<Napi::Number>().Int32Value();
+    switch (store_->flusher().Init(is_path ? path.c_str() : nullptr, descriptor, &status)) {
+      case InitResult::kDone: return Napi::Boolean::New(info.Env(), true);
+      case InitResult::kAlready: return Napi::Boolean::New(info.Env(), false);
+      case InitResult::kFailed: break;
+    }
+    return ToFailure(info.Env(), status);
+  }
+  Napi::Value Flush(const Napi::CallbackInfo& info) {
+    Status status;
+    switch (store_->flusher().Flush(&status)) {
+      case FlushResult::kOut: return Napi::Boolean::New(info.Env(), true);
+      case FlushResult::kNotInitialized: return Napi::Boolean::New(info.Env(), false);
+      case FlushResult::kFailed: break;
+    }
+    return ToFailure(info.Env(), status);
+  }
+  Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info) {
+    return ToFailure(info.Env(), store_->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
+  }
+  Napi::Value CaptureSignals(const Napi::CallbackInfo& info) { return ToFailure(info.Env(), store_->CaptureSignals()); }
+
+  // The external for other addons; it keeps the store's memory, and does not keep the store open.
+  Napi::Value Native(const Napi::CallbackInfo& info) {
+    const napi_env env = info.Env();
+    napi_value external = nullptr;
+    store_->Retain();
+    const napi_status made = napi_create_external(
+        env, const_cast<vmm_metrics_abi*>(&store_->abi()),
+        [](napi_env, void*, void* store) { static_cast<Store*>(store)->Unreference(); }, store_, &external);
+    if (made != napi_ok) {
+      store_->Unreference();
+      return info.Env().Undefined();
+    }
+    napi_type_tag_object(env, external, &vmm_metrics_type_tag);
+    return Napi::Value(env, external);
+  }
+
+  void Detach(const Napi::CallbackInfo&) { Leave(true); }
+
+  Store* const store_;
+  const napi_env env_;
+  const std::shared_ptr<Rows> rows_;
+  uint32_t shard_ = kSharedShard;
+  bool left_ = false;
+};
+
+struct EnvironmentData {
+  Napi::FunctionReference attachment;
+};
+
+std::vector<CellKind> KindsOf(const Napi::Value& value) { return VectorOf<CellKind>(value); }
+
+std::vector<NamedMetric> MetricsOf(const Napi::Value& value) {
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<NamedMetric> out;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const Napi::Object metric = array.Get(i).As<Napi::Object>();
+    out.push_back(
+        {metric.Get("name").As<Napi::String>().Utf8Value(), Uint32Of(metric.Get("kind")), Uint32Of(metric.Get("cell"))});
+  }
+  return out;
+}
+
+StoreSpec SpecOf(const Napi::Object& object) {
+  StoreSpec spec;
+  spec.name = object.Get("name").As<Napi::String>().Utf8Value();
+  spec.schema_text = object.Get("schemaText").As<Napi::String>().Utf8Value();
+  spec.schema_fingerprint = Uint64Of(object.Get("fingerprint"));
+  spec.kinds = KindsOf(object.Get("kinds"));
+  spec.code = VectorOf<Instruction>(object.Get("code"));
+  spec.main_end = Uint32Of(object.Get("mainEnd"));
+  spec.groups = VectorOf<DeviceGroup>(object.Get("groups"));
+  const std::vector<char> literals = VectorOf<char>(object.Get("literals"));
+  spec.literals.assign(literals.begin(), literals.end());
+  spec.keys = StringsOf(object.Get("keys"));
+  spec.metrics = MetricsOf(object.Get("metrics"));
+  const Napi::Array groups = object.Get("deviceGroups").As<Napi::Array>();
+  for (uint32_t g = 0; g < groups.Length(); g++) {
+    const Napi::Object group = groups.Get(g).As<Napi::Object>();
+    spec.group_names.push_back(group.Get("name").As<Napi::String>().Utf8Value());
+    spec.group_kinds.push_back(KindsOf(group.Get("kinds")));
+    spec.group_metrics.push_back(MetricsOf(group.Get("metrics")));
+  }
+  const Napi::Array marks = object.Get("marks").As<Napi::Array>();
+  for (uint32_t i = 0; i < marks.Length(); i++) {
+    const Napi::Object mark = marks.Get(i).As<Napi::Object>();
+    spec.marks.push_back(
+        {Uint32Of(mark.Get("signal")), Uint32Of(mark.Get("cell")), mark.Get("isStore").As<Napi::Boolean>().Value()});
+  }
+  if (object.Get("missedCell").IsNumber()) spec.missed_cell = Uint32Of(object.Get("missedCell"));
+  return spec;
+}
+
+// open(spec): an Attachment; the other schema's text when the name is taken by one; or a failure.
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Store* store = nullptr;
+  std::string other_schema;
+  const Status status = Store::Open(SpecOf(info[0].As<Napi::Object>()), &store, &other_schema);
+  if (!status.ok()) return ToFailure(env, status);
+  if (store == nullptr) return Napi::String::New(env, other_schema);
+  return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Store>::New(env, store)});
+}
+
+// clocks(): [CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID] in whole microseconds.
+Napi::Value Clocks(const Napi::CallbackInfo& info) {
+  Napi::BigUint64Array out = Napi::BigUint64Array::New(info.Env(), 2);
+  const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
+  for (size_t i = 0; i < 2; i++) {
+    timespec now;
+    clock_gettime(clocks[i], &now);
+    out[i] = static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+  }
+  return out;
+}
+
+Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
+  // A worker that runs out of stack in native code must find another one for the handler, whether its JavaScript ever opens a
+  // store or not.
+  if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeAlternateStack, stack);
+  env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
+  exports["open"] = Napi::Function::New(env, Open, "open");
+  exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(vmm_metrics, InitAddon)
+
+}  // namespace vmm

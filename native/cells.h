@@ -1,0 +1,94 @@
+// Cells are all metrics' words of one store: the region, what kind each cell is, and which shards are claimed.
+//
+// Thread-safety:       Reserve, Claim and GiveBack are called under the store's lock; the rest by any thread.
+// Async-signal-safety: the inline functions are safe; the others are not.
+// Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers acquire. A
+//                      shard passes from one owner to the next under the store's lock, so the next one's first plain add
+//                      sees the last one's.
+// Lifetime:            as long as the store.
+
+#pragma once
+
+#include <cstdint>
+
+#include "region.h"
+
+namespace vmm {
+
+class Cells {
+ public:
+  Cells() = default;
+  ~Cells();
+  Cells(const Cells&) = delete;
+  Cells& operator=(const Cells&) = delete;
+
+  Status Create(uint64_t schema_fingerprint);
+
+  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed.
+  Status Reserve(const CellKind* kinds, uint32_t count, uint32_t* first);
+
+  // A shard for one thread alone, or kSharedShard when none is free or there is no memory for one.
+  uint32_t Claim();
+  void GiveBack(uint32_t shard);
+
+  Region& region() { return region_; }
+  const Region& region() const { return region_; }
+  CellKind kind(uint32_t index) const { return kinds_[index]; }
+  // Acquire: pairs with the release stores in Reserve and Claim.
+  uint32_t used() const { return region_.header().cells_used.load(std::memory_order_acquire); }
+  uint32_t shards_used() const { return region_.header().shards_used.load(std::memory_order_acquire); }
+
+  Cell& Shared(uint32_t index) const { return region_.InShard(kSharedShard, index); }
+
+  // The value of one cell over all shards; a kMin cell stays complemented.
+  uint64_t Total(uint32_t index) const {
+    const uint32_t shards = shards_used();
+    uint64_t total = 0;
+    switch (kind(index)) {
+      case CellKind::kNone: break;
+      case CellKind::kStore: return Read(Shared(index));
+      case CellKind::kInc:
+        for (uint32_t s = 0; s < shards; s++) total += Read(region_.InShard(s, index));
+        break;
+      case CellKind::kMin:
+      case CellKind::kMax:
+        for (uint32_t s = 0; s < shards; s++) {
+          const uint64_t value = Read(region_.InShard(s, index));
+          if (value > total) total = value;
+        }
+        break;
+    }
+    return total;
+  }
+
+  // Reads each of the first `count` cells once, over all shards, into bank `bank`.
+  void CollectInto(uint32_t bank, uint32_t count) const {
+    for (uint32_t index = 0; index < count; index++) Set(region_.InBank(bank, index), Total(index));
+  }
+
+  // What came in since the last commit. A flush that commits meanwhile makes the bank somebody's working copy, so the
+  // commit word is looked at again.
+  uint64_t Pending(uint32_t index) const {
+    for (;;) {
+      // Acquire, twice: the first pairs with the release store of a commit; the second keeps the bank's read before it.
+      const uint64_t commit = region_.header().commit.load(std::memory_order_acquire);
+      const uint64_t flushed = Read(region_.InBank(commit & 3, index));
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (region_.header().commit.load(std::memory_order_relaxed) == commit) return Total(index) - flushed;
+    }
+  }
+
+ private:
+  Region region_;
+  CellKind* kinds_ = nullptr;
+  uint32_t chunks_ = 0;
+  bool claimed_[kShards] = {true};
+};
+
+// A kMin cell as a value: 0 while nothing was observed. All-ones in `max` tells a minimum of 2^64-1 from none.
+inline uint64_t MinimumOf(uint64_t complement, uint64_t max) {
+  if (complement != 0) return ~complement;
+  return max == ~uint64_t{0} ? max : 0;
+}
+
+}  // namespace vmm

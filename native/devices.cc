@@ -1,0 +1,114 @@
+#include "devices.h"
+
+#include <utility>
+
+namespace vmm {
+
+namespace {
+
+constexpr size_t kIdBytesMax = 255;
+
+// How many bytes the UTF-8 character at `at` has; 0 when it is none.
+size_t CharacterBytes(const std::string& text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || at + bytes > text.size()) return 0;
+  for (size_t i = 1; i < bytes; i++) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, and what is past the last code point.
+  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
+  if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
+  return bytes;
+}
+
+}  // namespace
+
+bool IsDeviceId(const std::string& id) {
+  if (id.empty() || id.size() > kIdBytesMax) return false;
+  for (size_t at = 0; at < id.size();) {
+    const size_t bytes = id[at] == '\0' ? 0 : CharacterBytes(id, at);
+    if (bytes == 0) return false;
+    at += bytes;
+  }
+  return true;
+}
+
+std::string JsonString(const std::string& text) {
+  static const char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += "\\u00";
+          out += kHex[c >> 4];
+          out += kHex[c & 15];
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + "\"";
+}
+
+Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
+    : groups_(std::move(groups)),
+      lists_(new DeviceList[groups_.size()]),
+      nodes_(groups_.size()),
+      living_(groups_.size()),
+      keys_(keys.begin(), keys.end()) {}
+
+const Device* Devices::Find(uint32_t group, const std::string& id) const {
+  const auto found = living_[group].find(id);
+  return found == living_[group].end() ? nullptr : &found->second->device;
+}
+
+uint32_t Devices::KeyBytes(uint32_t group, const std::string& id) const {
+  return static_cast<uint32_t>(JsonString(KeyOf(group, id)).size()) + 3;
+}
+
+const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell) {
+  auto made = std::make_unique<Node>();
+  made->literal = "," + JsonString(KeyOf(group, id)) + ":{";
+  made->device.first_cell = first_cell;
+  made->device.key = made->literal.data();
+  made->device.key_bytes = static_cast<uint32_t>(made->literal.size());
+
+  // A multimap puts it after those of the same id, so what stands before it in the map stands before it in the list.
+  const auto place = nodes_[group].emplace(id, std::move(made));
+  Node* const node = place->second.get();
+  Device* const previous = place == nodes_[group].begin() ? nullptr : &std::prev(place)->second->device;
+  lists_[group].Insert(&node->device, previous);
+  living_[group][id] = node;
+  keys_.insert(KeyOf(group, id));
+  return &node->device;
+}
+
+bool Devices::Remove(uint32_t group, const std::string& id) {
+  const auto found = living_[group].find(id);
+  if (found == living_[group].end()) return false;
+  // Relaxed: it decides only how the device is shown from the next line on.
+  found->second->device.removed.store(true, std::memory_order_relaxed);
+  living_[group].erase(found);
+  keys_.erase(KeyOf(group, id));
+  return true;
+}
+
+std::vector<Devices::Entry> Devices::All(uint32_t group) const {
+  std::vector<Entry> all;
+  all.reserve(nodes_[group].size());
+  for (const auto& [id, node] : nodes_[group]) all.push_back({id, &node->device});
+  return all;
+}
+
+}  // namespace vmm

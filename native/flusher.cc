@@ -1,0 +1,154 @@
+#include "flusher.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "signal_mask.h"
+
+namespace vmm {
+
+namespace {
+
+class Locked {
+ public:
+  explicit Locked(pthread_mutex_t& mutex) : mutex_(mutex) { pthread_mutex_lock(&mutex_); }
+  ~Locked() { pthread_mutex_unlock(&mutex_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  pthread_mutex_t& mutex_;
+};
+
+int64_t MonotonicMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+uint32_t CommittedBank(const Cells& cells) {
+  return cells.region().header().commit.load(std::memory_order_relaxed) & 3;  // only flushes change it
+}
+
+}  // namespace
+
+Flusher::Flusher(Cells& cells, const ProgramView& program, const DeviceList* devices, uint32_t missed_cell)
+    : cells_(cells), program_(program), devices_(devices), missed_cell_(missed_cell) {}
+
+Flusher::~Flusher() { sink_.Close(); }
+
+InitResult Flusher::Init(const char* path, int descriptor, Status* status) {
+  Locked locked(mutex_);
+  if (sink_.is_open()) return InitResult::kAlready;
+  *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
+  if (!status->ok()) return InitResult::kFailed;
+  // Release: pairs with the acquire load in LastLine, which may come without the lock.
+  initialized_.store(true, std::memory_order_release);
+  return InitResult::kDone;
+}
+
+Status Flusher::Fit(uint64_t line_bytes) {
+  const uint32_t aggregates = AggregateMax(program_);
+  if (Status status = line_.Fit(line_bytes, aggregates); !status.ok()) return status;
+  return last_line_.Fit(line_bytes, aggregates);
+}
+
+FlushResult Flusher::Flush(Status* status) {
+  *status = {};
+  Locked locked(mutex_);
+  if (!sink_.is_open()) return FlushResult::kNotInitialized;
+  const FlushResult result = FlushLocked(status);
+  if (result == FlushResult::kFailed && missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
+  return result;
+}
+
+FlushResult Flusher::FlushLocked(Status* status) {
+  bool replaced = false;
+  *status = sink_.ReopenIfReplaced(&replaced);
+  if (!status->ok()) return FlushResult::kFailed;
+  // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
+  if (replaced) held_ = false;
+  if (held_ && (!Send(kIdle, status) || !status->ok())) return FlushResult::kFailed;
+
+  uint32_t phase = kIdle;
+  // Acquire-release: a crash handler that took the phase has the line from here on.
+  if (!phase_.compare_exchange_strong(phase, kBuilding, std::memory_order_acq_rel)) {
+    *status = {Code::kCrashing, ECANCELED, "write"};
+    return FlushResult::kFailed;
+  }
+  if (!line_.Build(program_, cells_, devices_, CommittedBank(cells_) == 0 ? 1 : 0)) {
+    phase_.store(kIdle, std::memory_order_release);
+    *status = {Code::kWrite, EMSGSIZE, "write"};
+    return FlushResult::kFailed;
+  }
+  line_.Begin(sink_.needs_newline());
+  if (!Send(kBuilding, status) || !status->ok()) return FlushResult::kFailed;
+  return FlushResult::kOut;
+}
+
+bool Flusher::Send(Phase from, Status* status) {
+  SignalMask mask;
+  uint32_t phase = from;
+  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
+    *status = {Code::kCrashing, ECANCELED, "write"};
+    return false;
+  }
+  line_.Sent(sink_.Write(line_.unsent(), line_.unsent_bytes(), status));
+  if (status->ok()) line_.Commit(cells_);
+  held_ = line_.is_partly_sent();
+  // Release: pairs with the crash handler's acquire of the phase.
+  phase_.store(kIdle, std::memory_order_release);
+  if (!status->ok()) SignalMask::Discard(status->error);
+  return true;
+}
+
+bool Flusher::HasNews() const {
+  const uint32_t bank = CommittedBank(cells_);
+  const uint32_t count = cells_.used();
+  for (uint32_t index = 0; index < count; index++) {
+    if (cells_.Total(index) != Read(cells_.region().InBank(bank, index))) return true;
+  }
+  return false;
+}
+
+bool Flusher::LastLine(int limit_ms) {
+  if (!initialized_.load(std::memory_order_acquire)) return false;
+  const int64_t deadline_ms = MonotonicMs() + limit_ms;
+  for (;;) {
+    uint32_t phase = phase_.load(std::memory_order_acquire);
+    if (phase == kTaken) return false;
+    if (phase != kSending && phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel)) break;
+    // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits for a
+    // reader, so this is short, unless the disk itself hangs; then ours would hang too.
+    if (MonotonicMs() >= deadline_ms) return false;
+    const timespec pause = {0, 50'000};
+    nanosleep(&pause, nullptr);
+  }
+  bool replaced = false;
+  sink_.ReopenIfReplaced(&replaced);
+  if (held_ && !replaced) {
+    if (!SendWithin(line_, deadline_ms)) return false;
+    line_.Commit(cells_);
+  }
+  if (!last_line_.Build(program_, cells_, devices_, kCrashBank)) return false;
+  last_line_.Begin(sink_.needs_newline());
+  if (!SendWithin(last_line_, deadline_ms)) return false;
+  last_line_.Commit(cells_);
+  return true;
+}
+
+bool Flusher::SendWithin(Line& line, int64_t deadline_ms) {
+  SignalMask mask;
+  for (;;) {
+    Status status;
+    line.Sent(sink_.Write(line.unsent(), line.unsent_bytes(), &status));
+    if (status.ok()) return true;
+    SignalMask::Discard(status.error);
+    if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;
+    const int64_t left_ms = deadline_ms - MonotonicMs();
+    if (left_ms <= 0) return false;
+    sink_.WaitWritable(static_cast<int>(left_ms));
+  }
+}
+
+}  // namespace vmm

@@ -1,0 +1,61 @@
+#include "line.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <new>
+
+namespace vmm {
+
+Line::~Line() {
+  Buffer* buffer = buffer_.load(std::memory_order_relaxed);  // nobody else is left
+  while (buffer != nullptr) {
+    Buffer* older = buffer->older;
+    munmap(buffer, buffer->mapped_bytes);
+    buffer = older;
+  }
+}
+
+Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
+  Buffer* current = buffer_.load(std::memory_order_relaxed);  // written under the store's lock only
+  if (current != nullptr && current->text_bytes >= line_bytes) return {};
+  // Twice what is needed now: the buffers kept for the crash handler then add up to less than the last one.
+  const uint64_t text_bytes = 2 * line_bytes;
+  const uint64_t head_bytes = sizeof(Buffer) + aggregates * sizeof(uint64_t);
+  const uint64_t mapped_bytes = head_bytes + text_bytes;
+  // Populated now: the crash handler is no place to run out of memory.
+  void* memory = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
+  Buffer* buffer = new (memory) Buffer{current, mapped_bytes, head_bytes, text_bytes};
+  buffer_.store(buffer, std::memory_order_release);
+  return {};
+}
+
+bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank) {
+  // The count first: whoever made cells visible had made room for them before.
+  const uint32_t count = cells.used();
+  Buffer* buffer = buffer_.load(std::memory_order_acquire);
+  bank_ = bank;
+  text_ = buffer->text();
+  text_[0] = '\n';
+  cells.CollectInto(bank, count);
+  const uint32_t flushed = cells.region().header().commit.load(std::memory_order_relaxed) & 3;  // only flushes change it
+  RawWriter out(text_ + 1, buffer->text_bytes - 1);
+  Run(program, cells, devices, bank, flushed, count, buffer->aggregate(), out);
+  // Every entry of the line starts with a comma; the first one's gives way to the brace.
+  if (out.size() == 0) out.Char('{');
+  text_[1] = '{';
+  out.Text("}\n", 2);
+  begin_ = sent_ = 1;
+  end_ = 1 + out.size();
+  return !out.overflowed();
+}
+
+void Line::Commit(const Cells& cells) {
+  std::atomic<uint64_t>& commit = cells.region().header().commit;
+  const uint64_t commits = commit.load(std::memory_order_relaxed) >> 2;  // only flushes change it
+  // Release: publishes the bank's values to readers of what is pending.
+  commit.store((commits + 1) << 2 | bank_, std::memory_order_release);
+}
+
+}  // namespace vmm

@@ -1,0 +1,110 @@
+#include "native_abi.h"
+
+#include "alternate_stack.h"
+#include "store.h"
+
+namespace vmm {
+
+namespace {
+
+Store& Of(void* store) { return *static_cast<Store*>(store); }
+
+// Where a shard's cells begin; a metric's offset is the same in each.
+unsigned char* BaseOf(Store& store, uint32_t shard) {
+  const Region& region = store.cells().region();
+  return region.base() + region.OffsetOf(kBanks + shard, 0);
+}
+
+uint64_t OffsetOf(Store& store, uint32_t cell) {
+  const Region& region = store.cells().region();
+  return region.OffsetOf(kBanks, cell) - region.OffsetOf(kBanks, 0);
+}
+
+vmm_metrics_status FindIn(Store& store, const std::vector<NamedMetric>& metrics, uint32_t first_cell, const char* name,
+                          vmm_metrics_kind kind, vmm_metrics_metric* out) {
+  if (name == nullptr || out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  for (const NamedMetric& metric : metrics) {
+    if (metric.name != name) continue;
+    if (metric.kind != static_cast<uint32_t>(kind)) return VMM_METRICS_OTHER_KIND;
+    out->offset = OffsetOf(store, first_cell + metric.cell);
+    return VMM_METRICS_OK;
+  }
+  return VMM_METRICS_UNKNOWN_NAME;
+}
+
+vmm_metrics_status RetainStore(void* store) {
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  Of(store).Retain();
+  return VMM_METRICS_OK;
+}
+
+void ReleaseStore(void* store) { Of(store).Unreference(); }
+
+vmm_metrics_status Find(void* store, const char* path, vmm_metrics_kind kind, vmm_metrics_metric* out) {
+  return FindIn(Of(store), Of(store).spec().metrics, 0, path, kind, out);
+}
+
+vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, size_t id_bytes, vmm_metrics_device* out) {
+  if (group == nullptr || id == nullptr || out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  const std::vector<std::string>& names = Of(store).spec().group_names;
+  const std::string text(id, id_bytes);
+  if (!IsDeviceId(text)) return VMM_METRICS_BAD_ID;
+  for (uint32_t g = 0; g < names.size(); g++) {
+    if (names[g] != group) continue;
+    const Device* device = nullptr;
+    const Status status = Of(store).AllocDevice(g, text, &device);
+    if (status.code == Code::kTaken) return VMM_METRICS_KEY_TAKEN;
+    if (!status.ok()) return VMM_METRICS_NO_SPACE;
+    *out = {g, device->first_cell};
+    return VMM_METRICS_OK;
+  }
+  return VMM_METRICS_UNKNOWN_NAME;
+}
+
+vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const char* field, vmm_metrics_kind kind,
+                                vmm_metrics_metric* out) {
+  const StoreSpec& spec = Of(store).spec();
+  if (device.group >= spec.group_metrics.size()) return VMM_METRICS_BAD_ARGUMENT;
+  return FindIn(Of(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
+}
+
+void SharedShard(void* store, vmm_metrics_shard* out) {
+  unsigned char* shared = BaseOf(Of(store), kSharedShard);
+  *out = {shared, shared, kSharedShard, nullptr};
+}
+
+vmm_metrics_status Claim(void* store, vmm_metrics_shard* out) {
+  if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  SharedShard(store, out);
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  out->number = Of(store).ClaimShard();
+  out->own = BaseOf(Of(store), out->number);
+  out->alternate_stack = MakeAlternateStack();
+  return VMM_METRICS_OK;
+}
+
+void GiveBack(void* store, vmm_metrics_shard* shard) {
+  FreeAlternateStack(shard->alternate_stack);
+  Of(store).GiveBackShard(shard->number);
+  SharedShard(store, shard);
+}
+
+}  // namespace
+
+vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
+  return {VMM_METRICS_ABI_VERSION,
+          sizeof(vmm_metrics_abi),
+          schema_fingerprint,
+          store,
+          RetainStore,
+          ReleaseStore,
+          Find,
+          AllocDevice,
+          FindInDevice,
+          Claim,
+          GiveBack,
+          SharedShard};
+}
+
+}  // namespace vmm

@@ -1,0 +1,62 @@
+#include "periodic.h"
+
+#include <signal.h>
+
+#include <system_error>
+
+namespace vmm {
+
+Status Periodic::Start(uint64_t interval_ms) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  interval_ = std::chrono::milliseconds(interval_ms);
+  if (thread_.joinable()) {
+    restarted_ = true;
+    changed_.notify_one();
+    return {};
+  }
+  stopping_ = false;
+  sigset_t asynchronous, before;
+  sigfillset(&asynchronous);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
+  // A thread inherits the mask of its maker.
+  pthread_sigmask(SIG_BLOCK, &asynchronous, &before);
+  Status status;
+  try {
+    thread_ = std::thread([this] { Run(); });
+  } catch (const std::system_error& error) {
+    status = {Code::kThread, error.code().value(), "pthread_create"};
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return status;
+}
+
+void Periodic::Stop() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    changed_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Periodic::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  auto due = std::chrono::steady_clock::now() + interval_;
+  while (!stopping_) {
+    changed_.wait_until(lock, due, [this] { return stopping_ || restarted_; });
+    if (stopping_) return;
+    if (restarted_) {
+      restarted_ = false;
+      due = std::chrono::steady_clock::now() + interval_;
+      continue;
+    }
+    lock.unlock();
+    tick_();
+    lock.lock();
+    // On a fixed grid; what was slept through is not made up for.
+    const auto now = std::chrono::steady_clock::now();
+    if (due <= now) due += interval_ * ((now - due) / interval_ + 1);
+  }
+}
+
+}  // namespace vmm

@@ -1,0 +1,160 @@
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace vmm {
+
+namespace {
+
+// What a pipe takes at once or not at all.
+constexpr size_t kPipeAtomBytes = PIPE_BUF;
+
+int OpenRetrying(const char* path, int flags, mode_t mode) {
+  for (;;) {
+    const int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+    if (fd >= 0 || errno != EINTR) return fd;
+  }
+}
+
+bool EndsInNewline(int fd, off_t size) {
+  if (size == 0) return true;
+  char last;
+  return pread(fd, &last, 1, size - 1) != 1 || last == '\n';
+}
+
+// "/proc/self/fd/<fd>", without a formatted print, which a handler may not call.
+void DescriptorPath(int fd, char* out) {
+  static const char kPrefix[] = "/proc/self/fd/";
+  memcpy(out, kPrefix, sizeof(kPrefix) - 1);
+  char digits[12];
+  int count = 0;
+  do {
+    digits[count++] = static_cast<char>('0' + fd % 10);
+    fd /= 10;
+  } while (fd != 0);
+  for (int i = 0; i < count; i++) out[sizeof(kPrefix) - 1 + i] = digits[count - 1 - i];
+  out[sizeof(kPrefix) - 1 + count] = '\0';
+}
+
+}  // namespace
+
+Status Sink::OpenPath(const char* path) {
+  if (strlen(path) >= sizeof(path_)) return {Code::kOpen, ENAMETOOLONG, "open"};
+  // Reading is for the last byte of a file, and keeps a pipe open without a reader. Where it is not allowed, go without.
+  int fd = OpenRetrying(path, O_RDWR | O_APPEND | O_CREAT, 0600);
+  if (fd < 0 && (errno == EACCES || errno == EPERM)) fd = OpenRetrying(path, O_WRONLY | O_APPEND, 0);
+  if (fd < 0) return {Code::kOpen, errno, "open"};
+  struct stat info;
+  if (fstat(fd, &info) != 0) {
+    const int error = errno;
+    close(fd);
+    return {Code::kOpen, error, "fstat"};
+  }
+  if (Status status = Adopt(fd, S_ISREG(info.st_mode) ? Kind::kFile : Kind::kNonBlocking, info); !status.ok()) return status;
+  follows_path_ = S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode);
+  if (path != path_) memcpy(path_, path, strlen(path) + 1);
+  return {};
+}
+
+Status Sink::OpenDescriptor(int fd) {
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return {Code::kOpen, errno, "fcntl"};
+  struct stat info;
+  const int flags = fcntl(own, F_GETFL);
+  if (flags < 0 || fstat(own, &info) != 0 || (flags & O_ACCMODE) == O_RDONLY || S_ISDIR(info.st_mode)) {
+    const int error = flags < 0 || (flags & O_ACCMODE) == O_RDONLY ? EBADF : S_ISDIR(info.st_mode) ? EISDIR : errno;
+    close(own);
+    return {Code::kOpen, error, "fcntl"};
+  }
+  if (S_ISREG(info.st_mode)) return Adopt(own, Kind::kFile, info);
+  if (S_ISSOCK(info.st_mode)) return Adopt(own, Kind::kSocket, info);
+  if ((flags & O_NONBLOCK) != 0) return Adopt(own, Kind::kNonBlocking, info);
+  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes. Opening
+  // the same pipe or terminal once more gives a file of our own.
+  char self[32];
+  DescriptorPath(own, self);
+  const int again = OpenRetrying(self, O_WRONLY | O_APPEND, 0);
+  if (again < 0) return Adopt(own, Kind::kMayBlock, info);
+  close(own);
+  return Adopt(again, Kind::kNonBlocking, info);
+}
+
+Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
+  fd_ = fd;
+  kind_ = kind;
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+  needs_newline_ = kind == Kind::kFile && !EndsInNewline(fd, info.st_size);
+  follows_path_ = false;
+  return {};
+}
+
+void Sink::Close() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+Status Sink::ReopenIfReplaced(bool* replaced) {
+  *replaced = false;
+  if (!follows_path_) return {};
+  struct stat info;
+  if (stat(path_, &info) == 0) {
+    if (info.st_dev == device_ && info.st_ino == inode_) return {};
+  } else if (errno != ENOENT) {
+    return {};  // the path cannot be looked at just now; what is open is still open
+  }
+  const int old = fd_;
+  if (Status status = OpenPath(path_); !status.ok()) {
+    return {Code::kWrite, status.error, status.syscall};
+  }
+  close(old);
+  *replaced = true;
+  return {};
+}
+
+size_t Sink::Write(const char* bytes, size_t count, Status* status) {
+  size_t written = 0;
+  while (written < count) {
+    const ssize_t result = WriteOnce(bytes + written, count - written);
+    if (result > 0) {
+      written += static_cast<size_t>(result);
+      needs_newline_ = false;
+      continue;
+    }
+    if (result < 0 && errno == EINTR) continue;
+    *status = {Code::kWrite, result == 0 ? EIO : errno, "write"};
+    return written;
+  }
+  *status = {};
+  return written;
+}
+
+ssize_t Sink::WriteOnce(const char* bytes, size_t count) const {
+  switch (kind_) {
+    case Kind::kSocket: return send(fd_, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case Kind::kMayBlock: {
+      // Poll says that a pipe has room for one atom; more could block.
+      if (!WaitWritable(0)) {
+        errno = EAGAIN;
+        return -1;
+      }
+      return write(fd_, bytes, count < kPipeAtomBytes ? count : kPipeAtomBytes);
+    }
+    case Kind::kFile:
+    case Kind::kNonBlocking: break;
+  }
+  return write(fd_, bytes, count);
+}
+
+bool Sink::WaitWritable(int timeout_ms) const {
+  pollfd waiting = {fd_, POLLOUT, 0};
+  return poll(&waiting, 1, timeout_ms) > 0;
+}
+
+}  // namespace vmm

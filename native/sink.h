@@ -1,0 +1,56 @@
+// A Sink is where lines go: a file, a named pipe or a descriptor. It never blocks on a reader that is slow or gone.
+//
+// Thread-safety:       one thread at a time (the flusher sees to it).
+// Async-signal-safety: safe; system calls on fixed buffers only. errno is changed; callers in a handler keep it.
+// Lifetime:            the descriptor is the sink's own, closed by Close.
+
+#pragma once
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstddef>
+
+#include "status.h"
+
+namespace vmm {
+
+class Sink {
+ public:
+  // Opens `path` for append, made 0600 if it is not there. A pipe is opened for reading and writing, so that it needs no
+  // reader and what is in it outlives one.
+  Status OpenPath(const char* path);
+  // Duplicates `fd`; the caller keeps its own, and its flags.
+  Status OpenDescriptor(int fd);
+  void Close();
+  bool is_open() const { return fd_ >= 0; }
+
+  // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did.
+  Status ReopenIfReplaced(bool* replaced);
+
+  // Whether what is there does not end in a newline, so that one must go first. Cleared by the first byte written.
+  bool needs_newline() const { return needs_newline_; }
+
+  // Writes as much as goes without waiting. Returns the bytes written; fewer than asked with `*status` saying why.
+  size_t Write(const char* bytes, size_t count, Status* status);
+
+  // Waits until the sink may take more, at most `timeout_ms`. False when it took too long.
+  bool WaitWritable(int timeout_ms) const;
+
+ private:
+  enum class Kind { kFile, kNonBlocking, kSocket, kMayBlock };
+
+  Status Adopt(int fd, Kind kind, const struct stat& info);
+  ssize_t WriteOnce(const char* bytes, size_t count) const;
+
+  int fd_ = -1;
+  Kind kind_ = Kind::kFile;
+  bool needs_newline_ = false;
+  bool follows_path_ = false;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  char path_[PATH_MAX] = {};
+};
+
+}  // namespace vmm

@@ -1,0 +1,27 @@
+// Status is how the native library reports an operating failure: what failed, and the system's errno.
+// Thread-safety:       a plain value.
+// Async-signal-safety: safe; allocates nothing.
+
+#pragma once
+
+namespace vmm {
+
+enum class Code {
+  kOk,
+  kMemory,   // mapping or allocating memory for cells
+  kOpen,     // opening a sink
+  kWrite,    // writing to a sink
+  kThread,   // starting a thread
+  kFull,     // no room for more cells
+  kTaken,    // a device's line key is another's
+  kCrashing  // the process is dying; the crash handler has the last line
+};
+
+struct Status {
+  Code code = Code::kOk;
+  int error = 0;             // errno
+  const char* syscall = "";  // a literal
+  bool ok() const { return code == Code::kOk; }
+};
+
+}  // namespace vmm

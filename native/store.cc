@@ -1,0 +1,164 @@
+#include "store.h"
+
+#include <errno.h>
+
+#include <map>
+#include <utility>
+
+namespace vmm {
+
+namespace {
+
+// The stores of this process by name. Leaked on purpose: worker threads may still detach while statics are destroyed.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, Store*> stores;
+};
+
+Registry& TheRegistry() {
+  static Registry* const registry = new Registry;
+  return *registry;
+}
+
+ProgramView ViewOf(const StoreSpec& spec) {
+  return {spec.code.data(),
+          static_cast<uint32_t>(spec.code.size()),
+          spec.main_end,
+          spec.groups.data(),
+          static_cast<uint32_t>(spec.groups.size()),
+          spec.literals.data(),
+          static_cast<uint32_t>(spec.literals.size())};
+}
+
+}  // namespace
+
+Store::Store(StoreSpec&& spec)
+    : spec_(std::move(spec)),
+      program_(ViewOf(spec_)),
+      abi_(MakeNativeAbi(this, spec_.schema_fingerprint)),
+      devices_(spec_.group_names, spec_.keys),
+      flusher_(cells_, program_, devices_.lists(), spec_.missed_cell),
+      periodic_([this] {
+        Status ignored;  // a line that did not get out is counted, and its deltas are in the next
+        flusher_.Flush(&ignored);
+      }) {
+  captured_.cells = &cells_;
+  captured_.flusher = &flusher_;
+  for (const StoreSpec::Mark& mark : spec_.marks) captured_.marks[mark.signal] = {mark.cell, mark.is_store};
+}
+
+Status Store::Create() {
+  const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
+  bool sound = IsSound(program_, static_cells) && spec_.groups.size() == spec_.group_names.size() &&
+               spec_.groups.size() == spec_.group_kinds.size() && spec_.groups.size() == spec_.group_metrics.size() &&
+               (spec_.missed_cell == Flusher::kNoCell || spec_.missed_cell < static_cells);
+  for (const StoreSpec::Mark& mark : spec_.marks) sound = sound && mark.signal < kSignals && mark.cell < static_cells;
+  for (size_t g = 0; sound && g < spec_.groups.size(); g++) sound = spec_.groups[g].cells == spec_.group_kinds[g].size();
+  if (!sound) return {Code::kFull, EINVAL, "load"};
+
+  if (Status status = cells_.Create(spec_.schema_fingerprint); !status.ok()) return status;
+  line_bytes_ = LineBytesMax(program_);
+  if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
+  uint32_t first = 0;
+  return cells_.Reserve(spec_.kinds.data(), static_cells, &first);
+}
+
+Status Store::Open(StoreSpec&& spec, Store** store, std::string* other_schema) {
+  Registry& registry = TheRegistry();
+  std::lock_guard<std::mutex> lock(registry.mutex);
+  *store = nullptr;
+  const auto found = registry.stores.find(spec.name);
+  if (found != registry.stores.end()) {
+    if (found->second->spec_.schema_text != spec.schema_text) {
+      *other_schema = found->second->spec_.schema_text;
+      return {};
+    }
+    *store = found->second;
+    (*store)->Retain();
+  } else {
+    Store* made = new Store(std::move(spec));
+    if (Status status = made->Create(); !status.ok()) {
+      made->Unreference();
+      return status;
+    }
+    registry.stores[made->spec_.name] = made;
+    *store = made;
+  }
+  (*store)->attachments_++;
+  return {};
+}
+
+void Store::Detach(bool always_flush) {
+  bool last;
+  {
+    Registry& registry = TheRegistry();
+    std::lock_guard<std::mutex> lock(registry.mutex);
+    last = --attachments_ == 0;
+    if (last) registry.stores.erase(spec_.name);
+  }
+  if (last) Close(always_flush);
+  Unreference();
+}
+
+void Store::Close(bool always_flush) {
+  // Release: who sees it closed does not start anything on it any more.
+  closed_.store(true, std::memory_order_release);
+  periodic_.Stop();
+  if (always_flush || flusher_.HasNews()) {
+    Status ignored;  // there is nobody left to tell; the region has the values
+    flusher_.Flush(&ignored);
+  }
+  Release(&captured_);
+  cells_.region().header().state.store(static_cast<uint32_t>(RegionState::kClosed), std::memory_order_release);
+}
+
+void Store::Unreference() {
+  // Acquire-release: the last one sees everything that the others did before they let go.
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+uint32_t Store::ClaimShard() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return cells_.Claim();
+}
+
+void Store::GiveBackShard(uint32_t shard) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  cells_.GiveBack(shard);
+}
+
+Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  *device = devices_.Find(group, id);
+  if (*device != nullptr) return {};
+  if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
+  const uint64_t line_bytes = line_bytes_ + devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  // The room in the line before the cells: a flush that sees the cells has the room.
+  if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
+  const std::vector<CellKind>& kinds = spec_.group_kinds[group];
+  uint32_t first = 0;
+  if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) return status;
+  line_bytes_ = line_bytes;
+  *device = devices_.Add(group, id, first);
+  return {};
+}
+
+bool Store::RemoveDevice(uint32_t group, const std::string& id) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const uint64_t line_bytes = devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  if (!devices_.Remove(group, id)) return false;
+  line_bytes_ -= line_bytes;
+  return true;
+}
+
+std::vector<Devices::Entry> Store::AllDevices(uint32_t group) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return devices_.All(group);
+}
+
+Status Store::MapRow(uint32_t chunk, uint32_t shard, void** address) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return cells_.region().MapRow(chunk, kBanks + shard, address);
+}
+
+}  // namespace vmm

@@ -1,0 +1,113 @@
+// A Store is one set of metrics in this process, known by its name: cells, devices, program, flusher and crash capture together.
+//
+// Thread-safety:       every function may be called by any thread.
+// Async-signal-safety: none here; the parts say for themselves.
+// Lifetime:            counted in two ways. Attachments (one a JavaScript thread) keep it open: the last one to go flushes, ends
+// the
+//                      threads and handlers, and frees the name. References (attachments, externals, native threads, rows that
+//                      JavaScript still has) keep its memory.
+
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "crash.h"
+#include "devices.h"
+#include "flusher.h"
+#include "native_abi.h"
+#include "periodic.h"
+#include "program.h"
+
+namespace vmm {
+
+// A metric by name, for native threads.
+struct NamedMetric {
+  std::string name;  // "vcpu.exit_io_out"; of a device "read_count"
+  uint32_t kind;     // vmm_metrics_kind
+  uint32_t cell;     // of a device: from its first cell
+};
+
+// Everything that TypeScript made of a schema.
+struct StoreSpec {
+  std::string name;
+  std::string schema_text;  // canonical: two stores are alike if these are
+  uint64_t schema_fingerprint = 0;
+  std::vector<CellKind> kinds;
+  std::vector<Instruction> code;
+  uint32_t main_end = 0;
+  std::vector<DeviceGroup> groups;
+  std::string literals;
+  std::vector<std::string> keys;  // of the line, which no device may take
+  std::vector<std::string> group_names;
+  std::vector<std::vector<CellKind>> group_kinds;
+  std::vector<NamedMetric> metrics;
+  std::vector<std::vector<NamedMetric>> group_metrics;
+  struct Mark {
+    uint32_t signal;
+    uint32_t cell;
+    bool is_store;
+  };
+  std::vector<Mark> marks;
+  uint32_t missed_cell = Flusher::kNoCell;
+};
+
+class Store {
+ public:
+  // Attaches to the store of that name, made when there is none. When there is one of another schema, nothing happens and
+  // `*other_schema` is its text. The caller owns an attachment.
+  static Status Open(StoreSpec&& spec, Store** store, std::string* other_schema);
+
+  // Gives an attachment back. The last one closes the store; with `always_flush` a last line goes out even without news.
+  void Detach(bool always_flush);
+
+  void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
+  void Unreference();
+
+  bool is_closed() const { return closed_.load(std::memory_order_acquire); }
+
+  uint32_t ClaimShard();
+  void GiveBackShard(uint32_t shard);
+
+  // The living device of that id, made when it is not there.
+  Status AllocDevice(uint32_t group, const std::string& id, const Device** device);
+  bool RemoveDevice(uint32_t group, const std::string& id);
+  std::vector<Devices::Entry> AllDevices(uint32_t group);
+
+  // A further mapping of the row of cells that `shard` has in `chunk`.
+  Status MapRow(uint32_t chunk, uint32_t shard, void** address);
+
+  Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
+  Status CaptureSignals() { return Capture(&captured_); }
+
+  Cells& cells() { return cells_; }
+  Flusher& flusher() { return flusher_; }
+  const StoreSpec& spec() const { return spec_; }
+  // For native code of other addons.
+  const vmm_metrics_abi& abi() const { return abi_; }
+
+ private:
+  explicit Store(StoreSpec&& spec);
+  ~Store() = default;
+  Status Create();
+  void Close(bool always_flush);
+
+  const StoreSpec spec_;
+  const ProgramView program_;
+  const vmm_metrics_abi abi_;
+  std::mutex mutex_;  // shards, devices, the size of lines, rows
+  Cells cells_;
+  Devices devices_;
+  Flusher flusher_;
+  Periodic periodic_;
+  Captured captured_;
+  uint64_t line_bytes_ = 0;
+  int attachments_ = 0;  // under the registry's lock
+  std::atomic<int> references_{1};
+  std::atomic<bool> closed_{false};
+};
+
+}  // namespace vmm

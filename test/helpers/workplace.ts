@@ -1,0 +1,49 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { onTestFinished } from 'vitest';
+import type { Metrics, SchemaShape } from 'vmm-metrics';
+
+/** A folder that is gone when the test is. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+let names = 0;
+/** A store name that no other test of this file uses. */
+export function freshName(): string {
+  return `test-${names++}`;
+}
+
+/** Closes the metrics when the test is over, however it ends. */
+export function closing<S extends SchemaShape>(metrics: Metrics<S>): Metrics<S> {
+  onTestFinished(() => metrics.close());
+  return metrics;
+}
+
+/** A line as its reader sees it: numbers as bigints, since a double rounds from 2^53 on. */
+export type Line = Record<string, unknown>;
+
+/** The complete lines of a text, each parsed. What follows the last newline is no line yet. */
+export function linesOf(text: string): Line[] {
+  return text.split('\n').slice(0, -1).map(parseLine);
+}
+
+export function parseLine(line: string): Line {
+  JSON.parse(line); // as it is
+  return JSON.parse(line.replace(/(?<=[:,[])(\d+)(?=[,}\]])/g, '"\\u0000$1"'), (_key, value) =>
+    typeof value === 'string' && value.startsWith('\0') ? BigInt(value.slice(1)) : value,
+  ) as Line;
+}
+
+export function linesIn(path: string): Line[] {
+  return linesOf(readFileSync(path, 'utf8'));
+}
+
+/** The value at a path such as `vcpu.exit_io_out_agg.sum_us`. */
+export function at(line: Line, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Line)[key], line);
+}

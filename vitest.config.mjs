@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+// Tests take the package as a user does: built, from `dist`, loaded by Node itself. Only so are a worker's module, a child's and the
+// test's own the same code.
+const dist = (file) => fileURLToPath(new URL(`./dist/lib/${file}`, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^vmm-metrics$/, replacement: dist('index.js') },
+      { find: /^vmm-metrics\/firecracker$/, replacement: dist('firecracker.js') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    // Crash and timing tests share two cores with the rest.
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    server: { deps: { external: [/\/dist\//] } },
+    typecheck: { enabled: true, tsconfig: './tsconfig.test.json', include: ['test/**/*.test-d.ts'] },
+  },
+});
