@@ -75,14 +75,13 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
     expect(Object.entries(shape).map(([key, { kind }]) => [key, kind])).toEqual([[facts.line.first_key.key, 'utcTimestampMs'], ...groups]);
   });
 
-  test.each(factsOf(arch).map((g) => ({ key: keyOf(g), expected: g.fields })))(
-    'given the facts on $key, when its fields are compared, then names, order and kinds are the same',
-    ({ key, expected }) => {
-      const fields: Fields = Object.fromEntries(entriesOf(shape))[key]?.fields ?? {};
+  test.each(
+    factsOf(arch).map((g) => ({ key: keyOf(g), expected: g.fields })),
+  )('given the facts on $key, when its fields are compared, then names, order and kinds are the same', ({ key, expected }) => {
+    const fields: Fields = Object.fromEntries(entriesOf(shape))[key]?.fields ?? {};
 
-      expect(Object.entries(fields).map(([name, { kind }]) => ({ name, kind }))).toEqual(expected);
-    },
-  );
+    expect(Object.entries(fields).map(([name, { kind }]) => ({ name, kind }))).toEqual(expected);
+  });
 
   test('given the facts on devices, when the flags are compared, then the same groups have an aggregate, with 0 where it says so', () => {
     const expected = factsOf(arch)
