@@ -1,0 +1,154 @@
+// Makes the machine, its files and its metrics, runs it for its time, and says what was counted.
+
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { firecracker } from 'vmm-metrics/firecracker';
+
+import { BootTimer } from './boot-timer.ts';
+import { Disk, SECTOR_BYTES } from './disk.ts';
+import { Pmem } from './pmem.ts';
+import { Serial } from './serial.ts';
+import type { Settings } from './settings.ts';
+import { formatTable, rowsOfSnapshot } from './table.ts';
+import { kvmProblem, openMetrics, Vm, type VmMetrics } from './vmm.ts';
+
+const DISK_SECTORS = 64;
+const DEATH_AFTER_MS = 1000;
+
+/** Runs one machine from start to end. Returns the exit code. */
+export async function runMachine(settings: Settings): Promise<number> {
+  const directory = settings.directory ?? makeDirectory();
+  try {
+    return await runIn(directory, settings);
+  } finally {
+    if (settings.directory === undefined) rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** A directory for the machine's files: in memory where the system has that, else among the temporary files. */
+export function makeDirectory(): string {
+  const parent = isWritable('/dev/shm') ? '/dev/shm' : tmpdir();
+  return mkdtempSync(join(parent, 'kvm-vmm-'));
+}
+
+/** Where the metrics lines go. */
+export function metricsFileOf(directory: string, settings: Settings): string {
+  return settings.metricsFile ?? join(directory, 'metrics.jsonl');
+}
+
+async function runIn(directory: string, settings: Settings): Promise<number> {
+  const metrics = openMetrics();
+  const metricsFile = metricsFileOf(directory, settings);
+  metrics.init(metricsFile);
+  metrics.captureSignals();
+  metrics.capturePanics();
+  metrics.startPeriodicFlush({ intervalMs: 1000 });
+  reportStart(metrics);
+
+  const problem = settings.simulate ? 'told to' : kvmProblem();
+  process.stdout.write(problem === undefined ? 'running on KVM\n' : `running a simulated vCPU, without KVM: ${problem}\n`);
+
+  const files = makeFiles(directory);
+  const disk = new Disk(metrics, 'rootfs', files.image);
+  const pmem = new Pmem(metrics, 'drv0', files.pmem);
+  const serial = new Serial(metrics, guestLines());
+  process.stdout.on('error', () => serial.outputFailed());
+  const bootTimer = new BootTimer((bootMs) => process.stdout.write(`guest booted after ${bootMs.toFixed(1)} ms\n`));
+  const end = promiseWithResolvers<string | undefined>();
+  const vm = new Vm({
+    metrics,
+    devices: { serial, disk, pmem, bootTimer },
+    memoryFile: files.memory,
+    simulate: problem !== undefined,
+    exitsPerSecond: settings.exitsPerSecond,
+    onEnd: end.resolve,
+  });
+  const startedMs = performance.now();
+  const timers = [
+    setTimeout(() => serial.type(vm, '(typed on the host, echoed by the guest)\n'), 200),
+    settings.death === undefined
+      ? setTimeout(() => end.resolve(undefined), settings.seconds * 1000)
+      : setTimeout(() => kill(vm, files.memory, settings.death), DEATH_AFTER_MS),
+  ];
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.resolve(undefined));
+
+  const failure = await end.promise;
+  for (const timer of timers) clearTimeout(timer);
+  vm.stop();
+  const ranMs = performance.now() - startedMs;
+  pmem.close();
+  disk.close();
+  const snapshot = metrics.snapshot();
+  metrics.close(); // flushes the last line
+
+  const { exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write } = snapshot.vcpu;
+  const exits = Number(exit_io_in + exit_io_out + exit_mmio_read + exit_mmio_write);
+  const lines = readFileSync(metricsFile, 'utf8').split('\n').length - 1;
+  const removed = settings.metricsFile === undefined ? ', removed now; --metrics FILE keeps them' : '';
+  process.stdout.write(`
+${formatTable(rowsOfSnapshot(firecracker, snapshot))}
+
+${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s, ${Math.round((exits / ranMs) * 1000)} per second
+${lines} ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
+`);
+  if (failure === undefined) return 0;
+  process.stderr.write(`kvm-vmm: the vCPU failed: ${failure}\n`);
+  return 1;
+}
+
+/** `Promise.withResolvers()`, for Node versions without it. */
+function promiseWithResolvers<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((resolvePromise) => {
+    resolve = resolvePromise;
+  });
+  return { promise, resolve };
+}
+
+/** The clock is the monotonic one, as in Firecracker. */
+function reportStart(metrics: VmMetrics): void {
+  const startTimeUs = process.hrtime.bigint() / 1000n - BigInt(Math.round(process.uptime() * 1e6));
+  metrics.reportStartTime({ startTimeUs, startTimeCpuUs: 0n });
+}
+
+/** The death that was asked for. It comes from the vCPU thread, at the guest's next exit. */
+function kill(vm: Vm, memoryFile: string, death: Settings['death']): void {
+  if (death === 'crash') {
+    process.stdout.write("truncating the guest's memory\n");
+    truncateSync(memoryFile, 0);
+  } else {
+    process.stdout.write('a device on the vCPU thread follows a chain of descriptors that loops\n');
+    vm.overflow();
+  }
+}
+
+function makeFiles(directory: string): { memory: string; image: string; pmem: string } {
+  const files = { memory: join(directory, 'memory'), image: join(directory, 'rootfs.img'), pmem: join(directory, 'pmem.img') };
+  const image = Buffer.alloc(DISK_SECTORS * SECTOR_BYTES);
+  image.write('Hello from sector 0 of the disk.\n'); // the guest prints it; a NUL ends it
+  writeFileSync(files.memory, '', { mode: 0o600 });
+  writeFileSync(files.image, image, { mode: 0o600 });
+  writeFileSync(files.pmem, '', { mode: 0o600 });
+  return files;
+}
+
+/** Prints what the guest writes as it comes, each line of it marked. */
+function guestLines(): (text: string) => void {
+  let atLineStart = true;
+  return (text) => {
+    const marked = text.replace(/^(?=[\s\S])/gm, (_, at: number) => (at > 0 || atLineStart ? 'guest | ' : ''));
+    atLineStart = text.endsWith('\n');
+    process.stdout.write(marked);
+  };
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,95 @@
+#include "exit_handler.h"
+
+#include <cstring>
+
+namespace kvm_vmm {
+
+namespace {
+constexpr uint64_t kPageBytes = 4096;        // the smallest there is: no page is left out
+constexpr uint8_t kDataReady = 0x01;         // line status: a byte has come
+constexpr uint8_t kTransmitterEmpty = 0x60;  // line status: ready to send, and all is sent; always so here
+constexpr uint8_t kNothingThere = 0xff;      // what an unconnected bus reads as
+}  // namespace
+
+bool ExitHandler::Handle(const Exit& exit) {
+  switch (exit.kind) {
+    case ExitKind::kPortIn: {
+      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_io_in_agg);
+      counters_.exit_io_in.inc(shard_);
+      PortIn(exit);
+      return true;
+    }
+    case ExitKind::kPortOut: {
+      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_io_out_agg);
+      counters_.exit_io_out.inc(shard_);
+      PortOut(exit);
+      return true;
+    }
+    case ExitKind::kMmioRead: {
+      if (GuestMemory::Contains(exit.address, exit.bytes)) return false;
+      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_mmio_read_agg);
+      counters_.exit_mmio_read.inc(shard_);
+      MmioRead(exit);
+      return true;
+    }
+    case ExitKind::kMmioWrite: {
+      if (GuestMemory::Contains(exit.address, exit.bytes)) return false;
+      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_mmio_write_agg);
+      counters_.exit_mmio_write.inc(shard_);
+      MmioWrite(exit);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool ExitHandler::FinishExit() {
+  const bool delivered = queue_.Deliver();
+  if (delivered) counters_.interrupt_triggers.inc(shard_);
+  if (mailbox_->overflow_requested()) queue_.FollowEndlessChain();
+  pacer_.AfterExit(*mailbox_);
+  return delivered;
+}
+
+void ExitHandler::Fail() {
+  counters_.failures.inc(shard_);
+  for (uint64_t address = 0; address < kMemoryBytes; address += kPageBytes) memory_->Touch(address);
+}
+
+void ExitHandler::PortIn(const Exit& exit) {
+  std::memset(exit.data, kNothingThere, exit.bytes);
+  if (exit.address == kSerialLineStatus) {
+    exit.data[0] = kTransmitterEmpty | (mailbox_->serial_input.HasNews() ? kDataReady : 0);
+  } else if (exit.address == kSerialData && mailbox_->serial_input.Pop(exit.data)) {
+    counters_.uart_read_count.inc(shard_);
+  }
+}
+
+void ExitHandler::PortOut(const Exit& exit) {
+  if (exit.address != kSerialData) return;  // no device there; kProgressCode is one nobody looks at, as on most PCs
+  // A vCPU waits for no device: when the JS thread is too far behind, the byte is lost, and counted.
+  const bool posted = mailbox_->Post({kSerialOut, exit.data[0], 0, 0, 0});
+  (posted ? counters_.uart_write_count : counters_.uart_missed_write_count).inc(shard_);
+}
+
+void ExitHandler::MmioRead(const Exit& exit) {
+  std::memset(exit.data, kNothingThere, exit.bytes);
+  if (exit.address == kMmioAddress + kSectorsRegister && exit.bytes == sizeof(uint32_t)) {
+    const uint32_t sectors = mailbox_->sectors.load(std::memory_order_relaxed);  // publishes nothing but itself
+    std::memcpy(exit.data, &sectors, sizeof(sectors));
+  }
+}
+
+void ExitHandler::MmioWrite(const Exit& exit) {
+  if (exit.address < kMmioAddress || exit.address >= kMmioAddress + kMmioBytes) return;  // no device there
+  const auto device_register = static_cast<uint32_t>(exit.address - kMmioAddress);
+  if (device_register == kNotifyRegister) {
+    queue_.Notify();
+  } else {
+    uint32_t value = 0;
+    std::memcpy(&value, exit.data, exit.bytes < sizeof(value) ? exit.bytes : sizeof(value));
+    mailbox_->Post({kMmioWrite, device_register, value, 0, 0});
+  }
+}
+
+}  // namespace kvm_vmm

@@ -1,0 +1,53 @@
+// One virtual CPU on /dev/kvm, in 16-bit real mode, with no interrupt controller.
+//
+// Thread-safety: Setup on any thread; Run on the vCPU thread; Kick on any other while Run may be running.
+// Lifetime:      the guest memory outlives the vCPU.
+//
+// On machines that are not x86-64 everything compiles, and Setup says why it cannot work.
+
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <string>
+
+#include "exit_handler.h"
+#include "guest_memory.h"
+
+struct kvm_run;
+
+namespace kvm_vmm {
+
+// Why /dev/kvm cannot be used by this process, or "".
+std::string KvmProblem();
+
+class KvmVcpu {
+ public:
+  KvmVcpu() = default;
+  ~KvmVcpu();
+  KvmVcpu(const KvmVcpu&) = delete;
+  KvmVcpu& operator=(const KvmVcpu&) = delete;
+
+  // Makes the virtual machine and its CPU, ready to run the program in `memory`. Returns what went wrong, or "".
+  std::string Setup(const GuestMemory& memory);
+
+  // Runs the guest until the mailbox says stop. Returns why it ended before that, or "".
+  std::string Run(ExitHandler* handler, const Mailbox& mailbox);
+
+  // Brings Run out of the guest, also when the guest makes no exits. `thread` is the one in Run, not yet joined.
+  void Kick(pthread_t thread);
+
+ private:
+  bool HandleExit(ExitHandler* handler);
+  void Interrupt();
+
+  int kvm_fd_ = -1;
+  int vm_fd_ = -1;
+  int vcpu_fd_ = -1;
+  kvm_run* run_ = nullptr;  // shared with the kernel
+  size_t run_bytes_ = 0;
+  bool interrupt_pending_ = false;
+};
+
+}  // namespace kvm_vmm

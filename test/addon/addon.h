@@ -1,0 +1,18 @@
+// A native addon for the tests: another package's code, which knows nothing of vmm-metrics but its public header.
+#pragma once
+
+#include <node_api.h>
+
+#include <string>
+
+void DefineDeaths(napi_env env, napi_value exports);
+// Dies now, on this thread; see deaths.cc for the ways.
+void Die(const std::string& how);
+
+void DefineWriters(napi_env env, napi_value exports);
+
+void Define(napi_env env, napi_value exports, const char* name, napi_callback call);
+std::string StringArgument(napi_env env, napi_callback_info info, size_t index);
+double NumberArgument(napi_env env, napi_callback_info info, size_t index);
+napi_value Argument(napi_env env, napi_callback_info info, size_t index);
+napi_value Text(napi_env env, const char* text);

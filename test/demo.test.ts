@@ -1,0 +1,51 @@
+// The demo is the first user of the package: what breaks it breaks users.
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+import { node } from './helpers/children.ts';
+import { linesIn, temporaryFolder } from './helpers/workplace.ts';
+
+const main = fileURLToPath(new URL('../dist/examples/kvm-vmm/main.js', import.meta.url));
+
+function demo(...args: string[]): Promise<{ code: number | null; text: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(node, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 40_000, killSignal: 'SIGKILL' });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+    child.on('error', reject).on('close', (code) => resolve({ code, text }));
+  });
+}
+
+const machines = [
+  { machine: 'the machine at hand', options: [], says: existsSync('/dev/kvm') ? /running on KVM|without KVM/ : /without KVM/ },
+  { machine: 'a simulated vCPU', options: ['--simulate'], says: /without KVM: told to/ },
+];
+
+describe.each(machines)('given $machine', ({ options, says }) => {
+  test('when the demo runs, then exits are counted with their latencies and flushed every second', async () => {
+    const sink = `${temporaryFolder()}/lines`;
+    const { code, text } = await demo('--seconds', '2.5', '--metrics', sink, ...options);
+    expect(text).toMatch(says);
+    expect(text).toContain('guest | Hello from the guest');
+    expect(text).toMatch(/vcpu\.exit_io_out_agg/);
+    expect(code).toBe(0);
+    const lines = linesIn(sink) as { vcpu: { exit_io_out: bigint } }[];
+    expect(lines.length).toBeGreaterThanOrEqual(3);
+    const exits = lines.reduce((sum, line) => sum + line.vcpu.exit_io_out, 0n);
+    const shown = /vcpu\.exit_io_out +([\d,]+)/.exec(text)?.[1]?.replaceAll(',', '');
+    expect(exits).toBe(BigInt(shown ?? -1));
+  });
+
+  test.each([
+    { death: '--crash', signal: 'SIGBUS', metric: 'signals.sigbus' },
+    { death: '--overflow', signal: 'SIGSEGV', metric: 'signals.sigsegv' },
+  ])('when it runs with $death, then it dies by $signal and the last line says so', async ({ death, signal, metric }) => {
+    const { code, text } = await demo(death, ...options);
+    expect(text).toContain(`the process died by ${signal}`);
+    expect(text).toMatch(new RegExp(`${metric} +1 .*<--`));
+    expect(code).toBe(0);
+  });
+});

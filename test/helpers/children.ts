@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface ChildDeath {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ChildOptions {
+  /** Options for Node itself. */
+  readonly execArgv?: readonly string[];
+  /** Shell code that runs before the child takes the shell's place. */
+  readonly before?: string;
+  readonly timeoutMs?: number;
+}
+
+/** The Node to test: VMM_METRICS_NODE, or the one that runs the tests. */
+export const node = process.env['VMM_METRICS_NODE'] ?? process.execPath;
+
+/** Runs test/fixtures/<name> in a process of its own, with core dumps off, and says how it ended. */
+export function runChild(name: string, args: readonly string[] = [], options: ChildOptions = {}): Promise<ChildDeath> {
+  const file = fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+  const { execArgv = [], before = ':', timeoutMs = 30_000 } = options;
+  return new Promise((resolve, reject) => {
+    const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ${before}; exec "$@"`, 'sh', node, ...execArgv, file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let stderr = '';
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, timeoutMs);
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      if (late) reject(new Error(`${name} ${args.join(' ')} was still alive after ${timeoutMs} ms\n${stderr}`));
+      else resolve({ code, signal, stdout, stderr });
+    });
+  });
+}
