@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -15,9 +16,23 @@ struct Registry {
   std::map<std::string, Store*> stores;
 };
 
+void FlushAtExit();
+
 Registry& TheRegistry() {
-  static Registry* const registry = new Registry;
+  static Registry* const registry = [] {
+    std::atexit(FlushAtExit);
+    return new Registry;
+  }();
   return *registry;
+}
+
+// process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
+void FlushAtExit() {
+  Registry& registry = TheRegistry();
+  // A thread that was opening or closing a store just now may never give the lock back.
+  const std::unique_lock<std::mutex> lock(registry.mutex, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  for (const auto& [name, store] : registry.stores) store->FlushNews();
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -104,12 +119,19 @@ void Store::Close(bool always_flush) {
   // Release: who sees it closed does not start anything on it any more.
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
-  if (always_flush || flusher_.HasNews()) {
+  if (always_flush) {
     Status ignored;  // there is nobody left to tell; the region has the values
     flusher_.Flush(&ignored);
+  } else {
+    FlushNews();
   }
   Release(&captured_);
   cells_.region().header().state.store(static_cast<uint32_t>(RegionState::kClosed), std::memory_order_release);
+}
+
+void Store::FlushNews() {
+  Status ignored;  // as above
+  if (flusher_.HasNews()) flusher_.Flush(&ignored);
 }
 
 void Store::Unreference() {

@@ -64,6 +64,9 @@ class Store {
   // Gives an attachment back. The last one closes the store; with `always_flush` a last line goes out even without news.
   void Detach(bool always_flush);
 
+  // A line, if it would say more than the last one did.
+  void FlushNews();
+
   void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
   void Unreference();
 

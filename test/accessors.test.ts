@@ -1,0 +1,85 @@
+// The three ways in which a thread writes: whichever it is, the values are the same.
+
+import { describe, expect, test } from 'vitest';
+
+import { accessorOf, type IncMetric, type LatencyMetric, type StoreMetric } from '../lib/accessors.ts';
+import { type Attachment, binding } from '../lib/binding.ts';
+import { layoutOf, staticMetrics } from '../lib/layout.ts';
+import { defineSchema, group, inc, latency, store } from '../lib/schema.ts';
+import { storeSpecOf } from '../lib/store-spec.ts';
+import { ThreadCells, type WriteMode } from '../lib/thread-cells.ts';
+
+const layout = layoutOf(defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }) }));
+
+/** A thread's attachment that behaves as if the thread had to write in this way. */
+function cellsFor(mode: WriteMode): ThreadCells {
+  const attachment = binding().open(storeSpecOf(`accessors-${mode}`, layout, {})) as Attachment;
+  const proxied = new Proxy(attachment, {
+    get(target, property) {
+      if (mode === 'native' && property === 'row') return () => null; // as with V8's sandbox
+      if (mode === 'shared' && property === 'shard') return 0; // as when every shard is taken
+      const value = Reflect.get(target, property, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return new ThreadCells(proxied);
+}
+
+describe.each(['own', 'shared', 'native'] as const)('given a thread that writes in the way "%s"', (mode) => {
+  const cells = cellsFor(mode);
+  const [n, level, time] = [...staticMetrics(layout)].map(({ def, cell }) => accessorOf(cells, def, cell)) as [
+    IncMetric,
+    StoreMetric,
+    LatencyMetric,
+  ];
+
+  test('when it writes, then the values are exact', () => {
+    expect(cells.mode).toBe(mode);
+    n.inc();
+    n.add(4_000_000_000);
+    n.add(2 ** 53 - 1);
+    n.add(2n ** 63n);
+    expect(n.count()).toBe(BigInt.asUintN(64, 1n + 4_000_000_000n + 2n ** 53n - 1n + 2n ** 63n));
+    expect(n.fetchDiff()).toBe(n.count());
+    level.store(2n ** 64n - 1n);
+    level.store(5);
+    expect(level.fetch()).toBe(5n);
+    for (const us of [7, 2n ** 40n, 3, 2 ** 35, 5]) time.observe(us);
+    expect(time.min_us.fetch()).toBe(3n);
+    expect(time.max_us.fetch()).toBe(2n ** 40n);
+    expect(time.sum_us.count()).toBe(15n + 2n ** 35n + 2n ** 40n);
+  });
+
+  test('when a value is none, then nothing changes', () => {
+    const before = [n.count(), level.fetch(), time.sum_us.count()];
+    for (const value of [-1, 1.5, Number.NaN, 2n ** 64n, '3', null] as never[]) {
+      expect(() => n.add(value)).toThrow();
+      expect(() => level.store(value)).toThrow();
+      expect(() => time.observe(value)).toThrow();
+    }
+    expect([n.count(), level.fetch(), time.sum_us.count()]).toEqual(before);
+  });
+
+  test('when a record ends, then the time is in it, and ending it again changes nothing', () => {
+    const sum = time.sum_us.count();
+    const record = time.record();
+    const began = performance.now();
+    while (performance.now() - began < 3);
+    record[Symbol.dispose]();
+    const took = time.sum_us.count() - sum;
+    expect(took).toBeGreaterThanOrEqual(2999n);
+    expect(took).toBeLessThan(1_000_000n);
+    record[Symbol.dispose]();
+    expect(time.sum_us.count() - sum).toBe(took);
+  });
+
+  test('when it is closed, then writes do nothing and reads throw', () => {
+    cells.close();
+    n.inc();
+    n.add(2);
+    level.store(1);
+    time.observe(1);
+    expect(() => n.count()).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+    expect(() => level.fetch()).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+  });
+});

@@ -1,0 +1,281 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, group, inc, latency, Metrics, perDevice, type SchemaShape, store } from 'vmm-metrics';
+import { firecracker } from 'vmm-metrics/firecracker';
+
+import { runChild } from './helpers/children.ts';
+import { at, closing, freshName, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+
+const schema = defineSchema({
+  g: group({
+    n: inc('n'),
+    level: store('level'),
+    time: latency('time'),
+    wall: store('w', { startTime: 'wall' }),
+    cpu: store('c', { startTime: 'cpu' }),
+  }),
+  d: perDevice({ n: inc('n') }),
+});
+
+const closed = expect.objectContaining({ code: 'ERR_METRICS_CLOSED' });
+const mismatch = (text: RegExp) => expect.objectContaining({ code: 'ERR_METRICS_LAYOUT_MISMATCH', message: expect.stringMatching(text) });
+
+describe('given a store that is open', () => {
+  test('when the same name is opened again in this thread, then it is the same object', () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(schema, { name }));
+    expect(Metrics.open(schema, { name })).toBe(metrics);
+    expect(Metrics.open(schema, { name: freshName() })).not.toBe(metrics);
+    expect(closing(Metrics.open(schema))).toBe(Metrics.open(schema, { name: 'default' }));
+  });
+
+  test('when the name is opened with another schema or identity, then the first difference is named', () => {
+    const name = freshName();
+    closing(Metrics.open(schema, { name, properties: { a: '1', b: '2' } }));
+    const other = (shape: SchemaShape) => () => Metrics.open(defineSchema(shape), { name });
+    expect(other({ g: group({ n: store('n') }) })).toThrow(mismatch(/g\.n is inc\(\) there and store\(\) here/));
+    expect(other({ g: schema.shape.g })).toThrow(mismatch(/d is missing here/));
+    expect(other({ g: schema.shape.g, d: perDevice({ n: inc('n') }, { aggregate: false }) })).toThrow(mismatch(/^.* d is perDevice/));
+    expect(() => Metrics.open(schema, { name })).toThrow(mismatch(/option properties is {"a":"1","b":"2"} there and not given here/));
+    expect(() => Metrics.open(schema, { name, id: 'x', properties: { a: '1', b: '2' } })).toThrow(
+      mismatch(/option id is not given there and "x" here/),
+    );
+    // In another order they are the same.
+    Metrics.open(schema, { name, properties: { b: '2', a: '1' } });
+    // Descriptions may differ: they are for people.
+    expect(() => Metrics.open(defineSchema({ ...schema.shape, d: perDevice({ n: inc('another text') }) }), { name })).toThrow(
+      mismatch(/properties/),
+    );
+  });
+
+  test('when closed, then increments do nothing, everything else throws, and the name is free', () => {
+    const name = freshName();
+    const folder = temporaryFolder();
+    const metrics = Metrics.open(schema, { name });
+    const { n, level, time } = metrics.app.g;
+    const device = metrics.app.d.alloc('x');
+    metrics.init(`${folder}/first`);
+    n.add(3);
+    metrics.close();
+    metrics.close();
+    expect(linesIn(`${folder}/first`).map((line) => at(line, 'g.n'))).toEqual([3n]);
+
+    n.inc();
+    n.add(2);
+    level.store(1);
+    time.observe(1);
+    device.n.inc();
+    time.record()[Symbol.dispose]();
+    const uses: (() => unknown)[] = [
+      () => n.count(),
+      () => n.fetchDiff(),
+      () => level.fetch(),
+      () => time.min_us.fetch(),
+      () => time.sum_us.count(),
+      () => metrics.write(),
+      () => metrics.init(`${folder}/second`),
+      () => metrics.snapshot(),
+      () => metrics.captureSignals(),
+      () => metrics.capturePanics(),
+      () => metrics.startPeriodicFlush(),
+      () => metrics.reportStartTime({}),
+      () => metrics.native,
+      () => metrics.app.d.alloc('y'),
+      () => metrics.app.d.ids(),
+      () => metrics.app.d.remove('x'),
+    ];
+    for (const use of uses) expect(use).toThrow(closed);
+
+    // Another store under the name, of another schema even, starts anew.
+    const next = closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name }));
+    expect(next.app.other.n.count()).toBe(0n);
+    n.inc();
+    expect(next.app.other.n.count()).toBe(0n);
+    expect(linesIn(`${folder}/first`)).toHaveLength(1);
+  });
+
+  test('when disposed, then it is closed', () => {
+    const metrics = Metrics.open(schema, { name: freshName() });
+    metrics[Symbol.dispose]();
+    expect(() => metrics.write()).toThrow(closed);
+  });
+
+  test('when a snapshot is taken, then nothing is reset', () => {
+    const metrics = closing(Metrics.open(schema, { name: freshName() }));
+    metrics.app.g.n.add(2);
+    metrics.app.d.alloc('__proto__').n.inc();
+    const first = metrics.snapshot();
+    expect(first.g.n).toBe(2n);
+    expect(Object.keys(first.d.devices)).toEqual(['__proto__']);
+    expect(metrics.snapshot()).toEqual(first);
+    expect(metrics.app.g.n.fetchDiff()).toBe(2n);
+  });
+});
+
+describe('periodic flush', () => {
+  test('when the event loop is blocked, then lines go on, and their deltas add up', () => {
+    const metrics = closing(Metrics.open(schema, { name: freshName() }));
+    const path = `${temporaryFolder()}/lines`;
+    metrics.startPeriodicFlush({ intervalMs: 5 }); // before init its ticks do nothing
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30);
+    metrics.init(path);
+    for (let i = 0; i < 30; i++) {
+      metrics.app.g.n.inc();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+    const lines = linesIn(path);
+    expect(lines.length).toBeGreaterThan(20);
+    metrics.startPeriodicFlush({ intervalMs: 60_000 }); // a second call changes the interval
+    metrics.write();
+    const after = linesIn(path);
+    expect(after.reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(30n);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+    expect(linesIn(path)).toHaveLength(after.length);
+  });
+
+  test('when nothing else is to be done, then it does not keep the process alive, and its last values get out', async () => {
+    const path = `${temporaryFolder()}/lines`;
+    const death = await runChild('leave.mjs', [path, 'natural']);
+    expect(death).toMatchObject({ code: 0, signal: null });
+    expect(linesIn(path).map((line) => at(line, 'vcpu.exit_io_in'))).toEqual([4n]);
+  });
+});
+
+describe('the end of a process', () => {
+  test.each([
+    { how: 'process.exit', code: 7 },
+    { how: 'worker-exit', code: 0 },
+  ])('when it ends by $how without close(), then what is pending is in a last line', async ({ how, code }) => {
+    const path = `${temporaryFolder()}/lines`;
+    expect(await runChild('leave.mjs', [path, how])).toMatchObject({ code, signal: null });
+    expect(linesIn(path).map((line) => at(line, 'vcpu.exit_io_in'))).toEqual([4n]);
+  });
+
+  test('when there is nothing new to say, then there is no further line', async () => {
+    const path = `${temporaryFolder()}/lines`;
+    expect(await runChild('leave.mjs', [path, 'written'])).toMatchObject({ code: 0, signal: null });
+    expect(linesOf(readFileSync(path, 'utf8'))).toHaveLength(1);
+  });
+
+  test('when the addon was loaded in a worker alone that has ended, then a later crash is that of stock Node', async () => {
+    expect(await runChild('leave.mjs', ['', 'worker-then-crash'])).toMatchObject({ code: null, signal: 'SIGSEGV' });
+  });
+});
+
+describe('reportStartTime', () => {
+  const { clocks } = createRequire(import.meta.url)('../build/Release/vmm_metrics.node') as { clocks(): BigUint64Array };
+
+  test('when the start times are given, then the differences are set, and the CPU time of the parent is added', () => {
+    const metrics = closing(Metrics.open(schema, { name: freshName() }));
+    const [nowUs, cpuUs] = clocks() as unknown as [bigint, bigint];
+    metrics.reportStartTime({ startTimeUs: nowUs - 5_000n, startTimeCpuUs: 0, parentCpuTimeUs: 1_000_000_000 });
+    const { wall, cpu } = metrics.snapshot().g;
+    expect(wall).toBeGreaterThanOrEqual(5_000n);
+    expect(wall).toBeLessThan(5_000_000n);
+    expect(cpu).toBeGreaterThanOrEqual(cpuUs + 1_000_000_000n);
+    expect(cpu).toBeLessThan(cpuUs + 1_005_000_000n);
+  });
+
+  test('when only one is given, then only that is set', () => {
+    const metrics = closing(Metrics.open(schema, { name: freshName() }));
+    metrics.reportStartTime({ startTimeCpuUs: 0n });
+    expect(metrics.snapshot().g.wall).toBe(0n);
+    expect(metrics.snapshot().g.cpu).toBeGreaterThan(0n);
+    metrics.reportStartTime({ parentCpuTimeUs: 5 });
+    metrics.reportStartTime();
+    expect(metrics.snapshot().g.wall).toBe(0n);
+  });
+
+  test('when a start is in the future or no number, then an error that names it, and nothing is set', () => {
+    const metrics = closing(Metrics.open(schema, { name: freshName() }));
+    const soon = clocks()[0]! + 60_000_000n;
+    expect(() => metrics.reportStartTime({ startTimeCpuUs: 0, startTimeUs: soon })).toThrow(RangeError);
+    expect(() => metrics.reportStartTime({ startTimeUs: soon })).toThrow(/startTimeUs is in the future/);
+    expect(() => metrics.reportStartTime({ startTimeUs: 0, startTimeCpuUs: -1 })).toThrow(/startTimeCpuUs .*got -1/);
+    expect(() => metrics.reportStartTime({ startTimeUs: 0, startTimeCpuUs: 0, parentCpuTimeUs: '1' as never })).toThrow(TypeError);
+    expect(metrics.snapshot().g).toMatchObject({ wall: 0n, cpu: 0n });
+  });
+
+  test('when the schema has no metric for it, then ERR_METRICS_SCHEMA', () => {
+    const without = closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName() }));
+    expect(() => without.reportStartTime({ startTimeUs: 0 })).toThrow(expect.objectContaining({ code: 'ERR_METRICS_SCHEMA' }));
+    without.reportStartTime({});
+  });
+});
+
+describe('worker threads', () => {
+  const run = (script: string, workerData: unknown) =>
+    new Promise<{ code: number; messages: unknown[] }>((resolve, reject) => {
+      const worker = new Worker(new URL(`./fixtures/${script}`, import.meta.url), { workerData });
+      const messages: unknown[] = [];
+      worker.on('message', (message) => messages.push(message));
+      worker.on('error', reject);
+      worker.on('exit', (code) => resolve({ code, messages }));
+    });
+
+  test('when 8 workers add 1 each 1,000,000 times to one metric, then it is exact', async () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(firecracker, { name }));
+    await Promise.all(Array.from({ length: 8 }, () => run('increment.mjs', { name, count: 1_000_000 })));
+    expect(metrics.app.vcpu.exit_io_in.count()).toBe(8_000_000n);
+  });
+
+  test('when 200 workers come one after another, then it is exact, and they share a few shards', async () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(firecracker, { name }));
+    for (let i = 0; i < 200; i++) await run('increment.mjs', { name, count: 1000 });
+    expect(metrics.app.vcpu.exit_io_in.count()).toBe(200_000n);
+  });
+
+  test('when busy workers are terminated at any moment, then nothing is lost that they had added', async () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(firecracker, { name }));
+    const said = new BigUint64Array(new SharedArrayBuffer(8 * 64));
+    for (let round = 0; round < 8; round++) {
+      const workers = Array.from(
+        { length: 4 },
+        (_, i) => new Worker(new URL('./fixtures/busy.mjs', import.meta.url), { workerData: { name, said, slot: round * 4 + i } }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 40 + 10 * round));
+      await Promise.all(workers.map((worker) => worker.terminate()));
+    }
+    const acknowledged = said.reduce((sum, n) => sum + n, 0n);
+    const counted = metrics.app.vcpu.exit_io_in.count();
+    // Each worker says what it has added right after it has added it: at its end it may be one ahead of what it said.
+    expect(acknowledged).toBeGreaterThan(0n);
+    expect(counted).toBeGreaterThanOrEqual(acknowledged);
+    expect(counted).toBeLessThanOrEqual(acknowledged + 32n);
+  });
+
+  test('when a worker opens the name with another schema, then it is told the first difference', async () => {
+    const name = freshName();
+    closing(Metrics.open(schema, { name }));
+    const { messages } = await run('open.mjs', { name });
+    expect(messages).toEqual([
+      { code: 'ERR_METRICS_LAYOUT_MISMATCH', message: expect.stringContaining('utc_timestamp_ms is missing there') },
+    ]);
+  });
+
+  test('when a worker allocates a device that this thread has, then both count in the same cells', async () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(firecracker, { name }));
+    metrics.app.pmem.alloc('drv0').event_fails.inc();
+    await run('device.mjs', { name, id: 'drv0' });
+    await run('device.mjs', { name, id: 'drv1' });
+    expect(metrics.app.pmem.ids()).toEqual(['drv0', 'drv1']);
+    expect(metrics.app.pmem.alloc('drv0').event_fails.count()).toBe(2n);
+    expect(metrics.app.pmem.alloc('drv1').event_fails.count()).toBe(1n);
+  });
+
+  test('when another thread removes a device and makes it anew, then alloc gives the new one', async () => {
+    const name = freshName();
+    const metrics = closing(Metrics.open(firecracker, { name }));
+    const old = metrics.app.pmem.alloc('drv0');
+    old.event_fails.inc();
+    await run('device.mjs', { name, id: 'drv0', anew: true });
+    expect(metrics.app.pmem.alloc('drv0')).not.toBe(old);
+    expect(metrics.app.pmem.alloc('drv0').event_fails.count()).toBe(1n);
+  });
+});

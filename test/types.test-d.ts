@@ -1,0 +1,80 @@
+import { describe, expectTypeOf, test } from 'vitest';
+import {
+  type Devices,
+  defineSchema,
+  group,
+  type IncMetric,
+  inc,
+  type LatencyMetric,
+  type LatencyValue,
+  latency,
+  Metrics,
+  perDevice,
+  type StoreMetric,
+  store,
+  utcTimestampMs,
+} from 'vmm-metrics';
+import { firecracker, firecrackerAarch64 } from 'vmm-metrics/firecracker';
+
+const schema = defineSchema({
+  utc_timestamp_ms: utcTimestampMs(),
+  vcpu: group({ exit_io_in: inc('in'), exit_io_in_agg: latency('in') }),
+  signals: group({ sigsegv: store('SIGSEGV', { onSignal: 'SIGSEGV' }) }),
+  pmem: perDevice({ activate_fails: inc('fails'), speed: store('speed') }),
+});
+
+describe('given a schema', () => {
+  const metrics = Metrics.open(schema);
+  const snapshot = metrics.snapshot();
+
+  test('then the accessors keep its names and kinds', () => {
+    expectTypeOf(metrics.app.vcpu.exit_io_in).toEqualTypeOf<IncMetric>();
+    expectTypeOf(metrics.app.vcpu.exit_io_in_agg).toEqualTypeOf<LatencyMetric>();
+    expectTypeOf(metrics.app.signals.sigsegv).toEqualTypeOf<StoreMetric>();
+    expectTypeOf(metrics.app.pmem).toExtend<Devices<{ activate_fails: ReturnType<typeof inc>; speed: ReturnType<typeof store> }>>();
+    expectTypeOf(metrics.app.pmem.alloc('drv0').activate_fails).toEqualTypeOf<IncMetric>();
+    expectTypeOf(metrics.app).not.toHaveProperty('utc_timestamp_ms');
+  });
+
+  test('then a wrong use is a compile error', () => {
+    // @ts-expect-error an unknown metric
+    void (() => metrics.app.vcpu.exit_io_inn);
+    // @ts-expect-error an unknown group
+    void (() => metrics.app.vcpus);
+    // @ts-expect-error a store metric is set, never added to
+    void (() => metrics.app.signals.sigsegv.add(1));
+    // @ts-expect-error an inc metric is never set
+    void (() => metrics.app.vcpu.exit_io_in.store(1));
+    // @ts-expect-error no text
+    void (() => metrics.app.vcpu.exit_io_in.add('3'));
+    // @ts-expect-error devices are allocated
+    void (() => metrics.app.pmem.activate_fails);
+    // @ts-expect-error a latency metric is observed
+    void (() => metrics.app.vcpu.exit_io_in_agg.inc());
+    // @ts-expect-error accessors are read-only, and there is no such metric
+    void (() => (metrics.app.vcpu.exit_io_in = metrics.app.vcpu.exit_io_inn));
+    // @ts-expect-error an unknown option
+    void (() => Metrics.open(schema, { nam: 'vm0' }));
+    // @ts-expect-error SIGKILL cannot be captured
+    void (() => store('', { onSignal: 'SIGKILL' }));
+    // @ts-expect-error a metric must be in a group
+    void (() => defineSchema({ alone: inc('alone') }));
+  });
+
+  test('then the snapshot has bigints under the same names', () => {
+    expectTypeOf(snapshot.vcpu.exit_io_in).toEqualTypeOf<bigint>();
+    expectTypeOf(snapshot.vcpu.exit_io_in_agg).toEqualTypeOf<LatencyValue>();
+    expectTypeOf(snapshot.pmem.aggregate.activate_fails).toEqualTypeOf<bigint>();
+    expectTypeOf(snapshot.pmem.devices['drv0']!.speed).toEqualTypeOf<bigint>();
+    // @ts-expect-error an unknown metric
+    void (() => snapshot.vcpu.exit_io_out);
+  });
+});
+
+test("given Firecracker's schema, then its metrics are typed, and rtc belongs to aarch64", () => {
+  const metrics = Metrics.open(firecracker);
+  expectTypeOf(metrics.app.block.alloc('rootfs').read_agg).toEqualTypeOf<LatencyMetric>();
+  expectTypeOf(Metrics.open(firecrackerAarch64).app.rtc.error_count).toEqualTypeOf<IncMetric>();
+  // @ts-expect-error only on aarch64
+  void (() => metrics.app.rtc);
+});
