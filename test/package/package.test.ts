@@ -1,0 +1,143 @@
+// The package as users get it: packed, installed into an empty project, on a machine without a compiler.
+
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, '../..');
+const bin = (name: string) => join(root, 'node_modules', '.bin', name);
+
+let folder: string;
+let tarball: string;
+let project: string;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-package-'));
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root });
+  // Scripts may print before it.
+  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ filename: string }];
+  tarball = join(folder, packed.filename);
+
+  // A PATH with Node, npm and a shell, and nothing that compiles.
+  const tools = join(folder, 'tools');
+  mkdirSync(tools);
+  const npm = execFileSync('sh', ['-c', 'command -v npm'], { encoding: 'utf8' }).trim();
+  for (const [name, file] of [
+    ['node', process.execPath],
+    ['npm', npm],
+    ['sh', '/bin/sh'],
+  ] as const)
+    symlinkSync(file, join(tools, name));
+  env = { HOME: process.env['HOME'], PATH: tools };
+
+  project = join(folder, 'project');
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "name": "user", "private": true, "type": "module" }');
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: project, env });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a program of the project; how it ended is part of the answer. */
+async function program(name: string, text: string, ...args: string[]) {
+  writeFileSync(join(project, name), text);
+  try {
+    const { stdout } = await run('sh', ['-c', 'ulimit -c 0; exec "$@"', 'sh', 'node', name, ...args], { cwd: project, env });
+    return { stdout, signal: null };
+  } catch (error) {
+    const { stdout, stderr, signal } = error as { stdout: string; stderr: string; signal: string | null };
+    if (signal === null) throw new Error(stderr, { cause: error });
+    return { stdout, signal };
+  }
+}
+
+describe('given the packed package in an empty project without a compiler', () => {
+  test('when it is there, then it has what it says, and no binding.gyp that npm would run', () => {
+    const installed = join(project, 'node_modules', 'vmm-metrics');
+    expect(readdirSync(installed).sort()).toEqual(['CHANGELOG.md', 'README.md', 'dist', 'include', 'package.json', 'prebuilds', 'source']);
+    expect(readdirSync(join(installed, 'source')).sort()).toEqual(['binding.gyp', 'include', 'native']);
+  });
+
+  test('when it is used, then it loads, counts and flushes', async () => {
+    const { stdout } = await program(
+      'use.js',
+      `import { Metrics } from 'vmm-metrics';
+       import { firecracker } from 'vmm-metrics/firecracker';
+       const metrics = Metrics.open(firecracker, { name: 'vm0' });
+       metrics.init('lines');
+       metrics.app.vcpu.exit_io_out.add(3);
+       metrics.app.block.alloc('rootfs').read_count.inc();
+       console.log(metrics.write(), metrics.app.vcpu.exit_io_out.count());
+       metrics.close();`,
+    );
+    expect(stdout).toBe('true 3n\n');
+    const [line] = readFileSync(join(project, 'lines'), 'utf8').split('\n');
+    expect(JSON.parse(line!)).toMatchObject({ vcpu: { exit_io_out: 3 }, block_rootfs: { read_count: 1 }, block: { read_count: 1 } });
+  });
+
+  test('when it is required from CommonJS, then it loads', async () => {
+    const { stdout } = await program(
+      'use.cjs',
+      `console.log(typeof require('vmm-metrics').Metrics.open, require('vmm-metrics/package.json').name);`,
+    );
+    expect(stdout).toBe('function vmm-metrics\n');
+  });
+
+  test('when the process dies, then the crash is captured', async () => {
+    const { signal } = await program(
+      'die.js',
+      `import { Metrics } from 'vmm-metrics';
+       import { firecracker } from 'vmm-metrics/firecracker';
+       const metrics = Metrics.open(firecracker);
+       metrics.init('last');
+       metrics.captureSignals();
+       metrics.app.vcpu.exit_io_out.add(3);
+       process.abort();`,
+    );
+    expect(signal).toBe('SIGABRT');
+    const lines = readFileSync(join(project, 'last'), 'utf8').split('\n');
+    expect(lines).toHaveLength(2);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ vcpu: { exit_io_out: 3 }, vmm: { panic_count: 1 } });
+  });
+
+  test('when there is no addon for the platform, then the error names what was tried', async () => {
+    const bare = join(project, 'node_modules', 'bare');
+    cpSync(join(project, 'node_modules', 'vmm-metrics'), bare, { recursive: true });
+    rmSync(join(bare, 'prebuilds'), { recursive: true });
+    const { stdout } = await program(
+      'bare.js',
+      `import { Metrics } from './node_modules/bare/dist/lib/index.js';
+       import { firecracker } from './node_modules/bare/dist/lib/firecracker.js';
+       try { Metrics.open(firecracker); } catch (error) { console.log(error.code, error.message); }`,
+    );
+    expect(stdout).toMatch(/^ERR_METRICS_NATIVE There is no native addon for linux-.*; looked in .*bare\/prebuilds.*node-gyp rebuild/);
+  });
+
+  test('when the packed sources are built by hand, then they give the addon', async () => {
+    const installed = join(project, 'node_modules', 'vmm-metrics');
+    await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', 'node-addon-api'], { cwd: project });
+    await run(bin('node-gyp'), ['rebuild', '-C', join(installed, 'source')], { cwd: project });
+    rmSync(join(installed, 'prebuilds'), { recursive: true });
+    const { stdout } = await program(
+      'built.js',
+      `import { Metrics } from 'vmm-metrics';
+       import { firecracker } from 'vmm-metrics/firecracker';
+       console.log(Metrics.open(firecracker).app.vcpu.failures.count());`,
+    );
+    expect(stdout).toBe('0n\n');
+  });
+});
+
+describe('given the checkers of packages', () => {
+  test('when publint looks, then it finds nothing', async () => {
+    await run(bin('publint'), ['run', tarball, '--strict'], { cwd: root });
+  });
+
+  test('when are-the-types-wrong looks, then they are not', async () => {
+    await run(bin('attw'), [tarball, '--profile', 'esm-only'], { cwd: root });
+  });
+});
