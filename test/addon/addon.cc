@@ -35,5 +35,6 @@ napi_value Text(napi_env env, const char* text) {
 NAPI_MODULE_INIT() {
   DefineDeaths(env, exports);
   DefineWriters(env, exports);
+  DefineYardstick(env, exports);
   return exports;
 }
