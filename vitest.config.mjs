@@ -13,7 +13,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/*.test.ts'],
     pool: 'forks',
     // Crash and timing tests share two cores with the rest.
     maxWorkers: 2,

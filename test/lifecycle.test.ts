@@ -238,7 +238,9 @@ describe('worker threads', () => {
         { length: 4 },
         (_, i) => new Worker(new URL('./fixtures/busy.mjs', import.meta.url), { workerData: { name, said, slot: round * 4 + i } }),
       );
-      await new Promise((resolve) => setTimeout(resolve, 40 + 10 * round));
+      // Each is in its loop; one round ends some at its start, another some in the middle of compiled code.
+      while (workers.some((_, i) => said[round * 4 + i] === 0n)) await new Promise((resolve) => setTimeout(resolve, 1));
+      await new Promise((resolve) => setTimeout(resolve, 5 * round));
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
     const acknowledged = said.reduce((sum, n) => sum + n, 0n);

