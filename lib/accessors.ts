@@ -2,7 +2,7 @@
 // inc() must stay one load, one add and one store.
 
 import { checkedValue } from './arguments.ts';
-import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout } from './layout.ts';
+import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from './layout.ts';
 import type { IncDef, LatencyDef, MetricDef, StoreDef } from './schema.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
@@ -125,12 +125,6 @@ class StoreReader {
   fetch(): bigint {
     return this.#cells.attachment.total(this.#cell);
   }
-}
-
-/** The value of a minimum's cell, which holds its complement: an untouched 0 means none. All-ones as maximum tells 2^64-1 from none. */
-export function minimumOf(complement: bigint, max: bigint): bigint {
-  if (complement !== 0n) return BigInt.asUintN(64, ~complement);
-  return max === BigInt.asUintN(64, -1n) ? max : 0n;
 }
 
 class MinimumReader {

@@ -1,8 +1,7 @@
 // The values of all metrics as plain data, nested as the schema. Pure: it is given what was read.
 
-import { minimumOf } from './accessors.ts';
 import type { NativeDevice } from './binding.ts';
-import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout, minimumOf } from './layout.ts';
 import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape } from './schema.ts';
 
 /** A latency metric's parts, in microseconds; all of them since the store was opened. */
