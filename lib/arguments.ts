@@ -1,5 +1,6 @@
 // Checks of what a caller passes in. Each error names the argument and the value, and is thrown before anything changes.
 
+import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
 const MAX_U64 = 0xffff_ffff_ffff_ffffn;
@@ -63,4 +64,15 @@ export function checkedDeviceId(value: unknown): string {
   if (bytes > MAX_ID_BYTES)
     throw new RangeError(`device id must be at most ${MAX_ID_BYTES} bytes of UTF-8; got ${bytes} bytes, ${shown(id)}`);
   return id;
+}
+
+/** A signal that a process can handle: any but SIGKILL and SIGSTOP. */
+export type CapturableSignal = Exclude<NodeJS.Signals, 'SIGKILL' | 'SIGSTOP'>;
+
+/** The number of a signal that can be captured. */
+export function checkedSignal(name: string, signal: unknown): number {
+  const text = checkedText(name, signal);
+  if (!Object.hasOwn(constants.signals, text)) throw new RangeError(`${name}: ${shown(text)} is not the name of a signal`);
+  if (text === 'SIGKILL' || text === 'SIGSTOP') throw new RangeError(`${name}: no process can handle ${text}`);
+  return constants.signals[text as NodeJS.Signals];
 }

@@ -35,6 +35,7 @@ export interface StoreSpec {
   readonly deviceGroups: readonly { readonly name: string; readonly kinds: Uint8Array; readonly metrics: readonly NamedMetric[] }[];
   readonly marks: readonly { readonly signal: number; readonly cell: number; readonly isStore: boolean }[];
   readonly missedCell?: number;
+  readonly errorCell?: number;
 }
 
 export interface NativeDevice {
@@ -63,7 +64,9 @@ export interface Attachment {
   init(destination: string | number): boolean | Failure;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
-  captureSignals(): undefined | Failure;
+  captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
+  /** The captured signals whose place somebody else's handler has. */
+  displaced(): number[];
   native(): object;
   detach(): void;
 }

@@ -1,11 +1,11 @@
 // The whole public surface; `vmm-metrics/firecracker` is its one sibling.
 
 export type { AccessorOf, IncMetric, LatencyMetric, LatencyRecord, StoreMetric } from './accessors.ts';
+export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { type Accessors, Metrics, type OpenOptions, type PeriodicFlushOptions, type StartTimes } from './metrics.ts';
 export {
-  type CapturableSignal,
   defineSchema,
   type EventMarkers,
   type Fields,
@@ -31,4 +31,5 @@ export {
   unitOf,
   utcTimestampMs,
 } from './schema.ts';
+export type { CaptureSignalsOptions } from './signals.ts';
 export type { DeviceValues, FieldValues, LatencyValue, MetricsSnapshot, ValueOf } from './values.ts';

@@ -1,14 +1,17 @@
 // A store of metrics as JavaScript sees it: one object a thread, one set of values a process.
 
+import { resolve } from 'node:path';
+
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
 import { checkedOptions, checkedText, checkedValue, shown } from './arguments.ts';
-import { binding, type Failure, isFailure, systemError } from './binding.ts';
+import { type Attachment, binding, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { watchPanics } from './panics.ts';
 import type { Identity } from './program.ts';
 import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
+import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { factsOf, markedMetric, storeSpecOf } from './store-spec.ts';
 import { ThreadCells } from './thread-cells.ts';
 import { type MetricsSnapshot, valuesOf } from './values.ts';
@@ -91,7 +94,7 @@ export class Metrics<S extends SchemaShape> {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], factsOf(layout, identity)) ?? 'the order differs');
     }
     if (isFailure(opened)) throw noSpace('The store cannot be made', opened);
-    const metrics = new Metrics<S>(name, layout, identity, new ThreadCells(opened));
+    const metrics = new Metrics<S>(name, layout, identity, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
     return metrics;
   }
@@ -105,6 +108,7 @@ export class Metrics<S extends SchemaShape> {
   readonly #cells: ThreadCells;
   #native: object | undefined;
   #unwatchPanics: (() => void) | undefined;
+  #unwatchDisplacement: (() => void) | undefined;
 
   private constructor(name: string, layout: Layout, identity: Identity, cells: ThreadCells) {
     this.#name = name;
@@ -129,7 +133,9 @@ export class Metrics<S extends SchemaShape> {
    */
   init(destination: string | number): void {
     const { attachment } = this.#cells;
-    const result = attachment.init(checkedDestination(destination));
+    const checked = checkedDestination(destination);
+    // Absolute, since it is looked up again when the file is rotated, wherever the process stands by then.
+    const result = attachment.init(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
     if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
     const cause = systemError(result, typeof destination === 'string' ? destination : undefined);
@@ -179,21 +185,25 @@ export class Metrics<S extends SchemaShape> {
    * out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP give a last line whether marked or not.
    *
    * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier handlers are reached,
-   * WebAssembly traps stay errors. Process-wide, for every thread; twice is harmless.
-   * @throws MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
+   * WebAssembly traps stay errors. Process-wide, for every thread. A second call takes more signals, and takes its place again where
+   * another handler took it: a `process.on('SIGHUP')` afterwards does that, with a warning, and raises the metric marked `onError`.
+   *
+   * A process that is still alive 2 s after its last line, by grace of an earlier handler, goes on flushing and is captured again.
+   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
    */
-  captureSignals(options?: Readonly<Record<never, never>>): void {
+  captureSignals(options?: CaptureSignalsOptions): void {
     const { attachment } = this.#cells;
-    checkedOptions('captureSignals()', options, []);
-    if (attachment.captureSignals() !== undefined) {
+    const { signals, leaveIgnored, limitMs } = checkedCaptureOptions(options);
+    if (attachment.captureSignals(signals, leaveIgnored, limitMs) !== undefined) {
       throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
     }
+    this.#unwatchDisplacement ??= watchDisplacement(() => attachment.displaced());
   }
 
   /**
    * Flushes a line when an uncaught exception or unhandled rejection is about to end the process, or the worker it is called in: the
    * metric marked `onPanic` is set to 1 first. Node's message and exit code are unchanged. What the host handles itself (an
-   * `uncaughtException` listener, a capture callback) is no panic. For the calling thread; each worker calls it for itself.
+   * `uncaughtException` listener, a capture callback) is no panic, even if that then fails. For the calling thread; each worker calls it for itself.
    */
   capturePanics(): void {
     const { attachment } = this.#cells;
@@ -234,8 +244,8 @@ export class Metrics<S extends SchemaShape> {
    * version of that interface and the schema's fingerprint.
    */
   get native(): object {
-    this.#native ??= this.#cells.attachment.native();
-    void this.#cells.attachment; // throws when closed
+    const { attachment } = this.#cells;
+    this.#native ??= attachment.native();
     return this.#native;
   }
 
@@ -247,6 +257,7 @@ export class Metrics<S extends SchemaShape> {
   close(): void {
     if (this.#cells.closed) return;
     this.#unwatchPanics?.();
+    this.#unwatchDisplacement?.();
     openHere.delete(this.#name);
     this.#cells.close();
   }
@@ -264,11 +275,20 @@ export class Metrics<S extends SchemaShape> {
   }
 }
 
+function cellsOf(attachment: Attachment): ThreadCells {
+  try {
+    return new ThreadCells(attachment);
+  } catch (error) {
+    attachment.detach(); // else the store would stay open until the object is collected
+    throw error;
+  }
+}
+
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 function checkedOpenOptions(options: unknown): { name: string; identity: Identity } {
   const { name = 'default', id, properties } = checkedOptions<OpenOptions>('Metrics.open()', options, ['name', 'id', 'properties']);
-  checkedText('Metrics.open(): name', name);
+  if (checkedText('Metrics.open(): name', name) === '') throw new RangeError('Metrics.open(): name must not be empty');
   if (id !== undefined) checkedText('Metrics.open(): id', id);
   if (properties === undefined) return { name, identity: id === undefined ? {} : { id } };
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
@@ -289,6 +309,7 @@ function checkedDestination(destination: unknown): string | number {
     return destination;
   }
   if (typeof destination !== 'string') throw new TypeError(`init(): destination must be a path or a descriptor; got ${shown(destination)}`);
+  checkedText('init(): the path', destination);
   if (destination === '') throw new RangeError('init(): the path must not be empty');
   if (destination.includes('\0')) throw new RangeError(`init(): the path must not contain NUL; got ${shown(destination)}`);
   return destination;

@@ -3,14 +3,11 @@
 
 import { constants } from 'node:os';
 
-import { checkedBoolean, checkedOptions, checkedText, shown } from './arguments.ts';
+import { type CapturableSignal, checkedBoolean, checkedOptions, checkedSignal, checkedText, shown } from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
 /** Unit of a metric's value. Left out, it follows from the name: `_us`, `_ms`, `_bytes`, else a count. */
 export type Unit = 'count' | 'bytes' | 'us' | 'ms';
-
-/** A signal that a process can handle: any but SIGKILL and SIGSTOP. */
-export type CapturableSignal = Exclude<NodeJS.Signals, 'SIGKILL' | 'SIGSTOP'>;
 
 /** How a store metric of several devices becomes one number in their aggregate. */
 export type StoreAggregate = 'sum' | 'min' | 'max';
@@ -187,6 +184,8 @@ export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
     }
     if (kind === 'group' || kind === 'perDevice') {
       const entry = def as GroupDef | PerDeviceDef;
+      if (entry.kind === 'perDevice')
+        again(key, () => perDevice(entry.fields, { aggregate: entry.aggregate, latencyAggregate: entry.latencyAggregate }));
       return [key, Object.freeze({ ...entry, fields: checkedFields(entry, key, markers) })] as const;
     }
     throw schemaError(key, `must be group(), perDevice() or utcTimestampMs(); got ${shownDef(def)}`);
@@ -211,14 +210,13 @@ const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
 
 function checkedFields(entry: GroupDef | PerDeviceDef, key: string, markers: Map<string, string>): Fields {
-  const fields = plainEntries(entry.fields, key);
-  for (const [name, def] of fields) {
+  const checked = plainEntries(entry.fields, key).map(([name, def]) => {
     const path = `${key}.${name}`;
     if (!METRIC_KINDS.has(kindOf(def))) throw schemaError(path, `must be inc(), store() or latency(); got ${shownDef(def)}`);
-    const metric = def as MetricDef;
-    if (metric.kind === 'latency') continue;
+    const metric = checkedAgain(path, def as MetricDef);
+    if (metric.kind === 'latency') return [name, metric] as const;
     const given = [
-      ...EVENT_MARKERS.filter((m) => metric[m]).map((m) => (m === 'onSignal' ? `onSignal: ${metric.onSignal}` : m)),
+      ...EVENT_MARKERS.filter((m) => metric[m]).map((m) => (m === 'onSignal' ? `onSignal: ${signalName(metric.onSignal)}` : m)),
       ...(metric.kind === 'store' && metric.startTime ? [`startTime: ${metric.startTime}`] : []),
     ];
     for (const marker of given) {
@@ -228,8 +226,29 @@ function checkedFields(entry: GroupDef | PerDeviceDef, key: string, markers: Map
     if (entry.kind === 'group' && metric.kind === 'store' && metric.aggregate) {
       throw schemaError(path, 'aggregate has a meaning only in perDevice()');
     }
+    return [name, metric] as const;
+  });
+  return Object.freeze(Object.fromEntries(checked));
+}
+
+/** A definition that somebody wrote by hand goes through the same checks as one that inc(), store() or latency() made. */
+function checkedAgain(path: string, def: MetricDef): MetricDef {
+  const { kind, doc, ...options } = def;
+  return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));
+}
+
+function again<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    throw new MetricsError(ErrorCode.SCHEMA, `${path}: ${(cause as Error).message}`, { cause });
   }
-  return Object.freeze(Object.fromEntries(fields)) as Fields;
+}
+
+/** One name for each signal: some have two. */
+function signalName(signal: CapturableSignal | undefined): string {
+  const number = constants.signals[signal!];
+  return Object.entries(constants.signals).find(([, n]) => n === number)![0];
 }
 
 /** The own entries of a plain object, with every key checked. */
@@ -271,10 +290,7 @@ function schemaError(path: string, problem: string): MetricsError {
 
 function checkedMarkers(where: string, o: EventMarkers): EventMarkers {
   if (o.onSignal !== undefined) {
-    const signal = checkedText(`${where}: onSignal`, o.onSignal);
-    if (!Object.hasOwn(constants.signals, signal))
-      throw new RangeError(`${where}: onSignal must be the name of a signal; got ${shown(signal)}`);
-    if (signal === 'SIGKILL' || signal === 'SIGSTOP') throw new RangeError(`${where}: onSignal: no process can handle ${signal}`);
+    checkedSignal(`${where}: onSignal`, o.onSignal);
   }
   const given: { -readonly [M in keyof EventMarkers]: EventMarkers[M] } = {};
   if (o.onSignal !== undefined) given.onSignal = o.onSignal;

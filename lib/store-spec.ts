@@ -13,6 +13,7 @@ const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, laten
 export function storeSpecOf(name: string, layout: Layout, identity: Identity): StoreSpec {
   const program = programOf(layout, identity);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
+  const error = markedMetric(layout, (def) => def.onError === true);
   return {
     name,
     schemaText: JSON.stringify(factsOf(layout, identity)),
@@ -32,6 +33,7 @@ export function storeSpecOf(name: string, layout: Layout, identity: Identity): S
         : [{ signal: constants.signals[def.onSignal], cell, isStore: def.kind === 'store' }],
     ),
     ...(missed && { missedCell: missed.cell }),
+    ...(error && { errorCell: error.cell }),
   };
 }
 

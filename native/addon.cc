@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "../include/vmm_metrics.h"
 #include "alternate_stack.h"
@@ -24,17 +25,25 @@ namespace {
 using Rows = std::set<void*>;
 
 struct RowHint {
-  Store* store;
+  size_t bytes;
   std::shared_ptr<Rows> rows;
 };
 
+// Does without the store, which may be gone by then: a row without it is memory of its own.
 void FreeRow(napi_env, void* address, void* data) {
   RowHint* hint = static_cast<RowHint*>(data);
   hint->rows->erase(address);
-  hint->store->cells().region().UnmapRow(address);
-  hint->store->Unreference();
+  Region::UnmapRow(address, hint->bytes);
   delete hint;
 }
+
+// An attachment that no object has taken over yet: a worker may be terminated in between.
+struct Opened {
+  Store* store = nullptr;
+  ~Opened() {
+    if (store != nullptr) store->Detach(false);
+  }
+};
 
 class Attachment : public Napi::ObjectWrap<Attachment> {
  public:
@@ -57,14 +66,18 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::Flush>("flush"),
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
+            InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
                            InstanceMethod<&Attachment::Native>("native"),
                            InstanceMethod<&Attachment::Detach>("detach"),
                        });
   }
 
-  // Called by Open only, with the store to attach to.
+  // Called by Open only, with the attachment to take over.
   explicit Attachment(const Napi::CallbackInfo& info)
-      : ObjectWrap(info), store_(info[0].As<Napi::External<Store>>().Data()), env_(info.Env()), rows_(std::make_shared<Rows>()) {
+      : ObjectWrap(info),
+        store_(std::exchange(info[0].As<Napi::External<Opened>>().Data()->store, nullptr)),
+        env_(info.Env()),
+        rows_(std::make_shared<Rows>()) {
     shard_ = store_->ClaimShard();
     napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
   }
@@ -95,12 +108,11 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     void* address = nullptr;
     if (Status status = store_->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok())
       return ToFailure(env, status);
-    RowHint* hint = new RowHint{store_, rows_};
-    store_->Retain();
+    const size_t bytes = store_->cells().region().granule_bytes();
+    RowHint* hint = new RowHint{bytes, rows_};
     rows_->insert(address);
     napi_value buffer = nullptr;
-    const napi_status made =
-        napi_create_external_arraybuffer(env, address, store_->cells().region().granule_bytes(), FreeRow, hint, &buffer);
+    const napi_status made = napi_create_external_arraybuffer(env, address, bytes, FreeRow, hint, &buffer);
     if (made == napi_ok) return Napi::Value(env, buffer);
     FreeRow(env, address, hint);
     if (env.IsExceptionPending()) env.GetAndClearPendingException();
@@ -166,7 +178,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   }
   Napi::Value Flush(const Napi::CallbackInfo& info) {
     Status status;
-    switch (store_->flusher().Flush(&status)) {
+    switch (store_->Flush(&status)) {
       case FlushResult::kOut: return Napi::Boolean::New(info.Env(), true);
       case FlushResult::kNotInitialized: return Napi::Boolean::New(info.Env(), false);
       case FlushResult::kFailed: break;
@@ -176,7 +188,23 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info) {
     return ToFailure(info.Env(), store_->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
   }
-  Napi::Value CaptureSignals(const Napi::CallbackInfo& info) { return ToFailure(info.Env(), store_->CaptureSignals()); }
+  // captureSignals(signals, leaveIgnored, limitMs)
+  Napi::Value CaptureSignals(const Napi::CallbackInfo& info) {
+    CaptureOptions options;
+    for (const uint32_t signal : VectorOf<uint32_t>(info[0])) options.signals |= SetOf(static_cast<int>(signal));
+    options.leave_ignored = info[1].As<Napi::Boolean>().Value();
+    options.limit_ms = info[2].As<Napi::Number>().Int32Value();
+    return ToFailure(info.Env(), store_->CaptureSignals(options));
+  }
+  // displaced(): the numbers of the captured signals whose place somebody else's handler has.
+  Napi::Value CheckDisplaced(const Napi::CallbackInfo& info) {
+    const SignalSet displaced = store_->CheckDisplaced();
+    Napi::Array out = Napi::Array::New(info.Env());
+    for (int signal = 1; signal < kSignals; signal++) {
+      if ((displaced & SetOf(signal)) != 0) out[out.Length()] = Napi::Number::New(info.Env(), signal);
+    }
+    return out;
+  }
 
   // The external for other addons; it keeps the store's memory, and does not keep the store open.
   Napi::Value Native(const Napi::CallbackInfo& info) {
@@ -207,8 +235,6 @@ struct EnvironmentData {
   Napi::FunctionReference attachment;
 };
 
-std::vector<CellKind> KindsOf(const Napi::Value& value) { return VectorOf<CellKind>(value); }
-
 std::vector<NamedMetric> MetricsOf(const Napi::Value& value) {
   const Napi::Array array = value.As<Napi::Array>();
   std::vector<NamedMetric> out;
@@ -225,7 +251,7 @@ StoreSpec SpecOf(const Napi::Object& object) {
   spec.name = object.Get("name").As<Napi::String>().Utf8Value();
   spec.schema_text = object.Get("schemaText").As<Napi::String>().Utf8Value();
   spec.schema_fingerprint = Uint64Of(object.Get("fingerprint"));
-  spec.kinds = KindsOf(object.Get("kinds"));
+  spec.kinds = VectorOf<CellKind>(object.Get("kinds"));
   spec.code = VectorOf<Instruction>(object.Get("code"));
   spec.main_end = Uint32Of(object.Get("mainEnd"));
   spec.groups = VectorOf<DeviceGroup>(object.Get("groups"));
@@ -237,7 +263,7 @@ StoreSpec SpecOf(const Napi::Object& object) {
   for (uint32_t g = 0; g < groups.Length(); g++) {
     const Napi::Object group = groups.Get(g).As<Napi::Object>();
     spec.group_names.push_back(group.Get("name").As<Napi::String>().Utf8Value());
-    spec.group_kinds.push_back(KindsOf(group.Get("kinds")));
+    spec.group_kinds.push_back(VectorOf<CellKind>(group.Get("kinds")));
     spec.group_metrics.push_back(MetricsOf(group.Get("metrics")));
   }
   const Napi::Array marks = object.Get("marks").As<Napi::Array>();
@@ -247,18 +273,20 @@ StoreSpec SpecOf(const Napi::Object& object) {
         {Uint32Of(mark.Get("signal")), Uint32Of(mark.Get("cell")), mark.Get("isStore").As<Napi::Boolean>().Value()});
   }
   if (object.Get("missedCell").IsNumber()) spec.missed_cell = Uint32Of(object.Get("missedCell"));
+  if (object.Get("errorCell").IsNumber()) spec.error_cell = Uint32Of(object.Get("errorCell"));
   return spec;
 }
 
 // open(spec): an Attachment; the other schema's text when the name is taken by one; or a failure.
 Napi::Value Open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Store* store = nullptr;
+  StoreSpec spec = SpecOf(info[0].As<Napi::Object>());
+  Opened opened;
   std::string other_schema;
-  const Status status = Store::Open(SpecOf(info[0].As<Napi::Object>()), &store, &other_schema);
+  const Status status = Store::Open(std::move(spec), &opened.store, &other_schema);
   if (!status.ok()) return ToFailure(env, status);
-  if (store == nullptr) return Napi::String::New(env, other_schema);
-  return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Store>::New(env, store)});
+  if (opened.store == nullptr) return Napi::String::New(env, other_schema);
+  return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Opened>::New(env, &opened)});
 }
 
 // clocks(): [CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID] in whole microseconds.

@@ -12,6 +12,11 @@ namespace {
 // machines. A stack below MINSIGSTKSZ is accepted on some and then silently not used.
 constexpr size_t kStackBytes = 64 * 1024;
 
+// At the lowest end of the stack: what the thread had before, to be put back.
+struct Saved {
+  stack_t before;
+};
+
 size_t GuardBytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
@@ -25,23 +30,21 @@ void* MakeAlternateStack() {
   if (mapping == MAP_FAILED) return nullptr;
   mprotect(mapping, guard, PROT_NONE);
   stack_t own = {};
-  own.ss_sp = static_cast<char*>(mapping) + guard;
-  own.ss_size = kStackBytes;
-  if (sigaltstack(&own, nullptr) != 0) {
+  char* const stack = static_cast<char*>(mapping) + guard;
+  own.ss_sp = stack + sizeof(Saved);
+  own.ss_size = kStackBytes - sizeof(Saved);
+  if (sigaltstack(&own, &reinterpret_cast<Saved*>(stack)->before) != 0) {
     munmap(mapping, guard + kStackBytes);
     return nullptr;
   }
-  return own.ss_sp;
+  return stack;
 }
 
 void FreeAlternateStack(void* stack) {
   if (stack == nullptr) return;
   stack_t now;
-  if (sigaltstack(nullptr, &now) == 0 && now.ss_sp == stack) {
-    stack_t none = {};
-    none.ss_flags = SS_DISABLE;
-    sigaltstack(&none, nullptr);
-  }
+  Saved* const saved = static_cast<Saved*>(stack);
+  if (sigaltstack(nullptr, &now) == 0 && now.ss_sp == saved + 1) sigaltstack(&saved->before, nullptr);
   const size_t guard = GuardBytes();
   munmap(static_cast<char*>(stack) - guard, guard + kStackBytes);
 }

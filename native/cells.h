@@ -70,11 +70,12 @@ class Cells {
   // commit word is looked at again.
   uint64_t Pending(uint32_t index) const {
     for (;;) {
-      // Acquire, twice: the first pairs with the release store of a commit; the second keeps the bank's read before it.
+      // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the second.
       const uint64_t commit = region_.header().commit.load(std::memory_order_acquire);
       const uint64_t flushed = Read(region_.InBank(commit & 3, index));
+      const uint64_t total = Total(index);
       std::atomic_thread_fence(std::memory_order_acquire);
-      if (region_.header().commit.load(std::memory_order_relaxed) == commit) return Total(index) - flushed;
+      if (region_.header().commit.load(std::memory_order_relaxed) == commit) return total - flushed;
     }
   }
 

@@ -9,31 +9,42 @@
 #include <atomic>
 #include <mutex>
 
+#include "clock.h"
+
 namespace vmm {
 
 namespace {
 
 constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
-// How long a dying process waits for a sink, all told; the whole death stays under a second.
-constexpr int kLastLineMs = 500;
-// How long a thread that crashes second waits for the first one's line and for death.
-constexpr int kOtherCrashMs = 900;
+// How long a thread that crashes second waits for the first one's line and for death, beyond the limit of that.
+constexpr int kOtherCrashMs = 400;
 
 using TrapFunction = bool (*)(int, siginfo_t*, void*);
 
 // All of it is per process. The handler reads what Capture published before it installed the handler.
 std::mutex g_lock;
 std::atomic<Captured*> g_captured[kCapturedMax];
-struct sigaction g_earlier[kSignals];
-bool g_installed[kSignals];
+// What stood in our place when we took it last, and the first time. The second is for a crash inside a crash: somebody who stands in
+// the first may hand on to us.
+// Each is immutable and kept for ever, since a handler may still read it while the next is put in its place.
+std::atomic<const struct sigaction*> g_earlier[kSignals];
+std::atomic<const struct sigaction*> g_first[kSignals];
+std::atomic<SignalSet> g_installed{0};
+std::atomic<int> g_limit_ms{0};
 std::atomic<pid_t> g_process{0};
 std::atomic<TrapFunction> g_trap_function{nullptr};
-// The thread that has the crash; 0 while nobody died. Never reset: a process dies once.
+// The thread that has the crash; 0 while nobody is dying.
 std::atomic<pid_t> g_crashed_thread{0};
+// When its handler was done; 0 while it is at it.
+std::atomic<int64_t> g_crash_done_ms{0};
 // How many handlers are looking at g_captured, so that Release can wait for them.
 std::atomic<int> g_looking{0};
 
 void HandleSignal(int signal, siginfo_t* info, void* context);
+
+// Acquire: pairs with the release stores in Install.
+const struct sigaction& EarlierOf(int signal) { return *g_earlier[signal].load(std::memory_order_acquire); }
+const struct sigaction& FirstOf(int signal) { return *g_first[signal].load(std::memory_order_acquire); }
 
 bool IsFatal(int signal) {
   for (const int fatal : kFatal) {
@@ -42,18 +53,40 @@ bool IsFatal(int signal) {
   return false;
 }
 
-// Whether returning from the handler runs the faulting instruction again, which then dies of the earlier disposition.
-bool IsRetried(int signal, const siginfo_t* info) {
-  return info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
+// Whether the thread's own instruction raised it. The kernel then kills even a process that ignores the signal.
+bool IsForced(int signal, const siginfo_t* info) {
+  // A memory error that is only reported comes like a signal that somebody sent.
+  return IsFatal(signal) && info->si_code > 0 && !(signal == SIGBUS && info->si_code == BUS_MCEERR_AO);
 }
 
-bool IsHarmlessByDefault(int signal) { return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT; }
+// Whether returning from the handler runs the faulting instruction again, which then dies of the earlier disposition.
+bool IsRetried(int signal, const siginfo_t* info) {
+  return IsForced(signal, info) && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
+}
+
+bool IsHarmlessByDefault(int signal) {
+  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+}
 
 bool IsStopByDefault(int signal) { return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU; }
 
 // gettid(2) by number: the wrapper is missing in older C libraries, and caching it would need a thread_local, whose first use
 // in a dlopened library may allocate.
 pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
+
+void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal); }
+
+bool IsFunction(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+bool IsDefault(const struct sigaction& action) { return !IsFunction(action) && action.sa_handler == SIG_DFL; }
+
+bool IsIgnored(const struct sigaction& action) { return !IsFunction(action) && action.sa_handler == SIG_IGN; }
+
+bool IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal;
+}
 
 void CountIn(Captured& captured, int signal) {
   const Captured::Mark& mark = captured.marks[signal];
@@ -92,139 +125,168 @@ void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t th
   header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // likewise
 }
 
-bool IsOurs(const struct sigaction& action) { return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal; }
-
-// Puts the earlier disposition in our place and lets the signal meet it. With `force`, even when somebody else's handler stands
-// above ours: that one has had its turn.
-void PassOn(int signal, siginfo_t* info, bool force) {
-  struct sigaction now;
-  sigaction(signal, nullptr, &now);
-  if (!IsOurs(now) && !force) return;  // who called us goes on
-  const struct sigaction& earlier = g_earlier[signal];
-  sigaction(signal, &earlier, nullptr);
+// Puts the earlier disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours and
+// called it: that one has its turn now, and has had it when the signal comes again. `again`: this thread came here before, by way of
+// somebody who stands in our earlier place and hands on to us.
+void PassOn(int signal, siginfo_t* info, bool again) {
+  const struct sigaction& next = again ? FirstOf(signal) : EarlierOf(signal);
+  sigaction(signal, &next, nullptr);
   if (IsRetried(signal, info)) return;  // the fault happens again
-  const bool dies = (earlier.sa_flags & SA_SIGINFO) == 0 && earlier.sa_handler == SIG_DFL;
   // The init process of a container is never killed by a signal it sends itself.
-  if (dies && getpid() == 1) _exit(128 + signal);
-  // Once more, with what came with it; it is blocked here and comes when this handler returns.
-  if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) {
-    syscall(SYS_tgkill, getpid(), ThreadId(), signal);
-  }
+  if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
+  // Once more, with what came with it; it is blocked here and comes when the last handler returns.
+  if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
 }
 
 void WaitForDeath() {
-  for (int waited_ms = 0; waited_ms < kOtherCrashMs; waited_ms += 10) {
+  const int waits_ms = g_limit_ms.load(std::memory_order_relaxed) + kOtherCrashMs;
+  for (int waited_ms = 0; waited_ms < waits_ms; waited_ms += 10) {
     const timespec pause = {0, 10'000'000};
     nanosleep(&pause, nullptr);
   }
 }
 
-// A signal that does not mean death by itself: counted, and left to what would have become of it. False when that is death.
-bool HandleHarmless(int signal, siginfo_t* info, void* context) {
-  const struct sigaction& earlier = g_earlier[signal];
-  const bool has_function =
-      (earlier.sa_flags & SA_SIGINFO) != 0 || (earlier.sa_handler != SIG_DFL && earlier.sa_handler != SIG_IGN);
-  const bool ignored = !has_function && earlier.sa_handler == SIG_IGN;
-  if (IsRetried(signal, info)) return false;  // the kernel kills even a process that ignores it
-  if (IsFatal(signal) ? !ignored : !has_function && !ignored && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal))
-    return false;
+// Stops as the default of this signal does; for an orphaned process group that is not at all.
+void StopByDefault(int signal) {
+  struct sigaction by_default = {}, ours;
+  by_default.sa_handler = SIG_DFL;
+  sigset_t only, before;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  sigaction(signal, &by_default, &ours);
+  SendToSelf(signal);
+  pthread_sigmask(SIG_UNBLOCK, &only, &before);  // it stops here
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  sigaction(signal, &ours, nullptr);
+}
 
-  ForEachCaptured([&](Captured& captured) { CountIn(captured, signal); });
-  if (has_function) {
+// A signal that does not mean death: counted, and left to what would have become of it. False when that is death.
+bool HandleHarmless(int signal, siginfo_t* info, void* context) {
+  if (IsForced(signal, info)) return false;
+  const struct sigaction& earlier = EarlierOf(signal);
+  const auto count = [&] { ForEachCaptured([&](Captured& captured) { CountIn(captured, signal); }); };
+  if (IsFunction(earlier)) {
+    // For a fatal signal it may well be the end; and one that is to run once, as Node's for SIGTERM, raises the signal again.
+    if (IsFatal(signal) || (earlier.sa_flags & SA_RESETHAND) != 0) return false;
+    count();
     if ((earlier.sa_flags & SA_SIGINFO) != 0) {
       earlier.sa_sigaction(signal, info, context);
     } else {
       earlier.sa_handler(signal);
     }
-  } else if (!ignored && IsStopByDefault(signal)) {
-    kill(getpid(), SIGSTOP);
+    return true;
   }
+  if (IsDefault(earlier) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal)) {
+    // The kernel would not have delivered to an init process without a handler what another process sent.
+    const bool is_kept_from_init = getpid() == 1 && info->si_pid != getpid();
+    if (!is_kept_from_init) return false;
+  }
+  count();
+  if (IsDefault(earlier) && IsStopByDefault(signal)) StopByDefault(signal);
   return true;
 }
 
-// In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
-// core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would
-// write).
-void HandleSignal(int signal, siginfo_t* info, void* context) {
-  const int saved_errno = errno;
-  // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
-  const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
-  if (signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context)) {
-    errno = saved_errno;
-    return;
-  }
-  // A forked child shares the parent's cells and sink, and has no business with either.
-  if (getpid() != g_process.load(std::memory_order_relaxed)) {
-    PassOn(signal, info, true);
-    errno = saved_errno;
-    return;
-  }
-  if (HandleHarmless(signal, info, context)) {
-    errno = saved_errno;
-    return;
-  }
+void HandleDeath(int signal, siginfo_t* info) {
   const pid_t thread = ThreadId();
   pid_t crashed = 0;
   // Acquire-release: one thread wins; it publishes nothing by it.
   if (!g_crashed_thread.compare_exchange_strong(crashed, thread, std::memory_order_acq_rel)) {
     if (crashed != thread) WaitForDeath();
     PassOn(signal, info, true);
-    errno = saved_errno;
     return;
   }
+  g_crash_done_ms.store(0, std::memory_order_relaxed);  // read after g_crashed_thread only
   ForEachCaptured([&](Captured& captured) {
     WriteRecord(captured, signal, info, thread);
     CountIn(captured, signal);
   });
-  // Riskier from here on: everything below reads the program and the devices, and writes to the sink.
-  ForEachCaptured([](Captured& captured) { captured.flusher->LastLine(kLastLineMs); });
+  // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
+  const int64_t deadline_ms = MonotonicMs() + g_limit_ms.load(std::memory_order_relaxed);  // set before the handler was
+  ForEachCaptured([&](Captured& captured) { captured.flusher->LastLine(deadline_ms); });
   PassOn(signal, info, false);
+  // Release: pairs with the acquire load in ReviveIfSurvived, for a process that lives on.
+  g_crash_done_ms.store(MonotonicMs(), std::memory_order_release);
+}
+
+// In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
+// core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would write).
+void HandleSignal(int signal, siginfo_t* info, void* context) {
+  const int saved_errno = errno;
+  // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
+  const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
+  const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
+  if (!is_trap) {
+    if (getpid() != g_process.load(std::memory_order_relaxed)) {
+      // A forked child shares the parent's cells and sink, and has no business with either.
+      PassOn(signal, info, true);
+    } else if (!HandleHarmless(signal, info, context)) {
+      HandleDeath(signal, info);
+    }
+  }
   errno = saved_errno;
 }
 
-void Install(int signal) {
-  // Whoever stands above ours by now hands on to it: to go above him would make a ring.
-  if (g_installed[signal]) return;
+void Install(int signal, bool leave_ignored) {
   struct sigaction now;
-  if (sigaction(signal, nullptr, &now) != 0) return;
+  if (sigaction(signal, nullptr, &now) != 0 || IsOurs(now)) return;
+  if (leave_ignored && IsIgnored(now)) return;
   struct sigaction ours = {};
   ours.sa_sigaction = HandleSignal;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigfillset(&ours.sa_mask);
-  // A fault inside the handler must not wait for the handler.
-  for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
-  g_earlier[signal] = now;
-  sigaction(signal, &ours, nullptr);
-  g_installed[signal] = true;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (now.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
+  if (IsFunction(now) && !IsFatal(signal)) {
+    // We only count before him: what he blocks, and whether a system call is interrupted, stays as he asked for it.
+    ours.sa_flags |= now.sa_flags & (SA_RESTART | SA_NODEFER);
+    ours.sa_mask = now.sa_mask;
+  } else {
+    ours.sa_flags |= SA_RESTART;
+    if (signal == SIGCHLD && IsIgnored(now)) ours.sa_flags |= SA_NOCLDWAIT;
+    sigfillset(&ours.sa_mask);
+    // A fault inside the handler must not wait for the handler.
+    for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
+  }
+  const struct sigaction* const earlier = new struct sigaction(now);
+  // Release, both: publishes the disposition to handlers.
+  if (g_first[signal].load(std::memory_order_relaxed) == nullptr) g_first[signal].store(earlier, std::memory_order_release);
+  g_earlier[signal].store(earlier, std::memory_order_release);
+  if (sigaction(signal, &ours, nullptr) == 0) g_installed.fetch_or(SetOf(signal), std::memory_order_relaxed);  // under the lock
 }
 
 void Uninstall(int signal) {
   struct sigaction now;
-  if (sigaction(signal, nullptr, &now) != 0 || !IsOurs(now)) return;
-  sigaction(signal, &g_earlier[signal], nullptr);
-  g_installed[signal] = false;
+  if (sigaction(signal, nullptr, &now) == 0 && IsOurs(now)) sigaction(signal, &EarlierOf(signal), nullptr);
+  g_installed.fetch_and(~SetOf(signal), std::memory_order_relaxed);  // under the lock
 }
 
 }  // namespace
 
-Status Capture(Captured* captured) {
+Status Capture(Captured* captured, const CaptureOptions& options) {
   std::lock_guard<std::mutex> lock(g_lock);
-  std::atomic<Captured*>* free_place = nullptr;
+  if (g_process.load(std::memory_order_relaxed) != getpid()) {
+    // A forked child: what was captured is its parent's.
+    for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
+    g_looking.store(0, std::memory_order_seq_cst);
+    g_process.store(getpid(), std::memory_order_relaxed);
+  }
+  std::atomic<Captured*>* place_for_it = nullptr;
   for (std::atomic<Captured*>& place : g_captured) {
     Captured* there = place.load(std::memory_order_relaxed);  // written under the lock only
-    if (there == captured) return {};
-    if (there == nullptr && free_place == nullptr) free_place = &place;
+    if (there == captured) {
+      place_for_it = &place;
+      break;
+    }
+    if (there == nullptr && place_for_it == nullptr) place_for_it = &place;
   }
-  if (free_place == nullptr) return {Code::kFull, 0, "capture"};
-  g_process.store(getpid(), std::memory_order_relaxed);
+  if (place_for_it == nullptr) return {Code::kFull, 0, "capture"};
+  // Relaxed, all three: the handler that reads them is installed below.
+  g_limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   // Looked up here, not in the handler: dlsym takes locks.
-  g_trap_function.store(
-      reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
-      std::memory_order_relaxed);
-  // Release: publishes the store to handlers.
-  free_place->store(captured, std::memory_order_seq_cst);
+  g_trap_function.store(reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
+                        std::memory_order_relaxed);
+  // Sequentially consistent, with ForEachCaptured.
+  place_for_it->store(captured, std::memory_order_seq_cst);
   for (int signal = 1; signal < kSignals; signal++) {
-    if (IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell) Install(signal);
+    const bool by_default = IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell;
+    if (options.signals == 0 ? by_default : (options.signals & SetOf(signal)) != 0) Install(signal, options.leave_ignored);
   }
   return {};
 }
@@ -234,14 +296,15 @@ void Release(Captured* captured) {
   bool any_left = false;
   for (std::atomic<Captured*>& place : g_captured) {
     if (place.load(std::memory_order_relaxed) == captured) {  // written under the lock only
-      place.store(nullptr, std::memory_order_seq_cst);
+      place.store(nullptr, std::memory_order_seq_cst);        // with ForEachCaptured
     } else if (place.load(std::memory_order_relaxed) != nullptr) {
       any_left = true;
     }
   }
   if (!any_left) {
+    const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // written under the lock only
     for (int signal = 1; signal < kSignals; signal++) {
-      if (g_installed[signal]) Uninstall(signal);
+      if ((installed & SetOf(signal)) != 0) Uninstall(signal);
     }
   }
   // A handler that saw the store before is still at it. A crashing one never comes back here, and needs not be waited for long.
@@ -249,6 +312,35 @@ void Release(Captured* captured) {
     const timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
   }
+}
+
+SignalSet Displaced() {
+  const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // a set that is a moment old will do
+  SignalSet displaced = 0;
+  for (int signal = 1; signal < kSignals; signal++) {
+    struct sigaction now;
+    if ((installed & SetOf(signal)) != 0 && sigaction(signal, nullptr, &now) == 0 && !IsOurs(now)) displaced |= SetOf(signal);
+  }
+  return displaced;
+}
+
+void ReviveIfSurvived() {
+  if (g_crashed_thread.load(std::memory_order_relaxed) == 0) return;  // the usual case; a moment late is early enough
+  std::lock_guard<std::mutex> lock(g_lock);
+  const int64_t done_ms = g_crash_done_ms.load(std::memory_order_acquire);  // pairs with the release store in HandleDeath
+  if (done_ms == 0 || MonotonicMs() - done_ms < kSurvivedMs) return;
+  const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // written under the lock only
+  for (int signal = 1; signal < kSignals; signal++) {
+    if ((installed & SetOf(signal)) != 0) Install(signal, false);
+  }
+  for (std::atomic<Captured*>& place : g_captured) {
+    Captured* captured = place.load(std::memory_order_relaxed);  // written under the lock only
+    if (captured == nullptr) continue;
+    captured->flusher->Revive();
+    captured->cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
+  }
+  g_crash_done_ms.store(0, std::memory_order_relaxed);
+  g_crashed_thread.store(0, std::memory_order_release);  // last: the next crash finds everything as it was
 }
 
 }  // namespace vmm

@@ -33,14 +33,33 @@ struct Captured {
   Mark marks[kSignals];
 };
 
+// Bit n - 1 is signal n.
+using SignalSet = uint64_t;
+constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
+
+struct CaptureOptions {
+  SignalSet signals = 0;       // 0: those that the store marks, and the fatal ones whether marked or not
+  bool leave_ignored = false;  // do not even count a signal that is ignored
+  int limit_ms = 500;          // how long a dying process may wait for its sinks, all told; process-wide, the last one asked for holds
+};
+
 // How many stores of a process can be captured at once.
 constexpr int kCapturedMax = 16;
 
-// Captures the signals that stores mark, and the fatal ones whether marked or not. Twice for one store is harmless. kFull
-// when kCapturedMax stores are captured.
-Status Capture(Captured* captured);
+// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's handler took.
+// kFull when kCapturedMax stores are captured.
+Status Capture(Captured* captured, const CaptureOptions& options);
 
 // Ends it for this store. When it returns no handler uses the store any more, unless the process is dying.
 void Release(Captured* captured);
+
+// The captured signals whose place somebody else's handler has taken. If it does not hand on to ours, nothing is captured.
+SignalSet Displaced();
+
+// A process that is still alive this long after its last line has survived, by grace of an earlier handler.
+constexpr int kSurvivedMs = 2000;
+
+// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then; not in a handler.
+void ReviveIfSurvived();
 
 }  // namespace vmm

@@ -7,6 +7,7 @@ namespace vmm {
 namespace {
 
 constexpr size_t kIdBytesMax = 255;
+constexpr uint32_t kNoDevice = ~0u;
 
 // How many bytes the UTF-8 character at `at` has; 0 when it is none.
 size_t CharacterBytes(const std::string& text, size_t at) {
@@ -65,12 +66,23 @@ Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>
     : groups_(std::move(groups)),
       lists_(new DeviceList[groups_.size()]),
       nodes_(groups_.size()),
-      living_(groups_.size()),
-      keys_(keys.begin(), keys.end()) {}
+      living_(groups_.size()) {
+  for (const std::string& key : keys) keys_[key] = kNoDevice;
+}
+
+bool Devices::IsKeyTaken(uint32_t group, const std::string& id) const {
+  const auto found = keys_.find(KeyOf(group, id));
+  return found != keys_.end() && found->second != group;
+}
 
 const Device* Devices::Find(uint32_t group, const std::string& id) const {
   const auto found = living_[group].find(id);
   return found == living_[group].end() ? nullptr : &found->second->device;
+}
+
+bool Devices::HasKey(uint32_t group, const std::string& id) const {
+  const auto found = keys_.find(KeyOf(group, id));
+  return found != keys_.end() && found->second == group;
 }
 
 uint32_t Devices::KeyBytes(uint32_t group, const std::string& id) const {
@@ -90,17 +102,17 @@ const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first
   Device* const previous = place == nodes_[group].begin() ? nullptr : &std::prev(place)->second->device;
   lists_[group].Insert(&node->device, previous);
   living_[group][id] = node;
-  keys_.insert(KeyOf(group, id));
+  keys_[KeyOf(group, id)] = group;
   return &node->device;
 }
 
-bool Devices::Remove(uint32_t group, const std::string& id) {
+bool Devices::Remove(uint32_t group, const std::string& id, bool keeps_key) {
   const auto found = living_[group].find(id);
   if (found == living_[group].end()) return false;
   // Relaxed: it decides only how the device is shown from the next line on.
   found->second->device.removed.store(true, std::memory_order_relaxed);
   living_[group].erase(found);
-  keys_.erase(KeyOf(group, id));
+  if (!keeps_key) keys_.erase(KeyOf(group, id));
   return true;
 }
 

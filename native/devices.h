@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -30,13 +29,16 @@ class Devices {
 
   // The living device of that id, or null.
   const Device* Find(uint32_t group, const std::string& id) const;
-  bool IsKeyTaken(uint32_t group, const std::string& id) const { return keys_.count(KeyOf(group, id)) != 0; }
+  // Whether that device's key in the line belongs to something else.
+  bool IsKeyTaken(uint32_t group, const std::string& id) const;
+  // Whether it belongs to that device, which may have been removed.
+  bool HasKey(uint32_t group, const std::string& id) const;
   // How long the key of that device is in the line.
   uint32_t KeyBytes(uint32_t group, const std::string& id) const;
 
   const Device* Add(uint32_t group, const std::string& id, uint32_t first_cell);
-  // False when there is no living device of that id.
-  bool Remove(uint32_t group, const std::string& id);
+  // False when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key.
+  bool Remove(uint32_t group, const std::string& id, bool keeps_key);
 
   struct Entry {
     std::string id;
@@ -60,7 +62,8 @@ class Devices {
   // By id, in the order of the bytes, since std::string compares them as unsigned.
   std::vector<std::multimap<std::string, std::unique_ptr<Node>>> nodes_;
   std::vector<std::map<std::string, Node*>> living_;
-  std::set<std::string> keys_;
+  // Who has a key of the line; a group's number, or kNoDevice.
+  std::map<std::string, uint32_t> keys_;
 };
 
 }  // namespace vmm

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "clock.h"
 #include "signal_mask.h"
 
 namespace vmm {
@@ -19,12 +20,6 @@ class Locked {
  private:
   pthread_mutex_t& mutex_;
 };
-
-int64_t MonotonicMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
 
 uint32_t CommittedBank(const Cells& cells) {
   return cells.region().header().commit.load(std::memory_order_relaxed) & 3;  // only flushes change it
@@ -53,22 +48,26 @@ Status Flusher::Fit(uint64_t line_bytes) {
   return last_line_.Fit(line_bytes, aggregates);
 }
 
-FlushResult Flusher::Flush(Status* status) {
+FlushResult Flusher::Flush(Status* status, int patience_ms) {
   *status = {};
   Locked locked(mutex_);
   if (!sink_.is_open()) return FlushResult::kNotInitialized;
-  const FlushResult result = FlushLocked(status);
+  const int64_t deadline_ms = patience_ms == 0 ? 0 : MonotonicMs() + patience_ms;
+  const uint64_t built = lines_built_;
+  FlushResult result = FlushLocked(status);
+  while (result == FlushResult::kFailed && status->error == EAGAIN && MonotonicMs() < deadline_ms) {
+    sink_.WaitWritable(static_cast<int>(deadline_ms - MonotonicMs()));
+    // What is held may be this flush's own line, or that of an earlier one, behind which this one's is still to come.
+    const bool is_own = held_ && lines_built_ != built;
+    result = is_own ? FlushHeld(status) : FlushLocked(status);
+  }
   if (result == FlushResult::kFailed && missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
   return result;
 }
 
 FlushResult Flusher::FlushLocked(Status* status) {
-  bool replaced = false;
-  *status = sink_.ReopenIfReplaced(&replaced);
+  *status = InSending(kIdle, [&] { return Resume(); });
   if (!status->ok()) return FlushResult::kFailed;
-  // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
-  if (replaced) held_ = false;
-  if (held_ && (!Send(kIdle, status) || !status->ok())) return FlushResult::kFailed;
 
   uint32_t phase = kIdle;
   // Acquire-release: a crash handler that took the phase has the line from here on.
@@ -77,32 +76,66 @@ FlushResult Flusher::FlushLocked(Status* status) {
     return FlushResult::kFailed;
   }
   if (!line_.Build(program_, cells_, devices_, CommittedBank(cells_) == 0 ? 1 : 0)) {
-    phase_.store(kIdle, std::memory_order_release);
+    phase = kBuilding;
+    phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
     *status = {Code::kWrite, EMSGSIZE, "write"};
     return FlushResult::kFailed;
   }
-  line_.Begin(sink_.needs_newline());
-  if (!Send(kBuilding, status) || !status->ok()) return FlushResult::kFailed;
-  return FlushResult::kOut;
+  lines_built_++;
+  *status = InSending(kBuilding, [&] {
+    line_.Begin(sink_.needs_newline());
+    return SendRest();
+  });
+  return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
 }
 
-bool Flusher::Send(Phase from, Status* status) {
+FlushResult Flusher::FlushHeld(Status* status) {
+  *status = InSending(kIdle, [&] { return Resume(); });
+  return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
+}
+
+void Flusher::Close() {
+  Locked locked(mutex_);
+  initialized_.store(false, std::memory_order_relaxed);  // nobody is left who could look
+  sink_.Close();
+}
+
+void Flusher::Revive() {
+  uint32_t phase = kTaken;
+  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // as for a flush that ends
+}
+
+template <typename Work>
+Status Flusher::InSending(Phase from, Work work) {
   SignalMask mask;
   uint32_t phase = from;
-  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
-    *status = {Code::kCrashing, ECANCELED, "write"};
-    return false;
-  }
-  line_.Sent(sink_.Write(line_.unsent(), line_.unsent_bytes(), status));
-  if (status->ok()) line_.Commit(cells_);
-  held_ = line_.is_partly_sent();
+  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) return {Code::kCrashing, ECANCELED, "write"};
+  const Status status = work();
   // Release: pairs with the crash handler's acquire of the phase.
   phase_.store(kIdle, std::memory_order_release);
-  if (!status->ok()) SignalMask::Discard(status->error);
-  return true;
+  if (!status.ok()) SignalMask::Discard(status.error);
+  return status;
+}
+
+Status Flusher::Resume() {
+  bool replaced = false;
+  if (Status status = sink_.ReopenIfReplaced(&replaced); !status.ok()) return status;
+  // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
+  if (replaced) held_ = false;
+  return held_ ? SendRest() : Status{};
+}
+
+Status Flusher::SendRest() {
+  Status status;
+  line_.Sent(sink_.Write(line_.unsent(), line_.unsent_bytes(), &status));
+  if (status.ok()) line_.Commit(cells_);
+  held_ = line_.is_partly_sent();
+  return status;
 }
 
 bool Flusher::HasNews() const {
+  Locked locked(mutex_);
+  if (held_) return true;
   const uint32_t bank = CommittedBank(cells_);
   const uint32_t count = cells_.used();
   for (uint32_t index = 0; index < count; index++) {
@@ -111,9 +144,8 @@ bool Flusher::HasNews() const {
   return false;
 }
 
-bool Flusher::LastLine(int limit_ms) {
+bool Flusher::LastLine(int64_t deadline_ms) {
   if (!initialized_.load(std::memory_order_acquire)) return false;
-  const int64_t deadline_ms = MonotonicMs() + limit_ms;
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
     if (phase == kTaken) return false;

@@ -45,34 +45,49 @@ class Flusher {
   Status Fit(uint64_t line_bytes);
 
   // One line. kFailed: `*status` says why, nothing is lost, and the next line carries it.
-  FlushResult Flush(Status* status);
+  // With patience, a pipe that is full is waited for so long: for the last line of an orderly end.
+  FlushResult Flush(Status* status, int patience_ms = 0);
 
-  // Whether a line would say more than the last one did.
+  // Closes the sink, once nobody flushes and no crash handler knows of this any more.
+  void Close();
+
+  // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail yet to go.
   bool HasNews() const;
 
-  // The last line of a dying process, from its crash handler: at most `limit_ms`, then the line is given up. True when it is out.
-  bool LastLine(int limit_ms);
+  // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it is out.
+  bool LastLine(int64_t deadline_ms);
+
+  // The process survived its last line: lets flushes go on.
+  void Revive();
 
  private:
   enum Phase : uint32_t { kIdle, kBuilding, kSending, kTaken };
 
-  // Sends and commits what is left of `line_`, with every signal blocked. `from` is the phase to leave; false when a crash
-  // handler took it.
-  bool Send(Phase from, Status* status);
+  // Does `work` with every signal blocked and the phase at kSending, in which alone the sink and a held line are touched: a crash
+  // handler on another thread waits for its end. kCrashing when one has the phase already. `from` is the phase to leave.
+  template <typename Work>
+  Status InSending(Phase from, Work work);
+  // Looks whether the sink is still the one that the path names, and sends the tail of a held line.
+  Status Resume();
+  // Sends what is left of `line_`, and commits it when all is out.
+  Status SendRest();
   FlushResult FlushLocked(Status* status);
+  // The tail alone.
+  FlushResult FlushHeld(Status* status);
   bool SendWithin(Line& line, int64_t deadline_ms);
 
   Cells& cells_;
   const ProgramView& program_;
   const DeviceList* const devices_;
   const uint32_t missed_cell_;
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   // Release on leaving kSending: publishes the line and the sink to a crash handler on another thread, which acquires.
   std::atomic<uint32_t> phase_{kIdle};
   std::atomic<bool> initialized_{false};
   Sink sink_;
   Line line_;
   bool held_ = false;  // the line has a tail that the sink has not taken yet
+  uint64_t lines_built_ = 0;
   Line last_line_;
 };
 

@@ -7,6 +7,7 @@
 namespace vmm {
 
 Status Periodic::Start(uint64_t interval_ms) {
+  std::lock_guard<std::mutex> control(control_);
   std::lock_guard<std::mutex> lock(mutex_);
   interval_ = std::chrono::milliseconds(interval_ms);
   if (thread_.joinable()) {
@@ -31,6 +32,7 @@ Status Periodic::Start(uint64_t interval_ms) {
 }
 
 void Periodic::Stop() {
+  std::lock_guard<std::mutex> control(control_);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;

@@ -1,6 +1,6 @@
 // Periodic calls a function every so many milliseconds on a thread of its own, whatever the event loop does.
 //
-// Thread-safety:       any thread, except that the function itself must not call Stop.
+// Thread-safety:       any thread, except that the function itself must call neither Start nor Stop.
 // Async-signal-safety: none. The thread has every signal blocked but the synchronous ones, so that the host's handlers never
 //                      run on it.
 // Lifetime:            one thread from the first Start to Stop.
@@ -34,9 +34,11 @@ class Periodic {
   void Run();
 
   const std::function<void()> tick_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  // Held by Start and Stop from beginning to end, so that no two of them make or join the thread at once.
+  std::mutex control_;
   std::thread thread_;
+  std::mutex mutex_;  // what is below, which the thread uses too
+  std::condition_variable changed_;
   std::chrono::milliseconds interval_{0};
   bool restarted_ = false;
   bool stopping_ = false;

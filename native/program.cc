@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include <cstring>
+
 namespace vmm {
 
 namespace {
@@ -12,6 +14,8 @@ struct Values {
   uint32_t bank;
   uint32_t flushed;
 
+  // Leaves a cell as it was last flushed, so that what came since stays pending.
+  void Keep(uint32_t index) const { Set(region.InBank(bank, index), Read(region.InBank(flushed, index))); }
   uint64_t New(uint32_t index) const { return Read(region.InBank(bank, index)); }
   uint64_t Delta(uint32_t index) const { return New(index) - Read(region.InBank(flushed, index)); }
 };
@@ -58,6 +62,38 @@ void Fold(const ProgramView& program, const DeviceGroup& group, const Values& va
   }
 }
 
+bool IsRemoved(const Device& device) { return device.removed.load(std::memory_order_relaxed); }  // decides only how it is shown
+
+// Whether a device that was removed has counted something that no line has shown.
+bool HasRest(const ProgramView& program, const DeviceGroup& group, const Values& values, const Device& device) {
+  for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
+    const Instruction& step = program.code[i];
+    if (step.op == static_cast<uint32_t>(Op::kInc) && values.Delta(device.first_cell + step.operand) != 0) return true;
+  }
+  return false;
+}
+
+bool HaveSameKey(const Device& a, const Device& b) {
+  return a.key_bytes == b.key_bytes && std::memcmp(a.key, b.key, a.key_bytes) == 0;
+}
+
+// Where there is no aggregate, what a removed device still has to say can only stand under its own key. When the key is in this line
+// already, by a device of the same id, which stands next to it in the list, it waits for the next.
+bool KeepsRestForLater(const ProgramView& program, const DeviceGroup& group, const Values& values, const Device& device,
+                       bool key_is_taken) {
+  if (!HasRest(program, group, values, device)) return true;
+  bool is_taken = key_is_taken;
+  for (const Device* other = device.next.load(std::memory_order_acquire); !is_taken && other != nullptr && HaveSameKey(*other, device);
+       other = other->next.load(std::memory_order_acquire)) {
+    is_taken = !IsRemoved(*other);
+  }
+  if (!is_taken) return false;
+  for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
+    if (program.code[i].op == static_cast<uint32_t>(Op::kInc)) values.Keep(device.first_cell + program.code[i].operand);
+  }
+  return true;
+}
+
 void WriteAggregate(const ProgramView& program, const DeviceGroup& group, const uint64_t* aggregate, RawWriter& out) {
   for (uint32_t i = group.aggregate_begin; i < group.aggregate_end; i++) {
     const Instruction& step = program.code[i];
@@ -74,14 +110,21 @@ void WriteAggregate(const ProgramView& program, const DeviceGroup& group, const 
 
 void WriteDevices(const ProgramView& program, const DeviceGroup& group, const DeviceList& devices, const Values& values,
                   uint32_t count, uint64_t* aggregate, RawWriter& out) {
+  const bool has_aggregate = group.aggregate_begin != group.aggregate_end;
   for (uint32_t i = group.aggregate_begin; i < group.aggregate_end; i++) aggregate[i - group.aggregate_begin] = 0;
   bool first = true;
+  const Device* shown = nullptr;  // the last device in this line
   // Acquire, here and below: pairs with the release store in DeviceList::Insert.
   for (const Device* device = devices.first.load(std::memory_order_acquire); device != nullptr;
        device = device->next.load(std::memory_order_acquire)) {
     if (device->first_cell + group.cells > count) continue;  // it came after the cells were read; the next line has it
-    const bool removed = device->removed.load(std::memory_order_relaxed);
-    if (!removed) {
+    const bool removed = IsRemoved(*device);
+    if (removed && !has_aggregate) {
+      const bool key_is_taken = shown != nullptr && HaveSameKey(*shown, *device);
+      if (KeepsRestForLater(program, group, values, *device, key_is_taken)) continue;
+    }
+    if (!removed || !has_aggregate) {
+      shown = device;
       out.Text(device->key, device->key_bytes);
       for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
         const Instruction& step = program.code[i];
@@ -107,9 +150,9 @@ bool IsSoundRange(const ProgramView& program, uint32_t begin, uint32_t end, uint
     const Instruction& step = program.code[i];
     const Op op = static_cast<Op>(step.op);
     if (static_cast<uint64_t>(step.literal_offset) + step.literal_bytes > program.literal_bytes) return false;
-    if (op == Op::kText || op == Op::kZero) continue;
+    if (op == Op::kText || (op == Op::kZero && first_op == Op::kSumOfInc)) continue;  // only an aggregate prints a 0
     if (op == Op::kMin || op == Op::kMax) {
-      if (step.operand + (op == Op::kMin ? 1 : 0) >= cells) return false;
+      if (static_cast<uint64_t>(step.operand) + (op == Op::kMin ? 1 : 0) >= cells) return false;
       // The running maximum stands right after the running minimum.
       if (op == Op::kMin && (i + 1 == end || program.code[i + 1].op != static_cast<uint32_t>(Op::kMax))) return false;
       continue;

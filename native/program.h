@@ -65,6 +65,10 @@ bool IsSound(const ProgramView& program, uint32_t static_cells);
 uint64_t LineBytesMax(const ProgramView& program);
 uint64_t DeviceBytesMax(const ProgramView& program, uint32_t group);
 
+inline bool HasAggregate(const ProgramView& program, uint32_t group) {
+  return program.groups[group].aggregate_begin != program.groups[group].aggregate_end;
+}
+
 // How many running values an aggregate needs at most.
 uint32_t AggregateMax(const ProgramView& program);
 

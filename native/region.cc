@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <new>
@@ -13,6 +14,15 @@
 
 namespace vmm {
 
+namespace {
+
+bool MayFileHave(uint64_t bytes) {
+  rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
+}
+
+}  // namespace
+
 Status Region::Create(uint64_t schema_fingerprint) {
   granule_bytes_ = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
   chunk_shift_ = static_cast<uint32_t>(__builtin_ctz(granule_bytes_ / sizeof(Cell)));
@@ -20,8 +30,9 @@ Status Region::Create(uint64_t schema_fingerprint) {
 
   fd_ = memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   // RLIMIT_FSIZE counts for a memfd too, and a jailed VMM has one. Anonymous shared memory is under no such limit; what is
-  // lost is only that others can find it under /proc.
-  if (fd_ >= 0 && fallocate(fd_, 0, 0, granule_bytes_) != 0) {
+  // lost is only that others can find it under /proc. It must hold for the last row too, since the first may be under a limit
+  // that the shards are past; and to try is no way to ask, since it raises SIGXFSZ.
+  if (fd_ >= 0 && (!MayFileHave(reserved_bytes_) || fallocate(fd_, 0, 0, granule_bytes_) != 0)) {
     close(fd_);
     fd_ = -1;
   }
@@ -31,6 +42,8 @@ Status Region::Create(uint64_t schema_fingerprint) {
   void* base = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE, flags, fd_, 0);
   if (base == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
   base_ = static_cast<unsigned char*>(base);
+  // A core would be as large as the address space; Back puts in what is used.
+  madvise(base_, reserved_bytes_, MADV_DONTDUMP);
   if (Status status = Allocate(0, granule_bytes_); !status.ok()) return status;
 
   RegionHeader* header = new (base_) RegionHeader{};
@@ -53,6 +66,7 @@ Region::~Region() {
 }
 
 Status Region::Allocate(uint64_t offset, uint64_t bytes) {
+  madvise(base_ + offset, bytes, MADV_DODUMP);
   if (fd_ >= 0) {
     while (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
       if (errno != EINTR) return {Code::kMemory, errno, "fallocate"};
@@ -78,7 +92,7 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) const {
   return {};
 }
 
-void Region::UnmapRow(void* address) const { munmap(address, granule_bytes_); }
+void Region::UnmapRow(void* address, size_t bytes) { munmap(address, bytes); }
 
 void Region::DisconnectRow(void* address) const {
   // MAP_FIXED replaces the mapping in one step: a concurrent write goes to the old memory or to the new, never nowhere.

@@ -31,7 +31,7 @@ class Region {
 
   // A second mapping of one row, for one JavaScript thread: V8 forbids two ArrayBuffers over one address.
   Status MapRow(uint32_t chunk, uint32_t row, void** address) const;
-  void UnmapRow(void* address) const;
+  static void UnmapRow(void* address, size_t bytes);
   // Puts throwaway memory in the place of a mapped row: who still writes there changes nothing.
   void DisconnectRow(void* address) const;
 

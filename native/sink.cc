@@ -22,12 +22,6 @@ int OpenRetrying(const char* path, int flags, mode_t mode) {
   }
 }
 
-bool EndsInNewline(int fd, off_t size) {
-  if (size == 0) return true;
-  char last;
-  return pread(fd, &last, 1, size - 1) != 1 || last == '\n';
-}
-
 // "/proc/self/fd/<fd>", without a formatted print, which a handler may not call.
 void DescriptorPath(int fd, char* out) {
   static const char kPrefix[] = "/proc/self/fd/";
@@ -42,13 +36,32 @@ void DescriptorPath(int fd, char* out) {
   out[sizeof(kPrefix) - 1 + count] = '\0';
 }
 
+// When it cannot be told, it is taken to end in one.
+bool EndsInNewline(int fd, off_t size) {
+  if (size == 0) return true;
+  char last = '\n';
+  if (pread(fd, &last, 1, size - 1) < 0 && errno == EBADF) {
+    // Open for writing only: the same file once more, for reading.
+    char self[32];
+    DescriptorPath(fd, self);
+    const int readable = OpenRetrying(self, O_RDONLY, 0);
+    if (readable < 0) return true;
+    if (pread(readable, &last, 1, size - 1) < 0) last = '\n';
+    close(readable);
+  }
+  return last == '\n';
+}
+
 }  // namespace
 
 Status Sink::OpenPath(const char* path) {
   if (strlen(path) >= sizeof(path_)) return {Code::kOpen, ENAMETOOLONG, "open"};
   // Reading is for the last byte of a file, and keeps a pipe open without a reader. Where it is not allowed, go without.
-  int fd = OpenRetrying(path, O_RDWR | O_APPEND | O_CREAT, 0600);
+  // Without O_CREAT first: with it, a pipe of another user in a shared folder is refused (fs.protected_fifos).
+  int fd = OpenRetrying(path, O_RDWR | O_APPEND, 0);
+  if (fd < 0 && errno == ENOENT) fd = OpenRetrying(path, O_RDWR | O_APPEND | O_CREAT, 0600);
   if (fd < 0 && (errno == EACCES || errno == EPERM)) fd = OpenRetrying(path, O_WRONLY | O_APPEND, 0);
+  if (fd < 0 && errno == ENXIO) return OpenOwnSocket(path);
   if (fd < 0) return {Code::kOpen, errno, "open"};
   struct stat info;
   if (fstat(fd, &info) != 0) {
@@ -57,9 +70,19 @@ Status Sink::OpenPath(const char* path) {
     return {Code::kOpen, error, "fstat"};
   }
   if (Status status = Adopt(fd, S_ISREG(info.st_mode) ? Kind::kFile : Kind::kNonBlocking, info); !status.ok()) return status;
-  follows_path_ = S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode);
+  follows_path_ = true;
   if (path != path_) memcpy(path_, path, strlen(path) + 1);
   return {};
+}
+
+Status Sink::OpenOwnSocket(const char* path) {
+  struct stat named, own;
+  if (stat(path, &named) == 0 && S_ISSOCK(named.st_mode)) {
+    for (int fd = 0; fd <= 2; fd++) {
+      if (fstat(fd, &own) == 0 && own.st_dev == named.st_dev && own.st_ino == named.st_ino) return OpenDescriptor(fd);
+    }
+  }
+  return {Code::kOpen, ENXIO, "open"};
 }
 
 Status Sink::OpenDescriptor(int fd) {
@@ -74,9 +97,8 @@ Status Sink::OpenDescriptor(int fd) {
   }
   if (S_ISREG(info.st_mode)) return Adopt(own, Kind::kFile, info);
   if (S_ISSOCK(info.st_mode)) return Adopt(own, Kind::kSocket, info);
-  if ((flags & O_NONBLOCK) != 0) return Adopt(own, Kind::kNonBlocking, info);
-  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes. Opening
-  // the same pipe or terminal once more gives a file of our own.
+  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes, and where
+  // it is set, whoever shares it may clear it. Opening the same pipe or terminal once more gives a file of our own.
   char self[32];
   DescriptorPath(own, self);
   const int again = OpenRetrying(self, O_WRONLY | O_APPEND, 0);
@@ -92,6 +114,7 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   inode_ = info.st_ino;
   needs_newline_ = kind == Kind::kFile && !EndsInNewline(fd, info.st_size);
   follows_path_ = false;
+  cut_at_ = 0;
   return {};
 }
 
@@ -102,12 +125,19 @@ void Sink::Close() {
 
 Status Sink::ReopenIfReplaced(bool* replaced) {
   *replaced = false;
-  if (!follows_path_) return {};
   struct stat info;
+  if ((cut_at_ != 0 || needs_newline_) && fstat(fd_, &info) == 0) {
+    *replaced = info.st_size < cut_at_;
+    if (*replaced) cut_at_ = 0;
+    needs_newline_ = !EndsInNewline(fd_, info.st_size);
+  }
+  if (!follows_path_) return {};
   if (stat(path_, &info) == 0) {
     if (info.st_dev == device_ && info.st_ino == inode_) return {};
-  } else if (errno != ENOENT) {
-    return {};  // the path cannot be looked at just now; what is open is still open
+  } else if (errno != ENOENT || kind_ != Kind::kFile) {
+    // The path cannot be looked at just now, or a pipe has lost its name: its reader may still have it open, and a file made in its
+    // place would be read by nobody.
+    return {};
   }
   const int old = fd_;
   if (Status status = OpenPath(path_); !status.ok()) {
@@ -129,8 +159,10 @@ size_t Sink::Write(const char* bytes, size_t count, Status* status) {
     }
     if (result < 0 && errno == EINTR) continue;
     *status = {Code::kWrite, result == 0 ? EIO : errno, "write"};
+    if (kind_ == Kind::kFile && written != 0) cut_at_ = lseek(fd_, 0, SEEK_CUR);
     return written;
   }
+  cut_at_ = 0;
   *status = {};
   return written;
 }

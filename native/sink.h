@@ -26,7 +26,8 @@ class Sink {
   void Close();
   bool is_open() const { return fd_ >= 0; }
 
-  // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did.
+  // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or whether
+  // the file was truncated in the middle of a line: either way, the first half of that line is gone.
   Status ReopenIfReplaced(bool* replaced);
 
   // Whether what is there does not end in a newline, so that one must go first. Cleared by the first byte written.
@@ -41,6 +42,8 @@ class Sink {
  private:
   enum class Kind { kFile, kNonBlocking, kSocket, kMayBlock };
 
+  // Standard output by its path, where it is a socket, which cannot be opened by a path.
+  Status OpenOwnSocket(const char* path);
   Status Adopt(int fd, Kind kind, const struct stat& info);
   ssize_t WriteOnce(const char* bytes, size_t count) const;
 
@@ -48,6 +51,7 @@ class Sink {
   Kind kind_ = Kind::kFile;
   bool needs_newline_ = false;
   bool follows_path_ = false;
+  off_t cut_at_ = 0;  // where a file ended when it took a line only in part; 0: it did not
   dev_t device_ = 0;
   ino_t inode_ = 0;
   char path_[PATH_MAX] = {};

@@ -10,6 +10,9 @@ namespace vmm {
 
 namespace {
 
+// How long the last line of an orderly end waits for a pipe that is full.
+constexpr int kLastFlushMs = 250;
+
 // The stores of this process by name. Leaked on purpose: worker threads may still detach while statics are destroyed.
 struct Registry {
   std::mutex mutex;
@@ -55,21 +58,24 @@ Store::Store(StoreSpec&& spec)
       flusher_(cells_, program_, devices_.lists(), spec_.missed_cell),
       periodic_([this] {
         Status ignored;  // a line that did not get out is counted, and its deltas are in the next
-        flusher_.Flush(&ignored);
+        Flush(&ignored);
       }) {
   captured_.cells = &cells_;
   captured_.flusher = &flusher_;
-  for (const StoreSpec::Mark& mark : spec_.marks) captured_.marks[mark.signal] = {mark.cell, mark.is_store};
 }
 
 Status Store::Create() {
   const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
   bool sound = IsSound(program_, static_cells) && spec_.groups.size() == spec_.group_names.size() &&
                spec_.groups.size() == spec_.group_kinds.size() && spec_.groups.size() == spec_.group_metrics.size() &&
-               (spec_.missed_cell == Flusher::kNoCell || spec_.missed_cell < static_cells);
-  for (const StoreSpec::Mark& mark : spec_.marks) sound = sound && mark.signal < kSignals && mark.cell < static_cells;
+               (spec_.missed_cell == Flusher::kNoCell || spec_.missed_cell < static_cells) &&
+               (spec_.error_cell == Flusher::kNoCell || spec_.error_cell < static_cells);
+  for (const StoreSpec::Mark& mark : spec_.marks) {
+    sound = sound && mark.signal > 0 && mark.signal < kSignals && mark.cell < static_cells;
+  }
   for (size_t g = 0; sound && g < spec_.groups.size(); g++) sound = spec_.groups[g].cells == spec_.group_kinds[g].size();
   if (!sound) return {Code::kFull, EINVAL, "load"};
+  for (const StoreSpec::Mark& mark : spec_.marks) captured_.marks[mark.signal] = {mark.cell, mark.is_store};
 
   if (Status status = cells_.Create(spec_.schema_fingerprint); !status.ok()) return status;
   line_bytes_ = LineBytesMax(program_);
@@ -121,17 +127,47 @@ void Store::Close(bool always_flush) {
   periodic_.Stop();
   if (always_flush) {
     Status ignored;  // there is nobody left to tell; the region has the values
-    flusher_.Flush(&ignored);
+    Flush(&ignored, kLastFlushMs);
   } else {
     FlushNews();
   }
-  Release(&captured_);
+  if (is_captured_.load(std::memory_order_relaxed)) Release(&captured_);
   cells_.region().header().state.store(static_cast<uint32_t>(RegionState::kClosed), std::memory_order_release);
+  // Now, and not with the memory, which may live on in other addons: a reader waits for the end of the pipe.
+  flusher_.Close();
 }
 
 void Store::FlushNews() {
   Status ignored;  // as above
-  if (flusher_.HasNews()) flusher_.Flush(&ignored);
+  if (flusher_.HasNews()) Flush(&ignored, kLastFlushMs);
+}
+
+Status Store::CaptureSignals(const CaptureOptions& options) {
+  const Status status = Capture(&captured_, options);
+  if (status.ok()) {
+    displaced_.store(0, std::memory_order_relaxed);  // they are in their places again
+    is_captured_.store(true, std::memory_order_relaxed);  // publishes nothing: Capture has its own lock
+  }
+  return status;
+}
+
+FlushResult Store::Flush(Status* status, int patience_ms) {
+  if (is_captured_.load(std::memory_order_relaxed)) {
+    ReviveIfSurvived();
+    CheckDisplaced();
+  }
+  return flusher_.Flush(status, patience_ms);
+}
+
+SignalSet Store::CheckDisplaced() {
+  if (!is_captured_.load(std::memory_order_relaxed)) return 0;
+  const SignalSet displaced = Displaced();
+  // Relaxed: a set of bits that publishes nothing but itself.
+  const SignalSet fresh = displaced & ~displaced_.fetch_or(displaced, std::memory_order_relaxed);
+  if (fresh != 0 && spec_.error_cell != Flusher::kNoCell) {
+    AddShared(cells_.Shared(spec_.error_cell), static_cast<uint64_t>(__builtin_popcountll(fresh)));
+  }
+  return displaced;
 }
 
 void Store::Unreference() {
@@ -154,7 +190,9 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
   *device = devices_.Find(group, id);
   if (*device != nullptr) return {};
   if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
-  const uint64_t line_bytes = line_bytes_ + devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  // A device that kept its key kept its room too.
+  const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  const uint64_t line_bytes = line_bytes_ + more_bytes;
   // The room in the line before the cells: a flush that sees the cells has the room.
   if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
   const std::vector<CellKind>& kinds = spec_.group_kinds[group];
@@ -167,9 +205,10 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
 
 bool Store::RemoveDevice(uint32_t group, const std::string& id) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t line_bytes = devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
-  if (!devices_.Remove(group, id)) return false;
-  line_bytes_ -= line_bytes;
+  // Without an aggregate, what it still has to say can only stand under its own key.
+  const bool keeps_key = !HasAggregate(program_, group);
+  if (!devices_.Remove(group, id, keeps_key)) return false;
+  if (!keeps_key) line_bytes_ -= devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   return true;
 }
 

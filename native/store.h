@@ -53,6 +53,7 @@ struct StoreSpec {
   };
   std::vector<Mark> marks;
   uint32_t missed_cell = Flusher::kNoCell;
+  uint32_t error_cell = Flusher::kNoCell;
 };
 
 class Store {
@@ -84,10 +85,16 @@ class Store {
   Status MapRow(uint32_t chunk, uint32_t shard, void** address);
 
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
-  Status CaptureSignals() { return Capture(&captured_); }
+  Status CaptureSignals(const CaptureOptions& options);
+
+  // One line, by way of the flusher; before it, what captured signals need now and then.
+  FlushResult Flush(Status* status, int patience_ms = 0);
+
+  // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
+  SignalSet CheckDisplaced();
 
   Cells& cells() { return cells_; }
-  Flusher& flusher() { return flusher_; }
+  Flusher& flusher() { return flusher_; }  // for Init
   const StoreSpec& spec() const { return spec_; }
   // For native code of other addons.
   const vmm_metrics_abi& abi() const { return abi_; }
@@ -111,6 +118,8 @@ class Store {
   int attachments_ = 0;  // under the registry's lock
   std::atomic<int> references_{1};
   std::atomic<bool> closed_{false};
+  std::atomic<bool> is_captured_{false};
+  std::atomic<SignalSet> displaced_{0};
 };
 
 }  // namespace vmm

@@ -169,6 +169,21 @@ describe('given options that are none', () => {
       message: /got '5'/,
     },
     {
+      name: 'captureSignals: no list',
+      use: () => open().captureSignals(bad({ signals: 'SIGHUP' })),
+      error: TypeError,
+      message: /must be a list.*'SIGHUP'/,
+    },
+    { name: 'captureSignals: none', use: () => open().captureSignals({ signals: [] }), error: RangeError, message: /must not be empty/ },
+    {
+      name: 'captureSignals: SIGKILL',
+      use: () => open().captureSignals(bad({ signals: ['SIGKILL'] })),
+      error: RangeError,
+      message: /no process can handle SIGKILL/,
+    },
+    { name: 'captureSignals: ignored', use: () => open().captureSignals(bad({ ignored: 'no' })), error: RangeError, message: /got 'no'/ },
+    { name: 'captureSignals: limitMs', use: () => open().captureSignals({ limitMs: -1 }), error: RangeError, message: /limitMs .*got -1/ },
+    {
       name: 'captureSignals: unknown',
       use: () => open().captureSignals(bad({ signal: 'SIGHUP' })),
       error: TypeError,

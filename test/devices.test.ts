@@ -7,7 +7,8 @@ import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/work
 const schema = defineSchema({
   disk: perDevice({ ops: inc('ops'), size: store('size'), time: latency('time') }),
   disk_a: group({ n: inc('n') }),
-  disk_b: perDevice({ n: inc('n') }, { aggregate: false }),
+  disk_b: perDevice({ n: inc('n') }),
+  nic: perDevice({ n: inc('n') }, { aggregate: false }),
 });
 
 function open() {
@@ -30,7 +31,7 @@ describe('given devices', () => {
     metrics.write();
     metrics.write();
     const [, second, third] = linesIn(path);
-    expect(Object.keys(second!)).toEqual(['disk_y', 'disk', 'disk_a']);
+    expect(Object.keys(second!)).toEqual(['disk_y', 'disk', 'disk_a', 'disk_b']);
     expect(at(second!, 'disk.ops')).toBe(5n);
     expect(at(third!, 'disk.ops')).toBe(0n);
     expect(metrics.snapshot().disk.aggregate.ops).toBe(10n);
@@ -71,6 +72,24 @@ describe('given devices', () => {
     metrics.app.disk_b.remove('c');
     disks.alloc('b_c').ops.inc();
     expect(() => metrics.app.disk_b.alloc('c')).toThrow(expect.objectContaining({ code: 'ERR_METRICS_DEVICE' }));
+  });
+
+  test('when one is removed where there is no aggregate, then what it still had to say is in the next line, under its key', () => {
+    const { metrics, path } = open();
+    const { nic } = metrics.app;
+    const old = nic.alloc('x');
+    old.n.add(2);
+    nic.remove('x');
+    metrics.write();
+    metrics.write();
+    old.n.inc();
+    nic.alloc('x').n.add(5); // its key is taken again: the old one's rest waits
+    metrics.write();
+    nic.remove('x');
+    metrics.write();
+    const shown = linesIn(path).map((line) => line['nic_x'] && at(line, 'nic_x.n'));
+    expect(shown).toEqual([2n, undefined, 5n, 1n]);
+    expect(old.n.fetchDiff()).toBe(0n);
   });
 
   test('when there are 1,000 of each kind, then each is in the line with its own number', () => {

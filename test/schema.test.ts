@@ -39,6 +39,21 @@ describe('given a schema that cannot be used, when it is defined, then ERR_METRI
       message: /^g\.b: onSignal: SIGHUP is given twice, the first time to g\.a/,
     },
     {
+      name: 'a signal given twice, by its two names',
+      shape: { g: group({ a: store('', { onSignal: 'SIGABRT' }), b: store('', { onSignal: 'SIGIOT' }) }) },
+      message: /^g\.b: onSignal: SIGABRT is given twice/,
+    },
+    {
+      name: 'a metric made by hand',
+      shape: { g: group(bad({ a: { kind: 'store', doc: '', onSignal: 'SIGKILL' } })) },
+      message: /^g\.a: .*no process can handle SIGKILL/,
+    },
+    {
+      name: 'devices made by hand',
+      shape: { g: { kind: 'perDevice', fields: { fine }, aggregate: 'yes' } },
+      message: /^g: .*aggregate must be true or false/,
+    },
+    {
       name: 'two panic metrics',
       shape: { g: group({ a: store('', { onPanic: true }) }), h: group({ b: store('', { onPanic: true }) }) },
       message: /^h\.b: onPanic is given twice, the first time to g\.a/,
@@ -77,7 +92,12 @@ describe('given wrong options of a metric, then a TypeError or RangeError that n
     },
     { name: 'no text', call: () => inc(bad(undefined)), error: TypeError, message: /inc\(\): doc must be a string; got undefined/ },
     { name: 'a lone surrogate', call: () => latency('\ud800'), error: RangeError, message: /latency\(\): doc must be valid Unicode/ },
-    { name: 'a signal nobody has', call: () => store('', bad({ onSignal: 'SIGFOO' })), error: RangeError, message: /onSignal.*'SIGFOO'/ },
+    {
+      name: 'a signal nobody has',
+      call: () => store('', bad({ onSignal: 'SIGFOO' })),
+      error: RangeError,
+      message: /onSignal: 'SIGFOO' is not the name of a signal/,
+    },
     { name: 'SIGKILL', call: () => store('', bad({ onSignal: 'SIGKILL' })), error: RangeError, message: /no process can handle SIGKILL/ },
     { name: 'SIGSTOP', call: () => store('', bad({ onSignal: 'SIGSTOP' })), error: RangeError, message: /no process can handle SIGSTOP/ },
     {
