@@ -129,7 +129,8 @@ void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t th
 // called it: that one has its turn now, and has had it when the signal comes again. `again`: this thread came here before, by way of
 // somebody who stands in our earlier place and hands on to us.
 void PassOn(int signal, siginfo_t* info, bool again) {
-  const struct sigaction& next = again ? FirstOf(signal) : EarlierOf(signal);
+  struct sigaction next = again ? FirstOf(signal) : EarlierOf(signal);
+  if (IsForced(signal, info) && IsIgnored(next)) next.sa_handler = SIG_DFL;  // as the kernel does
   sigaction(signal, &next, nullptr);
   if (IsRetried(signal, info)) return;  // the fault happens again
   // The init process of a container is never killed by a signal it sends itself.

@@ -35,6 +35,7 @@ napi_value Text(napi_env env, const char* text) {
 NAPI_MODULE_INIT() {
   DefineDeaths(env, exports);
   DefineWriters(env, exports);
+  DefineHandlers(env, exports);
   DefineYardstick(env, exports);
   return exports;
 }

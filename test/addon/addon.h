@@ -10,6 +10,7 @@ void DefineDeaths(napi_env env, napi_value exports);
 void Die(const std::string& how);
 
 void DefineWriters(napi_env env, napi_value exports);
+void DefineHandlers(napi_env env, napi_value exports);
 void DefineYardstick(napi_env env, napi_value exports);
 
 void Define(napi_env env, napi_value exports, const char* name, napi_callback call);

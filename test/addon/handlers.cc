@@ -1,0 +1,105 @@
+// Other people's signal handlers: a crash reporter that hands on, one that mends the fault, and what stands in a signal's place.
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "addon.h"
+
+namespace {
+
+const char kReported[] = "reported\n";
+struct sigaction g_before_reporter[65];
+
+// As crash reporters do: report, put back what was there, hand on to it.
+void Report(int signal, siginfo_t* info, void* context) {
+  if (write(STDOUT_FILENO, kReported, sizeof(kReported) - 1) < 0) return;
+  const struct sigaction& before = g_before_reporter[signal];
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    before.sa_sigaction(signal, info, context);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  } else {
+    struct sigaction by_default = {};
+    by_default.sa_handler = SIG_DFL;
+    sigaction(signal, &by_default, nullptr);
+    raise(signal);
+  }
+}
+
+// Goes on behind the division that cannot be done.
+void SkipDivision(int, siginfo_t*, void* context) {
+#if defined(__x86_64__)
+  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] += 2;  // the length of `idivl %ecx`
+#else
+  (void)context;
+#endif
+}
+
+napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, siginfo_t*, void*), struct sigaction* before) {
+  struct sigaction ours = {};
+  ours.sa_sigaction = handler;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  const int signal = static_cast<int>(NumberArgument(env, info, 0));
+  sigaction(signal, &ours, before == nullptr ? nullptr : &before[signal]);
+  return nullptr;
+}
+
+napi_value InstallReporter(napi_env env, napi_callback_info info) { return Install(env, info, Report, g_before_reporter); }
+
+napi_value InstallMender(napi_env env, napi_callback_info info) { return Install(env, info, SkipDivision, nullptr); }
+
+napi_value Divide(napi_env, napi_callback_info) {
+#if defined(__x86_64__)
+  asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%ecx" ::: "eax", "ecx", "edx");
+#endif
+  return nullptr;
+}
+
+napi_value Breakpoint(napi_env, napi_callback_info) {
+#if defined(__x86_64__)
+  asm volatile("int3");
+#endif
+  return nullptr;
+}
+
+// setIgnored(signal)
+napi_value SetIgnored(napi_env env, napi_callback_info info) {
+  signal(static_cast<int>(NumberArgument(env, info, 0)), SIG_IGN);
+  return nullptr;
+}
+
+// disposition(signal): 'default', 'ignored' or 'function'.
+napi_value Disposition(napi_env env, napi_callback_info info) {
+  struct sigaction now;
+  sigaction(static_cast<int>(NumberArgument(env, info, 0)), nullptr, &now);
+  if ((now.sa_flags & SA_SIGINFO) != 0) return Text(env, "function");
+  return Text(env, now.sa_handler == SIG_DFL ? "default" : now.sa_handler == SIG_IGN ? "ignored" : "function");
+}
+
+// forkAndCrash(): the signal that a forked child died by.
+napi_value ForkAndCrash(napi_env env, napi_callback_info) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Die("null");
+    _exit(3);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  napi_value signal;
+  napi_create_int32(env, WIFSIGNALED(status) ? WTERMSIG(status) : -1, &signal);
+  return signal;
+}
+
+}  // namespace
+
+void DefineHandlers(napi_env env, napi_value exports) {
+  Define(env, exports, "installReporter", InstallReporter);
+  Define(env, exports, "installMender", InstallMender);
+  Define(env, exports, "divide", Divide);
+  Define(env, exports, "breakpoint", Breakpoint);
+  Define(env, exports, "setIgnored", SetIgnored);
+  Define(env, exports, "disposition", Disposition);
+  Define(env, exports, "forkAndCrash", ForkAndCrash);
+}

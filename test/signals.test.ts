@@ -1,0 +1,160 @@
+// Capture changes nothing: each death, and each survival, is compared with that of the same process without capture.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, test } from 'vitest';
+import { Metrics } from 'vmm-metrics';
+import { firecracker } from 'vmm-metrics/firecracker';
+
+import { runChild } from './helpers/children.ts';
+import { at, closing, freshName, linesOf, temporaryFolder } from './helpers/workplace.ts';
+
+interface Plan {
+  readonly signal: NodeJS.Signals;
+  readonly send?: 'kill' | 'null' | 'divide' | 'breakpoint' | 'fork';
+  readonly before?: 'reporter' | 'mender' | 'ignored' | 'listener';
+  readonly after?: 'reporter' | 'listener';
+  readonly [option: string]: unknown;
+}
+
+/** What happens with capture, the lines that came out, and what happens without. */
+async function compare(plan: Plan) {
+  const sink = `${temporaryFolder()}/lines`;
+  const run = (more: object) => runChild('signals.mjs', [JSON.stringify({ sink, ...plan, ...more })]);
+  const [captured, stock] = await Promise.all([run({}), run({ noCapture: true })]);
+  const text = existsSync(sink) ? readFileSync(sink, 'utf8') : '';
+  expect(text === '' || text.endsWith('}\n'), 'no line is torn').toBe(true);
+  return { captured, stock, lines: linesOf(text) };
+}
+
+describe('given a signal that kills', () => {
+  test.each([
+    { signal: 'SIGHUP' },
+    { signal: 'SIGXCPU' },
+    { signal: 'SIGUSR2' },
+    { signal: 'SIGALRM' },
+    { signal: 'SIGTERM' }, // Node's own handler for it runs once, and raises it again
+    { signal: 'SIGINT' },
+    { signal: 'SIGTRAP', send: 'breakpoint' },
+    { signal: 'SIGTRAP', send: 'breakpoint', before: 'ignored' }, // one that is forced kills in spite of that
+    { signal: 'SIGSEGV', send: 'null', before: 'ignored' },
+    { signal: 'SIGFPE', send: 'divide' },
+    { signal: 'SIGSEGV', send: 'null', before: 'reporter' },
+    { signal: 'SIGSEGV', send: 'null', after: 'reporter' },
+    { signal: 'SIGSEGV', after: 'reporter' },
+    { signal: 'SIGABRT', after: 'reporter' },
+    { signal: 'SIGSYS', before: 'reporter' },
+    { signal: 'SIGSYS', after: 'reporter' },
+    { signal: 'SIGTRAP', send: 'breakpoint', after: 'reporter' },
+    { signal: 'SIGHUP', after: 'reporter' },
+  ] as Plan[])('when %o, then one line, the same death, and others have their report', async (plan) => {
+    const { captured, stock, lines } = await compare(plan);
+    expect(captured).toEqual(stock);
+    expect(captured.signal).toBe(plan.signal);
+    expect(captured.stdout).toBe(plan.before === 'reporter' || plan.after === 'reporter' ? 'reported\n' : '');
+    expect(lines).toHaveLength(1);
+    expect(at(lines[0]!, 'g.seen')).toBe(1n);
+    expect(at(lines[0]!, 'g.n')).toBe(3n);
+  });
+});
+
+describe('given a signal that does not kill', () => {
+  test.each([
+    { signal: 'SIGPIPE' }, // Node ignores it
+    { signal: 'SIGXFSZ' },
+    { signal: 'SIGHUP', before: 'ignored' },
+    { signal: 'SIGSEGV', before: 'ignored' }, // sent by kill: then it is ignored
+    { signal: 'SIGCHLD' },
+    { signal: 'SIGWINCH' },
+  ] as Plan[])('when %o, then it is counted, and nothing else happens', async (plan) => {
+    const { captured, stock, lines } = await compare(plan);
+    expect(captured).toMatchObject({ code: 0, signal: null });
+    expect(stock).toMatchObject({ code: 0, signal: null });
+    expect(captured.stdout).toMatch(/^seen 1 errors 0 n 3 write true/);
+    expect(at(lines[0]!, 'g.seen')).toBe(1n);
+  });
+
+  test('when ignored ones are to be left alone, then they are', async () => {
+    const { captured } = await compare({ signal: 'SIGPIPE', options: { ignored: 'leave' } });
+    expect(captured.stdout).toBe('seen 0 errors 0 n 3 write true\nignored\n');
+  });
+
+  test('when other signals were asked for, then this one is not captured', async () => {
+    const { captured, stock, lines } = await compare({ signal: 'SIGHUP', options: { signals: ['SIGSEGV'] } });
+    expect(captured).toEqual(stock);
+    expect(lines).toEqual([]);
+  });
+
+  test('when a listener was there before, then it is called, and the signal is counted', async () => {
+    const { captured } = await compare({ signal: 'SIGHUP', before: 'listener' });
+    expect(captured).toMatchObject({ code: 0, signal: null });
+    expect(captured.stdout).toMatch(/^listener\nseen 1 errors 0/);
+  });
+
+  test('when a listener comes later, then it takes the place with a warning, is counted as trouble, and capturing again gives both', async () => {
+    const { captured } = await compare({ signal: 'SIGHUP', after: 'listener', recapture: true });
+    expect(captured.stdout).toMatch(
+      /^warning METRICS_SIGNAL_DISPLACED\nlistener\nseen 0 errors 1 n 3 write true\nfunction\nlistener\nseen 1n function\n/,
+    );
+  });
+});
+
+describe('given a process that survives what looked like its death', () => {
+  test.each([
+    { signal: 'SIGFPE', send: 'divide', before: 'mender' },
+    { signal: 'SIGTRAP', before: 'listener' },
+  ] as Plan[])('when %o, then after a while it flushes and is captured as before', async (plan) => {
+    const { captured, lines } = await compare({ ...plan, twice: 2200 });
+    const [first, second] = captured.stdout.split('\n').filter((line) => line.startsWith('seen'));
+    expect(first).toMatch(/^seen 1 errors 0 n 5 write true/);
+    expect(second).toMatch(/^seen 2 errors 0 n 5 write ECANCELED/);
+    expect(lines.map((line) => at(line, 'g.n'))).toEqual([3n, 2n, 0n]);
+    expect(lines.map((line) => at(line, 'g.seen'))).toEqual([1n, 0n, 1n]);
+  });
+});
+
+test('given a forked child, when it crashes, then it dies as it would, and the metrics and the sink of its parent are untouched', async () => {
+  const { captured, lines } = await compare({ signal: 'SIGSEGV', send: 'fork' });
+  expect(captured).toMatchObject({ code: 0, signal: null });
+  expect(captured.stdout).toMatch(/^child died by 11\nseen 0 errors 0 n 3 write true/);
+  expect(lines).toHaveLength(1);
+});
+
+test('given workers that are terminated in the middle of calls, then the process lives, and no attachment is left', async () => {
+  const name = freshName();
+  const metrics = closing(Metrics.open(firecracker, { name }));
+  for (let i = 0; i < 8; i++) metrics.app.pmem.alloc(`d${i}`);
+  for (let round = 0; round < 25; round++) {
+    const started = new Int32Array(new SharedArrayBuffer(4));
+    const worker = new Worker(new URL('./fixtures/calls.mjs', import.meta.url), { workerData: { name, started } });
+    while (Atomics.load(started, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setTimeout(resolve, round % 5));
+    await worker.terminate();
+  }
+  metrics.close();
+  // The last attachment is gone: another schema may have the name.
+  const { defineSchema, group, inc } = await import('vmm-metrics');
+  closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name }));
+});
+
+test('given a store that is closed, then its descriptors are closed too', async () => {
+  const open = () => readFileSync('/proc/self/maps', 'utf8').match(/vmm-metrics/g)?.length ?? 0;
+  const { readdirSync, readlinkSync } = await import('node:fs');
+  const descriptors = () =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return /vmm-metrics|lines/.test(readlinkSync(`/proc/self/fd/${fd}`));
+      } catch {
+        return false; // it was that of the listing itself
+      }
+    }).length;
+  const before = [open(), descriptors()];
+  const path = `${temporaryFolder()}/lines`;
+  for (let i = 0; i < 30; i++) {
+    const metrics = Metrics.open(firecracker, { name: freshName() });
+    metrics.init(path);
+    metrics.app.vcpu.exit_io_in.inc();
+    metrics.close();
+  }
+  expect([open(), descriptors()]).toEqual(before);
+});
