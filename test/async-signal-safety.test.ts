@@ -1,0 +1,94 @@
+// What the crash handler can reach, read from the machine code: every function that it calls, and those they call, down to the imported
+// ones, which must be on the list of calls that are safe in a signal handler.
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const objects = fileURLToPath(new URL('../build/Release/obj.target/vmm_metrics/native/', import.meta.url));
+
+/** POSIX has them on its list, but for two: `syscall` and `sigtimedwait` are plain system calls in every C library. */
+const SAFE = [
+  ...[
+    '_exit',
+    'clock_gettime',
+    'close',
+    'fcntl',
+    'fstat',
+    'getpid',
+    'lseek',
+    'nanosleep',
+    'open',
+    'poll',
+    'pread',
+    'send',
+    'stat',
+    'write',
+  ],
+  ...['pthread_sigmask', 'sigaction', 'sigaddset', 'sigemptyset', 'sigfillset', 'sigtimedwait', 'syscall'],
+  ...['memcmp', 'memcpy', 'memmove', 'memset', 'strlen', '__errno_location'],
+];
+/** What the compiler puts in by itself; the last is for exceptions, which nothing here throws. */
+const BY_THE_COMPILER = ['__stack_chk_fail', '_GLOBAL_OFFSET_TABLE_', '_Unwind_Resume'];
+
+/** For each function of the addon: the functions that it names. */
+function callGraph(): Map<string, Set<string>> {
+  const graph = new Map<string, Set<string>>();
+  for (const name of readdirSync(objects).filter((file) => file.endsWith('.o') && file !== 'addon.o')) {
+    let current = '';
+    for (const line of execFileSync('objdump', ['-dr', '--no-show-raw-insn', `${objects}${name}`], { encoding: 'utf8' }).split('\n')) {
+      const start = /^[0-9a-f]+ <([^>]+)>:$/.exec(line);
+      if (start) {
+        // Parts that the compiler moved elsewhere belong to their function.
+        current = start[1]!.replace(/\.(cold|part\.\d+|constprop\.\d+|isra\.\d+)/g, '');
+        if (!graph.has(current)) graph.set(current, new Set());
+        continue;
+      }
+      // A relocation, or a call or jump within the object.
+      const named = /R_\w+\s+([\w.$]+)/.exec(line) ?? /\b(?:call|jmp|bl?|j\w+)\s+[0-9a-f]+ <([\w.$]+)/.exec(line);
+      const callee = named?.[1]?.replace(/\.(cold|part\.\d+|constprop\.\d+|isra\.\d+)/g, '');
+      if (callee !== undefined && callee !== current && !/^\.(text|rodata|data|bss|L)/.test(callee)) graph.get(current)?.add(callee);
+    }
+  }
+  return graph;
+}
+
+const graph = callGraph();
+const functionNamed = (part: string) => [...graph.keys()].find((name) => name.includes(part))!;
+
+/** Everything that can be reached from a function, and by which way. */
+function reachable(from: string): Map<string, string[]> {
+  const ways = new Map([[from, [from]]]);
+  for (const [name, way] of ways) {
+    for (const callee of graph.get(name) ?? []) if (!ways.has(callee)) ways.set(callee, [...way, callee]);
+  }
+  return ways;
+}
+
+/** The imported functions among them; variables of the addon's own are no calls. */
+function unsafeWays(from: string): string[] {
+  return [...reachable(from)]
+    .filter(
+      ([name]) =>
+        !graph.has(name) && !SAFE.includes(name.replace(/64$/, '')) && !BY_THE_COMPILER.includes(name) && !/g_[a-z_]+E?$/.test(name),
+    )
+    .map(([, way]) => way.join(' -> '));
+}
+
+describe('given the machine code of the addon', () => {
+  test('when everything that the handler reaches is followed, then it imports only what is safe in a handler', () => {
+    const ways = reachable(functionNamed('HandleSignal'));
+    // The walk is worth something only if it finds the way to the sink.
+    for (const part of ['LastLine', 'Build', 'Run', 'ReopenIfReplaced'])
+      expect(
+        [...ways.keys()].some((name) => name.includes(part)),
+        part,
+      ).toBe(true);
+    expect(unsafeWays(functionNamed('HandleSignal'))).toEqual([]);
+  });
+
+  test('when an ordinary flush is followed, then the walk finds its lock', () => {
+    expect(unsafeWays(functionNamed('Flusher5Flush')).join()).toContain('pthread_mutex_lock');
+  });
+});
