@@ -66,7 +66,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::Flush>("flush"),
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
-            InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
+                           InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
                            InstanceMethod<&Attachment::Native>("native"),
                            InstanceMethod<&Attachment::Detach>("detach"),
                        });

@@ -12,32 +12,36 @@ namespace {
 // machines. A stack below MINSIGSTKSZ is accepted on some and then silently not used.
 constexpr size_t kStackBytes = 64 * 1024;
 
-// At the lowest end of the stack: what the thread had before, to be put back.
+// The smallest stack of a thread's own that is left in place.
+constexpr size_t kEnoughBytes = 16 * 1024;
+
+// Lowest first: a guard page, what the thread had before and gets back, and the stack.
 struct Saved {
   stack_t before;
 };
 
 size_t GuardBytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+size_t MappedBytes() { return GuardBytes() + sizeof(Saved) + kStackBytes; }
 
 }  // namespace
 
 void* MakeAlternateStack() {
   stack_t now;
   if (sigaltstack(nullptr, &now) != 0) return nullptr;
-  if ((now.ss_flags & SS_DISABLE) == 0 && now.ss_size >= kStackBytes / 4) return nullptr;
+  if ((now.ss_flags & SS_DISABLE) == 0 && now.ss_size >= kEnoughBytes) return nullptr;
   const size_t guard = GuardBytes();
-  void* mapping = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  void* mapping = mmap(nullptr, MappedBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (mapping == MAP_FAILED) return nullptr;
   mprotect(mapping, guard, PROT_NONE);
   stack_t own = {};
-  char* const stack = static_cast<char*>(mapping) + guard;
-  own.ss_sp = stack + sizeof(Saved);
-  own.ss_size = kStackBytes - sizeof(Saved);
-  if (sigaltstack(&own, &reinterpret_cast<Saved*>(stack)->before) != 0) {
-    munmap(mapping, guard + kStackBytes);
+  Saved* const saved = reinterpret_cast<Saved*>(static_cast<char*>(mapping) + guard);
+  own.ss_sp = saved + 1;
+  own.ss_size = kStackBytes;
+  if (sigaltstack(&own, &saved->before) != 0) {
+    munmap(mapping, MappedBytes());
     return nullptr;
   }
-  return stack;
+  return saved;
 }
 
 void FreeAlternateStack(void* stack) {
@@ -45,8 +49,7 @@ void FreeAlternateStack(void* stack) {
   stack_t now;
   Saved* const saved = static_cast<Saved*>(stack);
   if (sigaltstack(nullptr, &now) == 0 && now.ss_sp == saved + 1) sigaltstack(&saved->before, nullptr);
-  const size_t guard = GuardBytes();
-  munmap(static_cast<char*>(stack) - guard, guard + kStackBytes);
+  munmap(static_cast<char*>(stack) - GuardBytes(), MappedBytes());
 }
 
 }  // namespace vmm

@@ -19,15 +19,14 @@ Cells::~Cells() {
 }
 
 Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
-  RegionHeader& header = region_.header();
-  uint64_t begin = header.cells_used.load(std::memory_order_relaxed);  // only this function writes it, under the lock
+  uint64_t begin = reserved_;
   const uint64_t room = kRunCells - begin % kRunCells;
   if (count > room) begin += room % kRunCells;  // no metric may straddle two runs
   const uint64_t end = begin + count;
   if (end > region_.max_cells()) return {Code::kFull, 0, "reserve"};
 
   const uint32_t chunks = count == 0 ? chunks_ : region_.chunk_of(static_cast<uint32_t>(end - 1)) + 1;
-  const uint32_t shards = header.shards_used.load(std::memory_order_relaxed);  // as above
+  const uint32_t shards = region_.header().shards_used.load(std::memory_order_relaxed);  // written under the lock only
   for (uint32_t chunk = chunks_; chunk < chunks; chunk++) {
     for (uint32_t row = 0; row < kBanks + shards; row++) {
       if (Status status = region_.Back(chunk, row); !status.ok()) return status;
@@ -35,10 +34,14 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
     chunks_ = chunk + 1;
   }
   for (uint32_t i = 0; i < count; i++) kinds_[begin + i] = kinds[i];
-  // Release: publishes the kinds and the memory to readers of used().
-  header.cells_used.store(static_cast<uint32_t>(end), std::memory_order_release);
+  reserved_ = static_cast<uint32_t>(end);
   *first = static_cast<uint32_t>(begin);
   return {};
+}
+
+void Cells::Publish() {
+  // Release: publishes the cells' kinds, their memory and their device to readers of used().
+  region_.header().cells_used.store(reserved_, std::memory_order_release);
 }
 
 uint32_t Cells::Claim() {

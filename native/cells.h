@@ -1,6 +1,6 @@
 // Cells are all metrics' words of one store: the region, what kind each cell is, and which shards are claimed.
 //
-// Thread-safety:       Reserve, Claim and GiveBack are called under the store's lock; the rest by any thread.
+// Thread-safety:       Reserve, Publish, Claim and GiveBack are called under the store's lock; the rest by any thread.
 // Async-signal-safety: the inline functions are safe; the others are not.
 // Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers acquire. A
 //                      shard passes from one owner to the next under the store's lock, so the next one's first plain add
@@ -24,8 +24,13 @@ class Cells {
 
   Status Create(uint64_t schema_fingerprint);
 
-  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed.
+  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed. No flush
+  // reads them before Publish.
   Status Reserve(const CellKind* kinds, uint32_t count, uint32_t* first);
+
+  // Makes the reserved cells part of every flush to come. The device that has them is in its list by then: a flush that read them
+  // and did not find the device would commit what no line says.
+  void Publish();
 
   // A shard for one thread alone, or kSharedShard when none is free or there is no memory for one.
   uint32_t Claim();
@@ -34,7 +39,7 @@ class Cells {
   Region& region() { return region_; }
   const Region& region() const { return region_; }
   CellKind kind(uint32_t index) const { return kinds_[index]; }
-  // Acquire: pairs with the release stores in Reserve and Claim.
+  // Acquire: pairs with the release stores in Publish and Claim.
   uint32_t used() const { return region_.header().cells_used.load(std::memory_order_acquire); }
   uint32_t shards_used() const { return region_.header().shards_used.load(std::memory_order_acquire); }
 
@@ -63,6 +68,8 @@ class Cells {
 
   // Reads each of the first `count` cells once, over all shards, into bank `bank`.
   void CollectInto(uint32_t bank, uint32_t count) const {
+    // Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees the commit that came before it.
+    std::atomic_thread_fence(std::memory_order_release);
     for (uint32_t index = 0; index < count; index++) Set(region_.InBank(bank, index), Total(index));
   }
 
@@ -83,6 +90,7 @@ class Cells {
   Region region_;
   CellKind* kinds_ = nullptr;
   uint32_t chunks_ = 0;
+  uint32_t reserved_ = 0;  // how many cells; `cells_used` of them are published
   bool claimed_[kShards] = {true};
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <mutex>
 
 #include "clock.h"
@@ -24,11 +25,15 @@ using TrapFunction = bool (*)(int, siginfo_t*, void*);
 // All of it is per process. The handler reads what Capture published before it installed the handler.
 std::mutex g_lock;
 std::atomic<Captured*> g_captured[kCapturedMax];
-// What stood in our place when we took it last, and the first time. The second is for a crash inside a crash: somebody who stands in
-// the first may hand on to us.
-// Each is immutable and kept for ever, since a handler may still read it while the next is put in its place.
-std::atomic<const struct sigaction*> g_earlier[kSignals];
-std::atomic<const struct sigaction*> g_first[kSignals];
+// What stood in our place when we took it last, and the first time. The second is for a crash inside a crash: somebody who stands
+// in the first may hand on to us. Each is immutable and kept for ever, since a handler may still read it while the next is put in
+// its place.
+struct Earlier {
+  struct sigaction action;
+  const Earlier* older;
+};
+std::atomic<const Earlier*> g_earlier[kSignals];
+std::atomic<const Earlier*> g_first[kSignals];
 std::atomic<SignalSet> g_installed{0};
 std::atomic<int> g_limit_ms{0};
 std::atomic<pid_t> g_process{0};
@@ -43,8 +48,8 @@ std::atomic<int> g_looking{0};
 void HandleSignal(int signal, siginfo_t* info, void* context);
 
 // Acquire: pairs with the release stores in Install.
-const struct sigaction& EarlierOf(int signal) { return *g_earlier[signal].load(std::memory_order_acquire); }
-const struct sigaction& FirstOf(int signal) { return *g_first[signal].load(std::memory_order_acquire); }
+const struct sigaction& EarlierOf(int signal) { return g_earlier[signal].load(std::memory_order_acquire)->action; }
+const struct sigaction& FirstOf(int signal) { return g_first[signal].load(std::memory_order_acquire)->action; }
 
 bool IsFatal(int signal) {
   for (const int fatal : kFatal) {
@@ -64,9 +69,7 @@ bool IsRetried(int signal, const siginfo_t* info) {
   return IsForced(signal, info) && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
 }
 
-bool IsHarmlessByDefault(int signal) {
-  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
-}
+bool IsHarmlessByDefault(int signal) { return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT; }
 
 bool IsStopByDefault(int signal) { return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU; }
 
@@ -84,9 +87,7 @@ bool IsDefault(const struct sigaction& action) { return !IsFunction(action) && a
 
 bool IsIgnored(const struct sigaction& action) { return !IsFunction(action) && action.sa_handler == SIG_IGN; }
 
-bool IsOurs(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal;
-}
+bool IsOurs(const struct sigaction& action) { return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal; }
 
 void CountIn(Captured& captured, int signal) {
   const Captured::Mark& mark = captured.marks[signal];
@@ -126,8 +127,8 @@ void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t th
 }
 
 // Puts the earlier disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours and
-// called it: that one has its turn now, and has had it when the signal comes again. `again`: this thread came here before, by way of
-// somebody who stands in our earlier place and hands on to us.
+// called it: that one has its turn now, and has had it when the signal comes again. `again`: this thread came here before, by way
+// of somebody who stands in our earlier place and hands on to us.
 void PassOn(int signal, siginfo_t* info, bool again) {
   struct sigaction next = again ? FirstOf(signal) : EarlierOf(signal);
   if (IsForced(signal, info) && IsIgnored(next)) next.sa_handler = SIG_DFL;  // as the kernel does
@@ -210,7 +211,8 @@ void HandleDeath(int signal, siginfo_t* info) {
 }
 
 // In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
-// core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would write).
+// core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would
+// write).
 void HandleSignal(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
@@ -228,7 +230,7 @@ void HandleSignal(int signal, siginfo_t* info, void* context) {
 }
 
 void Install(int signal, bool leave_ignored) {
-  struct sigaction now;
+  struct sigaction now = {};
   if (sigaction(signal, nullptr, &now) != 0 || IsOurs(now)) return;
   if (leave_ignored && IsIgnored(now)) return;
   struct sigaction ours = {};
@@ -245,7 +247,8 @@ void Install(int signal, bool leave_ignored) {
     // A fault inside the handler must not wait for the handler.
     for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
   }
-  const struct sigaction* const earlier = new struct sigaction(now);
+  const Earlier* earlier = g_earlier[signal].load(std::memory_order_relaxed);  // written under the lock only
+  if (earlier == nullptr || std::memcmp(&earlier->action, &now, sizeof(now)) != 0) earlier = new Earlier{now, earlier};
   // Release, both: publishes the disposition to handlers.
   if (g_first[signal].load(std::memory_order_relaxed) == nullptr) g_first[signal].store(earlier, std::memory_order_release);
   g_earlier[signal].store(earlier, std::memory_order_release);
@@ -281,8 +284,9 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
   // Relaxed, all three: the handler that reads them is installed below.
   g_limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   // Looked up here, not in the handler: dlsym takes locks.
-  g_trap_function.store(reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
-                        std::memory_order_relaxed);
+  g_trap_function.store(
+      reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
+      std::memory_order_relaxed);
   // Sequentially consistent, with ForEachCaptured.
   place_for_it->store(captured, std::memory_order_seq_cst);
   for (int signal = 1; signal < kSignals; signal++) {

@@ -40,15 +40,15 @@ constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
 struct CaptureOptions {
   SignalSet signals = 0;       // 0: those that the store marks, and the fatal ones whether marked or not
   bool leave_ignored = false;  // do not even count a signal that is ignored
-  int limit_ms = 500;          // how long a dying process may wait for its sinks, all told; process-wide, the last one asked for holds
+  int limit_ms = 500;  // how long a dying process may wait for its sinks, all told; process-wide, the last one asked for holds
 };
 
 // How many stores of a process can be captured at once.
 constexpr int kCapturedMax = 16;
 
-// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's handler took.
-// kFull when kCapturedMax stores are captured.
-Status Capture(Captured* captured, const CaptureOptions& options);
+// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's handler
+// took. kFull when kCapturedMax stores are captured.
+Status Capture(Captured* captured, const CaptureOptions& options = {});
 
 // Ends it for this store. When it returns no handler uses the store any more, unless the process is dying.
 void Release(Captured* captured);
@@ -59,7 +59,8 @@ SignalSet Displaced();
 // A process that is still alive this long after its last line has survived, by grace of an earlier handler.
 constexpr int kSurvivedMs = 2000;
 
-// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then; not in a handler.
+// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then; not in a
+// handler.
 void ReviveIfSurvived();
 
 }  // namespace vmm

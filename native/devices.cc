@@ -63,10 +63,7 @@ std::string JsonString(const std::string& text) {
 }
 
 Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
-    : groups_(std::move(groups)),
-      lists_(new DeviceList[groups_.size()]),
-      nodes_(groups_.size()),
-      living_(groups_.size()) {
+    : groups_(std::move(groups)), lists_(new DeviceList[groups_.size()]), nodes_(groups_.size()), living_(groups_.size()) {
   for (const std::string& key : keys) keys_[key] = kNoDevice;
 }
 

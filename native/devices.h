@@ -38,7 +38,7 @@ class Devices {
 
   const Device* Add(uint32_t group, const std::string& id, uint32_t first_cell);
   // False when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key.
-  bool Remove(uint32_t group, const std::string& id, bool keeps_key);
+  bool Remove(uint32_t group, const std::string& id, bool keeps_key = false);
 
   struct Entry {
     std::string id;

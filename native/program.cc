@@ -77,14 +77,14 @@ bool HaveSameKey(const Device& a, const Device& b) {
   return a.key_bytes == b.key_bytes && std::memcmp(a.key, b.key, a.key_bytes) == 0;
 }
 
-// Where there is no aggregate, what a removed device still has to say can only stand under its own key. When the key is in this line
-// already, by a device of the same id, which stands next to it in the list, it waits for the next.
+// Where there is no aggregate, what a removed device still has to say can only stand under its own key. When the key is in this
+// line already, by a device of the same id, which stands next to it in the list, it waits for the next.
 bool KeepsRestForLater(const ProgramView& program, const DeviceGroup& group, const Values& values, const Device& device,
                        bool key_is_taken) {
   if (!HasRest(program, group, values, device)) return true;
   bool is_taken = key_is_taken;
-  for (const Device* other = device.next.load(std::memory_order_acquire); !is_taken && other != nullptr && HaveSameKey(*other, device);
-       other = other->next.load(std::memory_order_acquire)) {
+  for (const Device* other = device.next.load(std::memory_order_acquire);
+       !is_taken && other != nullptr && HaveSameKey(*other, device); other = other->next.load(std::memory_order_acquire)) {
     is_taken = !IsRemoved(*other);
   }
   if (!is_taken) return false;

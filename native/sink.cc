@@ -135,8 +135,8 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   if (stat(path_, &info) == 0) {
     if (info.st_dev == device_ && info.st_ino == inode_) return {};
   } else if (errno != ENOENT || kind_ != Kind::kFile) {
-    // The path cannot be looked at just now, or a pipe has lost its name: its reader may still have it open, and a file made in its
-    // place would be read by nobody.
+    // The path cannot be looked at just now, or a pipe has lost its name: its reader may still have it open, and a file made in
+    // its place would be read by nobody.
     return {};
   }
   const int old = fd_;

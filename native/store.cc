@@ -81,7 +81,9 @@ Status Store::Create() {
   line_bytes_ = LineBytesMax(program_);
   if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
   uint32_t first = 0;
-  return cells_.Reserve(spec_.kinds.data(), static_cells, &first);
+  if (Status status = cells_.Reserve(spec_.kinds.data(), static_cells, &first); !status.ok()) return status;
+  cells_.Publish();
+  return {};
 }
 
 Status Store::Open(StoreSpec&& spec, Store** store, std::string* other_schema) {
@@ -145,7 +147,7 @@ void Store::FlushNews() {
 Status Store::CaptureSignals(const CaptureOptions& options) {
   const Status status = Capture(&captured_, options);
   if (status.ok()) {
-    displaced_.store(0, std::memory_order_relaxed);  // they are in their places again
+    displaced_.store(0, std::memory_order_relaxed);       // they are in their places again
     is_captured_.store(true, std::memory_order_relaxed);  // publishes nothing: Capture has its own lock
   }
   return status;
@@ -200,6 +202,7 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
   if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) return status;
   line_bytes_ = line_bytes;
   *device = devices_.Add(group, id, first);
+  cells_.Publish();
   return {};
 }
 

@@ -85,7 +85,7 @@ class Store {
   Status MapRow(uint32_t chunk, uint32_t shard, void** address);
 
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
-  Status CaptureSignals(const CaptureOptions& options);
+  Status CaptureSignals(const CaptureOptions& options = {});
 
   // One line, by way of the flusher; before it, what captured signals need now and then.
   FlushResult Flush(Status* status, int patience_ms = 0);

@@ -1,0 +1,239 @@
+// Cells: runs of cells, who owns a shard, and what a cell's value over all shards is.
+
+#include "cells.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "check.h"
+
+namespace vmm {
+namespace {
+
+// For flushes to read at once, as when there is no device to come first.
+Status Reserve(Cells& cells, const CellKind* kinds, uint32_t count, uint32_t* first) {
+  const Status status = cells.Reserve(kinds, count, first);
+  if (status.ok()) cells.Publish();
+  return status;
+}
+
+constexpr uint64_t kMost = ~uint64_t{0};
+
+TEST("given runs of any length, when they are reserved, then none overlaps another and none of up to 512 cells straddles a run") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  uint32_t end = 0;
+  uint32_t number = 0;
+  for (const uint32_t count :
+       {1u, 500u, 13u, 511u, 2u, 512u, 1u, 512u, 511u, 1u, 1u, 3u, 509u, 4u, 300u, 300u, 300u, 1300u, 7u}) {
+    const CellKind kind = static_cast<CellKind>(1 + number++ % 4);
+    const std::vector<CellKind> kinds(count, kind);
+    uint32_t first = 0;
+    CHECK(Reserve(cells, kinds.data(), count, &first).ok());
+    CHECK(first >= end);
+    if (count <= kRunCells) {
+      CHECK_EQ(first / kRunCells, (first + count - 1) / kRunCells);
+    } else {
+      CHECK_EQ(first % kRunCells, 0);
+    }
+    // A gap has no kind, so that its total is nothing's.
+    for (uint32_t gap = end; gap < first; gap++) {
+      CHECK_EQ(cells.kind(gap), CellKind::kNone);
+      CHECK_EQ(cells.Total(gap), 0);
+    }
+    for (const uint32_t index : {first, first + count - 1}) {
+      CHECK_EQ(cells.kind(index), kind);
+      Set(cells.Shared(index), 1);  // there is memory, and it is nobody else's
+      CHECK_EQ(cells.Total(index), 1);
+      Set(cells.Shared(index), 0);
+    }
+    end = first + count;
+    CHECK_EQ(cells.used(), end);
+  }
+}
+
+TEST("given a run that exactly fills what is left, when it is reserved, then no cell is left out") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  const std::vector<CellKind> kinds(512, CellKind::kInc);
+  uint32_t first = 1;
+  CHECK(Reserve(cells, kinds.data(), 500, &first).ok());
+  CHECK_EQ(first, 0);
+  CHECK(Reserve(cells, kinds.data(), 12, &first).ok());
+  CHECK_EQ(first, 500);
+  CHECK(Reserve(cells, kinds.data(), 512, &first).ok());
+  CHECK_EQ(first, 512);
+}
+
+TEST("given reserved cells, when they are not published, then no flush reads them") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  const CellKind kinds[] = {CellKind::kInc};
+  uint32_t first = 0;
+  CHECK(cells.Reserve(kinds, 1, &first).ok());
+  CHECK_EQ(cells.used(), 0);
+  uint32_t second = 0;
+  CHECK(cells.Reserve(kinds, 1, &second).ok());
+  CHECK_EQ(second, 1);
+  cells.Publish();
+  CHECK_EQ(cells.used(), 2);
+}
+
+TEST("given more cells than the address space has, when they are reserved, then kFull, and nothing has changed") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  const CellKind kinds[] = {CellKind::kInc};
+  uint32_t first = 77;
+  CHECK(Reserve(cells, kinds, 1, &first).ok());
+  uint32_t none = 77;
+  const uint32_t too_many = cells.region().max_cells() - kRunCells + 1;
+  CHECK_EQ(Reserve(cells, kinds, too_many, &none).code, Code::kFull);
+  CHECK_EQ(Reserve(cells, kinds, ~0u, &none).code, Code::kFull);
+  CHECK_EQ(none, 77);
+  CHECK_EQ(cells.used(), 1);
+  CHECK(Reserve(cells, kinds, 1, &first).ok());
+  CHECK_EQ(first, 1);
+}
+
+TEST("given all 127 shards claimed, when one more is, then it is shard 0, until one is given back") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  std::set<uint32_t> claimed;
+  for (uint32_t i = 1; i < kShards; i++) claimed.insert(cells.Claim());
+  CHECK_EQ(claimed.size(), kShards - 1);
+  CHECK_EQ(*claimed.begin(), 1);
+  CHECK_EQ(*claimed.rbegin(), kShards - 1);
+  CHECK_EQ(cells.shards_used(), kShards);
+  CHECK_EQ(cells.Claim(), kSharedShard);
+  cells.GiveBack(kSharedShard);  // is nobody's to give
+  CHECK_EQ(cells.Claim(), kSharedShard);
+
+  cells.GiveBack(93);
+  CHECK_EQ(cells.Claim(), 93);
+  CHECK_EQ(cells.Claim(), kSharedShard);
+}
+
+TEST("given a shard with values, when it is given back and claimed again, then the values are still there and still count") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  const CellKind kinds[] = {CellKind::kInc};
+  uint32_t index = 0;
+  CHECK(Reserve(cells, kinds, 1, &index).ok());
+  const uint32_t shard = cells.Claim();
+  AddShared(cells.region().InShard(shard, index), 41);
+  cells.GiveBack(shard);
+  CHECK_EQ(cells.Total(index), 41);
+  CHECK_EQ(cells.Claim(), shard);
+  AddShared(cells.region().InShard(shard, index), 1);
+  CHECK_EQ(cells.Total(index), 42);
+}
+
+TEST("given shards and runs that come in turns, when each shard writes each cell, then all of them have memory and count") {
+  Cells cells;
+  CHECK(cells.Create(0).ok());
+  const std::vector<CellKind> kinds(kRunCells, CellKind::kInc);
+  std::vector<uint32_t> runs(4), shards = {kSharedShard};
+  for (uint32_t& run : runs) {
+    CHECK(Reserve(cells, kinds.data(), kRunCells, &run).ok());
+    for (int i = 0; i < 3; i++) shards.push_back(cells.Claim());
+  }
+  for (const uint32_t run : runs) {
+    for (const uint32_t index : {run, run + kRunCells - 1}) {
+      for (const uint32_t shard : shards) AddShared(cells.region().InShard(shard, index), shard + 1);
+      CHECK_EQ(cells.Total(index), 13 * 14 / 2);
+    }
+  }
+}
+
+struct OneOfEach {
+  OneOfEach() {
+    CHECK(cells.Create(0).ok());
+    const CellKind kinds[] = {CellKind::kNone, CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax};
+    uint32_t first = 0;
+    CHECK(Reserve(cells, kinds, 5, &first).ok());
+    CHECK_EQ(first, 0);
+    CHECK_EQ(cells.Claim(), 1);
+    CHECK_EQ(cells.Claim(), 2);
+  }
+  void SetAll(uint32_t index, uint64_t in_0, uint64_t in_1, uint64_t in_2) {
+    Set(cells.region().InShard(0, index), in_0);
+    Set(cells.region().InShard(1, index), in_1);
+    Set(cells.region().InShard(2, index), in_2);
+  }
+  Cells cells;
+};
+constexpr uint32_t kNoneCell = 0, kIncCell = 1, kStoreCell = 2, kMinCell = 3, kMaxCell = 4;
+
+TEST("given a cell of each kind, when its shards are put together, then inc is the sum, store is shard 0, min and max the most") {
+  OneOfEach one;
+  for (uint32_t index = 0; index < 5; index++) {
+    CHECK_EQ(one.cells.Total(index), 0);
+    one.SetAll(index, 10, 30, 20);
+  }
+  CHECK_EQ(one.cells.Total(kNoneCell), 0);
+  CHECK_EQ(one.cells.Total(kIncCell), 60);
+  CHECK_EQ(one.cells.Total(kStoreCell), 10);
+  CHECK_EQ(one.cells.Total(kMinCell), 30);
+  CHECK_EQ(one.cells.Total(kMaxCell), 30);
+
+  one.SetAll(kIncCell, kMost, 1, 5);  // wraps, as the contract of an add says
+  CHECK_EQ(one.cells.Total(kIncCell), 5);
+  one.SetAll(kMaxCell, kMost, 1, 5);
+  CHECK_EQ(one.cells.Total(kMaxCell), kMost);
+}
+
+TEST("given complements of minima, when they are shown, then the least observed value, and 0 while there is none") {
+  struct {
+    const char* what;
+    uint64_t complement, max, expected;
+  } const cases[] = {
+      {"nothing observed", 0, 0, 0},
+      {"0 observed", ~uint64_t{0}, 0, 0},
+      {"0 and 9 observed", ~uint64_t{0}, 9, 0},
+      {"7 observed", ~uint64_t{7}, 7, 7},
+      {"the largest alone observed: its complement is 0", 0, kMost, kMost},
+      {"the largest and 7 observed", ~uint64_t{7}, kMost, 7},
+  };
+  for (const auto& c : cases) {
+    if (!CHECK_EQ(MinimumOf(c.complement, c.max), c.expected)) std::printf("  %s\n", c.what);
+  }
+}
+
+TEST("given a cell, when it is raised, then only a larger value counts") {
+  Cell cell = {};
+  for (const uint64_t value : {5u, 3u, 5u, 9u, 0u}) RaiseShared(cell, value);
+  CHECK_EQ(Read(cell), 9);
+  RaiseShared(cell, kMost);
+  CHECK_EQ(Read(cell), kMost);
+}
+
+TEST("given values collected into a bank, when the bank is committed, then pending is what came since") {
+  OneOfEach one;
+  std::atomic<uint64_t>& commit = one.cells.region().header().commit;
+  one.SetAll(kIncCell, 1, 2, 3);
+  CHECK_EQ(one.cells.Pending(kIncCell), 6);
+
+  one.cells.CollectInto(1, one.cells.used());
+  CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
+  commit.store(1 << 2 | 1);
+  CHECK_EQ(one.cells.Pending(kIncCell), 0);
+
+  AddShared(one.cells.region().InShard(2, kIncCell), 5);
+  CHECK_EQ(one.cells.Pending(kIncCell), 5);
+  one.cells.CollectInto(kCrashBank, one.cells.used());
+  commit.store(2 << 2 | kCrashBank);
+  AddShared(one.cells.region().InShard(0, kIncCell), kMost - 10);  // past the wrap
+  CHECK_EQ(one.cells.Pending(kIncCell), kMost - 10);
+}
+
+TEST("given a count of cells, when they are collected, then no cell beyond is") {
+  OneOfEach one;
+  for (uint32_t index = 0; index < 5; index++) one.SetAll(index, 1, 1, 1);
+  one.cells.CollectInto(0, 2);
+  CHECK_EQ(Read(one.cells.region().InBank(0, kIncCell)), 3);
+  CHECK_EQ(Read(one.cells.region().InBank(0, kStoreCell)), 0);
+}
+
+}  // namespace
+}  // namespace vmm

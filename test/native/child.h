@@ -1,0 +1,83 @@
+// A child is a forked process that a test lets die, and how it died.
+//
+// Thread-safety:       the test forks while it has one thread, since a child has no other.
+// Async-signal-safety: none.
+// Units:               milliseconds.
+
+#pragma once
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "check.h"
+
+namespace vmm {
+
+inline int64_t NowMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+inline void SleepMs(int ms) {
+  const timespec pause = {ms / 1000, ms % 1000 * 1'000'000};
+  nanosleep(&pause, nullptr);
+}
+
+struct Death {
+  int signal = 0;     // that ended it; 0: it ended by itself
+  int exit_code = 0;  // 1 when a check in it failed
+};
+
+template <typename Body>
+pid_t StartChild(Body body) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  const int failed = check::failed;
+  body();
+  std::fflush(stdout);
+  _exit(check::failed == failed ? 0 : 1);
+}
+
+// Waits for its death; one that takes longer than `limit_ms` is killed, which is then how it died. `meanwhile` is called over
+// and over until then.
+template <typename Meanwhile>
+Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
+  const int64_t deadline_ms = NowMs() + limit_ms;
+  int how = 0;
+  for (pid_t died = 0; died == 0;) {
+    died = waitpid(child, &how, WNOHANG);
+    meanwhile();
+    if (died != 0) break;
+    if (NowMs() > deadline_ms) kill(child, SIGKILL);
+    SleepMs(1);
+  }
+  Death death;
+  if (WIFSIGNALED(how)) death.signal = WTERMSIG(how);
+  if (WIFEXITED(how)) death.exit_code = WEXITSTATUS(how);
+  return death;
+}
+
+constexpr int kChildLimitMs = 30'000;
+
+template <typename Body>
+Death InChild(Body body) {
+  return Await(StartChild(body), kChildLimitMs, [] {});
+}
+
+// A child whose own checks are the test.
+template <typename Body>
+void CheckInChild(Body body) {
+  const Death death = InChild(body);
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 0);
+}
+
+}  // namespace vmm

@@ -1,0 +1,378 @@
+// All at once: threads that add in shards of their own and in the shared one, flushes, devices that come and go, sinks that fail.
+//
+// Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and those pending are together
+// its total, which is what the threads added; a device that is gone counts in its group's aggregate.
+//
+// Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a fetch_add.
+
+#include <atomic>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "clock.h"
+#include "line_reader.h"
+#include "schema_builder.h"
+#include "store.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kAdds = 300'000;
+constexpr uint32_t kBlock = 0;  // the group of devices
+
+StoreSpec Schema(bool wide = false) {
+  std::vector<Field> fields = {Inc("own"), Inc("shared"), Gauge("state"), Latency("run")};
+  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  return SchemaBuilder()
+      .Timestamp("utc_timestamp_ms")
+      .Group("g", fields)
+      .PerDevice("block", {Inc("reads"), Latency("io")})
+      .Group("logger", {Inc("missed")})
+      .OnMissedFlush("logger.missed")
+      .Build("concurrency");
+}
+
+class Scene {
+ public:
+  explicit Scene(bool wide = false) {
+    std::string other;
+    CHECK(Store::Open(Schema(wide), &store, &other).ok());
+    native.abi = &store->abi();
+  }
+  void Init(const std::string& sink) {
+    Status status;
+    CHECK_EQ(store->flusher().Init((folder / sink).c_str(), -1, &status), InitResult::kDone);
+  }
+  ~Scene() { store->Detach(false); }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
+  vmm_metrics_metric Metric(const char* path, vmm_metrics_kind kind = VMM_METRICS_INC) {
+    vmm_metrics_metric metric = {};
+    CHECK_EQ(vmm_metrics_find(&native, path, kind, &metric), VMM_METRICS_OK);
+    return metric;
+  }
+  vmm_metrics_metric InDevice(const std::string& id, const char* field, vmm_metrics_kind kind) {
+    vmm_metrics_device device = {};
+    vmm_metrics_metric metric = {};
+    CHECK_EQ(vmm_metrics_alloc_device(&native, "block", id.data(), id.size(), &device), VMM_METRICS_OK);
+    CHECK_EQ(vmm_metrics_find_in_device(&native, device, field, kind, &metric), VMM_METRICS_OK);
+    return metric;
+  }
+  FlushResult Flush() {
+    Status status;
+    return store->flusher().Flush(&status);
+  }
+
+  uint64_t commits() { return store->cells().region().header().commit.load(std::memory_order_relaxed) >> 2; }
+
+  // A thread that is joined by Join, before the ones that run until it.
+  void Start(std::function<void()> work) { workers_.emplace_back(std::move(work)); }
+  void StartUntilDone(std::function<void()> step) {
+    helpers_.emplace_back([this, step = std::move(step)] {
+      while (!done_.load(std::memory_order_acquire)) step();
+    });
+  }
+  void Join() {
+    for (std::thread& thread : workers_) thread.join();
+    done_.store(true, std::memory_order_release);
+    for (std::thread& thread : helpers_) thread.join();
+  }
+
+  // The invariant, for what is in the lines by now.
+  void CheckExact(const Lines& lines, const std::string& path, uint64_t added) {
+    const uint32_t cell = CellOf(store->spec(), path);
+    CHECK_EQ(store->cells().Total(cell), added);
+    CHECK_EQ(lines.Sum(path) + store->cells().Pending(cell), added);
+  }
+  void CheckExactInDevices(const Lines& lines, const std::string& field, uint32_t part, uint64_t added) {
+    uint64_t total = 0, pending = 0;
+    for (const Devices::Entry& entry : store->AllDevices(kBlock)) {
+      const uint32_t cell = entry.device->first_cell + part;
+      total += store->cells().Total(cell);
+      pending += store->cells().Pending(cell);
+    }
+    CHECK_EQ(total, added);
+    CHECK_EQ(lines.Sum("block." + field) + pending, added);
+  }
+
+  TemporaryFolder folder;
+  Store* store = nullptr;
+  vmm_metrics_store native = {};
+
+ private:
+  std::vector<std::thread> workers_, helpers_;
+  std::atomic<bool> done_{false};
+};
+
+// What the devices that a line shows have read.
+uint64_t SumOfShown(const Values& line) {
+  uint64_t sum = 0;
+  for (const auto& [path, value] : line) {
+    if (path.rfind("block_", 0) == 0 && path.find(".reads") != std::string::npos) sum += value;
+  }
+  return sum;
+}
+
+TEST(
+    "given writers, flushes, readers and devices that come and go, when all at once, then every increment is in one line or "
+    "pending") {
+  Scene scene;
+  scene.Init("f");
+  const vmm_metrics_metric own = scene.Metric("g.own"), shared = scene.Metric("g.shared");
+  const vmm_metrics_metric state = scene.Metric("g.state", VMM_METRICS_STORE), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
+  constexpr uint64_t kOwners = 3, kSharers = 2, kDevicePeople = 2;
+
+  for (uint64_t t = 0; t < kOwners; t++) {
+    scene.Start([&, t] {
+      vmm_metrics::Shard shard(scene.native);
+      CHECK(shard.get().number != VMM_METRICS_SHARED_SHARD);
+      for (uint64_t i = 0; i < kAdds; i++) {
+        vmm_metrics_add(&shard.get(), own, 1);
+        vmm_metrics_observe(&shard.get(), run, 5 + (i * 7 + t) % 100);
+        vmm_metrics_set(&shard.get(), state, t + 1);
+      }
+    });
+  }
+  for (uint64_t t = 0; t < kSharers; t++) {
+    scene.Start([&] {
+      vmm_metrics_shard shard;
+      vmm_metrics_shared_shard(&scene.native, &shard);
+      for (uint64_t i = 0; i < kAdds; i++) {
+        vmm_metrics_add(&shard, shared, 3);
+        vmm_metrics_observe(&shard, run, 5 + i % 100);
+      }
+    });
+  }
+  std::atomic<uint64_t> reads{0}, io_us{0};
+  for (uint64_t t = 0; t < kDevicePeople; t++) {
+    scene.Start([&, t] {
+      vmm_metrics::Shard shard(scene.native);
+      std::vector<vmm_metrics_metric> stale;
+      for (int i = 0; i < 150; i++) {
+        const std::string id = "drive" + std::to_string(t) + std::to_string(i % 10);
+        const vmm_metrics_metric device = scene.InDevice(id, "reads", VMM_METRICS_INC);
+        const vmm_metrics_metric io = scene.InDevice(id, "io", VMM_METRICS_LATENCY);
+        for (int n = 0; n < 20; n++) {
+          vmm_metrics_add(&shard.get(), device, 1);
+          vmm_metrics_observe(&shard.get(), io, 4);
+          reads++;
+          io_us += 4;
+        }
+        if (i % 3 == 0) CHECK(scene.store->RemoveDevice(kBlock, id));
+        stale.push_back(device);
+        for (size_t k = 0; k < stale.size(); k += 13) {  // through accessors of devices that may be gone
+          vmm_metrics_add(&shard.get(), stale[k], 1);
+          reads++;
+        }
+      }
+    });
+  }
+  scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
+  uint64_t most = 0;
+  scene.StartUntilDone([&] {
+    const Cells& cells = scene.store->cells();
+    const uint32_t cell = CellOf(scene.store->spec(), "g.own");
+    const uint64_t pending = cells.Pending(cell);
+    const uint64_t total = cells.Total(cell);
+    CHECK(pending <= total);
+    CHECK(total >= most);  // a counter only goes up, to any one reader
+    most = total;
+    scene.store->flusher().HasNews();
+  });
+  scene.Join();
+
+  const auto check = [&](const Lines& lines) {
+    CHECK_EQ(lines.broken, 0);
+    CHECK_EQ(lines.tail, "");
+    scene.CheckExact(lines, "g.own", kOwners * kAdds);
+    scene.CheckExact(lines, "g.shared", kSharers * kAdds * 3);
+    scene.CheckExact(lines, "logger.missed", 0);
+    scene.CheckExactInDevices(lines, "reads", CellOf(scene.store->spec(), kBlock, "reads"), reads);
+    scene.CheckExactInDevices(lines, "io.sum_us", CellOf(scene.store->spec(), kBlock, "io") + 2, io_us);
+    // A device that is gone may still count beside those shown, never against them.
+    for (const Values& line : lines.values) CHECK(line.at("block.reads") >= SumOfShown(line));
+  };
+  check(Lines(TextOf(scene.folder / "f")));
+  CHECK_EQ(scene.Flush(), FlushResult::kOut);
+  const Lines all(TextOf(scene.folder / "f"));
+  check(all);
+  CHECK_EQ(all.Sum("g.own"), kOwners * kAdds);
+  CHECK_EQ(all.Sum("block.reads"), reads.load());
+  const Values& last = all.values.back();
+  CHECK(last.at("g.state") >= 1 && last.at("g.state") <= kOwners);
+  CHECK_EQ(last.at("g.run.min_us"), 5);
+  CHECK_EQ(last.at("g.run.max_us"), 104);
+}
+
+TEST("given devices that only come, when they are written to during flushes, then in each line they add up to their aggregate") {
+  Scene scene;
+  scene.Init("f");
+  for (uint64_t t = 0; t < 3; t++) {
+    scene.Start([&, t] {
+      vmm_metrics::Shard shard(scene.native);
+      std::vector<vmm_metrics_metric> mine;
+      for (int i = 0; i < 60; i++) {
+        mine.push_back(scene.InDevice(std::to_string((i * 37) % 100) + "-" + std::to_string(t), "reads", VMM_METRICS_INC));
+        for (int n = 0; n < 40; n++) {
+          for (const vmm_metrics_metric& device : mine) vmm_metrics_add(&shard.get(), device, 1);
+        }
+      }
+    });
+  }
+  scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
+  scene.Join();
+  CHECK_EQ(scene.Flush(), FlushResult::kOut);
+  const Lines lines(TextOf(scene.folder / "f"));
+  CHECK_EQ(lines.broken, 0);
+  for (const Values& line : lines.values) CHECK_EQ(line.at("block.reads"), SumOfShown(line));
+  scene.CheckExactInDevices(lines, "reads", 0, 3 * 40 * 60 * 61 / 2);
+}
+
+TEST("given a shard that goes from thread to thread, when each goes on where the last one stopped, then no add is lost") {
+  Scene scene;
+  scene.Init("f");
+  const vmm_metrics_metric own = scene.Metric("g.own");
+  constexpr int kThreads = 6, kClaims = 300, kAddsEach = 50;
+  for (int t = 0; t < kThreads; t++) {
+    scene.Start([&] {
+      for (int claim = 0; claim < kClaims; claim++) {
+        vmm_metrics::Shard shard(scene.native);
+        for (int i = 0; i < kAddsEach; i++) vmm_metrics_add(&shard.get(), own, 1);
+      }
+    });
+  }
+  scene.StartUntilDone([&] { scene.Flush(); });
+  scene.Join();
+  const Lines lines(TextOf(scene.folder / "f"));
+  CHECK_EQ(lines.broken, 0);
+  scene.CheckExact(lines, "g.own", kThreads * kClaims * kAddsEach);
+  CHECK(scene.store->cells().shards_used() <= 1 + kThreads);
+}
+
+TEST("given more threads than shards, when those without one add too, then no add is lost") {
+  Scene scene;
+  scene.Init("f");
+  const vmm_metrics_metric own = scene.Metric("g.own");
+  constexpr int kThreads = 140, kAddsEach = 200;
+  std::atomic<int> claimed{0}, without{0};
+  for (int t = 0; t < kThreads; t++) {
+    scene.Start([&] {
+      vmm_metrics::Shard shard(scene.native);
+      if (shard.get().number == VMM_METRICS_SHARED_SHARD) without++;
+      claimed++;
+      while (claimed < kThreads) std::this_thread::yield();
+      for (int i = 0; i < kAddsEach; i++) vmm_metrics_add(&shard.get(), own, 1);
+    });
+  }
+  scene.StartUntilDone([&] {
+    scene.Flush();
+    SleepMs(1);
+  });
+  scene.Join();
+  CHECK_EQ(without.load(), kThreads - static_cast<int>(kShards - 1));
+  const Lines lines(TextOf(scene.folder / "f"));
+  CHECK_EQ(lines.broken, 0);
+  scene.CheckExact(lines, "g.own", kThreads * kAddsEach);
+}
+
+TEST("given a slow reader and many who flush, when lines are sent in pieces, then all are whole and no add is lost") {
+  Scene scene(true);
+  Fifo fifo(scene.folder / "fifo");
+  scene.Init("fifo");
+  const vmm_metrics_metric own = scene.Metric("g.own"), shared = scene.Metric("g.shared");
+  for (int t = 0; t < 2; t++) {
+    scene.Start([&] {
+      vmm_metrics::Shard shard(scene.native);
+      for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), own, 1);
+    });
+  }
+  std::atomic<uint64_t> added{0};
+  for (int t = 0; t < 2; t++) {
+    scene.Start([&] {
+      vmm_metrics_shard shard;
+      vmm_metrics_shared_shard(&scene.native, &shard);
+      for (; scene.commits() < 30; added++) {
+        vmm_metrics_add(&shard, shared, 1);
+        scene.Flush();
+      }
+    });
+  }
+  std::string text;
+  std::mt19937 random(11);
+  scene.StartUntilDone([&] { text += fifo.Take(1 + random() % Fifo::kBytes); });
+  scene.Join();
+  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.count(), scene.commits());
+  scene.CheckExact(lines, "g.own", 2 * kAdds);
+  scene.CheckExact(lines, "g.shared", added);
+  const uint32_t missed = CellOf(scene.store->spec(), "logger.missed");
+  scene.CheckExact(lines, "logger.missed", scene.store->cells().Total(missed));
+}
+
+TEST("given the last line of a dying process, when it comes amid flushes, then nothing is out after it, and no add is lost") {
+  for (int round = 0; round < 8; round++) {
+    Scene scene;
+    scene.Init("f");
+    const vmm_metrics_metric own = scene.Metric("g.own");
+    for (int t = 0; t < 2; t++) {
+      scene.Start([&] {
+        vmm_metrics::Shard shard(scene.native);
+        for (uint64_t i = 0; i < kAdds / 10; i++) vmm_metrics_add(&shard.get(), own, 1);
+      });
+    }
+    std::string at_death;
+    scene.Start([&] {
+      SleepMs(1);
+      CHECK(scene.store->flusher().LastLine(MonotonicMs() + 2000));
+      at_death = TextOf(scene.folder / "f");
+    });
+    for (int t = 0; t < 2; t++) scene.StartUntilDone([&] { scene.Flush(); });
+    scene.Join();
+    const std::string text = TextOf(scene.folder / "f");
+    CHECK_EQ(text.size(), at_death.size());
+    const Lines lines(text);
+    CHECK_EQ(lines.broken, 0);
+    scene.CheckExact(lines, "g.own", 2 * (kAdds / 10));
+  }
+}
+
+TEST(
+    "given a file that is renamed over and over, when lines go on, then each file has whole lines, and together they have every "
+    "add") {
+  Scene scene;
+  scene.Init("f");
+  const vmm_metrics_metric own = scene.Metric("g.own");
+  for (int t = 0; t < 2; t++) {
+    scene.Start([&] {
+      vmm_metrics::Shard shard(scene.native);
+      for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), own, 1);
+    });
+  }
+  for (int t = 0; t < 2; t++) scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
+  int files = 0;
+  scene.Start([&] {
+    while (files < 20) {
+      const std::string old = scene.folder / ("f." + std::to_string(files));
+      if (rename((scene.folder / "f").c_str(), old.c_str()) == 0) files++;
+      SleepMs(1);
+    }
+  });
+  scene.Join();
+  std::string text = TextOf(scene.folder / "f");
+  for (int i = 0; i < files; i++) text += TextOf(scene.folder / ("f." + std::to_string(i)));
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  scene.CheckExact(lines, "g.own", 2 * kAdds);
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,654 @@
+// Crash: a process dies as it would have died, and before that its last line is out, whole and exact.
+//
+// Each test lets children die. The store is opened before the fork: the child shares its region, in which the parent then finds
+// what is still pending and the crash record. The sink is the child's own.
+//
+// Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what was added.
+
+#include "crash.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "line_reader.h"
+#include "schema_builder.h"
+#include "store.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+const struct {
+  int signal;
+  const char* name;
+} kSignalNames[] = {{SIGSEGV, "segv"}, {SIGBUS, "bus"},   {SIGILL, "ill"},   {SIGFPE, "fpe"}, {SIGABRT, "abrt"},
+                    {SIGSYS, "sys"},   {SIGTRAP, "trap"}, {SIGTERM, "term"}, {SIGHUP, "hup"}, {SIGCHLD, "chld"}};
+
+std::string MarkOf(int signal) {
+  for (const auto& s : kSignalNames) {
+    if (s.signal == signal) return std::string("signals.") + s.name;
+  }
+  return "";
+}
+
+// With `wide`, lines are longer than a pipe of one page takes.
+StoreSpec Schema(const std::string& name, bool wide = false) {
+  std::vector<Field> fields = {Inc("i"), Latency("l")};
+  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  std::vector<Field> signals;
+  for (const auto& s : kSignalNames) signals.push_back(s.signal == SIGCHLD || s.signal == SIGHUP ? Inc(s.name) : Gauge(s.name));
+  SchemaBuilder schema;
+  schema.Group("g", fields).Group("signals", signals).PerDevice("d", {Inc("i")}).Group("logger", {Inc("missed")});
+  schema.OnMissedFlush("logger.missed");
+  for (const auto& s : kSignalNames) schema.OnSignal(static_cast<uint32_t>(s.signal), MarkOf(s.signal));
+  return schema.Build(name);
+}
+
+struct Scene {
+  explicit Scene(const std::string& name = "crash", bool wide = false) {
+    std::string other;
+    CHECK(Store::Open(Schema(name, wide), &store, &other).ok());
+  }
+  ~Scene() { store->Detach(false); }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
+  // In the child: from here on its death is captured.
+  void Capture(const std::string& sink) {
+    Status status;
+    if (!CHECK_EQ(store->flusher().Init(sink.c_str(), -1, &status), InitResult::kDone)) _exit(2);
+    if (!CHECK(store->CaptureSignals().ok())) _exit(2);
+  }
+  void Capture() { Capture(folder / "f"); }
+  void Add(uint64_t n) { AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), n); }
+  FlushResult Flush() {
+    Status status;
+    return store->flusher().Flush(&status);
+  }
+
+  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
+  uint64_t Pending(const std::string& path) { return store->cells().Pending(CellOf(store->spec(), path)); }
+  const CrashRecord& record() { return store->cells().region().header().crash; }
+
+  Lines lines() { return Lines(TextOf(folder / "f")); }
+  // The invariant.
+  void CheckExact(const Lines& lines) {
+    CHECK_EQ(lines.broken, 0);
+    for (const NamedMetric& metric : store->spec().metrics) {
+      if (metric.kind != VMM_METRICS_INC) continue;
+      CHECK_EQ(lines.Sum(metric.name) + Pending(metric.name), Total(metric.name));
+    }
+  }
+  // One more line than before, that is the last one of a death by `signal`.
+  void CheckLastLine(int signal, size_t lines_before = 0) {
+    const Lines all = lines();
+    CheckExact(all);
+    CHECK_EQ(all.tail, "");
+    CHECK_EQ(Pending("g.i"), 0);
+    CHECK_EQ(record().signal.load(), signal);
+    CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kCrashed));
+    if (!CHECK_EQ(all.count(), lines_before + 1)) return;
+    for (const auto& s : kSignalNames) CHECK_EQ(all.values.back().at(MarkOf(s.signal)), s.signal == signal ? 1 : 0);
+  }
+
+  TemporaryFolder folder;
+  Store* store = nullptr;
+};
+
+// Memory that nobody may touch. A null pointer would do, if the sanitizers did not look for it.
+volatile char* Forbidden() {
+  return static_cast<volatile char*>(mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+void Fault() { *Forbidden() = 1; }
+
+// Frames so large that no sanitizer runs out of its own stack first.
+__attribute__((noinline)) int UseUpTheStack(volatile char* caller) {
+  volatile char frame[16384];
+  frame[0] = frame[16383] = caller == nullptr ? 0 : *caller;
+  return frame[0] == 0 ? UseUpTheStack(frame) + frame[16383] : 0;  // it is always 0, which the compiler does not know
+}
+
+struct Way {
+  const char* what;
+  int signal;
+  void (*die)();
+};
+
+template <int kSignal>
+constexpr Way Raise() {
+  return {"raise", kSignal, [] { raise(kSignal); }};
+}
+
+TEST("given a captured store, when the process dies in any way, then it dies by that signal, with one last line that has it") {
+  const Way ways[] = {
+    Raise<SIGSEGV>(),
+    Raise<SIGBUS>(),
+    Raise<SIGILL>(),
+    Raise<SIGFPE>(),
+    Raise<SIGABRT>(),
+    Raise<SIGSYS>(),
+    Raise<SIGTRAP>(),
+    Raise<SIGTERM>(),
+    Raise<SIGHUP>(),
+    {"a real fault", SIGSEGV, Fault},
+    {"abort", SIGABRT, std::abort},
+    {"kill from outside", SIGSEGV, [] { kill(getpid(), SIGSEGV); }},
+    {"a fault on another thread", SIGSEGV, [] { std::thread(Fault).join(); }},
+    {"an abort on another thread", SIGABRT, [] { std::thread(std::abort).join(); }},
+    {"an exception that nobody catches", SIGABRT, [] { std::thread([] { throw 1; }).join(); }},
+#if defined(__x86_64__)
+    {"an illegal instruction", SIGILL, [] { asm volatile("ud2"); }},
+    {"a division by zero", SIGFPE,
+     [] {
+       asm volatile("xor %%ecx, %%ecx; mov $1, %%eax; cltd; idiv %%ecx" ::: "eax", "ecx", "edx");
+     }},
+    {"a breakpoint", SIGTRAP, [] { asm volatile("int3"); }},
+#endif
+  };
+  for (const Way& way : ways) {
+    const int failed = check::failed;
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      scene.Add(5);
+      CHECK_EQ(scene.Flush(), FlushResult::kOut);
+      scene.Add(6);
+      way.die();
+    });
+    CHECK_EQ(death.signal, way.signal);
+    CHECK_EQ(death.exit_code, 0);
+    scene.CheckLastLine(way.signal, 1);
+    const Lines lines = scene.lines();
+    CHECK_EQ(lines.Sum("g.i"), 11);
+    if (check::failed != failed) std::printf("  %s, signal %d\n", way.what, way.signal);
+  }
+}
+
+TEST("given a truncated mapping of the host's own, when it is read, then SIGBUS with a last line") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    const int fd = static_cast<int>(memfd_create("host", MFD_CLOEXEC));
+    CHECK_EQ(ftruncate(fd, 4096), 0);
+    volatile char* memory = static_cast<char*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0));
+    CHECK_EQ(ftruncate(fd, 0), 0);
+    static_cast<void>(*memory);
+  });
+  CHECK_EQ(death.signal, SIGBUS);
+  scene.CheckLastLine(SIGBUS);
+}
+
+TEST("given a thread that claimed a shard, when its stack is used up, then SIGSEGV with a last line, from the alternate stack") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    std::thread([&] {
+      vmm_metrics_store native = {&scene.store->abi()};
+      vmm_metrics_shard shard;
+      CHECK_EQ(vmm_metrics_claim(&native, &shard), VMM_METRICS_OK);
+      UseUpTheStack(nullptr);
+    }).join();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST("given a crash, when its record is read, then it says signal, code, address, thread and time") {
+  Scene scene;
+  void* memory = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  timespec before;
+  clock_gettime(CLOCK_REALTIME, &before);
+  const pid_t child = StartChild([&] {
+    scene.Capture();
+    static_cast<volatile char*>(memory)[123] = 1;
+  });
+  CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGSEGV);
+  const CrashRecord& record = scene.record();
+  CHECK_EQ(record.signal.load(), SIGSEGV);
+  CHECK_EQ(record.code, SEGV_ACCERR);
+  CHECK_EQ(record.address, reinterpret_cast<uint64_t>(memory) + 123);
+  CHECK_EQ(record.thread_id, child);
+  const int64_t before_ns = static_cast<int64_t>(before.tv_sec) * 1'000'000'000 + before.tv_nsec;
+  CHECK(record.realtime_ns >= before_ns && record.realtime_ns < before_ns + 60'000'000'000);
+  munmap(memory, 4096);
+}
+
+TEST("given two stores, when the process dies, then each has its own last line") {
+  Scene first("first"), second("second");
+  const Death death = InChild([&] {
+    first.Capture();
+    second.Capture();
+    first.Add(5);
+    second.Add(7);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  first.CheckLastLine(SIGSEGV);
+  second.CheckLastLine(SIGSEGV);
+  CHECK_EQ(first.lines().Sum("g.i"), 5);
+  CHECK_EQ(second.lines().Sum("g.i"), 7);
+}
+
+TEST("given a store without a sink, when the process dies, then its region has the record, and the other store its line") {
+  Scene without("without"), with("with");
+  const Death death = InChild([&] {
+    CHECK(without.store->CaptureSignals().ok());
+    with.Capture();
+    without.Add(3);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  CHECK_EQ(without.record().signal.load(), SIGSEGV);
+  CHECK_EQ(without.Pending("g.i"), 3);
+  CHECK_EQ(without.Total("signals.segv"), 1);
+  with.CheckLastLine(SIGSEGV);
+}
+
+TEST("given eight threads that crash at once, when the process dies, then one last line, of the signal that it died by") {
+  for (int round = 0; round < 4; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      std::atomic<int> ready{0};
+      std::vector<std::thread> threads;
+      for (int t = 0; t < 8; t++) {
+        threads.emplace_back([&, t] {
+          scene.Add(1);
+          ready++;
+          while (ready < 8) std::this_thread::yield();
+          t % 2 == 0 ? Fault() : std::abort();
+        });
+      }
+      for (std::thread& thread : threads) thread.join();
+    });
+    CHECK(death.signal == SIGSEGV || death.signal == SIGABRT);
+    scene.CheckLastLine(death.signal);
+    CHECK_EQ(scene.lines().Sum("g.i"), 8);
+  }
+}
+
+TEST("given a forked child, when it crashes, then it dies as it would, and its parent's metrics and sink are untouched") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    scene.Add(5);
+    for (const bool real : {true, false}) {
+      const Death inner = InChild([&] { real ? Fault() : std::abort(); });
+      CHECK_EQ(inner.signal, real ? SIGSEGV : SIGABRT);
+    }
+    CHECK_EQ(TextOf(scene.folder / "f"), "");
+    CHECK_EQ(scene.Total("signals.segv"), 0);
+    CHECK_EQ(scene.record().signal.load(), 0);
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);
+    scene.Add(6);
+    if (check::failed == 0) Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV, 1);
+  CHECK_EQ(scene.lines().Sum("g.i"), 11);
+}
+
+TEST("given a forked child that captures a store of its own, when it crashes, then only that one has a last line") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    scene.Add(5);
+    Scene own("own");
+    const Death inner = InChild([&] {
+      own.Capture();
+      own.Add(6);
+      Fault();
+    });
+    CHECK_EQ(inner.signal, SIGSEGV);
+    own.CheckLastLine(SIGSEGV);
+    CHECK_EQ(TextOf(scene.folder / "f"), "");
+    CHECK_EQ(scene.record().signal.load(), 0);
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 0);
+}
+
+// What was added before the fault is known exactly, and the flushing thread is anywhere in its work when it comes.
+TEST("given threads that flush in a loop, when another one crashes, then every line is whole, and together they have every add") {
+  for (int round = 0; round < 12; round++) {
+    Scene scene;
+    constexpr uint64_t kAdds = 3000;
+    const Death death = InChild([&] {
+      scene.Capture();
+      for (int t = 0; t < 2; t++)
+        std::thread([&] {
+          while (true) scene.Flush();
+        }).detach();
+      std::thread([&] {
+        vmm_metrics_store native = {&scene.store->abi()};
+        vmm_metrics::Shard shard(native);
+        vmm_metrics_metric metric;
+        CHECK_EQ(vmm_metrics_find(&native, "g.i", VMM_METRICS_INC, &metric), VMM_METRICS_OK);
+        for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), metric, 1);
+      }).join();
+      SleepMs(round % 4);
+      round % 2 == 0 ? Fault() : std::abort();
+    });
+    const int signal = round % 2 == 0 ? SIGSEGV : SIGABRT;
+    CHECK_EQ(death.signal, signal);
+    const Lines lines = scene.lines();
+    CHECK(lines.count() > 0);
+    scene.CheckLastLine(signal, lines.count() - 1);
+    CHECK_EQ(lines.Sum("g.i"), kAdds);
+  }
+}
+
+TEST(
+    "given a thread that flushes in a loop, when a signal meets it anywhere, then every line is whole, and together they have "
+    "every add") {
+  for (int round = 0; round < 12; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      const itimerval soon = {{0, 0}, {0, 2000 + round * 397}};
+      signal(SIGALRM, [](int) { raise(SIGTERM); });
+      setitimer(ITIMER_REAL, &soon, nullptr);
+      while (true) {
+        scene.Add(1);
+        scene.Flush();
+      }
+    });
+    CHECK_EQ(death.signal, SIGTERM);
+    const Lines lines = scene.lines();
+    CHECK(lines.count() > 0);
+    scene.CheckLastLine(SIGTERM, lines.count() - 1);
+  }
+}
+
+TEST("given threads that add on and on, when another one crashes, then what the lines have is what is not pending") {
+  for (int round = 0; round < 4; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      for (int t = 0; t < 2; t++)
+        std::thread([&] {
+          while (true) scene.Add(1);
+        }).detach();
+      std::thread([&] {
+        while (true) scene.Flush();
+      }).detach();
+      while (scene.store->cells().Total(CellOf(scene.store->spec(), "g.i")) == 0) SleepMs(1);  // both are at it
+      SleepMs(3);
+      Fault();
+    });
+    CHECK_EQ(death.signal, SIGSEGV);
+    const Lines lines = scene.lines();
+    CHECK(lines.Sum("g.i") > 0);
+    scene.CheckExact(lines);
+    CHECK_EQ(lines.tail, "");
+  }
+}
+
+TEST("given a half-sent line in a pipe, when the process dies and the pipe is read, then that line and the last one are whole") {
+  Scene scene("crash", true);
+  Fifo fifo(scene.folder / "fifo");
+  std::string text;
+  const pid_t child = StartChild([&] {
+    scene.Capture(scene.folder / "fifo");
+    scene.Add(5);
+    CHECK_EQ(scene.Flush(), FlushResult::kFailed);
+    scene.Add(6);
+    Fault();
+  });
+  const Death death = Await(child, kChildLimitMs, [&] { text += fifo.Take(); });
+  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines(text);
+  scene.CheckExact(lines);
+  CHECK_EQ(lines.tail, "");
+  if (!CHECK_EQ(lines.count(), 2)) return;
+  CHECK_EQ(lines.values[0].at("g.i"), 5);
+  CHECK_EQ(lines.values[1].at("g.i"), 6);
+  CHECK_EQ(lines.values[1].at("signals.segv"), 1);
+}
+
+TEST("given pipes that stay full, when the process dies, then within a second, however many stores there are") {
+  for (const size_t stores : {1u, 3u}) {
+    std::vector<std::unique_ptr<Scene>> scenes;
+    std::vector<std::unique_ptr<Fifo>> fifos;
+    for (size_t i = 0; i < stores; i++) {
+      scenes.push_back(std::make_unique<Scene>(std::to_string(i)));
+      fifos.push_back(std::make_unique<Fifo>(scenes[i]->folder / "fifo"));
+      fifos[i]->Fill();
+    }
+    const int64_t begin_ms = NowMs();
+    const Death death = InChild([&] {
+      for (const auto& scene : scenes) {
+        scene->Capture(scene->folder / "fifo");
+        scene->Add(5);
+      }
+      Fault();
+    });
+    CHECK_EQ(death.signal, SIGSEGV);
+    CHECK(NowMs() - begin_ms < 1000);
+    for (const auto& scene : scenes) CHECK_EQ(scene->Pending("g.i"), 5);
+  }
+}
+
+TEST("given one pipe that stays full, when the process dies, then the other stores still have their last lines") {
+  Scene stuck("stuck"), well("well");
+  Fifo fifo(stuck.folder / "fifo");
+  fifo.Fill();
+  const Death death = InChild([&] {
+    stuck.Capture(stuck.folder / "fifo");
+    well.Capture();
+    well.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  well.CheckLastLine(SIGSEGV);
+}
+
+TEST(
+    "given a fault inside the handler, when the process dies, then it still dies, and other stores may have lost their line "
+    "only") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    // A store whose flusher is in memory that nobody may touch.
+    static Captured broken;
+    broken.cells = &scene.store->cells();
+    broken.flusher = const_cast<Flusher*>(reinterpret_cast<const volatile Flusher*>(Forbidden()));
+    CHECK(Capture(&broken).ok());
+    scene.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV);  // it was captured before the broken one
+}
+
+volatile sig_atomic_t g_host_saw = 0;
+volatile sig_atomic_t g_host_code = 0;
+void HostHandler(int signal, siginfo_t* info, void*) {
+  g_host_saw = signal;
+  g_host_code = info->si_code;
+}
+void HostHandlerThatEnds(int, siginfo_t* info, void* context) {
+  _exit(info != nullptr && info->si_code == SEGV_ACCERR && context != nullptr ? 42 : 43);
+}
+
+void Install(int signal, void (*handler)(int, siginfo_t*, void*)) {
+  struct sigaction action = {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;
+  CHECK_EQ(sigaction(signal, &action, nullptr), 0);
+}
+
+TEST(
+    "given a host's handler for a fault, when the fault comes, then a last line goes out, and the handler is reached with its "
+    "siginfo") {
+  Scene scene;
+  const Death death = InChild([&] {
+    Install(SIGSEGV, HostHandlerThatEnds);
+    scene.Capture();
+    scene.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 42);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST("given a host's handler that was put above ours and hands on, when the fault comes, then both are reached") {
+  Scene scene;
+  static struct sigaction ours;
+  const Death death = InChild([&] {
+    scene.Capture();
+    struct sigaction above = {};
+    above.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+      ours.sa_sigaction(signal, info, context);
+      _exit(42);
+    };
+    above.sa_flags = SA_SIGINFO;
+    CHECK_EQ(sigaction(SIGSEGV, &above, &ours), 0);
+    Fault();
+  });
+  CHECK_EQ(death.exit_code, 42);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST(
+    "given signals that the host handles, ignores or that are harmless by default, when they come, then they are counted, and it "
+    "lives") {
+  CheckInChild([] {
+    Scene scene;
+    Install(SIGHUP, HostHandler);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGABRT, SIG_IGN);
+    scene.Capture();
+    for (int i = 0; i < 3; i++) {
+      g_host_saw = 0;
+      errno = 77;
+      raise(SIGHUP);
+      CHECK_EQ(errno, 77);
+      CHECK_EQ(static_cast<int>(g_host_saw), SIGHUP);
+      CHECK_EQ(static_cast<int>(g_host_code), SI_TKILL);
+      raise(SIGCHLD);
+      raise(SIGTERM);
+      raise(SIGABRT);
+    }
+    CHECK_EQ(scene.Total("signals.hup"), 3);
+    CHECK_EQ(scene.Total("signals.chld"), 3);
+    CHECK_EQ(scene.Total("signals.term"), 1);  // a store metric
+    CHECK_EQ(scene.Total("signals.abrt"), 1);
+    CHECK_EQ(scene.record().signal.load(), 0);
+    CHECK_EQ(TextOf(scene.folder / "f"), "");
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);
+  });
+}
+
+TEST("given handlers and ignored signals, when the last captured store is released, then all are as they were before") {
+  CheckInChild([] {
+    Install(SIGHUP, HostHandler);
+    signal(SIGTERM, SIG_IGN);
+    struct sigaction before[kSignals] = {}, after[kSignals] = {};  // those of the C library's own signals stay so
+    for (int signal = 1; signal < kSignals; signal++) sigaction(signal, nullptr, &before[signal]);
+    {
+      Scene first("first"), second("second");
+      CHECK(first.store->CaptureSignals().ok());
+      CHECK(first.store->CaptureSignals().ok());  // twice is harmless
+      CHECK(second.store->CaptureSignals().ok());
+      struct sigaction now;
+      sigaction(SIGSEGV, nullptr, &now);
+      CHECK(now.sa_handler != before[SIGSEGV].sa_handler);
+      CHECK((now.sa_flags & SA_ONSTACK) != 0);
+    }
+    for (int signal = 1; signal < kSignals; signal++) {
+      sigaction(signal, nullptr, &after[signal]);
+      CHECK(after[signal].sa_handler == before[signal].sa_handler);
+    }
+  });
+}
+
+TEST(
+    "given a handler that was put above ours, when the last store is released, then it stays, and still gets through to the "
+    "default") {
+  Scene scene;
+  static struct sigaction ours;
+  const Death death = InChild([&] {
+    CHECK(scene.store->CaptureSignals().ok());
+    struct sigaction above = {};
+    above.sa_sigaction = [](int signal, siginfo_t* info, void* context) { ours.sa_sigaction(signal, info, context); };
+    above.sa_flags = SA_SIGINFO;
+    CHECK_EQ(sigaction(SIGTERM, &above, &ours), 0);
+    scene.store->Retain();
+    scene.store->Detach(false);
+    struct sigaction now;
+    sigaction(SIGTERM, nullptr, &now);
+    CHECK(now.sa_sigaction == above.sa_sigaction);
+    if (check::failed == 0) raise(SIGTERM);
+  });
+  CHECK_EQ(death.signal, SIGTERM);
+}
+
+TEST("given a closed store, when the process dies, then no line comes after the one of the close") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    scene.Add(5);
+    scene.store->Retain();
+    scene.store->Detach(false);
+    scene.Add(6);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines = scene.lines();
+  CHECK_EQ(lines.count(), 1);
+  CHECK_EQ(lines.Sum("g.i"), 5);
+}
+
+TEST("given as many captured stores as there is room for, when one more is captured, then kFull, until one is released") {
+  CheckInChild([] {
+    std::vector<Captured> all(kCapturedMax + 1);
+    Scene scene;
+    for (Captured& captured : all) {
+      captured.cells = &scene.store->cells();
+      captured.flusher = &scene.store->flusher();
+    }
+    for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
+    CHECK_EQ(Capture(&all.back()).code, Code::kFull);
+    CHECK(Capture(&all[3]).ok());  // is captured already
+    Release(&all[7]);
+    CHECK(Capture(&all.back()).ok());
+    for (Captured& captured : all) Release(&captured);
+  });
+}
+
+TEST(
+    "given a thread that is signalled without pause, when stores are captured and released, then no handler uses a released "
+    "one") {
+  CheckInChild([] {
+    Install(SIGHUP, HostHandler);
+    std::atomic<bool> done{false};
+    std::thread signalled([&] {
+      while (!done) raise(SIGHUP);
+    });
+    for (int i = 0; i < 200; i++) {
+      Scene scene;  // AddressSanitizer sees a use after it is gone
+      CHECK(scene.store->CaptureSignals().ok());
+    }
+    done = true;
+    signalled.join();
+  });
+}
+
+}  // namespace
+}  // namespace vmm

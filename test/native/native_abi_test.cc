@@ -1,0 +1,328 @@
+// NativeAbi: include/vmm_metrics.h as another addon uses it, against the store behind it.
+
+#include "native_abi.h"
+
+#include <signal.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "schema_builder.h"
+
+namespace vmm {
+namespace {
+
+// An attachment of JavaScript's and one of native code.
+struct Attached {
+  Attached() {
+    std::string other;
+    CHECK(Store::Open(SchemaBuilder()
+                          .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
+                          .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
+                          .PerDevice("d_x", {Inc("i")})
+                          .Build("native"),
+                      &store, &other)
+              .ok());
+    native.abi = &store->abi();
+    CHECK_EQ(native.abi->retain(native.abi->store), VMM_METRICS_OK);
+  }
+  ~Attached() {
+    vmm_metrics_detach(&native);
+    if (store != nullptr) store->Detach(false);
+  }
+  void Close() {
+    store->Detach(false);
+    store = nullptr;
+  }
+  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
+
+  Store* store = nullptr;
+  vmm_metrics_store native = {};
+};
+
+TEST("given a store, when its table is read, then it says which version, how large, and of which schema") {
+  Attached attached;
+  CHECK_EQ(attached.native.abi->abi_version, VMM_METRICS_ABI_VERSION);
+  CHECK_EQ(attached.native.abi->struct_bytes, sizeof(vmm_metrics_abi));
+  CHECK_EQ(attached.native.abi->schema_fingerprint, attached.store->spec().schema_fingerprint);
+}
+
+TEST("given paths, when metrics are looked up, then found by name and kind, and the reason when not") {
+  Attached attached;
+  const struct {
+    const char* path;
+    vmm_metrics_kind kind;
+    vmm_metrics_status expected;
+  } cases[] = {
+      {"g.i", VMM_METRICS_INC, VMM_METRICS_OK},
+      {"g.s", VMM_METRICS_STORE, VMM_METRICS_OK},
+      {"g.l", VMM_METRICS_LATENCY, VMM_METRICS_OK},
+      {"g.i", VMM_METRICS_STORE, VMM_METRICS_OTHER_KIND},
+      {"g.l", VMM_METRICS_INC, VMM_METRICS_OTHER_KIND},
+      {"g.x", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
+      {"g", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
+      {"g.i ", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
+      {"", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
+      {"d.i", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},  // is a device's
+      {nullptr, VMM_METRICS_INC, VMM_METRICS_BAD_ARGUMENT},
+  };
+  for (const auto& c : cases) {
+    vmm_metrics_metric metric = {};
+    CHECK_EQ(vmm_metrics_find(&attached.native, c.path, c.kind, &metric), c.expected);
+  }
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, nullptr), VMM_METRICS_BAD_ARGUMENT);
+}
+
+TEST("given metrics of each kind, when written through a claimed and through the shared shard, then the store has the values") {
+  Attached attached;
+  vmm_metrics_metric i, s, l;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.s", VMM_METRICS_STORE, &s), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  vmm_metrics_shard own, shared;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &own), VMM_METRICS_OK);
+  vmm_metrics_shared_shard(&attached.native, &shared);
+  CHECK(own.number != VMM_METRICS_SHARED_SHARD);
+  CHECK_EQ(shared.number, VMM_METRICS_SHARED_SHARD);
+  CHECK(own.shared == shared.own);
+
+  vmm_metrics_add(&own, i, 3);
+  vmm_metrics_add(&shared, i, 4);
+  CHECK_EQ(attached.Total("g.i"), 7);
+  vmm_metrics_set(&own, s, 8);  // one cell, whoever sets it
+  CHECK_EQ(attached.Total("g.s"), 8);
+  vmm_metrics_set(&shared, s, 2);
+  CHECK_EQ(attached.Total("g.s"), 2);
+
+  const uint32_t cell = CellOf(attached.store->spec(), "g.l");
+  const auto min = [&] { return MinimumOf(attached.store->cells().Total(cell), attached.store->cells().Total(cell + 1)); };
+  CHECK_EQ(min(), 0);
+  for (const uint64_t us : {30u, 20u, 40u}) vmm_metrics_observe(&own, l, us);
+  for (const uint64_t us : {25u, 35u}) vmm_metrics_observe(&shared, l, us);
+  CHECK_EQ(min(), 20);
+  CHECK_EQ(attached.store->cells().Total(cell + 1), 40);
+  CHECK_EQ(attached.store->cells().Total(cell + 2), 150);
+  vmm_metrics_observe(&shared, l, 0);
+  CHECK_EQ(min(), 0);
+  vmm_metrics_observe(&own, l, ~uint64_t{0});
+  CHECK_EQ(attached.store->cells().Total(cell + 1), ~uint64_t{0});
+  CHECK_EQ(min(), 0);
+  vmm_metrics_give_back(&attached.native, &own);
+}
+
+TEST("given the largest duration alone, when observed, then it is minimum and maximum") {
+  Attached attached;
+  vmm_metrics_metric l;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  vmm_metrics_shard shared;
+  vmm_metrics_shared_shard(&attached.native, &shared);
+  vmm_metrics_observe(&shared, l, ~uint64_t{0});
+  const uint32_t cell = CellOf(attached.store->spec(), "g.l");
+  CHECK_EQ(MinimumOf(attached.store->cells().Total(cell), attached.store->cells().Total(cell + 1)), ~uint64_t{0});
+}
+
+TEST("given ids, when devices are allocated, then one for each id, the same that JavaScript gets, and the reason when not") {
+  Attached attached;
+  vmm_metrics_device first, again, in_javascript;
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &first), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "abc", 1, &again), VMM_METRICS_OK);  // one byte of it
+  CHECK_EQ(again.first_cell, first.first_cell);
+  const Device* device = nullptr;
+  CHECK(attached.store->AllocDevice(0, "b", &device).ok());
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "b", 1, &in_javascript), VMM_METRICS_OK);
+  CHECK_EQ(in_javascript.first_cell, device->first_cell);
+
+  const auto alloc = [&](const char* group, const char* id, size_t id_bytes) {
+    vmm_metrics_device out = {};
+    return vmm_metrics_alloc_device(&attached.native, group, id, id_bytes, &out);
+  };
+  CHECK_EQ(alloc("e", "a", 1), VMM_METRICS_UNKNOWN_NAME);
+  CHECK_EQ(alloc("d", "", 0), VMM_METRICS_BAD_ID);
+  CHECK_EQ(alloc("d", "a\0b", 3), VMM_METRICS_BAD_ID);
+  CHECK_EQ(alloc("d", "\xed\xa0\x80", 3), VMM_METRICS_BAD_ID);
+  CHECK_EQ(alloc("d", std::string(256, 'a').c_str(), 256), VMM_METRICS_BAD_ID);
+  CHECK_EQ(alloc("d", "x", 1), VMM_METRICS_KEY_TAKEN);  // d_x is a group
+  CHECK_EQ(alloc(nullptr, "a", 1), VMM_METRICS_BAD_ARGUMENT);
+  CHECK_EQ(alloc("d", nullptr, 1), VMM_METRICS_BAD_ARGUMENT);
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, nullptr), VMM_METRICS_BAD_ARGUMENT);
+}
+
+TEST("given a device, when its metrics are looked up, then found by name and kind, at its own cells") {
+  Attached attached;
+  vmm_metrics_device a, b;
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &a), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "b", 1, &b), VMM_METRICS_OK);
+  vmm_metrics_metric in_a, in_b, none;
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, a, "i", VMM_METRICS_INC, &in_a), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, b, "i", VMM_METRICS_INC, &in_b), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, a, "i", VMM_METRICS_STORE, &none), VMM_METRICS_OTHER_KIND);
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, a, "d.i", VMM_METRICS_INC, &none), VMM_METRICS_UNKNOWN_NAME);
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, {2, 0}, "i", VMM_METRICS_INC, &none), VMM_METRICS_BAD_ARGUMENT);
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, a, nullptr, VMM_METRICS_INC, &none), VMM_METRICS_BAD_ARGUMENT);
+  vmm_metrics_shard shared;
+  vmm_metrics_shared_shard(&attached.native, &shared);
+  vmm_metrics_add(&shared, in_a, 1);
+  vmm_metrics_add(&shared, in_b, 2);
+  CHECK_EQ(attached.store->cells().Total(a.first_cell), 1);
+  CHECK_EQ(attached.store->cells().Total(b.first_cell), 2);
+}
+
+TEST("given devices beyond the first chunk, when a thread that claimed its shard before writes to them, then it counts") {
+  Attached attached;
+  vmm_metrics_shard own;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &own), VMM_METRICS_OK);
+  for (int i = 0; i < 400; i++) {
+    const std::string id = std::to_string(i);
+    vmm_metrics_device device = {};
+    vmm_metrics_metric latency = {};
+    CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", id.data(), id.size(), &device), VMM_METRICS_OK);
+    CHECK_EQ(vmm_metrics_find_in_device(&attached.native, device, "l", VMM_METRICS_LATENCY, &latency), VMM_METRICS_OK);
+    vmm_metrics_observe(&own, latency, 5);
+    const uint32_t cell = device.first_cell + CellOf(attached.store->spec(), 0, "l");
+    CHECK_EQ(attached.store->cells().Total(cell), ~uint64_t{5});
+    CHECK_EQ(attached.store->cells().Total(cell + 1), 5);
+    CHECK_EQ(attached.store->cells().Total(cell + 2), 5);
+  }
+  CHECK(attached.store->cells().used() > attached.store->cells().region().chunk_cells());
+  vmm_metrics_give_back(&attached.native, &own);
+}
+
+TEST("given more threads than shards, when all have claimed, then the last ones share shard 0, and every add counts") {
+  Attached attached;
+  vmm_metrics_metric i;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  std::vector<vmm_metrics_shard> shards(kShards + 2);
+  int shared = 0;
+  for (vmm_metrics_shard& shard : shards) {
+    CHECK_EQ(vmm_metrics_claim(&attached.native, &shard), VMM_METRICS_OK);
+    if (shard.number == VMM_METRICS_SHARED_SHARD) shared++;
+    vmm_metrics_add(&shard, i, 1);
+  }
+  CHECK_EQ(shared, 3);
+  CHECK_EQ(attached.Total("g.i"), shards.size());
+  for (vmm_metrics_shard& shard : shards) vmm_metrics_give_back(&attached.native, &shard);
+  CHECK_EQ(attached.Total("g.i"), shards.size());
+}
+
+TEST(
+    "given a shard that was given back, when its handle is used and given back again, then it is the shared shard, and "
+    "harmless") {
+  Attached attached;
+  vmm_metrics_metric i;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  vmm_metrics_shard mine, others;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &mine), VMM_METRICS_OK);
+  const uint32_t number = mine.number;
+  vmm_metrics_give_back(&attached.native, &mine);
+  CHECK_EQ(mine.number, VMM_METRICS_SHARED_SHARD);
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &others), VMM_METRICS_OK);
+  CHECK_EQ(others.number, number);
+  vmm_metrics_give_back(&attached.native, &mine);
+  vmm_metrics_add(&mine, i, 1);
+  vmm_metrics_shard third;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &third), VMM_METRICS_OK);
+  CHECK(third.number != number);
+  CHECK_EQ(attached.Total("g.i"), 1);
+}
+
+TEST("given a thread without an alternate stack, when it claims a shard, then it has one until it gives it back") {
+  Attached attached;
+  std::thread([&] {
+    stack_t before, claimed, after;
+    sigaltstack(nullptr, &before);
+    vmm_metrics_shard shard;
+    CHECK_EQ(vmm_metrics_claim(&attached.native, &shard), VMM_METRICS_OK);
+    sigaltstack(nullptr, &claimed);
+    vmm_metrics_give_back(&attached.native, &shard);
+    sigaltstack(nullptr, &after);
+    CHECK((before.ss_flags & SS_DISABLE) != 0);
+    CHECK((claimed.ss_flags & SS_DISABLE) == 0);
+    CHECK(claimed.ss_size >= 64 * 1024);
+    CHECK((after.ss_flags & SS_DISABLE) != 0);
+  }).join();
+}
+
+TEST("given a thread with an alternate stack of its own, when it claims a shard, then that stack is left alone") {
+  Attached attached;
+  std::thread([&] {
+    std::vector<char> memory(64 * 1024);
+    stack_t own = {};
+    own.ss_sp = memory.data();
+    own.ss_size = memory.size();
+    CHECK_EQ(sigaltstack(&own, nullptr), 0);
+    for (int i = 0; i < 2; i++) {
+      vmm_metrics_shard shard;
+      CHECK_EQ(vmm_metrics_claim(&attached.native, &shard), VMM_METRICS_OK);
+      CHECK(shard.alternate_stack == nullptr);
+      stack_t now;
+      sigaltstack(nullptr, &now);
+      CHECK(now.ss_sp == memory.data());
+      vmm_metrics_give_back(&attached.native, &shard);
+    }
+    own.ss_flags = SS_DISABLE;
+    sigaltstack(&own, nullptr);
+  }).join();
+}
+
+TEST("given a closed store, when native code goes on, then it may add, and whatever would begin anew is VMM_METRICS_CLOSED") {
+  Attached attached;
+  vmm_metrics_metric i;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  vmm_metrics_shard shard;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &shard), VMM_METRICS_OK);
+  attached.Close();
+  vmm_metrics_add(&shard, i, 1);
+  vmm_metrics_device device;
+  vmm_metrics_shard late;
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &device), VMM_METRICS_CLOSED);
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &late), VMM_METRICS_CLOSED);
+  CHECK_EQ(late.number, VMM_METRICS_SHARED_SHARD);  // usable all the same
+  vmm_metrics_add(&late, i, 1);
+  vmm_metrics_give_back(&attached.native, &late);
+  CHECK_EQ(attached.native.abi->retain(attached.native.abi->store), VMM_METRICS_CLOSED);
+  vmm_metrics_give_back(&attached.native, &shard);
+  vmm_metrics_detach(&attached.native);
+  vmm_metrics_detach(&attached.native);  // twice is harmless
+}
+
+TEST("given the objects of the header, when they go out of scope, then the shard is given back and the time was recorded") {
+  Attached attached;
+  vmm_metrics_metric i, s, l;
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.s", VMM_METRICS_STORE, &s), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  uint32_t number = 0;
+  const uint64_t begin_us = vmm_metrics_now_us();
+  {
+    vmm_metrics::Shard shard(attached.native);
+    number = shard.get().number;
+    vmm_metrics::IncMetric(i).inc(shard);
+    vmm_metrics::IncMetric(i).add(shard, 2);
+    vmm_metrics::StoreMetric(s).store(shard, 9);
+    const vmm_metrics::LatencyMetric latency(l);
+    vmm_metrics::LatencyRecord record(shard, latency);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  const uint64_t took_us = vmm_metrics_now_us() - begin_us;
+  CHECK_EQ(attached.Total("g.i"), 3);
+  CHECK_EQ(attached.Total("g.s"), 9);
+  const uint64_t recorded_us = attached.store->cells().Total(CellOf(attached.store->spec(), "g.l") + 2);
+  CHECK(recorded_us >= 2000);
+  CHECK(recorded_us <= took_us);
+  CHECK_EQ(attached.store->ClaimShard(), number);
+}
+
+TEST("given every status, when its text is asked for, then each has one of its own") {
+  std::vector<std::string> texts;
+  for (int status = VMM_METRICS_OK; status <= VMM_METRICS_BAD_ARGUMENT; status++) {
+    const std::string text = vmm_metrics_status_text(static_cast<vmm_metrics_status>(status));
+    for (const std::string& other : texts) CHECK(text != other);
+    texts.push_back(text);
+  }
+  CHECK_EQ(vmm_metrics_status_text(static_cast<vmm_metrics_status>(99)), "unknown status");
+}
+
+}  // namespace
+}  // namespace vmm

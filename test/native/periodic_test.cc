@@ -1,0 +1,152 @@
+// Periodic: ticks that go on, an interval that changes, and an end that does not wait for it.
+//
+// The limits in these tests are far apart from what they tell, since a machine under load is late.
+
+#include "periodic.h"
+
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kHourMs = 3'600'000;
+constexpr int kLongMs = 10'000;
+
+bool Within(int limit_ms, const std::atomic<int>& ticks, int expected) {
+  const int64_t deadline_ms = NowMs() + limit_ms;
+  while (ticks < expected && NowMs() < deadline_ms) SleepMs(1);
+  return ticks >= expected;
+}
+
+TEST("given a start, when time goes by, then tick follows tick, and none comes after the stop") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] { ticks++; });
+  CHECK(periodic.Start(5).ok());
+  CHECK(Within(kLongMs, ticks, 5));
+  periodic.Stop();
+  const int at_stop = ticks;
+  SleepMs(30);
+  CHECK_EQ(ticks.load(), at_stop);
+  periodic.Stop();  // twice is harmless
+}
+
+TEST("given a start, when the first tick comes, then an interval has gone by") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] { ticks++; });
+  const int64_t begin_ms = NowMs();
+  CHECK(periodic.Start(100).ok());
+  CHECK(Within(kLongMs, ticks, 1));
+  CHECK(NowMs() - begin_ms >= 100);
+}
+
+TEST("given an interval of an hour, when it is changed to milliseconds, then ticks come; and changed back, then no more do") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] { ticks++; });
+  CHECK(periodic.Start(kHourMs).ok());
+  SleepMs(20);
+  CHECK_EQ(ticks.load(), 0);
+  CHECK(periodic.Start(5).ok());
+  CHECK(Within(kLongMs, ticks, 3));
+  CHECK(periodic.Start(kHourMs).ok());
+  SleepMs(20);  // one may have been under way
+  const int after = ticks;
+  SleepMs(30);
+  CHECK_EQ(ticks.load(), after);
+}
+
+TEST("given an interval of an hour, when stopped, then at once") {
+  Periodic periodic([] {});
+  CHECK(periodic.Start(kHourMs).ok());
+  SleepMs(5);
+  const int64_t begin_ms = NowMs();
+  periodic.Stop();
+  CHECK(NowMs() - begin_ms < 1000);
+}
+
+TEST("given a stop, when started again, then ticks go on") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] { ticks++; });
+  CHECK(periodic.Start(kHourMs).ok());
+  periodic.Stop();
+  CHECK(periodic.Start(5).ok());
+  CHECK(Within(kLongMs, ticks, 2));
+}
+
+TEST("given a tick that takes longer than the interval, when it is done, then the ticks it slept through are not made up for") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] {
+    if (ticks++ == 0) SleepMs(300);
+  });
+  CHECK(periodic.Start(100).ok());
+  CHECK(Within(kLongMs, ticks, 2));
+  SleepMs(20);
+  CHECK(ticks <= 3);  // not the two or three that fell into the first one as well
+}
+
+TEST("given a tick under way, when stopped, then the stop waits for its end") {
+  std::atomic<int> began{0}, ended{0};
+  Periodic periodic([&] {
+    began++;
+    SleepMs(50);
+    ended++;
+  });
+  CHECK(periodic.Start(1).ok());
+  CHECK(Within(kLongMs, began, 1));
+  periodic.Stop();
+  CHECK_EQ(ended.load(), began.load());
+}
+
+TEST(
+    "given a tick, when it looks at its signals, then the asynchronous ones are blocked, the faults not, and the starter's as "
+    "before") {
+  sigset_t before, after, on_thread;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] {
+    if (ticks == 0) pthread_sigmask(SIG_SETMASK, nullptr, &on_thread);
+    ticks++;
+  });
+  CHECK(periodic.Start(1).ok());
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  CHECK(Within(kLongMs, ticks, 1));
+  periodic.Stop();
+  for (const int signal : {SIGTERM, SIGHUP, SIGINT, SIGCHLD, SIGUSR1, SIGALRM, SIGPROF, SIGRTMAX}) {
+    CHECK_EQ(sigismember(&on_thread, signal), 1);
+    CHECK_EQ(sigismember(&after, signal), sigismember(&before, signal));
+  }
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS}) {
+    CHECK_EQ(sigismember(&on_thread, signal), 0);
+  }
+}
+
+TEST("given threads that start and stop at once, when all are done and it is stopped, then no tick comes any more") {
+  std::atomic<int> ticks{0};
+  Periodic periodic([&] { ticks++; });
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; t++) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; i++) {
+        if ((t + i) % 2 == 0) {
+          CHECK(periodic.Start(1).ok());
+        } else {
+          periodic.Stop();
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  periodic.Stop();
+  const int at_stop = ticks;
+  SleepMs(20);
+  CHECK_EQ(ticks.load(), at_stop);
+}
+
+}  // namespace
+}  // namespace vmm

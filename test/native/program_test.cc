@@ -1,0 +1,396 @@
+// Program: what is refused before it is ever run, and the lines that the sound ones write.
+
+#include "program.h"
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "rig.h"
+#include "schema_builder.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kMost = ~uint64_t{0};
+
+// Every op is in it.
+StoreSpec EveryOp() {
+  return SchemaBuilder()
+      .Timestamp("utc")
+      .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
+      .PerDevice("d", {Inc("i"), Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore), Latency("l")})
+      .PerDevice("z", {Latency("l"), Inc("i")}, Aggregate::kZeroLatency)
+      .PerDevice("n", {Inc("i")}, Aggregate::kNone)
+      .Build("every op");
+}
+
+bool IsSoundSpec(const StoreSpec& spec) { return IsSound(ViewOf(spec), static_cast<uint32_t>(spec.kinds.size())); }
+
+Op OpAt(const StoreSpec& spec, size_t i) { return static_cast<Op>(spec.code[i].op); }
+
+// The first instruction of that op in [begin, end); the test's own schema has it.
+size_t Find(const StoreSpec& spec, Op op, size_t begin, size_t end) {
+  while (begin < end && OpAt(spec, begin) != op) begin++;
+  CHECK(begin < end);
+  return begin;
+}
+
+TEST("given what the schema compiler makes, when it is checked, then it is sound") {
+  CHECK(IsSoundSpec(EveryOp()));
+  CHECK(IsSoundSpec(SchemaBuilder().Build("nothing")));
+  CHECK(IsSoundSpec(SchemaBuilder().PerDevice("d", {Inc("i")}).Build("only devices")));
+}
+
+TEST("given a sound program, when any instruction's literal ends beyond the literals, then it is refused") {
+  const StoreSpec sound = EveryOp();
+  const uint32_t all = static_cast<uint32_t>(sound.literals.size());
+  for (size_t i = 0; i < sound.code.size(); i++) {
+    const struct {
+      uint32_t offset, bytes;
+    } cases[] = {{all, 1}, {all + 1, 0}, {0, all + 1}, {1, all}, {~0u, 0}, {~0u, 1}, {0, ~0u}, {1, ~0u}, {~0u, ~0u}};
+    for (const auto& c : cases) {
+      StoreSpec spec = sound;
+      spec.code[i].literal_offset = c.offset;
+      spec.code[i].literal_bytes = c.bytes;
+      if (!CHECK(!IsSoundSpec(spec))) std::printf("  instruction %zu, %u bytes at %u\n", i, c.bytes, c.offset);
+    }
+    StoreSpec spec = sound;
+    spec.code[i].literal_offset = all;
+    spec.code[i].literal_bytes = 0;
+    CHECK(IsSoundSpec(spec));  // nothing, right at the end
+  }
+}
+
+TEST("given a sound program, when any instruction's operand is out of range, then it is refused") {
+  const StoreSpec sound = EveryOp();
+  // Where an instruction stands says how many cells, or groups, it can name.
+  const auto check_range = [&](uint32_t begin, uint32_t end, size_t cells) {
+    for (uint32_t i = begin; i < end; i++) {
+      const Op op = OpAt(sound, i);
+      if (op == Op::kText || op == Op::kTimestamp || op == Op::kZero) continue;
+      const uint32_t limit = static_cast<uint32_t>(op == Op::kDevices ? sound.groups.size() : cells);
+      for (const uint32_t operand : {limit, limit + 1, 0x7fffffffu, 0x80000000u, ~0u - 1, ~0u}) {
+        StoreSpec spec = sound;
+        spec.code[i].operand = operand;
+        if (!CHECK(!IsSoundSpec(spec))) std::printf("  instruction %u, op %u, operand %u\n", i, sound.code[i].op, operand);
+      }
+      if (op == Op::kMin) {  // it reads the next cell too
+        StoreSpec spec = sound;
+        spec.code[i].operand = limit - 1;
+        CHECK(!IsSoundSpec(spec));
+      }
+    }
+  };
+  check_range(0, sound.main_end, sound.kinds.size());
+  for (const DeviceGroup& group : sound.groups) {
+    check_range(group.fields_begin, group.fields_end, group.cells);
+    check_range(group.aggregate_begin, group.aggregate_end, group.cells);
+  }
+}
+
+TEST("given a sound program, when an op stands where it has no meaning, then it is refused") {
+  const StoreSpec sound = EveryOp();
+  const auto is_sound_with = [&](size_t i, Op op) {
+    StoreSpec spec = sound;
+    spec.code[i].op = static_cast<uint32_t>(op);
+    spec.code[i].operand = 0;
+    return IsSoundSpec(spec);
+  };
+  const DeviceGroup& group = sound.groups[0];
+  const size_t in_main = Find(sound, Op::kInc, 0, sound.main_end);
+  const size_t in_fields = Find(sound, Op::kInc, group.fields_begin, group.fields_end);
+  const size_t in_aggregate = Find(sound, Op::kSumOfInc, group.aggregate_begin, group.aggregate_end);
+  for (const uint32_t unknown : {12u, 13u, 255u, 0x80000000u, ~0u}) {
+    for (const size_t i : {in_main, in_fields, in_aggregate}) CHECK(!is_sound_with(i, static_cast<Op>(unknown)));
+  }
+  for (const Op op : {Op::kSumOfInc, Op::kSumOfStore, Op::kMinOfStore, Op::kMaxOfStore}) {
+    CHECK(!is_sound_with(in_main, op));
+    CHECK(!is_sound_with(in_fields, op));
+    CHECK(is_sound_with(in_aggregate, op));
+  }
+  for (const Op op : {Op::kInc, Op::kStore}) {
+    CHECK(is_sound_with(in_main, op));
+    CHECK(is_sound_with(in_fields, op));
+    CHECK(!is_sound_with(in_aggregate, op));
+  }
+  for (const Op op : {Op::kTimestamp, Op::kDevices}) {
+    CHECK(is_sound_with(in_main, op));
+    CHECK(!is_sound_with(in_fields, op));
+    CHECK(!is_sound_with(in_aggregate, op));
+  }
+  // The maximum follows the minimum, and in an aggregate is its running value's neighbour.
+  for (const size_t i : {in_main, in_fields, in_aggregate}) CHECK(!is_sound_with(i, Op::kMin));
+  for (size_t i = 0; i < sound.code.size(); i++) {
+    if (OpAt(sound, i) == Op::kMin) CHECK(!is_sound_with(i + 1, Op::kText));
+  }
+}
+
+TEST(
+    "given a 0 that would be printed outside an aggregate, when it is checked, then it is refused, since Run prints none there") {
+  const StoreSpec sound = EveryOp();
+  for (const size_t i : {Find(sound, Op::kInc, 0, sound.main_end),
+                         Find(sound, Op::kInc, sound.groups[0].fields_begin, sound.groups[0].fields_end)}) {
+    StoreSpec spec = sound;
+    spec.code[i].op = static_cast<uint32_t>(Op::kZero);
+    CHECK(!IsSoundSpec(spec));
+  }
+}
+
+TEST("given a sound program, when a range of instructions is out of range or backwards, then it is refused") {
+  const StoreSpec sound = EveryOp();
+  const uint32_t all = static_cast<uint32_t>(sound.code.size());
+  for (const uint32_t end : {all + 1, ~0u}) {
+    StoreSpec spec = sound;
+    spec.main_end = end;
+    CHECK(!IsSoundSpec(spec));
+  }
+  for (size_t g = 0; g < sound.groups.size(); g++) {
+    const struct {
+      uint32_t begin, end;
+    } cases[] = {{0, all + 1}, {all, all + 1}, {1, 0}, {all + 1, all + 1}, {~0u, ~0u}, {0, ~0u}, {~0u, 0}};
+    for (const auto& c : cases) {
+      StoreSpec fields = sound;
+      fields.groups[g].fields_begin = c.begin;
+      fields.groups[g].fields_end = c.end;
+      CHECK(!IsSoundSpec(fields));
+      StoreSpec aggregate = sound;
+      aggregate.groups[g].aggregate_begin = c.begin;
+      aggregate.groups[g].aggregate_end = c.end;
+      CHECK(!IsSoundSpec(aggregate));
+    }
+    for (const uint32_t fewer : {0u, sound.groups[g].cells - 1}) {
+      StoreSpec spec = sound;
+      spec.groups[g].cells = fewer;
+      CHECK(!IsSoundSpec(spec));
+    }
+  }
+  StoreSpec half = sound;  // a minimum at the end of a range
+  half.main_end = static_cast<uint32_t>(Find(sound, Op::kMin, 0, sound.main_end)) + 1;
+  CHECK(!IsSoundSpec(half));
+  CHECK(!IsSound(ViewOf(sound), static_cast<uint32_t>(sound.kinds.size()) - 1));
+}
+
+// Run as a flush would, with each buffer exactly as large as the bounds say, so that AddressSanitizer sees a step beyond.
+std::string RunOnce(const Rig& rig, const ProgramView& program, uint32_t bank, uint32_t flushed, uint32_t count) {
+  const uint64_t bytes = rig.line_bytes;
+  const std::unique_ptr<char[]> text(new char[bytes]);
+  const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(program)]);
+  RawWriter out(text.get(), bytes);
+  Run(program, rig.cells, rig.devices.lists(), bank, flushed, count, aggregate.get(), out);
+  CHECK(!out.overflowed());
+  return std::string(text.get(), out.size());
+}
+
+TEST("given random damage to a program, when what is still called sound is run, then it stays within its buffers") {
+  Rig rig(EveryOp());
+  for (uint32_t group = 0; group < 3; group++) {
+    rig.AddDevice(group, "a");
+    rig.AddDevice(group, "b");
+  }
+  rig.cells.CollectInto(1, rig.cells.used());
+  const StoreSpec sound = EveryOp();
+  std::mt19937 random(20240229);
+  int still_sound = 0;
+  for (int round = 0; round < 30'000; round++) {
+    std::vector<Instruction> code = sound.code;
+    std::vector<DeviceGroup> groups = sound.groups;
+    uint32_t main_end = sound.main_end;
+    for (unsigned changes = 1 + random() % 3; changes > 0; changes--) {
+      uint32_t* const words[] = {&code[random() % code.size()].op,
+                                 &code[random() % code.size()].literal_offset,
+                                 &code[random() % code.size()].literal_bytes,
+                                 &code[random() % code.size()].operand,
+                                 &code[random() % code.size()].operand,
+                                 &groups[random() % groups.size()].fields_begin,
+                                 &groups[random() % groups.size()].fields_end,
+                                 &groups[random() % groups.size()].aggregate_begin,
+                                 &groups[random() % groups.size()].aggregate_end,
+                                 &main_end};
+      uint32_t& word = *words[random() % 10];
+      const uint32_t values[] = {0, word + 1, word - 1, static_cast<uint32_t>(random() % 64), ~0u, 0x80000000u};
+      word = values[random() % 6];
+    }
+    const ProgramView view = {code.data(),
+                              static_cast<uint32_t>(code.size()),
+                              main_end,
+                              groups.data(),
+                              static_cast<uint32_t>(groups.size()),
+                              sound.literals.data(),
+                              static_cast<uint32_t>(sound.literals.size())};
+    if (!IsSound(view, static_cast<uint32_t>(sound.kinds.size()))) continue;
+    still_sound++;
+    // A group that stands in the line twice may be too long for the buffer, and is cut off; nothing worse.
+    const std::unique_ptr<char[]> text(new char[LineBytesMax(view)]);
+    const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(view)]);
+    RawWriter out(text.get(), LineBytesMax(view));
+    Run(view, rig.cells, rig.devices.lists(), 1, 0, rig.cells.used(), aggregate.get(), out);
+  }
+  CHECK(still_sound > 1000);
+}
+
+struct Lined : Rig {
+  using Rig::Rig;
+  // One flush into text: bank 1 and 2 in turns, as committed values and working copy.
+  std::string Line() {
+    const uint32_t bank = flushed_ == 1 ? 2 : 1;
+    const uint32_t count = cells.used();
+    cells.CollectInto(bank, count);
+    const std::string text = RunOnce(*this, program, bank, flushed_, count);
+    flushed_ = bank;
+    return text;
+  }
+  uint32_t flushed_ = 0;
+};
+
+TEST(
+    "given static metrics, when run, then an inc is what came since the last time, a store and a latency's extrema are as they "
+    "are") {
+  Lined rig(SchemaBuilder().Group("g", {Inc("i"), Gauge("s"), Latency("l")}).Group("h", {Inc("i")}).Build(""));
+  CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":0,"l":{"min_us":0,"max_us":0,"sum_us":0}},"h":{"i":0})");
+  rig.Add("g.i", 5);
+  rig.Add("h.i", kMost);
+  Set(rig.At("g.s"), 7);
+  const uint32_t latency = CellOf(rig.spec, "g.l");
+  for (const uint64_t us : {30, 20, 40}) {
+    RaiseShared(rig.cells.Shared(latency), ~us);
+    RaiseShared(rig.cells.Shared(latency + 1), us);
+    AddShared(rig.cells.Shared(latency + 2), us);
+  }
+  CHECK_EQ(rig.Line(), R"(,"g":{"i":5,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":90}},"h":{"i":18446744073709551615})");
+  CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":0}},"h":{"i":0})");
+  RaiseShared(rig.cells.Shared(latency), kMost);  // 0 us is a true minimum
+  rig.Add("h.i", 2);                              // past the wrap
+  CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":0,"max_us":40,"sum_us":0}},"h":{"i":2})");
+}
+
+TEST("given a timestamp, when run, then it is the wall clock in milliseconds") {
+  Lined rig(SchemaBuilder().Timestamp("utc_timestamp_ms").Build(""));
+  timespec before, after;
+  clock_gettime(CLOCK_REALTIME, &before);
+  const std::string text = rig.Line();
+  clock_gettime(CLOCK_REALTIME, &after);
+  const std::string key = ",\"utc_timestamp_ms\":";
+  CHECK_EQ(text.substr(0, key.size()), key);
+  const uint64_t now_ms = std::stoull(text.substr(key.size()));
+  CHECK(now_ms >= static_cast<uint64_t>(before.tv_sec) * 1000 + static_cast<uint64_t>(before.tv_nsec) / 1'000'000);
+  CHECK(now_ms <= static_cast<uint64_t>(after.tv_sec) * 1000 + static_cast<uint64_t>(after.tv_nsec) / 1'000'000);
+}
+
+TEST("given devices, when run, then they stand sorted before their aggregate, which adds up what the same line says of each") {
+  Lined rig(SchemaBuilder().PerDevice("d", {Inc("i"), Gauge("s")}).Group("g", {Inc("i")}).Build(""));
+  CHECK_EQ(rig.Line(), R"(,"d":{"i":0,"s":0},"g":{"i":0})");
+  const Device* b = rig.AddDevice(0, "b");
+  const Device* a = rig.AddDevice(0, "a");
+  AddShared(rig.At(a, 0, "i"), 1);
+  AddShared(rig.At(b, 0, "i"), 20);
+  Set(rig.At(a, 0, "s"), 3);
+  Set(rig.At(b, 0, "s"), 40);
+  CHECK_EQ(rig.Line(), R"(,"d_a":{"i":1,"s":3},"d_b":{"i":20,"s":40},"d":{"i":21,"s":43},"g":{"i":0})");
+  CHECK_EQ(rig.Line(), R"(,"d_a":{"i":0,"s":3},"d_b":{"i":0,"s":40},"d":{"i":0,"s":43},"g":{"i":0})");
+}
+
+TEST("given aggregates of each kind, when run, then stores are the sum, least or most, and latencies the extrema and the sum") {
+  const std::vector<Field> fields = {Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore), Latency("l")};
+  Lined rig(SchemaBuilder().PerDevice("d", fields).Build(""));
+  const auto aggregate = [&] {
+    const std::string text = rig.Line();
+    return text.substr(text.find(",\"d\":"));
+  };
+  CHECK_EQ(aggregate(), R"(,"d":{"sum":0,"min":0,"max":0,"l":{"min_us":0,"max_us":0,"sum_us":0}})");
+  struct {
+    const char* id;
+    uint64_t store, us;
+  } const devices[] = {{"b", 50, 9}, {"a", 70, 4}, {"c", 60, 6}};
+  for (const auto& d : devices) {
+    const Device* device = rig.AddDevice(0, d.id);
+    for (const char* field : {"sum", "min", "max"}) Set(rig.At(device, 0, field), d.store);
+    const uint32_t latency = device->first_cell + CellOf(rig.spec, 0, "l");
+    Set(rig.cells.Shared(latency), ~d.us);
+    Set(rig.cells.Shared(latency + 1), d.us);
+    Set(rig.cells.Shared(latency + 2), d.us);
+  }
+  CHECK_EQ(aggregate(), R"(,"d":{"sum":180,"min":50,"max":70,"l":{"min_us":4,"max_us":9,"sum_us":19}})");
+  // One that has observed nothing yet is no minimum; a store of 0 is.
+  rig.AddDevice(0, "z");
+  CHECK_EQ(aggregate(), R"(,"d":{"sum":180,"min":0,"max":70,"l":{"min_us":4,"max_us":9,"sum_us":0}})");
+}
+
+TEST("given the zero form, when run, then the aggregate's minimum and maximum are 0 and its sum is not") {
+  Lined rig(SchemaBuilder().PerDevice("z", {Latency("l"), Inc("i")}, Aggregate::kZeroLatency).Build(""));
+  const Device* device = rig.AddDevice(0, "a");
+  const uint32_t latency = device->first_cell + CellOf(rig.spec, 0, "l");
+  Set(rig.cells.Shared(latency), ~uint64_t{5});
+  Set(rig.cells.Shared(latency + 1), 5);
+  Set(rig.cells.Shared(latency + 2), 5);
+  CHECK_EQ(rig.Line(),
+           R"(,"z_a":{"l":{"min_us":5,"max_us":5,"sum_us":5},"i":0},"z":{"l":{"min_us":0,"max_us":0,"sum_us":5},"i":0})");
+}
+
+TEST("given a group without an aggregate, when run, then its devices stand alone, and without devices nothing does") {
+  Lined rig(SchemaBuilder().PerDevice("n", {Inc("i")}, Aggregate::kNone).Group("g", {Inc("i")}).Build(""));
+  CHECK_EQ(rig.Line(), R"(,"g":{"i":0})");
+  rig.AddDevice(0, "a");
+  CHECK_EQ(rig.Line(), R"(,"n_a":{"i":0},"g":{"i":0})");
+}
+
+TEST(
+    "given a removed device, when run, then it is not shown, what it still counts is in the aggregate, what it was set to is "
+    "not") {
+  const std::vector<Field> fields = {Inc("i"), Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore),
+                                     Latency("l")};
+  Lined rig(SchemaBuilder().PerDevice("d", fields).Build(""));
+  const Device* gone = rig.AddDevice(0, "a");
+  const Device* kept = rig.AddDevice(0, "b");
+  const auto observe = [&](const Device* device, uint64_t us, uint64_t store) {
+    const uint32_t latency = device->first_cell + CellOf(rig.spec, 0, "l");
+    Set(rig.cells.Shared(latency), ~us);
+    Set(rig.cells.Shared(latency + 1), us);
+    AddShared(rig.cells.Shared(latency + 2), us);
+    for (const char* field : {"sum", "min", "max"}) Set(rig.At(device, 0, field), store);
+  };
+  observe(gone, 1, 1);
+  observe(kept, 5, 5);
+  AddShared(rig.At(gone, 0, "i"), 10);
+  AddShared(rig.At(kept, 0, "i"), 3);
+  CHECK(rig.devices.Remove(0, "a"));
+  const std::string kept_store = R"("sum":5,"min":5,"max":5,"l":{"min_us":5,"max_us":5,"sum_us":)";
+  CHECK_EQ(rig.Line(), R"(,"d_b":{"i":3,)" + kept_store + R"(5}},"d":{"i":13,)" + kept_store + "6}}");
+  AddShared(rig.At(gone, 0, "i"), 4);  // through a stale accessor
+  CHECK_EQ(rig.Line(), R"(,"d_b":{"i":0,)" + kept_store + R"(0}},"d":{"i":4,)" + kept_store + "0}}");
+
+  // The same id again is another device, that starts at 0.
+  rig.AddDevice(0, "a");
+  const std::string fresh = R"(,"d_a":{"i":0,"sum":0,"min":0,"max":0,"l":{"min_us":0,"max_us":0,"sum_us":0}})";
+  CHECK_EQ(rig.Line().substr(0, fresh.size()), fresh);
+
+  CHECK(rig.devices.Remove(0, "a"));
+  CHECK(rig.devices.Remove(0, "b"));
+  AddShared(rig.At(kept, 0, "i"), 2);
+  CHECK_EQ(rig.Line(), R"(,"d":{"i":2,"sum":0,"min":0,"max":0,"l":{"min_us":0,"max_us":0,"sum_us":0}})");
+}
+
+TEST("given a device whose cells came after the count was taken, when run, then the next line has it and nothing is lost") {
+  Lined rig(SchemaBuilder().PerDevice("d", {Inc("i")}).Build(""));
+  const uint32_t count = rig.cells.used();
+  const Device* late = rig.AddDevice(0, "a");
+  AddShared(rig.At(late, 0, "i"), 3);
+  rig.cells.CollectInto(1, count);
+  CHECK_EQ(RunOnce(rig, rig.program, 1, 0, count), R"(,"d":{"i":0})");
+  rig.flushed_ = 1;
+  CHECK_EQ(rig.Line(), R"(,"d_a":{"i":3},"d":{"i":3})");
+}
+
+TEST("given every value at its longest, when run, then the line fits into the room that was computed for it") {
+  Lined rig(EveryOp());
+  for (uint32_t group = 0; group < 3; group++) {
+    for (const char* id : {"a", "\"\\\n\x01", "b"}) rig.AddDevice(group, id);
+  }
+  for (uint32_t index = 0; index < rig.cells.used(); index++) Set(rig.cells.Shared(index), 18'000'000'000'000'000'000u);
+  CHECK(rig.Line().size() + 3 <= rig.line_bytes);  // RunOnce checks that nothing was cut off
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,70 @@
+// RawWriter: numbers as decimal digits, and text that does not fit cut off whole.
+
+#include "raw_writer.h"
+
+#include <string>
+
+#include "check.h"
+
+namespace vmm {
+namespace {
+
+std::string Written(uint64_t value) {
+  char buffer[kNumberBytesMax];
+  RawWriter out(buffer, sizeof(buffer));
+  out.Number(value);
+  CHECK(!out.overflowed());
+  return std::string(buffer, out.size());
+}
+
+TEST("given numbers of every length, when written, then their decimal digits") {
+  uint64_t power = 1;
+  std::string zeros;
+  for (int digits = 1; digits <= 20; digits++, power *= 10, zeros += '0') {
+    CHECK_EQ(Written(power), "1" + zeros);
+    CHECK_EQ(Written(power - 1), digits == 1 ? "0" : std::string(zeros.size(), '9'));
+  }
+  CHECK_EQ(Written(9), "9");
+  CHECK_EQ(Written(10), "10");
+  CHECK_EQ(Written(~uint64_t{0}), "18446744073709551615");
+  CHECK_EQ(Written(~uint64_t{0}).size(), kNumberBytesMax);
+}
+
+TEST("given text that fills the buffer to the last byte, when written, then nothing has overflowed") {
+  char buffer[6];
+  RawWriter out(buffer, sizeof(buffer));
+  out.Text("abc", 3);
+  out.Char(',');
+  out.Number(42);
+  CHECK_EQ(std::string(buffer, out.size()), "abc,42");
+  CHECK(!out.overflowed());
+}
+
+TEST("given too little room, when text or a number is written, then it is left out whole, and what was there stays") {
+  char buffer[8] = "xxxxxxx";
+  RawWriter out(buffer, 4);
+  out.Text("ab", 2);
+  out.Number(123);
+  CHECK(out.overflowed());
+  CHECK_EQ(std::string(buffer, out.size()), "ab");
+  CHECK_EQ(std::string(buffer + 4, 3), "xxx");
+
+  out.Text("cd", 2);  // what fits still goes in, and what was cut off stays known
+  CHECK_EQ(std::string(buffer, out.size()), "abcd");
+  CHECK(out.overflowed());
+  CHECK_EQ(std::string(buffer + 4, 3), "xxx");
+}
+
+TEST("given no room at all, when anything is written, then it overflows, and empty text does not") {
+  char buffer[1] = {'x'};
+  RawWriter empty(buffer, 0);
+  empty.Text("", 0);
+  CHECK(!empty.overflowed());
+  empty.Number(0);
+  CHECK(empty.overflowed());
+  CHECK_EQ(empty.size(), 0);
+  CHECK_EQ(std::string(buffer, 1), "x");
+}
+
+}  // namespace
+}  // namespace vmm

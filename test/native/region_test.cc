@@ -1,0 +1,186 @@
+// Region: where cells are, and that every mapping of a row is the same memory until it is disconnected.
+
+#include "region.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <set>
+#include <string>
+
+#include "check.h"
+#include "child.h"
+
+namespace vmm {
+namespace {
+
+TEST("given a new region, when its header is read, then it says what it is, and a granule is a page") {
+  Region region;
+  CHECK(region.Create(0x1234).ok());
+  const RegionHeader& header = region.header();
+  CHECK_EQ(header.magic, kMagic);
+  CHECK_EQ(std::string(reinterpret_cast<const char*>(&header.magic), 8), "VMTRICS1");
+  CHECK_EQ(header.version, kFormatVersion);
+  CHECK_EQ(header.granule_bytes, sysconf(_SC_PAGESIZE));
+  CHECK_EQ(header.shards, kShards);
+  CHECK_EQ(header.banks, kBanks);
+  CHECK_EQ(header.schema_fingerprint, 0x1234);
+  CHECK_EQ(header.process_id, getpid());
+  CHECK_EQ(header.state.load(), static_cast<uint32_t>(RegionState::kRunning));
+  CHECK_EQ(header.commit.load(), 0);
+  CHECK_EQ(header.cells_used.load(), 0);
+  CHECK_EQ(header.shards_used.load(), 1);
+  CHECK_EQ(header.crash.signal.load(), 0);
+  CHECK_EQ(region.chunk_cells() * sizeof(Cell), region.granule_bytes());
+  CHECK_EQ(region.chunk_cells() % kRunCells, 0);
+  CHECK_EQ(region.max_cells(), kMaxChunks * region.chunk_cells());
+}
+
+TEST("given any row and cell, when their offsets are computed, then none is used twice and each row is one aligned granule") {
+  Region region;
+  CHECK(region.Create(0).ok());
+  const uint32_t chunk_cells = region.chunk_cells();
+  std::set<uint64_t> offsets;
+  size_t asked = 0;
+  for (const uint32_t chunk : {0u, 1u, 2u, kMaxChunks - 1}) {
+    for (uint32_t row = 0; row < kRows; row++) {
+      const uint64_t first = region.OffsetOf(row, chunk * chunk_cells);
+      CHECK_EQ(first % region.granule_bytes(), 0);
+      CHECK(first >= region.granule_bytes());  // past the header
+      CHECK_EQ(region.OffsetOf(row, chunk * chunk_cells + chunk_cells - 1), first + region.granule_bytes() - sizeof(Cell));
+      CHECK_EQ(region.chunk_of(chunk * chunk_cells + chunk_cells - 1), chunk);
+      for (const uint32_t in_chunk : {0u, 1u, chunk_cells / 2, chunk_cells - 1}) {
+        offsets.insert(region.OffsetOf(row, chunk * chunk_cells + in_chunk));
+        asked++;
+      }
+    }
+  }
+  CHECK_EQ(offsets.size(), asked);
+}
+
+TEST("given a shard, when a cell's offset in it is taken, then it is the same in every shard") {
+  Region region;
+  CHECK(region.Create(0).ok());
+  for (const uint32_t index : {1u, 511u, 512u, 5000u}) {
+    const uint64_t expected = region.OffsetOf(kBanks, index) - region.OffsetOf(kBanks, 0);
+    for (uint32_t shard = 1; shard < kShards; shard++) {
+      CHECK_EQ(region.OffsetOf(kBanks + shard, index) - region.OffsetOf(kBanks + shard, 0), expected);
+    }
+  }
+}
+
+std::atomic<uint64_t>& Word(void* row, uint32_t in_chunk) { return static_cast<Cell*>(row)[in_chunk].word; }
+
+void CheckRowsShareMemory() {
+  Region region;
+  if (!CHECK(region.Create(0).ok())) return;
+  const uint32_t row = kBanks + 5;
+  const uint32_t index = region.chunk_cells() + 7;  // cell 7 of chunk 1
+  CHECK(region.Back(1, row).ok());
+  void* first = nullptr;
+  void* second = nullptr;
+  CHECK(region.MapRow(1, row, &first).ok());
+  CHECK(region.MapRow(1, row, &second).ok());
+  CHECK(first != second);
+
+  Word(first, 7) = 11;
+  CHECK_EQ(Read(region.InShard(5, index)), 11);
+  CHECK_EQ(Word(second, 7).load(), 11);
+  AddShared(region.InShard(5, index), 1);
+  CHECK_EQ(Word(first, 7).load(), 12);
+  CHECK_EQ(Read(region.InShard(5, index + 1)), 0);
+
+  // Whoever still writes to a disconnected row writes to nobody; the others go on.
+  region.DisconnectRow(first);
+  CHECK_EQ(Word(first, 7).load(), 0);
+  Word(first, 7) = 99;
+  CHECK_EQ(Read(region.InShard(5, index)), 12);
+  Word(second, 7) = 13;
+  CHECK_EQ(Read(region.InShard(5, index)), 13);
+
+  region.UnmapRow(first, region.granule_bytes());
+  region.UnmapRow(second, region.granule_bytes());
+  CHECK_EQ(Read(region.InShard(5, index)), 13);
+}
+
+TEST(
+    "given a row, when it is mapped again, then both are the same memory until it is disconnected, and unmapping loses nothing") {
+  CheckRowsShareMemory();
+}
+
+// In a child, since it counts for all that comes after. Its signal, SIGXFSZ, is left to kill: a host need not ignore it as Node
+// does.
+void LimitFileSize(rlim_t bytes) {
+  const rlimit limit = {bytes, bytes};
+  CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+TEST("given a process that may make no file, when a region is made, then it is anonymous, and rows are shared all the same") {
+  CheckInChild([] {
+    LimitFileSize(0);
+    CheckRowsShareMemory();
+  });
+}
+
+TEST("given a file size limit that only the first pages are under, when later rows get memory, then they get it") {
+  CheckInChild([] {
+    LimitFileSize(64 * 1024);
+    Region region;
+    CHECK(region.Create(0).ok());
+    for (const uint32_t chunk : {0u, 1u, kMaxChunks - 1}) {
+      for (const uint32_t row : {0u, kRows - 1}) CHECK(region.Back(chunk, row).ok());
+    }
+  });
+}
+
+// The descriptor of the region's memfd, which only /proc tells; -1 when there is none.
+int RegionDescriptor() {
+  int found = -1;
+  DIR* folder = opendir("/proc/self/fd");
+  while (const dirent* entry = folder == nullptr ? nullptr : readdir(folder)) {
+    char target[64] = {};
+    if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) < 0) continue;
+    if (std::string(target).find("memfd:vmm-metrics") != std::string::npos) found = std::atoi(entry->d_name);
+  }
+  if (folder != nullptr) closedir(folder);
+  return found;
+}
+
+TEST("given another process that opens the region under /proc, when it truncates it, then it may not") {
+  Region region;
+  CHECK(region.Create(0).ok());
+  const int fd = RegionDescriptor();
+  if (!CHECK(fd >= 0)) return;
+  const int other = open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDWR | O_CLOEXEC);
+  CHECK(other >= 0);
+  CHECK_EQ(ftruncate(other, 0), -1);
+  CHECK_EQ(errno, EPERM);
+  close(other);
+  CHECK_EQ(region.header().magic, kMagic);
+}
+
+TEST("given a region, when it is gone, then its descriptor is closed") {
+  {
+    Region region;
+    CHECK(region.Create(0).ok());
+    CHECK(RegionDescriptor() >= 0);
+  }
+  CHECK_EQ(RegionDescriptor(), -1);
+}
+
+TEST("given a process that is short of address space, when a region is made, then that is a status") {
+  CheckInChild([] {
+    const rlimit limit = {1 << 20, 1 << 20};
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    Region region;
+    const Status status = region.Create(0);
+    CHECK_EQ(status.code, Code::kMemory);
+    CHECK_EQ(status.error, ENOMEM);
+  });
+}
+
+}  // namespace
+}  // namespace vmm

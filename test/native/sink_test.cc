@@ -1,0 +1,240 @@
+// Sink: files, pipes, sockets and descriptors; what is opened, how, and that a write neither blocks nor kills.
+
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "check.h"
+#include "child.h"
+#include "signal_mask.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+struct Opened : Sink {
+  ~Opened() { Close(); }
+  // How much went out before the sink would take no more.
+  size_t WriteText(const std::string& text) { return Write(text.data(), text.size(), &status); }
+  Status status;
+};
+
+// Two ends of a pipe, of which either may be closed.
+struct Pipe {
+  Pipe() { CHECK_EQ(pipe2(ends, O_CLOEXEC), 0); }
+  ~Pipe() {
+    for (int which = 0; which < 2; which++) Close(which);
+  }
+  void Close(int which) {
+    if (ends[which] >= 0) close(ends[which]);
+    ends[which] = -1;
+  }
+  int ends[2];
+};
+
+int ModeOf(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 ? static_cast<int>(info.st_mode & 0777) : -1;
+}
+
+TEST("given a path, when it is opened, then a new file is its owner's alone, and one that exists keeps its mode and content") {
+  TemporaryFolder folder;
+  Opened made;
+  CHECK(made.OpenPath((folder / "new").c_str()).ok());
+  CHECK_EQ(ModeOf(folder / "new"), 0600);
+  WriteText(folder / "old", "first\n");
+  CHECK_EQ(chmod((folder / "old").c_str(), 0640), 0);
+  Opened old;
+  CHECK(old.OpenPath((folder / "old").c_str()).ok());
+  CHECK_EQ(ModeOf(folder / "old"), 0640);
+  CHECK(!old.needs_newline());
+  CHECK_EQ(old.WriteText("second\n"), 7);
+  CHECK_EQ(TextOf(folder / "old"), "first\nsecond\n");
+}
+
+TEST("given what is no sink, when it is opened, then a status with the cause, and nothing is open") {
+  TemporaryFolder folder;
+  Opened sink;
+  CHECK_EQ(sink.OpenPath((folder / "").c_str()).error, EISDIR);
+  CHECK_EQ(sink.OpenPath(std::string(PATH_MAX, 'a').c_str()).error, ENAMETOOLONG);
+  CHECK_EQ(sink.OpenPath((folder / "no/such").c_str()).error, ENOENT);
+  CHECK_EQ(sink.OpenPath("").error, ENOENT);
+  CHECK_EQ(sink.OpenDescriptor(-1).error, EBADF);
+  Pipe pipe;
+  CHECK_EQ(sink.OpenDescriptor(pipe.ends[0]).error, EBADF);  // the end to read from
+  const int directory = open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  CHECK(!sink.OpenDescriptor(directory).ok());
+  close(directory);
+  CHECK(!sink.is_open());
+}
+
+TEST("given a descriptor, when it is opened and closed as a sink, then the caller's own is open still, with its flags") {
+  Pipe pipe;
+  const int flags = fcntl(pipe.ends[1], F_GETFL);
+  {
+    Opened sink;
+    CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
+    CHECK_EQ(sink.WriteText("line\n"), 5);
+    CHECK_EQ(fcntl(pipe.ends[1], F_GETFL), flags);
+  }
+  CHECK_EQ(fcntl(pipe.ends[1], F_GETFL), flags);
+  char buffer[16];
+  CHECK_EQ(read(pipe.ends[0], buffer, sizeof(buffer)), 5);
+}
+
+TEST("given a descriptor of a file, when it is written to, then where the caller is in it, and a missing newline is known") {
+  TemporaryFolder folder;
+  WriteText(folder / "f", "abc");
+  const int fd = open((folder / "f").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  Opened sink;
+  CHECK(sink.OpenDescriptor(fd).ok());
+  CHECK(sink.needs_newline());
+  CHECK_EQ(sink.WriteText("\nline\n"), 6);
+  CHECK(!sink.needs_newline());
+  CHECK_EQ(TextOf(folder / "f"), "abc\nline\n");
+  close(fd);
+  bool replaced = true;
+  CHECK_EQ(unlink((folder / "f").c_str()), 0);  // a descriptor follows no path
+  CHECK(sink.ReopenIfReplaced(&replaced).ok());
+  CHECK(!replaced);
+}
+
+TEST("given blocking descriptors that nobody reads, when more is written than they take, then it stops short with EAGAIN") {
+  const std::string much(4 << 20, 'x');
+  Pipe pipe;
+  Opened to_pipe;
+  CHECK(to_pipe.OpenDescriptor(pipe.ends[1]).ok());
+  const size_t in_pipe = to_pipe.WriteText(much);
+  CHECK(in_pipe > 0 && in_pipe < much.size());
+  CHECK_EQ(to_pipe.status.error, EAGAIN);
+  CHECK(!to_pipe.WaitWritable(20));
+
+  int ends[2];
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  Opened to_socket;
+  CHECK(to_socket.OpenDescriptor(ends[1]).ok());
+  const size_t in_socket = to_socket.WriteText(much);
+  CHECK(in_socket > 0 && in_socket < much.size());
+  CHECK_EQ(to_socket.status.error, EAGAIN);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST("given a reader that is gone, when written to, then EPIPE and its signal can be discarded; a socket raises none") {
+  CheckInChild([] {
+    signal(SIGPIPE, SIG_DFL);
+    Pipe pipe;
+    Opened sink;
+    CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
+    pipe.Close(0);
+    {
+      SignalMask mask;
+      CHECK_EQ(sink.WriteText("line\n"), 0);
+      CHECK_EQ(sink.status.error, EPIPE);
+      SignalMask::Discard(sink.status.error);
+    }
+    // No reader when it is opened: the pipe cannot be opened a second time, and is written to only when it takes some.
+    Opened late;
+    CHECK(late.OpenDescriptor(pipe.ends[1]).ok());
+    {
+      SignalMask mask;
+      CHECK_EQ(late.WriteText("line\n"), 0);
+      CHECK_EQ(late.status.error, EPIPE);
+      SignalMask::Discard(late.status.error);
+    }
+    int ends[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    Opened to_socket;
+    CHECK(to_socket.OpenDescriptor(ends[1]).ok());
+    close(ends[0]);
+    CHECK_EQ(to_socket.WriteText("line\n"), 0);
+    CHECK_EQ(to_socket.status.error, EPIPE);
+    close(ends[1]);
+  });
+}
+
+TEST("given a blocking pipe that cannot be opened once more, when more is written than it takes, then it does not block") {
+  CheckInChild([] {
+    signal(SIGPIPE, SIG_IGN);
+    Pipe pipe;
+    pipe.Close(0);
+    Opened sink;  // opened while there is no reader
+    CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
+    // A reader comes back through /proc, and does not read.
+    const int again = open(("/proc/self/fd/" + std::to_string(pipe.ends[1])).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CHECK(again >= 0);
+    const std::string much(1 << 20, 'x');
+    const size_t written = sink.WriteText(much);
+    CHECK(written > 0 && written < much.size());
+    CHECK_EQ(sink.status.error, EAGAIN);
+    close(again);
+  });
+}
+
+TEST("given a named pipe without a reader, when it is opened and written to, then what is written is there for one that comes") {
+  TemporaryFolder folder;
+  CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0620), 0);
+  Opened sink;
+  CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
+  CHECK_EQ(sink.WriteText("line\n"), 5);
+  CHECK(sink.WaitWritable(0));
+  const int reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  char buffer[16];
+  CHECK_EQ(read(reader, buffer, sizeof(buffer)), 5);
+  close(reader);
+  CHECK_EQ(sink.WriteText("line\n"), 5);  // and gone again
+}
+
+TEST("given a path that names something else now, when asked, then that is opened, and a path that cannot be made is an error") {
+  TemporaryFolder folder;
+  Opened sink;
+  bool replaced = true;
+  CHECK(sink.OpenPath((folder / "f").c_str()).ok());
+  CHECK(sink.ReopenIfReplaced(&replaced).ok());
+  CHECK(!replaced);
+  CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+  CHECK(sink.ReopenIfReplaced(&replaced).ok());
+  CHECK(replaced);
+  CHECK_EQ(sink.WriteText("new\n"), 4);
+  CHECK_EQ(TextOf(folder / "f"), "new\n");
+  CHECK_EQ(TextOf(folder / "f.1"), "");
+
+  CHECK_EQ(unlink((folder / "f").c_str()), 0);
+  CHECK_EQ(mkdir((folder / "f").c_str(), 0700), 0);
+  const Status status = sink.ReopenIfReplaced(&replaced);
+  CHECK_EQ(status.code, Code::kWrite);
+  CHECK_EQ(status.error, EISDIR);
+  CHECK(!replaced);
+  CHECK(sink.is_open());
+  CHECK_EQ(rmdir((folder / "f").c_str()), 0);
+  CHECK(sink.ReopenIfReplaced(&replaced).ok());
+  CHECK(replaced);
+}
+
+TEST("given a sink, when a child is executed, then it inherits none of its descriptors") {
+  TemporaryFolder folder;
+  Pipe pipe;
+  const auto is_open = [](int fd) { return fcntl(fd, F_GETFD) >= 0; };
+  bool before[100];
+  for (int fd = 0; fd < 100; fd++) before[fd] = is_open(fd);
+  Opened file, piped;
+  CHECK(file.OpenPath((folder / "f").c_str()).ok());
+  CHECK(piped.OpenDescriptor(pipe.ends[1]).ok());
+  int opened = 0;
+  for (int fd = 0; fd < 100; fd++) {
+    if (before[fd] || !is_open(fd)) continue;
+    opened++;
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+  }
+  CHECK_EQ(opened, 2);
+}
+
+}  // namespace
+}  // namespace vmm
