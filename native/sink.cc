@@ -114,6 +114,7 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   inode_ = info.st_ino;
   needs_newline_ = kind == Kind::kFile && !EndsInNewline(fd, info.st_size);
   follows_path_ = false;
+  is_pipe_ = S_ISFIFO(info.st_mode);
   cut_at_ = 0;
   return {};
 }
@@ -134,7 +135,7 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   if (!follows_path_) return {};
   if (stat(path_, &info) == 0) {
     if (info.st_dev == device_ && info.st_ino == inode_) return {};
-  } else if (errno != ENOENT || kind_ != Kind::kFile) {
+  } else if (errno != ENOENT || is_pipe_) {
     // The path cannot be looked at just now, or a pipe has lost its name: its reader may still have it open, and a file made in
     // its place would be read by nobody.
     return {};
@@ -159,7 +160,8 @@ size_t Sink::Write(const char* bytes, size_t count, Status* status) {
     }
     if (result < 0 && errno == EINTR) continue;
     *status = {Code::kWrite, result == 0 ? EIO : errno, "write"};
-    if (kind_ == Kind::kFile && written != 0) cut_at_ = lseek(fd_, 0, SEEK_CUR);
+    struct stat info;
+    if (kind_ == Kind::kFile && written != 0 && fstat(fd_, &info) == 0) cut_at_ = info.st_size;
     return written;
   }
   cut_at_ = 0;

@@ -51,6 +51,7 @@ class Sink {
   Kind kind_ = Kind::kFile;
   bool needs_newline_ = false;
   bool follows_path_ = false;
+  bool is_pipe_ = false;
   off_t cut_at_ = 0;  // where a file ended when it took a line only in part; 0: it did not
   dev_t device_ = 0;
   ino_t inode_ = 0;

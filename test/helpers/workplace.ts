@@ -34,9 +34,8 @@ export function linesOf(text: string): Line[] {
 
 export function parseLine(line: string): Line {
   JSON.parse(line); // as it is
-  return JSON.parse(line.replace(/(?<=[:,[])(\d+)(?=[,}\]])/g, '"\\u0000$1"'), (_key, value) =>
-    typeof value === 'string' && value.startsWith('\0') ? BigInt(value.slice(1)) : value,
-  ) as Line;
+  const marked = line.replace(/"(?:[^"\\]|\\.)*"|\d+/g, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`));
+  return JSON.parse(marked, (_key, value) => (typeof value === 'string' && /^\0\d+$/.test(value) ? BigInt(value.slice(1)) : value)) as Line;
 }
 
 export function linesIn(path: string): Line[] {

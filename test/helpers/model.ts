@@ -1,0 +1,240 @@
+// What a store must hold and say, as a plain model: one thread, one map, no cells. It is written from the contract, so that the store
+// can be held against it.
+
+import type { GroupDef, MetricDef, PerDeviceDef, SchemaShape } from 'vmm-metrics';
+
+export const MAX = 2n ** 64n - 1n;
+export const u64 = (value: bigint) => BigInt.asUintN(64, value);
+export const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+/** One metric: an inc metric's count, a store metric's value, or a latency metric's sum and extremes. */
+export interface State {
+  readonly value: bigint;
+  readonly min?: bigint;
+  readonly max?: bigint;
+}
+
+const UNTOUCHED: State = { value: 0n };
+
+/** The metrics of a group, or of one device from its alloc() on; a device that comes back is another one. */
+export class Holder {
+  readonly key: string;
+  readonly def: GroupDef | PerDeviceDef;
+  readonly id: string | undefined;
+  removed = false;
+  states: ReadonlyMap<string, State>;
+
+  constructor(key: string, def: GroupDef | PerDeviceDef, id?: string) {
+    this.key = key;
+    this.def = def;
+    this.id = id;
+    this.states = new Map(Object.keys(def.fields).map((name) => [name, UNTOUCHED]));
+  }
+
+  /** inc or add, store, observe: whichever the metric has. */
+  bump(name: string, value: bigint): void {
+    const now = this.states.get(name)!;
+    const least = (a: bigint | undefined) => (a === undefined || value < a ? value : a);
+    const most = (a: bigint | undefined) => (a === undefined || value > a ? value : a);
+    const next: Record<MetricDef['kind'], () => State> = {
+      inc: () => ({ value: u64(now.value + value) }),
+      store: () => ({ value }),
+      latency: () => ({ value: u64(now.value + value), min: least(now.min), max: most(now.max) }),
+    };
+    this.states = new Map(this.states).set(name, next[this.def.fields[name]!.kind]());
+  }
+}
+
+/** Everything at one moment. */
+export type Picture = ReadonlyMap<Holder, { readonly removed: boolean; readonly states: ReadonlyMap<string, State> }>;
+
+export const NOTHING: Picture = new Map();
+
+export interface Identity {
+  readonly id?: string;
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+/** An object as its keys stand in the text; JavaScript would put some of them first. */
+type Pairs = readonly (readonly [key: string, value: Tree])[];
+type Tree = bigint | string | typeof TIMESTAMP | Pairs;
+
+const TIMESTAMP = Symbol();
+/** Stands for the timestamp in a text: within a line there is no newline, in strings it is escaped. */
+const HOLE = '\n';
+
+export class Model {
+  readonly shape: SchemaShape;
+  readonly identity: Identity;
+  readonly holders: Holder[];
+
+  constructor(shape: SchemaShape, identity: Identity) {
+    this.shape = shape;
+    this.identity = identity;
+    this.holders = Object.entries(shape).flatMap(([key, def]) => (def.kind === 'group' ? [new Holder(key, def)] : []));
+  }
+
+  living(key: string, id?: string): Holder | undefined {
+    return this.holders.find((holder) => holder.key === key && holder.id === id && !holder.removed);
+  }
+
+  /** Undefined: the device's key stands in the line already. */
+  alloc(key: string, id: string): Holder | undefined {
+    const there = this.living(key, id);
+    if (there !== undefined) return there;
+    const { id: hasId, properties } = this.identity;
+    const taken = [
+      ...Object.keys(this.shape),
+      ...(hasId === undefined ? [] : ['id']),
+      ...(properties === undefined ? [] : ['properties']),
+      ...this.holders.flatMap((holder) =>
+        this.#hasKey(holder) && !(holder.key === key && holder.id === id) ? [`${holder.key}_${holder.id}`] : [],
+      ),
+    ];
+    if (taken.includes(`${key}_${id}`)) return undefined;
+    const made = new Holder(key, this.shape[key] as PerDeviceDef, id);
+    this.holders.push(made);
+    return made;
+  }
+
+  /** Where there is no aggregate, a removed device keeps its key, since what it still has to say can stand under no other. */
+  #hasKey(holder: Holder): boolean {
+    return holder.id !== undefined && (!holder.removed || !(holder.def as PerDeviceDef).aggregate);
+  }
+
+  remove(key: string, id: string): boolean {
+    const there = this.living(key, id);
+    if (there !== undefined) there.removed = true;
+    return there !== undefined;
+  }
+
+  ids(key: string): string[] {
+    return this.holders.flatMap((holder) => (holder.key === key && !holder.removed ? [holder.id!] : [])).sort(byBytes);
+  }
+
+  picture(): Picture {
+    return new Map(this.holders.map((holder) => [holder, { removed: holder.removed, states: holder.states }]));
+  }
+
+  /** The line that a flush at `now` writes, when the last line was the one of `before`: what stands before and after the timestamp. */
+  line(now: Picture, before: Picture): string[] {
+    return textOf(this.#lineTree(now, before)).split(HOLE);
+  }
+
+  /** What counts as flushed once the line of `now` is out: everything, but what removed devices had to say and did not get to. */
+  flushed(now: Picture, before: Picture): Picture {
+    const flushed = new Map(now);
+    for (const holder of now.keys()) {
+      if (holder.id === undefined || (holder.def as PerDeviceDef).aggregate || !hasRest(holder, now, before)) continue;
+      if (!shownIn(now, before, holder.key, false).includes(holder))
+        flushed.set(holder, { removed: true, states: before.get(holder)?.states ?? new Map() });
+    }
+    return flushed;
+  }
+
+  /** What snapshot() gives. */
+  snapshot(): unknown {
+    const now = this.picture();
+    const entries = Object.entries(this.shape).flatMap(([key, def]): [string, unknown][] => {
+      if (def.kind === 'utcTimestampMs') return [];
+      if (def.kind === 'group') return [[key, objectOf(fieldsOf(this.living(key)!, now, NOTHING))]];
+      const devices = livingIn(now, key).map((holder) => [holder.id!, fieldsOf(holder, now, NOTHING)] as const);
+      return [[key, { devices: objectOf(devices), aggregate: objectOf(aggregateOf(key, def, now, NOTHING)) }]];
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #lineTree(now: Picture, before: Picture): Pairs {
+    const { id, properties } = this.identity;
+    const identity: Pairs = [
+      ...(id === undefined ? [] : [['id', id] as const]),
+      ...(properties === undefined
+        ? []
+        : [['properties', Object.entries(properties).sort(([a], [b]) => byBytes(a, b))] as readonly [string, Pairs]]),
+    ];
+    const hasTimestamp = Object.values(this.shape).some((def) => def.kind === 'utcTimestampMs');
+    const entries = Object.entries(this.shape).flatMap(([key, def]): Pairs => {
+      if (def.kind === 'utcTimestampMs') return [[key, TIMESTAMP], ...identity];
+      if (def.kind === 'group') return [[key, fieldsOf(this.living(key)!, now, before)]];
+      const shown = shownIn(now, before, key, def.aggregate);
+      const devices = shown.map((holder) => [`${key}_${holder.id}`, fieldsOf(holder, now, before)] as const);
+      return def.aggregate ? [...devices, [key, aggregateOf(key, def, now, before)]] : devices;
+    });
+    return hasTimestamp ? entries : [...identity, ...entries];
+  }
+}
+
+function livingIn(now: Picture, key: string): Holder[] {
+  const living = [...now].flatMap(([holder, { removed }]) => (holder.key === key && !removed ? [holder] : []));
+  return living.sort((a, b) => byBytes(a.id!, b.id!));
+}
+
+/** A removed device that has counted what no line has shown. */
+function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
+  const isOpen = (name: string) => stateIn(now, holder, name).value !== stateIn(before, holder, name).value;
+  return now.get(holder)!.removed && Object.entries(holder.def.fields).some(([name, { kind }]) => kind !== 'store' && isOpen(name));
+}
+
+/** The devices of a line: those that are there, and where there is no aggregate, one removed device an id that still has to say something. */
+function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boolean): Holder[] {
+  const shown = livingIn(now, key);
+  if (hasAggregate) return shown;
+  for (const holder of now.keys()) {
+    if (holder.key !== key || holder.id === undefined || shown.some(({ id }) => id === holder.id)) continue;
+    if (hasRest(holder, now, before)) shown.push(holder);
+  }
+  return shown.sort((a, b) => byBytes(a.id!, b.id!));
+}
+
+const stateIn = (picture: Picture, holder: Holder, name: string) => picture.get(holder)?.states.get(name) ?? UNTOUCHED;
+
+function fieldsOf(holder: Holder, now: Picture, before: Picture): Pairs {
+  return Object.entries(holder.def.fields).map(([name, def]) => {
+    const state = stateIn(now, holder, name);
+    const delta = u64(state.value - stateIn(before, holder, name).value);
+    if (def.kind === 'inc') return [name, delta];
+    if (def.kind === 'store') return [name, state.value];
+    return [name, latencyTree(state.min, state.max, delta)];
+  });
+}
+
+function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Picture): Pairs {
+  const all = [...now.keys()].filter((holder) => holder.key === key && holder.id !== undefined);
+  const living = livingIn(now, key);
+  return Object.entries(def.fields).map(([name, field]) => {
+    const values = living.map((holder) => stateIn(now, holder, name).value);
+    // What removed devices still count is in it.
+    const deltas = all.map((holder) => stateIn(now, holder, name).value - stateIn(before, holder, name).value);
+    if (field.kind === 'inc') return [name, u64(sumOf(deltas))];
+    if (field.kind === 'store') {
+      return [name, { sum: u64(sumOf(values)), min: least(values) ?? 0n, max: most(values) ?? 0n }[field.aggregate ?? 'sum']];
+    }
+    const extremes = def.latencyAggregate === 'zero' ? [] : living.map((holder) => stateIn(now, holder, name));
+    const min = least(extremes.flatMap((state) => state.min ?? []));
+    return [name, latencyTree(min, most(extremes.flatMap((state) => state.max ?? [])), u64(sumOf(deltas)))];
+  });
+}
+
+const latencyTree = (min: bigint | undefined, max: bigint | undefined, sum: bigint): Pairs => [
+  ['min_us', min ?? 0n],
+  ['max_us', max ?? 0n],
+  ['sum_us', sum],
+];
+
+const sumOf = (values: bigint[]) => values.reduce((a, b) => a + b, 0n);
+const least = (values: bigint[]) => values.reduce<bigint | undefined>((a, b) => (a === undefined || b < a ? b : a), undefined);
+const most = (values: bigint[]) => values.reduce<bigint | undefined>((a, b) => (a === undefined || b > a ? b : a), undefined);
+
+function textOf(tree: Tree): string {
+  if (tree === TIMESTAMP) return HOLE;
+  if (typeof tree === 'bigint') return `${tree}`;
+  if (typeof tree === 'string') return JSON.stringify(tree);
+  return `{${tree.map(([key, value]) => `${JSON.stringify(key)}:${textOf(value)}`).join(',')}}`;
+}
+
+/** Without a prototype: a device may be called `__proto__`. */
+function objectOf(tree: Pairs): unknown {
+  const object: Record<string, unknown> = Object.create(null);
+  for (const [key, value] of tree) object[key] = Array.isArray(value) ? objectOf(value) : value;
+  return object;
+}

@@ -1,0 +1,33 @@
+// Another thread with an attachment of its own, driven one call at a time, so that a test knows what came before what.
+
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+
+export class SecondThread {
+  readonly #worker: Worker;
+  readonly #port;
+  readonly #answered = new Int32Array(new SharedArrayBuffer(4));
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#worker = new Worker(new URL('../fixtures/second-thread.mjs', import.meta.url), {
+      workerData: { port: port2, answered: this.#answered },
+      transferList: [port2],
+    });
+    this.#port.unref();
+  }
+
+  /** The command's result; an error that it throws is thrown here, with its code. */
+  call(command: string, ...values: unknown[]): unknown {
+    Atomics.store(this.#answered, 0, 0);
+    this.#port.postMessage([command, ...values]);
+    if (Atomics.wait(this.#answered, 0, 0, 30_000) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
+    const { value, error } = receiveMessageOnPort(this.#port)!.message;
+    if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
+    return value;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,116 @@
+// Sinks as a test sees them: named pipes and what is in them, descriptors and their flags, children that write.
+
+import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** Makes a named pipe; gives its path. */
+export function makeFifo(path: string): string {
+  execFileSync('mkfifo', [path]);
+  return path;
+}
+
+/** Reads a pipe or file as far as it goes, and never waits. */
+export class Reader {
+  readonly #fd: number;
+  readonly #buffer = Buffer.alloc(0x1_0000);
+
+  constructor(path: string) {
+    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  }
+
+  /** At most `limit` bytes; none when there are none just now. */
+  read(limit = Number.POSITIVE_INFINITY): Buffer {
+    const parts: Buffer[] = [];
+    for (let left = limit; left > 0; ) {
+      const count = this.#readOnce(Math.min(left, this.#buffer.length));
+      if (count <= 0) break;
+      parts.push(Buffer.from(this.#buffer.subarray(0, count)));
+      left -= count;
+    }
+    return Buffer.concat(parts);
+  }
+
+  text(limit?: number): string {
+    return this.read(limit).toString();
+  }
+
+  /** True when nothing is left and no writer is either. */
+  atEnd(): boolean {
+    return this.#readOnce(1) === 0;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  /** -1: nothing just now. */
+  #readOnce(limit: number): number {
+    try {
+      return readSync(this.#fd, this.#buffer, 0, limit, null);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return -1;
+      throw error;
+    }
+  }
+}
+
+/** The flags of an open file, as the kernel has them. */
+export function flagsOf(fd: number): number {
+  const [, flags] = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? [];
+  return Number.parseInt(flags!, 8);
+}
+
+export interface ChildEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What the child said of itself on stderr: one JSON value. */
+  readonly report: Record<string, unknown>;
+}
+
+/**
+ * Runs `test/fixtures/sink-child.mjs <scenario> <argument>` until it ends by itself. `wrap` is the shell's command line, where `"$@"`
+ * stands for the child. Rejects when it is still alive after `limitMs`.
+ */
+export function runSinkChild(
+  scenario: string,
+  argument: string | number,
+  {
+    wrap = 'exec "$@"',
+    stdio = ['ignore', 'ignore', 'pipe'],
+    limitMs = 20_000,
+    started = () => {},
+  }: {
+    wrap?: string;
+    stdio?: StdioOptions;
+    limitMs?: number;
+    started?: (child: ReturnType<typeof spawn>) => void;
+  } = {},
+): Promise<ChildEnd> {
+  const fixture = fileURLToPath(new URL('../fixtures/sink-child.mjs', import.meta.url));
+  const command = ['-c', `ulimit -c 0; ${wrap}`, 'sh', process.execPath, fixture, scenario, String(argument)];
+  return new Promise((resolve, reject) => {
+    // A group of its own: what the shell started goes with it.
+    const child = spawn('/bin/sh', command, { stdio, detached: true });
+    let said = '';
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      process.kill(-child.pid!, 'SIGKILL');
+    }, limitMs);
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      if (late) return reject(new Error(`the child '${scenario}' was still alive after ${limitMs} ms; it said: ${said}`));
+      try {
+        resolve({ code, signal, report: JSON.parse(said) as Record<string, unknown> });
+      } catch {
+        reject(new Error(`the child '${scenario}' ended with ${code ?? signal} and said: ${said}`));
+      }
+    });
+    started(child);
+  });
+}
