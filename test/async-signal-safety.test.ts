@@ -17,7 +17,7 @@ const SAFE = [
     'fcntl',
     'fstat',
     'getpid',
-    'lseek',
+    'lstat',
     'nanosleep',
     'open',
     'poll',
