@@ -66,8 +66,10 @@ FlushResult Flusher::Flush(Status* status, int patience_ms) {
 }
 
 FlushResult Flusher::FlushLocked(Status* status) {
-  *status = InSending(kIdle, [&] { return Resume(); });
-  if (!status->ok()) return FlushResult::kFailed;
+  if (held_ || !sink_.IsCurrent()) {
+    *status = InSending(kIdle, [&] { return Resume(); });
+    if (!status->ok()) return FlushResult::kFailed;
+  }
 
   uint32_t phase = kIdle;
   // Acquire-release: a crash handler that took the phase has the line from here on.
