@@ -156,7 +156,10 @@ export class Metrics<S extends SchemaShape> {
     throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics: ${cause.message}`, { cause });
   }
 
-  /** Plain values of everything: totals since the store was opened, as bigints, nested as the schema. Resets nothing. */
+  /**
+   * Plain values of everything: totals since the store was opened, as bigints, nested as the schema. Resets nothing. (For `JSON.stringify`
+   * give it a replacer: it refuses bigints.)
+   */
   snapshot(): MetricsSnapshot<S> {
     const { attachment } = this.#cells;
     const totals = attachment.totals();
@@ -182,7 +185,8 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Captures signals: what the schema marks with `onSignal` is counted, and when a signal ends the process, a last, complete line goes
-   * out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP give a last line whether marked or not.
+   * out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP give a last line whether marked or
+   * not, where the process dies of them.
    *
    * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier handlers are reached,
    * WebAssembly traps stay errors. Process-wide, for every thread. A second call takes more signals, and takes its place again where

@@ -6,7 +6,10 @@ import { isMainThread } from 'node:worker_threads';
 import { type CapturableSignal, checkedOptions, checkedSignal, shown } from './arguments.ts';
 
 export interface CaptureSignalsOptions {
-  /** Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP. */
+  /**
+   * Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT
+   * and SIGHUP.
+   */
   readonly signals?: readonly CapturableSignal[];
   /** What to do with a signal that the process ignores: count it (default), or leave it alone. Ignored it stays either way. */
   readonly ignored?: 'count' | 'leave';

@@ -17,6 +17,8 @@ namespace vmm {
 namespace {
 
 constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+// Ways to be asked to go. They end a process that does not handle them, and its last numbers count as much then.
+constexpr int kPolite[] = {SIGTERM, SIGINT, SIGHUP};
 // How long a thread that crashes second waits for the first one's line and for death, beyond the limit of that.
 constexpr int kOtherCrashMs = 400;
 
@@ -35,6 +37,8 @@ struct Earlier {
 std::atomic<const Earlier*> g_earlier[kSignals];
 std::atomic<const Earlier*> g_first[kSignals];
 std::atomic<SignalSet> g_installed{0};
+// Those among them that nobody asked for or marked: to handle such a one instead of us is the host's good right.
+std::atomic<SignalSet> g_unasked{0};
 std::atomic<int> g_limit_ms{0};
 std::atomic<pid_t> g_process{0};
 std::atomic<TrapFunction> g_trap_function{nullptr};
@@ -54,6 +58,13 @@ const struct sigaction& FirstOf(int signal) { return g_first[signal].load(std::m
 bool IsFatal(int signal) {
   for (const int fatal : kFatal) {
     if (fatal == signal) return true;
+  }
+  return false;
+}
+
+bool IsPolite(int signal) {
+  for (const int polite : kPolite) {
+    if (polite == signal) return true;
   }
   return false;
 }
@@ -290,8 +301,16 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
   // Sequentially consistent, with ForEachCaptured.
   place_for_it->store(captured, std::memory_order_seq_cst);
   for (int signal = 1; signal < kSignals; signal++) {
-    const bool by_default = IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell;
-    if (options.signals == 0 ? by_default : (options.signals & SetOf(signal)) != 0) Install(signal, options.leave_ignored);
+    const bool is_asked = options.signals == 0 ? IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell
+                                               : (options.signals & SetOf(signal)) != 0;
+    const bool is_unasked = options.signals == 0 && IsPolite(signal) && !is_asked;
+    if (!is_asked && !is_unasked) continue;
+    const bool was_installed = (g_installed.load(std::memory_order_relaxed) & SetOf(signal)) != 0;  // written under the lock only
+    if (is_unasked && was_installed) continue;
+    Install(signal, options.leave_ignored);
+    // Relaxed, both: a set of bits that publishes nothing but itself.
+    if (is_unasked) g_unasked.fetch_or(SetOf(signal), std::memory_order_relaxed);
+    if (is_asked) g_unasked.fetch_and(~SetOf(signal), std::memory_order_relaxed);
   }
   return {};
 }
@@ -320,7 +339,8 @@ void Release(Captured* captured) {
 }
 
 SignalSet Displaced() {
-  const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // a set that is a moment old will do
+  // Sets that are a moment old will do.
+  const SignalSet installed = g_installed.load(std::memory_order_relaxed) & ~g_unasked.load(std::memory_order_relaxed);
   SignalSet displaced = 0;
   for (int signal = 1; signal < kSignals; signal++) {
     struct sigaction now;

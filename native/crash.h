@@ -38,7 +38,7 @@ using SignalSet = uint64_t;
 constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
 
 struct CaptureOptions {
-  SignalSet signals = 0;       // 0: those that the store marks, and the fatal ones whether marked or not
+  SignalSet signals = 0;       // 0: those that the store marks; the fatal ones, SIGTERM, SIGINT and SIGHUP whether marked or not
   bool leave_ignored = false;  // do not even count a signal that is ignored
   int limit_ms = 500;  // how long a dying process may wait for its sinks, all told; process-wide, the last one asked for holds
 };
@@ -53,7 +53,8 @@ Status Capture(Captured* captured, const CaptureOptions& options = {});
 // Ends it for this store. When it returns no handler uses the store any more, unless the process is dying.
 void Release(Captured* captured);
 
-// The captured signals whose place somebody else's handler has taken. If it does not hand on to ours, nothing is captured.
+// The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is captured.
+// Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way.
 SignalSet Displaced();
 
 // A process that is still alive this long after its last line has survived, by grace of an earlier handler.

@@ -58,6 +58,33 @@ describe('given a signal that kills', () => {
   });
 });
 
+describe('given a signal that nobody marked, and that ends the process', () => {
+  test.each([
+    'SIGTERM',
+    'SIGINT',
+    'SIGHUP',
+    'SIGFPE',
+    'SIGSYS',
+    'SIGTRAP',
+  ] as const)('when it is %s, then one line, and the same death', async (signal) => {
+    const { captured, stock, lines } = await compare({ signal, unmarked: true });
+    expect(captured).toEqual(stock);
+    expect(captured.signal).toBe(signal);
+    expect(lines.map((line) => at(line, 'g.n'))).toEqual([3n]);
+  });
+
+  test('when the host handles it later, then that is its good right, and no warning', async () => {
+    const { captured } = await compare({ signal: 'SIGTERM', unmarked: true, after: 'listener' });
+    expect(captured.stdout).toBe('listener\nseen 0 errors 0 n 3 write true\nfunction\n');
+  });
+
+  test('when it is another, then it is left alone', async () => {
+    const { captured, stock, lines } = await compare({ signal: 'SIGALRM', unmarked: true });
+    expect(captured).toEqual(stock);
+    expect(lines).toEqual([]);
+  });
+});
+
 describe('given a signal that does not kill', () => {
   test.each([
     { signal: 'SIGPIPE' }, // Node ignores it

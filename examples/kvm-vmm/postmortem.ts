@@ -76,7 +76,9 @@ function showLastLine(metricsFile: string, metric: string): string | undefined {
   const table = formatTable(rowsOfLine(firecracker, values), (row, rowText) =>
     row.group === 'signals' && row.name === metric ? highlighted(rowText) : rowText,
   );
-  process.stdout.write(`its last line, number ${lines.length} with ${last.length} characters, has\n\n${table}\n`);
+  process.stdout.write(
+    `its last line, number ${lines.length} with ${last.length} characters, has (sums since the line before, min and max since the start)\n\n${table}\n`,
+  );
   return values.signals?.[metric] === 1 ? undefined : `signals.${metric} is not set in the last line`;
 }
 

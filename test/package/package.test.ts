@@ -58,7 +58,17 @@ async function program(name: string, text: string, ...args: string[]) {
 describe('given the packed package in an empty project without a compiler', () => {
   test('when it is there, then it has what it says, and no binding.gyp that npm would run', () => {
     const installed = join(project, 'node_modules', 'vmm-metrics');
-    expect(readdirSync(installed).sort()).toEqual(['CHANGELOG.md', 'README.md', 'dist', 'include', 'package.json', 'prebuilds', 'source']);
+    expect(readdirSync(installed).sort()).toEqual([
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'README.md',
+      'dist',
+      'docs',
+      'include',
+      'package.json',
+      'prebuilds',
+      'source',
+    ]);
     expect(readdirSync(join(installed, 'source')).sort()).toEqual(['binding.gyp', 'include', 'native']);
   });
 
@@ -77,6 +87,11 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(stdout).toBe('true 3n\n');
     const [line] = readFileSync(join(project, 'lines'), 'utf8').split('\n');
     expect(JSON.parse(line!)).toMatchObject({ vcpu: { exit_io_out: 3 }, block_rootfs: { read_count: 1 }, block: { read_count: 1 } });
+  });
+
+  test('when another addon looks for the header, then it is found', async () => {
+    const { stdout } = await program('header.cjs', `console.log(require.resolve('vmm-metrics/include/vmm_metrics.h'));`);
+    expect(readFileSync(stdout.trim(), 'utf8')).toContain('VMM_METRICS_ABI_VERSION');
   });
 
   test('when it is required from CommonJS, then it loads', async () => {
