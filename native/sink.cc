@@ -141,7 +141,7 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   if (!follows_path_) return {};
   if (stat(path_, &info) == 0) {
     if (info.st_dev == device_ && info.st_ino == inode_) return {};
-  } else if (errno != ENOENT || (is_pipe_ && lstat(path_, &info) != 0)) {
+  } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && lstat(path_, &info) != 0)) {
     // The path cannot be looked at just now; or a pipe has lost its name: its reader may still have it open, and a file made in
     // its place would be read by nobody. A link that points to where nothing is yet is another matter.
     return {};

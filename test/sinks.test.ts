@@ -216,6 +216,16 @@ describe('files', () => {
     expect(misses(lines)).toBe(3n);
   });
 
+  test('given a folder that a file replaces, when a line is written, then it fails, since nobody could read it', () => {
+    const folder = `${temporaryFolder()}/folder`;
+    mkdirSync(folder);
+    const metrics = open();
+    metrics.init(`${folder}/lines`);
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, '');
+    expect(failureOf(() => metrics.write())).toEqual(writeFailure('ENOTDIR', 'open'));
+  });
+
   test.each([
     { next: 'rotated', kept: '.old' },
     { next: 'emptied', kept: '' },

@@ -21,7 +21,10 @@ export class SecondThread {
   call(command: string, ...values: unknown[]): unknown {
     Atomics.store(this.#answered, 0, 0);
     this.#port.postMessage([command, ...values]);
-    if (Atomics.wait(this.#answered, 0, 0, 30_000) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
+    // In a loop: the wake-up of the answer before this one may come late.
+    while (Atomics.load(this.#answered, 0) === 0) {
+      if (Atomics.wait(this.#answered, 0, 0, 30_000) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
+    }
     const { value, error } = receiveMessageOnPort(this.#port)!.message;
     if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
     return value;
