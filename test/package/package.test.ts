@@ -153,6 +153,7 @@ describe('given the checkers of packages', () => {
   });
 
   test('when are-the-types-wrong looks, then they are not', async () => {
-    await run(bin('attw'), [tarball, '--profile', 'esm-only'], { cwd: root });
+    // The header is no module.
+    await run(bin('attw'), [tarball, '--profile', 'esm-only', '--exclude-entrypoints', './include/vmm_metrics.h'], { cwd: root });
   });
 });
