@@ -604,11 +604,11 @@ test(
     const name = freshName();
     const metrics = Metrics.open(defineSchema(shape), { name });
     const threads = [new SecondThread(), new SecondThread()];
+    const path = `${temporaryFolder()}/lines`;
     onTestFinished(async () => {
       metrics.close();
       for (const thread of threads) await thread.end();
     });
-    const path = `${temporaryFolder()}/lines`;
     metrics.init(path);
     const ids = ['a', 'b', 'c', 'd'];
     for (const id of ids) metrics.app.dev.alloc(id);
