@@ -66,10 +66,9 @@ FlushResult Flusher::Flush(Status* status, int patience_ms) {
 }
 
 FlushResult Flusher::FlushLocked(Status* status) {
-  if (held_ || !sink_.IsCurrent()) {
-    *status = InSending(kIdle, [&] { return Resume(); });
-    if (!status->ok()) return FlushResult::kFailed;
-  }
+  // Even to look at the sink takes the phase: the handler of a crash on another thread may be about to open it again.
+  *status = InSending(kIdle, [&] { return Resume(); });
+  if (!status->ok()) return FlushResult::kFailed;
 
   uint32_t phase = kIdle;
   // Acquire-release: a crash handler that took the phase has the line from here on.

@@ -124,12 +124,6 @@ void Sink::Close() {
   fd_ = -1;
 }
 
-bool Sink::IsCurrent() const {
-  if (cut_at_ != 0 || needs_newline_) return false;
-  struct stat info;
-  return !follows_path_ || (stat(path_, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_);
-}
-
 Status Sink::ReopenIfReplaced(bool* replaced) {
   *replaced = false;
   struct stat info;

@@ -26,9 +26,6 @@ class Sink {
   void Close();
   bool is_open() const { return fd_ >= 0; }
 
-  // Whether the path still names what is open, and nothing is to be mended. Looks only.
-  bool IsCurrent() const;
-
   // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or whether
   // the file was truncated in the middle of a line: either way, the first half of that line is gone.
   Status ReopenIfReplaced(bool* replaced);
