@@ -34,7 +34,7 @@ Flusher::~Flusher() { sink_.Close(); }
 
 InitResult Flusher::Init(const char* path, int descriptor, Status* status) {
   Locked locked(mutex_);
-  if (sink_.is_open()) return InitResult::kAlready;
+  if (initialized_.load(std::memory_order_relaxed)) return InitResult::kAlready;  // set under the lock
   *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
   if (!status->ok()) return InitResult::kFailed;
   // Release: pairs with the acquire load in LastLine, which may come without the lock.
@@ -51,7 +51,8 @@ Status Flusher::Fit(uint64_t line_bytes) {
 FlushResult Flusher::Flush(Status* status, int patience_ms) {
   *status = {};
   Locked locked(mutex_);
-  if (!sink_.is_open()) return FlushResult::kNotInitialized;
+  // Not the sink itself: the handler of a crash on another thread may be about to open it again.
+  if (!initialized_.load(std::memory_order_relaxed)) return FlushResult::kNotInitialized;  // set under the lock
   const int64_t deadline_ms = patience_ms == 0 ? 0 : MonotonicMs() + patience_ms;
   const uint64_t built = lines_built_;
   FlushResult result = FlushLocked(status);

@@ -5,7 +5,11 @@
 //
 // Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a fetch_add.
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <atomic>
+#include <cstdio>
 #include <functional>
 #include <random>
 #include <string>
@@ -23,7 +27,9 @@
 namespace vmm {
 namespace {
 
-constexpr uint64_t kAdds = 300'000;
+constexpr uint64_t kAdds = 400'000;
+// So many that two threads meet, also where they seldom run at the same time.
+constexpr uint64_t kSharedAdds = 2'000'000;
 constexpr uint32_t kBlock = 0;  // the group of devices
 
 StoreSpec Schema(bool wide = false) {
@@ -72,14 +78,21 @@ class Scene {
 
   uint64_t commits() { return store->cells().region().header().commit.load(std::memory_order_relaxed) >> 2; }
 
-  // A thread that is joined by Join, before the ones that run until it.
-  void Start(std::function<void()> work) { workers_.emplace_back(std::move(work)); }
+  // Threads that all begin at Join, which waits for those with an end, and then ends the others.
+  void Start(std::function<void()> work) {
+    workers_.emplace_back([this, work = std::move(work)] {
+      AwaitBegin();
+      work();
+    });
+  }
   void StartUntilDone(std::function<void()> step) {
     helpers_.emplace_back([this, step = std::move(step)] {
+      AwaitBegin();
       while (!done_.load(std::memory_order_acquire)) step();
     });
   }
   void Join() {
+    begun_.store(true, std::memory_order_release);
     for (std::thread& thread : workers_) thread.join();
     done_.store(true, std::memory_order_release);
     for (std::thread& thread : helpers_) thread.join();
@@ -107,8 +120,33 @@ class Scene {
   vmm_metrics_store native = {};
 
  private:
+  void AwaitBegin() {
+    while (!begun_.load(std::memory_order_acquire)) std::this_thread::yield();
+  }
+
   std::vector<std::thread> workers_, helpers_;
-  std::atomic<bool> done_{false};
+  std::atomic<bool> begun_{false}, done_{false};
+};
+
+// A file "f" of which one thread makes "f.0", "f.1" and so on.
+class Files {
+ public:
+  explicit Files(const TemporaryFolder& folder) : folder_(folder) {}
+  void Rename() {
+    const std::string old = folder_ / ("f." + std::to_string(renamed_));
+    if (rename((folder_ / "f").c_str(), old.c_str()) == 0) renamed_++;
+  }
+  int renamed() const { return renamed_; }
+  // Of all, in the order in which lines went there.
+  std::string Text() const {
+    std::string text;
+    for (int i = 0; i < renamed_; i++) text += TextOf(folder_ / ("f." + std::to_string(i)));
+    return text + TextOf(folder_ / "f");
+  }
+
+ private:
+  const TemporaryFolder& folder_;
+  int renamed_ = 0;
 };
 
 // What the devices that a line shows have read.
@@ -120,9 +158,7 @@ uint64_t SumOfShown(const Values& line) {
   return sum;
 }
 
-TEST(
-    "given writers, flushes, readers and devices that come and go, when all at once, then every increment is in one line or "
-    "pending") {
+TEST("given writers, flushes, readers and devices that come and go, when all at once, then every add is in one line or pending") {
   Scene scene;
   scene.Init("f");
   const vmm_metrics_metric own = scene.Metric("g.own"), shared = scene.Metric("g.shared");
@@ -144,9 +180,9 @@ TEST(
     scene.Start([&] {
       vmm_metrics_shard shard;
       vmm_metrics_shared_shard(&scene.native, &shard);
-      for (uint64_t i = 0; i < kAdds; i++) {
+      for (uint64_t i = 0; i < kSharedAdds; i++) {
         vmm_metrics_add(&shard, shared, 3);
-        vmm_metrics_observe(&shard, run, 5 + i % 100);
+        if (i % 4 == 0) vmm_metrics_observe(&shard, run, 5 + i % 100);
       }
     });
   }
@@ -192,7 +228,7 @@ TEST(
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.tail, "");
     scene.CheckExact(lines, "g.own", kOwners * kAdds);
-    scene.CheckExact(lines, "g.shared", kSharers * kAdds * 3);
+    scene.CheckExact(lines, "g.shared", kSharers * kSharedAdds * 3);
     scene.CheckExact(lines, "logger.missed", 0);
     scene.CheckExactInDevices(lines, "reads", CellOf(scene.store->spec(), kBlock, "reads"), reads);
     scene.CheckExactInDevices(lines, "io.sum_us", CellOf(scene.store->spec(), kBlock, "io") + 2, io_us);
@@ -209,6 +245,45 @@ TEST(
   CHECK(last.at("g.state") >= 1 && last.at("g.state") <= kOwners);
   CHECK_EQ(last.at("g.run.min_us"), 5);
   CHECK_EQ(last.at("g.run.max_us"), 104);
+  // Whole rounds: 5 to 104 us of each owner, every fourth of them of each sharer.
+  CHECK_EQ(all.Sum("g.run.sum_us"), kOwners * (kAdds / 100) * 5450 + kSharers * (kSharedAdds / 100) * 1325);
+}
+
+vmm_metrics_shard g_handlers_shard;
+vmm_metrics_metric g_handlers_metric;
+std::atomic<uint64_t> g_handled{0};
+
+TEST("given a thread that is interrupted at any moment, when the handler adds in the shared shard, then no add is lost") {
+  Scene scene;
+  scene.Init("f");
+  vmm_metrics_shared_shard(&scene.native, &g_handlers_shard);
+  g_handlers_metric = scene.Metric("g.shared");
+  signal(SIGUSR1, [](int) {
+    vmm_metrics_add(&g_handlers_shard, g_handlers_metric, 1);
+    g_handled.fetch_add(1, std::memory_order_relaxed);
+  });
+  std::atomic<pthread_t> interrupted{};
+  std::atomic<bool> ready{false}, enough{false};
+  uint64_t shared = 0, own = 0;
+  scene.Start([&] {
+    vmm_metrics::Shard shard(scene.native);
+    interrupted = pthread_self();
+    ready = true;
+    for (; !enough; own++) {
+      vmm_metrics_add(&shard.get(), g_handlers_metric, 1);  // in its own shard, and in the one that the handler adds in
+      for (int i = 0; i < 50; i++, shared++) vmm_metrics_add(&g_handlers_shard, g_handlers_metric, 1);
+    }
+  });
+  scene.Start([&] {
+    while (!ready) std::this_thread::yield();
+    for (int i = 0; i < 20'000; i++) pthread_kill(interrupted, SIGUSR1);
+    enough = true;
+  });
+  scene.Join();
+  signal(SIGUSR1, SIG_DFL);
+  CHECK(g_handled > 0);
+  CHECK_EQ(scene.Flush(), FlushResult::kOut);
+  scene.CheckExact(Lines(TextOf(scene.folder / "f")), "g.shared", shared + own + g_handled);
 }
 
 TEST("given devices that only come, when they are written to during flushes, then in each line they add up to their aggregate") {
@@ -318,7 +393,7 @@ TEST("given a slow reader and many who flush, when lines are sent in pieces, the
   scene.CheckExact(lines, "logger.missed", scene.store->cells().Total(missed));
 }
 
-TEST("given the last line of a dying process, when it comes amid flushes, then nothing is out after it, and no add is lost") {
+TEST("given the last line of a dying process, when it comes amid flushes and renames, then nothing follows it or is lost") {
   for (int round = 0; round < 8; round++) {
     Scene scene;
     scene.Init("f");
@@ -326,28 +401,28 @@ TEST("given the last line of a dying process, when it comes amid flushes, then n
     for (int t = 0; t < 2; t++) {
       scene.Start([&] {
         vmm_metrics::Shard shard(scene.native);
-        for (uint64_t i = 0; i < kAdds / 10; i++) vmm_metrics_add(&shard.get(), own, 1);
+        for (uint64_t i = 0; i < kAdds / 40; i++) vmm_metrics_add(&shard.get(), own, 1);
       });
     }
-    std::string at_death;
+    uint64_t lines_at_death = 0;
     scene.Start([&] {
-      SleepMs(1);
-      CHECK(scene.store->flusher().LastLine(MonotonicMs() + 2000));
-      at_death = TextOf(scene.folder / "f");
+      SleepMs(2);
+      CHECK(scene.store->flusher().LastLine(MonotonicMs() + 5000));
+      lines_at_death = scene.commits();
+      SleepMs(2);
     });
     for (int t = 0; t < 2; t++) scene.StartUntilDone([&] { scene.Flush(); });
+    Files files(scene.folder);
+    scene.StartUntilDone([&] { files.Rename(); });
     scene.Join();
-    const std::string text = TextOf(scene.folder / "f");
-    CHECK_EQ(text.size(), at_death.size());
-    const Lines lines(text);
+    const Lines lines(files.Text());
     CHECK_EQ(lines.broken, 0);
-    scene.CheckExact(lines, "g.own", 2 * (kAdds / 10));
+    CHECK_EQ(lines.count(), lines_at_death);
+    scene.CheckExact(lines, "g.own", 2 * (kAdds / 40));
   }
 }
 
-TEST(
-    "given a file that is renamed over and over, when lines go on, then each file has whole lines, and together they have every "
-    "add") {
+TEST("given a file that is renamed over and over, when lines go on, then all are whole, and together they have every add") {
   Scene scene;
   scene.Init("f");
   const vmm_metrics_metric own = scene.Metric("g.own");
@@ -358,18 +433,15 @@ TEST(
     });
   }
   for (int t = 0; t < 2; t++) scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
-  int files = 0;
+  Files files(scene.folder);
   scene.Start([&] {
-    while (files < 20) {
-      const std::string old = scene.folder / ("f." + std::to_string(files));
-      if (rename((scene.folder / "f").c_str(), old.c_str()) == 0) files++;
+    while (files.renamed() < 20) {
+      files.Rename();
       SleepMs(1);
     }
   });
   scene.Join();
-  std::string text = TextOf(scene.folder / "f");
-  for (int i = 0; i < files; i++) text += TextOf(scene.folder / ("f." + std::to_string(i)));
-  const Lines lines(text);
+  const Lines lines(files.Text());
   CHECK_EQ(lines.broken, 0);
   scene.CheckExact(lines, "g.own", 2 * kAdds);
 }

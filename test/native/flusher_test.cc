@@ -184,8 +184,7 @@ TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of
   CHECK(rig.Total("logger.missed") >= 3);
 }
 
-TEST(
-    "given a reader that takes any number of bytes between flushes, when all is read, then read and pending are what was added") {
+TEST("given a reader that takes any number of bytes, when all is read, then read and pending are what was added") {
   std::mt19937 random(7);
   for (int round = 0; round < 20; round++) {
     TemporaryFolder folder;
@@ -259,8 +258,7 @@ void LimitFileSize(rlim_t bytes) {
   CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-TEST(
-    "given a file size limit in the midst of a line, when flushed, then the process lives, and the tail goes first when it may") {
+TEST("given a file size limit amid a line, when flushed, then the process lives, and the tail goes first when it may") {
   CheckInChild([] {
     TemporaryFolder folder;
     Rig rig(Small());
@@ -286,9 +284,7 @@ TEST(
   });
 }
 
-TEST(
-    "given a line half in a file that is then renamed, when flushed, then the new file begins with a whole line that has it "
-    "all") {
+TEST("given a line half in a file that is then renamed, when flushed, then the new file begins with a line that has it all") {
   CheckInChild([] {
     TemporaryFolder folder;
     Rig rig(Small());
@@ -382,9 +378,7 @@ TEST("given a file that was renamed, when the last line is asked for, then it is
   CHECK_EQ(Lines(TextOf(folder / "f")).count(), 1);
 }
 
-TEST(
-    "given a half-sent line, when the last line is asked for and the pipe is read, then the tail goes first, and both are "
-    "whole") {
+TEST("given a half-sent line, when the last one is asked for and the pipe is read, then its tail goes first") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(Wide());

@@ -206,9 +206,7 @@ TEST("given more threads than shards, when all have claimed, then the last ones 
   CHECK_EQ(attached.Total("g.i"), shards.size());
 }
 
-TEST(
-    "given a shard that was given back, when its handle is used and given back again, then it is the shared shard, and "
-    "harmless") {
+TEST("given a shard that was given back, when its handle is used further, then it is the shared shard, and harmless") {
   Attached attached;
   vmm_metrics_metric i;
   CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);

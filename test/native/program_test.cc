@@ -128,8 +128,7 @@ TEST("given a sound program, when an op stands where it has no meaning, then it 
   }
 }
 
-TEST(
-    "given a 0 that would be printed outside an aggregate, when it is checked, then it is refused, since Run prints none there") {
+TEST("given a 0 outside an aggregate, when it is checked, then it is refused, since Run prints none there") {
   const StoreSpec sound = EveryOp();
   for (const size_t i : {Find(sound, Op::kInc, 0, sound.main_end),
                          Find(sound, Op::kInc, sound.groups[0].fields_begin, sound.groups[0].fields_end)}) {
@@ -167,7 +166,10 @@ TEST("given a sound program, when a range of instructions is out of range or bac
       CHECK(!IsSoundSpec(spec));
     }
   }
-  StoreSpec half = sound;  // a minimum at the end of a range
+  StoreSpec none = SchemaBuilder().PerDevice("d", {Inc("i")}, Aggregate::kNone).Build("");
+  none.groups[0] = {0, 0, 0, 0, 0};
+  CHECK(!IsSoundSpec(none));  // a device has a cell of its own
+  StoreSpec half = sound;     // a minimum at the end of a range
   half.main_end = static_cast<uint32_t>(Find(sound, Op::kMin, 0, sound.main_end)) + 1;
   CHECK(!IsSoundSpec(half));
   CHECK(!IsSound(ViewOf(sound), static_cast<uint32_t>(sound.kinds.size()) - 1));
@@ -245,9 +247,7 @@ struct Lined : Rig {
   uint32_t flushed_ = 0;
 };
 
-TEST(
-    "given static metrics, when run, then an inc is what came since the last time, a store and a latency's extrema are as they "
-    "are") {
+TEST("given static metrics, when run, then an inc is what came since the last time, and the others are as they are") {
   Lined rig(SchemaBuilder().Group("g", {Inc("i"), Gauge("s"), Latency("l")}).Group("h", {Inc("i")}).Build(""));
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":0,"l":{"min_us":0,"max_us":0,"sum_us":0}},"h":{"i":0})");
   rig.Add("g.i", 5);
@@ -336,9 +336,7 @@ TEST("given a group without an aggregate, when run, then its devices stand alone
   CHECK_EQ(rig.Line(), R"(,"n_a":{"i":0},"g":{"i":0})");
 }
 
-TEST(
-    "given a removed device, when run, then it is not shown, what it still counts is in the aggregate, what it was set to is "
-    "not") {
+TEST("given a removed device, when run, then not it but what it still counts is shown, in the aggregate") {
   const std::vector<Field> fields = {Inc("i"), Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore),
                                      Latency("l")};
   Lined rig(SchemaBuilder().PerDevice("d", fields).Build(""));

@@ -106,10 +106,7 @@ void CheckRowsShareMemory() {
   CHECK_EQ(Read(region.InShard(5, index)), 13);
 }
 
-TEST(
-    "given a row, when it is mapped again, then both are the same memory until it is disconnected, and unmapping loses nothing") {
-  CheckRowsShareMemory();
-}
+TEST("given a row, when it is mapped again, then both are the same memory until it is disconnected") { CheckRowsShareMemory(); }
 
 // In a child, since it counts for all that comes after. Its signal, SIGXFSZ, is left to kill: a host need not ignore it as Node
 // does.

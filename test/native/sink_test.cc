@@ -140,8 +140,7 @@ TEST("given a reader that is gone, when written to, then EPIPE and its signal ca
       CHECK_EQ(sink.status.error, EPIPE);
       SignalMask::Discard(sink.status.error);
     }
-    // No reader when it is opened: the pipe cannot be opened a second time, and is written to only when it takes some.
-    Opened late;
+    Opened late;  // no reader when it is opened
     CHECK(late.OpenDescriptor(pipe.ends[1]).ok());
     {
       SignalMask mask;
@@ -163,18 +162,21 @@ TEST("given a reader that is gone, when written to, then EPIPE and its signal ca
 TEST("given a blocking pipe that cannot be opened once more, when more is written than it takes, then it does not block") {
   CheckInChild([] {
     signal(SIGPIPE, SIG_IGN);
-    Pipe pipe;
-    pipe.Close(0);
-    Opened sink;  // opened while there is no reader
-    CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
-    // A reader comes back through /proc, and does not read.
-    const int again = open(("/proc/self/fd/" + std::to_string(pipe.ends[1])).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    CHECK(again >= 0);
+    TemporaryFolder folder;
+    CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
+    int reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const int writer = open((folder / "fifo").c_str(), O_WRONLY | O_CLOEXEC);
+    CHECK(reader >= 0 && writer >= 0);
+    close(reader);
+    Opened sink;  // while there is no reader, which a second open for writing would need
+    CHECK(sink.OpenDescriptor(writer).ok());
+    reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // and does not read
     const std::string much(1 << 20, 'x');
     const size_t written = sink.WriteText(much);
     CHECK(written > 0 && written < much.size());
     CHECK_EQ(sink.status.error, EAGAIN);
-    close(again);
+    close(reader);
+    close(writer);
   });
 }
 

@@ -139,6 +139,7 @@ TEST("given a periodic flush, when time goes by, then lines come without anybody
   AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), 5);
   const int64_t deadline_ms = NowMs() + 10'000;
   while (Lines(TextOf(folder / "f")).count() < 3 && NowMs() < deadline_ms) SleepMs(2);
+  store->Retain();
   store->Detach(false);
   const std::string text = TextOf(folder / "f");
   SleepMs(20);
@@ -148,6 +149,7 @@ TEST("given a periodic flush, when time goes by, then lines come without anybody
   CHECK_EQ(lines.broken, 0);
   CHECK_EQ(lines.Sum("g.i"), 5);
   CHECK_EQ(lines.Sum("logger.missed"), 0);
+  store->Unreference();
 }
 
 TEST("given a spec that is not sound, when it is opened, then it is refused, and its name is free") {
@@ -190,9 +192,7 @@ TEST("given a spec that is not sound, when it is opened, then it is refused, and
   Opened(Schema().Build("a"))->Detach(false);
 }
 
-TEST(
-    "given an id, when it is allocated twice, then it is one device; removed and allocated again, then another that starts at "
-    "0") {
+TEST("given an id, when it is allocated twice, then it is one device; after a removal, then another that starts at 0") {
   Store* store = Opened(Schema().Build("a"));
   const Device *first = nullptr, *again = nullptr, *fresh = nullptr;
   CHECK(store->AllocDevice(0, "a", &first).ok());
