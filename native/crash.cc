@@ -190,8 +190,9 @@ bool HandleHarmless(int signal, siginfo_t* info, void* context) {
     return true;
   }
   if (IsDefault(earlier) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal)) {
-    // The kernel would not have delivered to an init process without a handler what another process sent.
-    const bool is_kept_from_init = getpid() == 1 && info->si_pid != getpid();
+    // The init process of a container that handles no signal is not killed by one that is sent; only abort() is its end all the
+    // same.
+    const bool is_kept_from_init = getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
     if (!is_kept_from_init) return false;
   }
   count();

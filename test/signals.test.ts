@@ -1,12 +1,15 @@
 // Capture changes nothing: each death, and each survival, is compared with that of the same process without capture.
 
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
-import { runChild } from './helpers/children.ts';
+import { node, runChild } from './helpers/children.ts';
 import { at, closing, freshName, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 interface Plan {
@@ -184,4 +187,29 @@ test('given a store that is closed, then its descriptors are closed too', async 
     metrics.close();
   }
   expect([open(), descriptors()]).toEqual(before);
+});
+
+describe('given the init process of a container', () => {
+  const own = (args: string[]) => spawnSync('unshare', ['--pid', '--fork', '--mount-proc', ...args], { encoding: 'utf8', timeout: 30_000 });
+  const canUnshare = own(['true']).status === 0;
+  if (!canUnshare) console.log('no PID namespace can be made here: what happens to PID 1 is not tested');
+
+  test.runIf(canUnshare).each([
+    { signal: 'SIGHUP', send: 'kill', code: 0 }, // the kernel drops what is sent to PID 1
+    { signal: 'SIGABRT', send: 'kill', code: 0 },
+    { signal: 'SIGABRT', send: 'abort', code: 134 },
+    { signal: 'SIGSEGV', send: 'null', code: 139 },
+  ])('when $signal comes by $send, then it exits with $code as without capture, or 128+n with one line', ({ signal, send, code }) => {
+    const sink = `${temporaryFolder()}/lines`;
+    const file = fileURLToPath(new URL('./fixtures/signals.mjs', import.meta.url));
+    const run = (more: object) => {
+      const plan = JSON.stringify({ sink, signal, send, ...more });
+      const { status, signal: death } = own(['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh', node, file, plan]);
+      return death === null ? status : 128 + constants.signals[death];
+    };
+    expect(run({})).toBe(code);
+    expect(linesOf(readFileSync(sink, 'utf8')).map((line) => at(line, 'g.seen'))).toEqual([1n]);
+    // Stock Node ends by another fault after an abort() that the kernel drops.
+    if (send !== 'abort') expect(run({ noCapture: true })).toBe(code);
+  });
 });
