@@ -8,9 +8,12 @@ import { ErrorCode, MetricsError } from './errors.ts';
 
 /** What went wrong below: a reason, and the system's errno and call. */
 export interface Failure {
-  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'full' | 'taken' | 'crashing';
+  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'region' | 'foreign' | 'busy' | 'full' | 'taken' | 'crashing';
   readonly errno: number;
+  /** For `foreign`: what the file is instead of a region that can be used, as the end of a sentence. */
   readonly syscall: string;
+  /** For `busy`: the process that has the file; 0 when it is not known. */
+  readonly holder?: number;
 }
 
 /** A metric by name, for native code. */
@@ -36,6 +39,12 @@ export interface StoreSpec {
   readonly marks: readonly { readonly signal: number; readonly cell: number; readonly isStore: boolean }[];
   readonly missedCell?: number;
   readonly errorCell?: number;
+  /** The region's file, absolute. */
+  readonly file?: string;
+  /** `Previous` in native/region_file.h */
+  readonly previous: number;
+  /** What readers in other processes need to know of the store; docs/format.md. */
+  readonly document: string;
 }
 
 export interface NativeDevice {
@@ -76,6 +85,8 @@ export interface Binding {
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
   clocks(): BigUint64Array;
+  /** Every offset and size of native/format.h, for tests. */
+  format(): object;
 }
 
 export function isFailure(value: unknown): value is Failure {

@@ -12,7 +12,7 @@ import { watchPanics } from './panics.ts';
 import type { Identity } from './program.ts';
 import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
-import { factsOf, markedMetric, storeSpecOf } from './store-spec.ts';
+import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
 import { ThreadCells } from './thread-cells.ts';
 import { type MetricsSnapshot, valuesOf } from './values.ts';
 
@@ -23,6 +23,17 @@ export interface OpenOptions {
   readonly id?: string;
   /** Put as `"properties"` into each line, after the id, keys sorted by their bytes. Default: left out. */
   readonly properties?: Readonly<Record<string, string>>;
+  /**
+   * A file that the values live in, so that they outlive the process however it ends: `readRegion()` and the command `vmm-metrics` read
+   * it, while the process runs and after. On a tmpfs it costs no disk writes; it is made with mode 0600. Default: none, the values are
+   * in memory.
+   */
+  readonly file?: string;
+  /**
+   * What becomes of the file of a process that is dead or has closed it: `'keep'` renames it to `<file>.previous`, in the place of an older
+   * one; `'discard'` replaces it; `'refuse'` leaves it and opens nothing. Default: `'keep'`. That of a living process is never touched.
+   */
+  readonly previous?: 'keep' | 'discard' | 'refuse';
 }
 
 export interface PeriodicFlushOptions {
@@ -68,11 +79,13 @@ export class Metrics<S extends SchemaShape> {
    * const metrics = Metrics.open(firecracker, { name: 'vm0' });
    * ```
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_SCHEMA` for what `defineSchema()` has not checked,
-   * `ERR_METRICS_LAYOUT_MISMATCH` when the name is taken by another schema, id or properties, naming the first difference,
-   * `ERR_METRICS_NO_SPACE` when there is no memory, `ERR_METRICS_NATIVE` when the addon cannot be loaded.
+   * `ERR_METRICS_LAYOUT_MISMATCH` when the name is taken by another schema, id, properties or file, naming the first difference,
+   * `ERR_METRICS_NO_SPACE` when there is no memory or disk space, `ERR_METRICS_NATIVE` when the addon cannot be loaded,
+   * `ERR_METRICS_REGION_BUSY` when another process has the file, naming it, `ERR_METRICS_REGION` when the file is something else (no
+   * region, a symbolic link, another user's) or cannot be made. A file that is there is untouched then.
    */
   static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
-    const { name, identity } = checkedOpenOptions(options);
+    const { name, identity, place } = checkedOpenOptions(options);
     if (!isSchema(schema))
       throw new MetricsError(ErrorCode.SCHEMA, `Metrics.open(): schema must come from defineSchema(); got ${shown(schema)}`);
     const layout = layoutOf(schema);
@@ -82,19 +95,20 @@ export class Metrics<S extends SchemaShape> {
       }
     }
 
+    const facts = factsOf(layout, identity, place.file);
     const there = openHere.get(name);
     if (there !== undefined) {
-      const difference = firstDifference(factsOf(there.#layout, there.#identity), factsOf(layout, identity));
+      const difference = firstDifference(there.#facts, facts);
       if (difference !== undefined) throw mismatch(name, difference);
       return there as Metrics<SchemaShape> as unknown as Metrics<S>;
     }
 
-    const opened = binding().open(storeSpecOf(name, layout, identity));
+    const opened = binding().open(storeSpecOf(name, schema, layout, identity, place));
     if (typeof opened === 'string') {
-      throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], factsOf(layout, identity)) ?? 'the order differs');
+      throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
     }
-    if (isFailure(opened)) throw noSpace('The store cannot be made', opened);
-    const metrics = new Metrics<S>(name, layout, identity, cellsOf(opened));
+    if (isFailure(opened)) throw place.file === undefined ? noSpace('The store cannot be made', opened) : noFile(place.file, opened);
+    const metrics = new Metrics<S>(name, layout, facts, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
     return metrics;
   }
@@ -104,16 +118,16 @@ export class Metrics<S extends SchemaShape> {
 
   readonly #name: string;
   readonly #layout: Layout;
-  readonly #identity: Identity;
+  readonly #facts: Layout['facts'];
   readonly #cells: ThreadCells;
   #native: object | undefined;
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
 
-  private constructor(name: string, layout: Layout, identity: Identity, cells: ThreadCells) {
+  private constructor(name: string, layout: Layout, facts: Layout['facts'], cells: ThreadCells) {
     this.#name = name;
     this.#layout = layout;
-    this.#identity = identity;
+    this.#facts = facts;
     this.#cells = cells;
     const app: Record<string, unknown> = Object.create(null);
     for (const entry of layout.entries) {
@@ -290,11 +304,13 @@ function cellsOf(attachment: Attachment): ThreadCells {
 
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
-function checkedOpenOptions(options: unknown): { name: string; identity: Identity } {
-  const { name = 'default', id, properties } = checkedOptions<OpenOptions>('Metrics.open()', options, ['name', 'id', 'properties']);
+function checkedOpenOptions(options: unknown): { name: string; identity: Identity; place: Place } {
+  const known = ['name', 'id', 'properties', 'file', 'previous'] as const;
+  const { name = 'default', id, properties, file, previous } = checkedOptions<OpenOptions>('Metrics.open()', options, known);
   if (checkedText('Metrics.open(): name', name) === '') throw new RangeError('Metrics.open(): name must not be empty');
   if (id !== undefined) checkedText('Metrics.open(): id', id);
-  if (properties === undefined) return { name, identity: id === undefined ? {} : { id } };
+  const place = checkedPlace(file, previous);
+  if (properties === undefined) return { name, identity: id === undefined ? {} : { id }, place };
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
     throw new TypeError(`Metrics.open(): properties must be an object of strings; got ${shown(properties)}`);
   }
@@ -302,7 +318,24 @@ function checkedOpenOptions(options: unknown): { name: string; identity: Identit
     checkedText(`Metrics.open(): a key of properties`, key);
     checkedText(`Metrics.open(): properties.${key}`, value);
   }
-  return { name, identity: { ...(id !== undefined && { id }), properties: Object.freeze({ ...properties }) } };
+  return { name, identity: { ...(id !== undefined && { id }), properties: Object.freeze({ ...properties }) }, place };
+}
+
+function checkedPlace(file: string | undefined, previous: unknown = 'keep'): Place {
+  if (!['keep', 'discard', 'refuse'].includes(previous as string)) {
+    const message = `Metrics.open(): previous must be 'keep', 'discard' or 'refuse'; got ${shown(previous)}`;
+    throw typeof previous === 'string' ? new RangeError(message) : new TypeError(message);
+  }
+  if (file === undefined) return { previous: previous as Place['previous'] };
+  // Absolute: it must be the same file in every thread, wherever the process stands.
+  return { file: resolve(checkedPath('Metrics.open(): file', file)), previous: previous as Place['previous'] };
+}
+
+function checkedPath(name: string, path: unknown): string {
+  checkedText(name, path);
+  if (path === '') throw new RangeError(`${name} must not be empty`);
+  if ((path as string).includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(path)}`);
+  return path as string;
 }
 
 function checkedDestination(destination: unknown): string | number {
@@ -313,10 +346,7 @@ function checkedDestination(destination: unknown): string | number {
     return destination;
   }
   if (typeof destination !== 'string') throw new TypeError(`init(): destination must be a path or a descriptor; got ${shown(destination)}`);
-  checkedText('init(): the path', destination);
-  if (destination === '') throw new RangeError('init(): the path must not be empty');
-  if (destination.includes('\0')) throw new RangeError(`init(): the path must not contain NUL; got ${shown(destination)}`);
-  return destination;
+  return checkedPath('init(): the path', destination);
 }
 
 function since(name: string, start: number | bigint, nowUs: bigint): bigint {
@@ -332,4 +362,19 @@ function mismatch(name: string, difference: string): MetricsError {
 function noSpace(what: string, failure: Failure): MetricsError {
   const cause = systemError(failure);
   return new MetricsError(ErrorCode.NO_SPACE, `${what}: ${cause.message}`, { cause });
+}
+
+/** Why a store cannot live in that file. */
+function noFile(file: string, failure: Failure): MetricsError {
+  const what = `The region ${shown(file)}`;
+  if (failure.reason === 'busy') {
+    const holder = failure.holder ? `process ${failure.holder}` : 'another process';
+    return new MetricsError(ErrorCode.REGION_BUSY, `${what} is in use by ${holder}`);
+  }
+  if (failure.reason === 'foreign') return new MetricsError(ErrorCode.REGION, `${what} ${failure.syscall}`);
+  if (failure.reason === 'full')
+    return new MetricsError(ErrorCode.REGION, `${what} cannot be made: this process has 64 region files open already`);
+  const cause = systemError(failure, failure.reason === 'region' ? file : undefined);
+  const code = failure.reason === 'region' ? ErrorCode.REGION : ErrorCode.NO_SPACE;
+  return new MetricsError(code, `${what} cannot be made: ${cause.message}`, { cause });
 }

@@ -5,18 +5,27 @@ import { constants } from 'node:os';
 import type { NamedMetric, StoreSpec } from './binding.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import { type Identity, programOf } from './program.ts';
-import type { EventMarkers, MetricDef } from './schema.ts';
+import type { EventMarkers, MetricDef, Schema } from './schema.ts';
+
+/** `Previous` in native/region_file.h */
+const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
 
 /** `vmm_metrics_kind` in include/vmm_metrics.h */
 const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2 };
 
-export function storeSpecOf(name: string, layout: Layout, identity: Identity): StoreSpec {
+/** Where a store's values are, other than in memory of this process alone. */
+export interface Place {
+  readonly file?: string;
+  readonly previous: 'keep' | 'discard' | 'refuse';
+}
+
+export function storeSpecOf(name: string, schema: Schema, layout: Layout, identity: Identity, { file, previous }: Place): StoreSpec {
   const program = programOf(layout, identity);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
   const error = markedMetric(layout, (def) => def.onError === true);
   return {
     name,
-    schemaText: JSON.stringify(factsOf(layout, identity)),
+    schemaText: JSON.stringify(factsOf(layout, identity, file)),
     fingerprint: layout.fingerprint,
     kinds: layout.cellKinds,
     ...program,
@@ -34,14 +43,17 @@ export function storeSpecOf(name: string, layout: Layout, identity: Identity): S
     ),
     ...(missed && { missedCell: missed.cell }),
     ...(error && { errorCell: error.cell }),
+    ...(file !== undefined && { file }),
+    previous: PREVIOUS[previous],
+    document: JSON.stringify({ name, schema: schema.shape, ...identity }),
   };
 }
 
 /** The facts of a schema and of what else stands in each of its lines. */
-export function factsOf(layout: Layout, { id, properties }: Identity): Layout['facts'] {
+export function factsOf(layout: Layout, { id, properties }: Identity, file: string | undefined): Layout['facts'] {
   const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
   const sorted = properties && Object.fromEntries(Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return [...layout.facts, ['option id', text(id)], ['option properties', text(sorted)]];
+  return [...layout.facts, ['option id', text(id)], ['option properties', text(sorted)], ['option file', text(file)]];
 }
 
 /** The metric that has a marker, if one has. */

@@ -27,12 +27,13 @@ using Rows = std::set<void*>;
 struct RowHint {
   size_t bytes;
   std::shared_ptr<Rows> rows;
+  Store* store;  // while the row is in `rows`
 };
 
 // Does without the store, which may be gone by then: a row without it is memory of its own.
 void FreeRow(napi_env, void* address, void* data) {
   RowHint* hint = static_cast<RowHint*>(data);
-  hint->rows->erase(address);
+  if (hint->rows->erase(address) != 0) hint->store->cells().region().ForgetRow(address);
   Region::UnmapRow(address, hint->bytes);
   delete hint;
 }
@@ -93,6 +94,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
     // First, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
     for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
+    rows_->clear();
     store_->GiveBackShard(shard_);
     store_->Detach(always_flush);
   }
@@ -109,7 +111,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     if (Status status = store_->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok())
       return ToFailure(env, status);
     const size_t bytes = store_->cells().region().granule_bytes();
-    RowHint* hint = new RowHint{bytes, rows_};
+    RowHint* hint = new RowHint{bytes, rows_, store_};
     rows_->insert(address);
     napi_value buffer = nullptr;
     const napi_status made = napi_create_external_arraybuffer(env, address, bytes, FreeRow, hint, &buffer);
@@ -272,6 +274,9 @@ StoreSpec SpecOf(const Napi::Object& object) {
     spec.marks.push_back(
         {Uint32Of(mark.Get("signal")), Uint32Of(mark.Get("cell")), mark.Get("isStore").As<Napi::Boolean>().Value()});
   }
+  if (object.Get("file").IsString()) spec.file = object.Get("file").As<Napi::String>().Utf8Value();
+  if (object.Get("previous").IsNumber()) spec.previous = static_cast<Previous>(Uint32Of(object.Get("previous")));
+  spec.document = object.Get("document").As<Napi::String>().Utf8Value();
   if (object.Get("missedCell").IsNumber()) spec.missed_cell = Uint32Of(object.Get("missedCell"));
   if (object.Get("errorCell").IsNumber()) spec.error_cell = Uint32Of(object.Get("errorCell"));
   return spec;
@@ -282,10 +287,14 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   StoreSpec spec = SpecOf(info[0].As<Napi::Object>());
   Opened opened;
-  std::string other_schema;
-  const Status status = Store::Open(std::move(spec), &opened.store, &other_schema);
-  if (!status.ok()) return ToFailure(env, status);
-  if (opened.store == nullptr) return Napi::String::New(env, other_schema);
+  OpenConflict conflict;
+  const Status status = Store::Open(std::move(spec), &opened.store, &conflict);
+  if (!status.ok()) {
+    Napi::Value failure = ToFailure(env, status);
+    failure.As<Napi::Object>()["holder"] = conflict.holder;
+    return failure;
+  }
+  if (opened.store == nullptr) return Napi::String::New(env, conflict.other_schema);
   return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Opened>::New(env, &opened)});
 }
 
@@ -301,12 +310,86 @@ Napi::Value Clocks(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// format(): every offset and size of native/format.h, for the test that holds the TypeScript to them.
+Napi::Value Format(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object header = Napi::Object::New(env), crash = Napi::Object::New(env), line = Napi::Object::New(env);
+  Napi::Object entry = Napi::Object::New(env), out = Napi::Object::New(env);
+  header["magic"] = offsetof(RegionHeader, magic);
+  header["version"] = offsetof(RegionHeader, version);
+  header["byteOrder"] = offsetof(RegionHeader, byte_order);
+  header["granuleBytes"] = offsetof(RegionHeader, granule_bytes);
+  header["shards"] = offsetof(RegionHeader, shards);
+  header["banks"] = offsetof(RegionHeader, banks);
+  header["directoryRows"] = offsetof(RegionHeader, directory_rows);
+  header["schemaFingerprint"] = offsetof(RegionHeader, schema_fingerprint);
+  header["documentOffset"] = offsetof(RegionHeader, document_offset);
+  header["documentBytes"] = offsetof(RegionHeader, document_bytes);
+  header["chunksOffset"] = offsetof(RegionHeader, chunks_offset);
+  header["processId"] = offsetof(RegionHeader, process_id);
+  header["state"] = offsetof(RegionHeader, state);
+  header["processStartTicks"] = offsetof(RegionHeader, process_start_ticks);
+  header["processStartRealtimeNs"] = offsetof(RegionHeader, process_start_realtime_ns);
+  header["bootId"] = offsetof(RegionHeader, boot_id);
+  header["commit"] = offsetof(RegionHeader, commit);
+  header["cellsUsed"] = offsetof(RegionHeader, cells_used);
+  header["shardsUsed"] = offsetof(RegionHeader, shards_used);
+  header["devicesUsed"] = offsetof(RegionHeader, devices_used);
+  header["degraded"] = offsetof(RegionHeader, degraded);
+  header["crash"] = offsetof(RegionHeader, crash);
+  header["line"] = offsetof(RegionHeader, line);
+  header["reserved"] = offsetof(RegionHeader, reserved);
+  header["sinkPath"] = offsetof(RegionHeader, sink_path);
+  crash["signal"] = offsetof(CrashRecord, signal);
+  crash["code"] = offsetof(CrashRecord, code);
+  crash["address"] = offsetof(CrashRecord, address);
+  crash["threadId"] = offsetof(CrashRecord, thread_id);
+  crash["reserved"] = offsetof(CrashRecord, reserved);
+  crash["realtimeNs"] = offsetof(CrashRecord, realtime_ns);
+  line["commit"] = offsetof(LineInFlight, commit);
+  line["device"] = offsetof(LineInFlight, device);
+  line["inode"] = offsetof(LineInFlight, inode);
+  line["offset"] = offsetof(LineInFlight, offset);
+  line["bytes"] = offsetof(LineInFlight, bytes);
+  line["sent"] = offsetof(LineInFlight, sent);
+  line["isRegularFile"] = offsetof(LineInFlight, is_regular_file);
+  line["reserved"] = offsetof(LineInFlight, reserved);
+  entry["group"] = offsetof(DirectoryEntry, group);
+  entry["firstCell"] = offsetof(DirectoryEntry, first_cell);
+  entry["removed"] = offsetof(DirectoryEntry, removed);
+  entry["idBytes"] = offsetof(DirectoryEntry, id_bytes);
+  entry["id"] = offsetof(DirectoryEntry, id);
+  out["HeaderOffset"] = header;
+  out["CrashOffset"] = crash;
+  out["LineOffset"] = line;
+  out["DirectoryEntryOffset"] = entry;
+  out["MAGIC"] = Napi::BigInt::New(env, kMagic);
+  out["FORMAT_VERSION"] = kFormatVersion;
+  out["BYTE_ORDER"] = kByteOrder;
+  out["SHARDS"] = kShards;
+  out["BANKS"] = kBanks;
+  out["MAX_CHUNKS"] = kMaxChunks;
+  out["DOCUMENT_BYTES_MAX"] = kDocumentBytesMax;
+  out["ID_BYTES_MAX"] = kIdBytesMax;
+  out["SINK_PATH_BYTES_MAX"] = kSinkPathBytesMax;
+  out["DIRECTORY_ENTRY_BYTES"] = sizeof(DirectoryEntry);
+  out["DIRECTORY_ROWS"] = kDirectoryRows;
+  out["FIRST_DIRECTORY_ROW"] = kFirstDirectoryRow;
+  out["FIRST_SHARD_ROW"] = kFirstShardRow;
+  out["ROWS"] = kRows;
+  out["HEADER_BYTES"] = sizeof(RegionHeader);
+  out["BOOT_ID_BYTES"] = sizeof(RegionHeader::boot_id);
+  out["LINE_BYTES"] = sizeof(LineInFlight);
+  return out;
+}
+
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   // A worker that runs out of stack in native code must find another one for the handler, whether its JavaScript ever opens a
   // store or not.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeAlternateStack, stack);
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["open"] = Napi::Function::New(env, Open, "open");
+  exports["format"] = Napi::Function::New(env, Format, "format");
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
   return exports;
 }

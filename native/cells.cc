@@ -5,8 +5,8 @@
 
 namespace vmm {
 
-Status Cells::Create(uint64_t schema_fingerprint) {
-  if (Status status = region_.Create(schema_fingerprint); !status.ok()) return status;
+Status Cells::Create(const RegionSpec& spec) {
+  if (Status status = region_.Create(spec); !status.ok()) return status;
   // One byte a cell, private to the process; pages come as they are touched.
   void* kinds = mmap(nullptr, region_.max_cells(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (kinds == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
@@ -26,10 +26,12 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
   if (end > region_.max_cells()) return {Code::kFull, 0, "reserve"};
 
   const uint32_t chunks = count == 0 ? chunks_ : region_.chunk_of(static_cast<uint32_t>(end - 1)) + 1;
-  const uint32_t shards = region_.header().shards_used.load(std::memory_order_relaxed);  // written under the lock only
   for (uint32_t chunk = chunks_; chunk < chunks; chunk++) {
-    for (uint32_t row = 0; row < kBanks + shards; row++) {
-      if (Status status = region_.Back(chunk, row); !status.ok()) return status;
+    for (uint32_t bank = 0; bank < kBanks; bank++) {
+      if (Status status = region_.Back(chunk, bank); !status.ok()) return status;
+    }
+    for (uint32_t shard = 0; shard < region_.shards_used(); shard++) {
+      if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
     }
     chunks_ = chunk + 1;
   }
@@ -41,21 +43,20 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
 
 void Cells::Publish() {
   // Release: publishes the cells' kinds, their memory and their device to readers of used().
-  region_.header().cells_used.store(reserved_, std::memory_order_release);
+  region_.SetCellsUsed(reserved_);
 }
 
 uint32_t Cells::Claim() {
-  RegionHeader& header = region_.header();
-  const uint32_t shards = header.shards_used.load(std::memory_order_relaxed);  // written under the lock only
+  const uint32_t shards = region_.shards_used();
   // The lowest free one: what was used before is used again, and few shards are to be summed.
   for (uint32_t shard = 1; shard < kShards; shard++) {
     if (claimed_[shard]) continue;
     if (shard >= shards) {
       for (uint32_t chunk = 0; chunk < chunks_; chunk++) {
-        if (!region_.Back(chunk, kBanks + shard).ok()) return kSharedShard;
+        if (!region_.Back(chunk, kFirstShardRow + shard).ok()) return kSharedShard;
       }
       // Release: publishes the shard's memory to readers of shards_used().
-      header.shards_used.store(shard + 1, std::memory_order_release);
+      region_.SetShardsUsed(shard + 1);
     }
     claimed_[shard] = true;
     return shard;

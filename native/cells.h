@@ -22,7 +22,7 @@ class Cells {
   Cells(const Cells&) = delete;
   Cells& operator=(const Cells&) = delete;
 
-  Status Create(uint64_t schema_fingerprint);
+  Status Create(const RegionSpec& spec);
 
   // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed. No flush
   // reads them before Publish.
@@ -40,8 +40,8 @@ class Cells {
   const Region& region() const { return region_; }
   CellKind kind(uint32_t index) const { return kinds_[index]; }
   // Acquire: pairs with the release stores in Publish and Claim.
-  uint32_t used() const { return region_.header().cells_used.load(std::memory_order_acquire); }
-  uint32_t shards_used() const { return region_.header().shards_used.load(std::memory_order_acquire); }
+  uint32_t used() const { return region_.cells_used(); }
+  uint32_t shards_used() const { return region_.shards_used(); }
 
   Cell& Shared(uint32_t index) const { return region_.InShard(kSharedShard, index); }
 
@@ -78,11 +78,11 @@ class Cells {
   uint64_t Pending(uint32_t index) const {
     for (;;) {
       // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the second.
-      const uint64_t commit = region_.header().commit.load(std::memory_order_acquire);
+      const uint64_t commit = region_.commit();
       const uint64_t flushed = Read(region_.InBank(commit & 3, index));
       const uint64_t total = Total(index);
       std::atomic_thread_fence(std::memory_order_acquire);
-      if (region_.header().commit.load(std::memory_order_relaxed) == commit) return total - flushed;
+      if (region_.commit() == commit) return region_.is_degraded() && total < flushed ? total : total - flushed;
     }
   }
 

@@ -11,6 +11,8 @@
 #include <mutex>
 
 #include "clock.h"
+#include "region_guard.h"
+#include "signal_mask.h"
 
 namespace vmm {
 
@@ -112,6 +114,13 @@ void CountIn(Captured& captured, int signal) {
   }
 }
 
+bool IsAnyCaptured() {
+  for (const std::atomic<Captured*>& place : g_captured) {
+    if (place.load(std::memory_order_relaxed) != nullptr) return true;  // whose it is does not matter
+  }
+  return false;
+}
+
 template <typename Visit>
 void ForEachCaptured(Visit visit) {
   // Sequentially consistent, with Release: either it sees this count, or this handler sees the empty place.
@@ -200,6 +209,19 @@ bool HandleHarmless(int signal, siginfo_t* info, void* context) {
   return true;
 }
 
+// A handler that stands for the repair of regions alone: any other SIGBUS is the business of whoever was there before.
+bool IsHandedOn(int signal, siginfo_t* info, void* context) {
+  if (signal != SIGBUS || !AreRegionsGuarded() || IsAnyCaptured()) return false;
+  const struct sigaction& earlier = EarlierOf(signal);
+  if (!IsFunction(earlier)) return false;
+  if ((earlier.sa_flags & SA_SIGINFO) != 0) {
+    earlier.sa_sigaction(signal, info, context);
+  } else {
+    earlier.sa_handler(signal);
+  }
+  return true;
+}
+
 void HandleDeath(int signal, siginfo_t* info) {
   const pid_t thread = ThreadId();
   pid_t crashed = 0;
@@ -213,6 +235,7 @@ void HandleDeath(int signal, siginfo_t* info) {
   ForEachCaptured([&](Captured& captured) {
     WriteRecord(captured, signal, info, thread);
     CountIn(captured, signal);
+    CountDegraded(captured);
   });
   // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
   const int64_t deadline_ms = MonotonicMs() + g_limit_ms.load(std::memory_order_relaxed);  // set before the handler was
@@ -220,6 +243,21 @@ void HandleDeath(int signal, siginfo_t* info) {
   PassOn(signal, info, false);
   // Release: pairs with the acquire load in ReviveIfSurvived, for a process that lives on.
   g_crash_done_ms.store(MonotonicMs(), std::memory_order_release);
+}
+
+// Memory of our own region that was lost: given back, and the instruction runs again.
+bool IsRepaired(int signal, const siginfo_t* info) {
+  return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairRegion(info->si_addr);
+}
+
+// A SIGBUS that somebody sent while a line is going out on this thread, where of all signals it alone is not blocked (see
+// SignalMask): comes again when the line is out.
+bool IsPostponed(int signal, siginfo_t* info, void* context) {
+  if (signal != SIGBUS || IsForced(signal, info)) return false;
+  sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
+  if (!SignalMask::IsOf(blocked)) return false;
+  sigaddset(&blocked, SIGBUS);  // from the return of this handler on
+  return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;
 }
 
 // In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
@@ -230,11 +268,11 @@ void HandleSignal(int signal, siginfo_t* info, void* context) {
   // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
   const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
-  if (!is_trap) {
+  if (!is_trap && !IsRepaired(signal, info) && !IsPostponed(signal, info, context)) {
     if (getpid() != g_process.load(std::memory_order_relaxed)) {
       // A forked child shares the parent's cells and sink, and has no business with either.
       PassOn(signal, info, true);
-    } else if (!HandleHarmless(signal, info, context)) {
+    } else if (!HandleHarmless(signal, info, context) && !IsHandedOn(signal, info, context)) {
       HandleDeath(signal, info);
     }
   }
@@ -258,6 +296,8 @@ void Install(int signal, bool leave_ignored) {
     sigfillset(&ours.sa_mask);
     // A fault inside the handler must not wait for the handler.
     for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
+    // Nor must the loss of a region's memory while the handler of another SIGBUS reads it.
+    if (signal == SIGBUS) ours.sa_flags |= SA_NODEFER;
   }
   const Earlier* earlier = g_earlier[signal].load(std::memory_order_relaxed);  // written under the lock only
   if (earlier == nullptr || std::memcmp(&earlier->action, &now, sizeof(now)) != 0) earlier = new Earlier{now, earlier};
@@ -273,16 +313,26 @@ void Uninstall(int signal) {
   g_installed.fetch_and(~SetOf(signal), std::memory_order_relaxed);  // under the lock
 }
 
+void AdoptProcess() {
+  if (g_process.load(std::memory_order_relaxed) == getpid()) return;
+  // A forked child: what was captured is its parent's.
+  for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
+  g_looking.store(0, std::memory_order_seq_cst);
+  g_process.store(getpid(), std::memory_order_relaxed);
+}
+
+void FindTrapFunction() {
+  // Looked up here, not in the handler: dlsym takes locks. Relaxed: the handler that reads it is installed after this.
+  g_trap_function.store(
+      reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
+      std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Status Capture(Captured* captured, const CaptureOptions& options) {
   std::lock_guard<std::mutex> lock(g_lock);
-  if (g_process.load(std::memory_order_relaxed) != getpid()) {
-    // A forked child: what was captured is its parent's.
-    for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
-    g_looking.store(0, std::memory_order_seq_cst);
-    g_process.store(getpid(), std::memory_order_relaxed);
-  }
+  AdoptProcess();
   std::atomic<Captured*>* place_for_it = nullptr;
   for (std::atomic<Captured*>& place : g_captured) {
     Captured* there = place.load(std::memory_order_relaxed);  // written under the lock only
@@ -293,12 +343,9 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
     if (there == nullptr && place_for_it == nullptr) place_for_it = &place;
   }
   if (place_for_it == nullptr) return {Code::kFull, 0, "capture"};
-  // Relaxed, all three: the handler that reads them is installed below.
+  // Relaxed: the handler that reads it is installed below.
   g_limit_ms.store(options.limit_ms, std::memory_order_relaxed);
-  // Looked up here, not in the handler: dlsym takes locks.
-  g_trap_function.store(
-      reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
-      std::memory_order_relaxed);
+  FindTrapFunction();
   // Sequentially consistent, with ForEachCaptured.
   place_for_it->store(captured, std::memory_order_seq_cst);
   for (int signal = 1; signal < kSignals; signal++) {
@@ -329,7 +376,7 @@ void Release(Captured* captured) {
   if (!any_left) {
     const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // written under the lock only
     for (int signal = 1; signal < kSignals; signal++) {
-      if ((installed & SetOf(signal)) != 0) Uninstall(signal);
+      if ((installed & SetOf(signal)) != 0 && !(signal == SIGBUS && AreRegionsGuarded())) Uninstall(signal);
     }
   }
   // A handler that saw the store before is still at it. A crashing one never comes back here, and needs not be waited for long.
@@ -337,6 +384,31 @@ void Release(Captured* captured) {
     const timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
   }
+}
+
+Status Guard(Region* region) {
+  std::lock_guard<std::mutex> lock(g_lock);
+  AdoptProcess();
+  if (Status status = GuardRegion(region); !status.ok()) return status;
+  if ((g_installed.load(std::memory_order_relaxed) & SetOf(SIGBUS)) == 0) {  // written under the lock only
+    FindTrapFunction();
+    Install(SIGBUS, false);
+    g_unasked.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits that publishes nothing but itself
+  }
+  return {};
+}
+
+void Unguard(Region* region) {
+  std::lock_guard<std::mutex> lock(g_lock);
+  UnguardRegion(region);
+  if (!AreRegionsGuarded() && !IsAnyCaptured()) Uninstall(SIGBUS);
+}
+
+void CountDegraded(Captured& captured) {
+  if (!captured.cells->region().is_degraded()) return;
+  // Relaxed: once, by whoever comes first; it publishes nothing.
+  if (captured.degraded_is_counted.exchange(true, std::memory_order_relaxed)) return;
+  if (captured.error_cell != Flusher::kNoCell) AddShared(captured.cells->Shared(captured.error_cell), 1);
 }
 
 SignalSet Displaced() {

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "cells.h"
@@ -31,7 +32,13 @@ struct Captured {
   Cells* cells = nullptr;
   Flusher* flusher = nullptr;
   Mark marks[kSignals];
+  // Raised by 1 when memory of the region was lost; said once.
+  uint32_t error_cell = Flusher::kNoCell;
+  std::atomic<bool> degraded_is_counted{false};
 };
+
+// Raises the store's metric for errors when its region is degraded and that was not said yet. Also in a handler.
+void CountDegraded(Captured& captured);
 
 // Bit n - 1 is signal n.
 using SignalSet = uint64_t;
@@ -52,6 +59,11 @@ Status Capture(Captured* captured, const CaptureOptions& options = {});
 
 // Ends it for this store. When it returns no handler uses the store any more, unless the process is dying.
 void Release(Captured* captured);
+
+// Keeps a loss of memory of this region, which is a file, from ending the process: takes SIGBUS, whether captured or not. kFull
+// when too many regions are guarded. Unguard waits for handlers.
+Status Guard(Region* region);
+void Unguard(Region* region);
 
 // The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is captured.
 // Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way.

@@ -18,6 +18,7 @@ struct Device {
   // Relaxed: it decides only how the device is shown.
   std::atomic<bool> removed{false};
   uint32_t first_cell = 0;
+  uint32_t directory_entry = 0;
   // The literal `,"<group>_<id>":{`, owned by the directory.
   const char* key = nullptr;
   uint32_t key_bytes = 0;

@@ -2,11 +2,12 @@
 
 #include <utility>
 
+#include "format.h"
+
 namespace vmm {
 
 namespace {
 
-constexpr size_t kIdBytesMax = 255;
 constexpr uint32_t kNoDevice = ~0u;
 
 // How many bytes the UTF-8 character at `at` has; 0 when it is none.
@@ -86,10 +87,11 @@ uint32_t Devices::KeyBytes(uint32_t group, const std::string& id) const {
   return static_cast<uint32_t>(JsonString(KeyOf(group, id)).size()) + 3;
 }
 
-const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell) {
+const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry) {
   auto made = std::make_unique<Node>();
   made->literal = "," + JsonString(KeyOf(group, id)) + ":{";
   made->device.first_cell = first_cell;
+  made->device.directory_entry = directory_entry;
   made->device.key = made->literal.data();
   made->device.key_bytes = static_cast<uint32_t>(made->literal.size());
 

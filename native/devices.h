@@ -36,7 +36,7 @@ class Devices {
   // How long the key of that device is in the line.
   uint32_t KeyBytes(uint32_t group, const std::string& id) const;
 
-  const Device* Add(uint32_t group, const std::string& id, uint32_t first_cell);
+  const Device* Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry = 0);
   // False when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key.
   bool Remove(uint32_t group, const std::string& id, bool keeps_key = false);
 

@@ -22,7 +22,7 @@ class Locked {
 };
 
 uint32_t CommittedBank(const Cells& cells) {
-  return cells.region().header().commit.load(std::memory_order_relaxed) & 3;  // only flushes change it
+  return cells.region().commit() & 3;  // only flushes change it
 }
 
 }  // namespace
@@ -37,6 +37,7 @@ InitResult Flusher::Init(const char* path, int descriptor, Status* status) {
   if (initialized_.load(std::memory_order_relaxed)) return InitResult::kAlready;  // set under the lock
   *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
   if (!status->ok()) return InitResult::kFailed;
+  sink_.CopyPath(cells_.region().header().sink_path, kSinkPathBytesMax);
   // Release: pairs with the acquire load in LastLine, which may come without the lock.
   initialized_.store(true, std::memory_order_release);
   return InitResult::kDone;
@@ -85,7 +86,7 @@ FlushResult Flusher::FlushLocked(Status* status) {
   }
   lines_built_++;
   *status = InSending(kBuilding, [&] {
-    line_.Begin(sink_.needs_newline());
+    line_.Begin(cells_.region(), sink_);
     return SendRest();
   });
   return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
@@ -123,15 +124,19 @@ Status Flusher::Resume() {
   bool replaced = false;
   if (Status status = sink_.ReopenIfReplaced(&replaced); !status.ok()) return status;
   // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
-  if (replaced) held_ = false;
+  if (replaced && held_) {
+    held_ = false;
+    Line::GiveUp(cells_.region());
+  }
   return held_ ? SendRest() : Status{};
 }
 
 Status Flusher::SendRest() {
   Status status;
-  line_.Sent(sink_.Write(line_.unsent(), line_.unsent_bytes(), &status));
-  if (status.ok()) line_.Commit(cells_);
+  line_.Sent(cells_.region(), sink_.Write(line_.unsent(), line_.unsent_bytes(), &status));
+  if (status.ok()) line_.Commit(cells_.region());
   held_ = line_.is_partly_sent();
+  if (!status.ok() && !held_) Line::GiveUp(cells_.region());
   return status;
 }
 
@@ -162,12 +167,12 @@ bool Flusher::LastLine(int64_t deadline_ms) {
   sink_.ReopenIfReplaced(&replaced);
   if (held_ && !replaced) {
     if (!SendWithin(line_, deadline_ms)) return false;
-    line_.Commit(cells_);
+    line_.Commit(cells_.region());
   }
   if (!last_line_.Build(program_, cells_, devices_, kCrashBank)) return false;
-  last_line_.Begin(sink_.needs_newline());
+  last_line_.Begin(cells_.region(), sink_);
   if (!SendWithin(last_line_, deadline_ms)) return false;
-  last_line_.Commit(cells_);
+  last_line_.Commit(cells_.region());
   return true;
 }
 
@@ -175,7 +180,7 @@ bool Flusher::SendWithin(Line& line, int64_t deadline_ms) {
   SignalMask mask;
   for (;;) {
     Status status;
-    line.Sent(sink_.Write(line.unsent(), line.unsent_bytes(), &status));
+    line.Sent(cells_.region(), sink_.Write(line.unsent(), line.unsent_bytes(), &status));
     if (status.ok()) return true;
     SignalMask::Discard(status.error);
     if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;

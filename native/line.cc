@@ -39,7 +39,7 @@ bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLis
   text_ = buffer->text();
   text_[0] = '\n';
   cells.CollectInto(bank, count);
-  const uint32_t flushed = cells.region().header().commit.load(std::memory_order_relaxed) & 3;  // only flushes change it
+  const uint32_t flushed = cells.region().commit() & 3;  // only flushes change it
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
   Run(program, cells, devices, bank, flushed, count, buffer->aggregate(), out);
   // Every entry of the line starts with a comma; the first one's gives way to the brace.
@@ -51,11 +51,32 @@ bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLis
   return !out.overflowed();
 }
 
-void Line::Commit(const Cells& cells) {
-  std::atomic<uint64_t>& commit = cells.region().header().commit;
-  const uint64_t commits = commit.load(std::memory_order_relaxed) >> 2;  // only flushes change it
-  // Release: publishes the bank's values to readers of what is pending.
-  commit.store((commits + 1) << 2 | bank_, std::memory_order_release);
+void Line::Begin(Region& region, const Sink& sink) {
+  begin_ = sent_ = sink.needs_newline() ? 0 : 1;
+  LineInFlight& flight = region.header().line;
+  const Sink::Place place = sink.place();
+  flight.device = place.device;
+  flight.inode = place.inode;
+  flight.offset = place.end;
+  flight.is_regular_file = place.is_regular_file ? 1 : 0;
+  flight.bytes = end_ - begin_;
+  flight.sent.store(0, std::memory_order_relaxed);  // published by the next line
+  flight.commit.store(NextCommit(region), std::memory_order_release);
 }
+
+void Line::Sent(Region& region, size_t bytes) {
+  sent_ += bytes;
+  // Relaxed: a number that publishes nothing.
+  region.header().line.sent.store(sent_ - begin_, std::memory_order_relaxed);
+}
+
+void Line::GiveUp(Region& region) {
+  // Relaxed: nothing of the record counts any more.
+  region.header().line.commit.store(0, std::memory_order_relaxed);
+}
+
+void Line::Commit(Region& region) { region.SetCommit(NextCommit(region)); }
+
+uint64_t Line::NextCommit(const Region& region) const { return ((region.commit() >> 2) + 1) << 2 | bank_; }
 
 }  // namespace vmm

@@ -1,7 +1,7 @@
 // A Line is one line on its way out: built whole in a buffer of its own, then sent, then committed.
 //
 // Thread-safety:       one thread at a time.
-// Async-signal-safety: Build and Commit are safe; Fit is not.
+// Async-signal-safety: all but Fit are safe.
 // Lifetime:            a buffer that has become too small is kept until the store ends, since a crash handler may still read it.
 
 #pragma once
@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "program.h"
+#include "sink.h"
 
 namespace vmm {
 
@@ -27,17 +28,22 @@ class Line {
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
   bool Build(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank);
 
-  // Says that the line is out: its bank is now what was last flushed.
-  void Commit(const Cells& cells);
+  // Starts the sending, with a newline before the line where the sink needs one, and says in the header that it is on its way.
+  void Begin(Region& region, const Sink& sink);
+  void Sent(Region& region, size_t bytes);
+  // It does not go on; nothing of it, or only a head that counts for nothing, is out.
+  static void GiveUp(Region& region);
+  // Says that the line is out: its bank is now what was last flushed. Release: publishes the bank's values to readers of what is
+  // pending.
+  void Commit(Region& region);
 
-  // Starts the sending, with a newline before the line where the sink needs one.
-  void Begin(bool newline_first) { begin_ = sent_ = newline_first ? 0 : 1; }
-  void Sent(size_t bytes) { sent_ += bytes; }
   const char* unsent() const { return text_ + sent_; }
   size_t unsent_bytes() const { return end_ - sent_; }
   bool is_partly_sent() const { return sent_ > begin_ && sent_ < end_; }
 
  private:
+  uint64_t NextCommit(const Region& region) const;
+
   struct Buffer {
     Buffer* older;
     uint64_t mapped_bytes;

@@ -23,6 +23,9 @@ inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
     case Code::kOpen: reason = "open"; break;
     case Code::kWrite: reason = "write"; break;
     case Code::kThread: reason = "thread"; break;
+    case Code::kRegion: reason = "region"; break;
+    case Code::kForeign: reason = "foreign"; break;
+    case Code::kBusy: reason = "busy"; break;
     case Code::kFull: reason = "full"; break;
     case Code::kTaken: reason = "taken"; break;
     case Code::kCrashing: reason = "crashing"; break;

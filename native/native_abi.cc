@@ -12,12 +12,12 @@ Store& Of(void* store) { return *static_cast<Store*>(store); }
 // Where a shard's cells begin; a metric's offset is the same in each.
 unsigned char* BaseOf(Store& store, uint32_t shard) {
   const Region& region = store.cells().region();
-  return region.base() + region.OffsetOf(kBanks + shard, 0);
+  return region.base() + region.OffsetOf(kFirstShardRow + shard, 0);
 }
 
 uint64_t OffsetOf(Store& store, uint32_t cell) {
   const Region& region = store.cells().region();
-  return region.OffsetOf(kBanks, cell) - region.OffsetOf(kBanks, 0);
+  return region.OffsetOf(kFirstShardRow, cell) - region.OffsetOf(kFirstShardRow, 0);
 }
 
 vmm_metrics_status FindIn(Store& store, const std::vector<NamedMetric>& metrics, uint32_t first_cell, const char* name,

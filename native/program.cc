@@ -17,7 +17,12 @@ struct Values {
   // Leaves a cell as it was last flushed, so that what came since stays pending.
   void Keep(uint32_t index) const { Set(region.InBank(bank, index), Read(region.InBank(flushed, index))); }
   uint64_t New(uint32_t index) const { return Read(region.InBank(bank, index)); }
-  uint64_t Delta(uint32_t index) const { return New(index) - Read(region.InBank(flushed, index)); }
+  uint64_t Delta(uint32_t index) const {
+    const uint64_t now = New(index);
+    const uint64_t last = Read(region.InBank(flushed, index));
+    // A counter wraps; one whose memory was lost begins anew.
+    return now < last && region.is_degraded() ? now : now - last;
+  }
 };
 
 uint64_t WallClockMs() {

@@ -2,11 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <new>
+
+#include "process_identity.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -16,45 +21,69 @@ namespace vmm {
 
 namespace {
 
+// More repairs than this of one region are no loss of memory but something that repairs do not mend.
+constexpr uint32_t kRepairsMax = 4 * kMaxChunks * kRows;
+
 bool MayFileHave(uint64_t bytes) {
   rlimit limit;
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
 }
 
+void Pause() {
+  const timespec pause = {0, 20'000};
+  nanosleep(&pause, nullptr);
+}
+
 }  // namespace
 
-Status Region::Create(uint64_t schema_fingerprint) {
+Status Region::Create(const RegionSpec& spec) {
   granule_bytes_ = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
   chunk_shift_ = static_cast<uint32_t>(__builtin_ctz(granule_bytes_ / sizeof(Cell)));
-  reserved_bytes_ = granule_bytes_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
+  const uint64_t document_granules = (spec.document_bytes + granule_bytes_ - 1) / granule_bytes_;
+  chunks_offset_ = (1 + document_granules) * granule_bytes_;
+  reserved_bytes_ = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
 
-  fd_ = memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  is_file_ = spec.file >= 0;
+  fd_ = is_file_ ? spec.file : memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   // RLIMIT_FSIZE counts for a memfd too, and a jailed VMM has one. Anonymous shared memory is under no such limit; what is
   // lost is only that others can find it under /proc. It must hold for the last row too, since the first may be under a limit
   // that the shards are past; and to try is no way to ask, since it raises SIGXFSZ.
-  if (fd_ >= 0 && (!MayFileHave(reserved_bytes_) || fallocate(fd_, 0, 0, granule_bytes_) != 0)) {
+  if (!is_file_ && fd_ >= 0 && (!MayFileHave(reserved_bytes_) || fallocate(fd_, 0, 0, granule_bytes_) != 0)) {
     close(fd_);
     fd_ = -1;
   }
   // Nobody who opens it under /proc can truncate it, which would turn our next add into a SIGBUS.
-  if (fd_ >= 0) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
+  if (!is_file_ && fd_ >= 0) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
   const int flags = MAP_SHARED | MAP_NORESERVE | (fd_ < 0 ? MAP_ANONYMOUS : 0);
   void* base = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE, flags, fd_, 0);
   if (base == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
   base_ = static_cast<unsigned char*>(base);
   // A core would be as large as the address space; Back puts in what is used.
   madvise(base_, reserved_bytes_, MADV_DONTDUMP);
-  if (Status status = Allocate(0, granule_bytes_); !status.ok()) return status;
+  if (Status status = Allocate(0, chunks_offset_); !status.ok()) return status;
+  if (is_file_) {
+    if (Status status = PrepareRepairs(); !status.ok()) return status;
+  }
 
   RegionHeader* header = new (base_) RegionHeader{};
   header->magic = kMagic;
   header->version = kFormatVersion;
+  header->byte_order = kByteOrder;
   header->granule_bytes = granule_bytes_;
   header->shards = kShards;
   header->banks = kBanks;
-  header->schema_fingerprint = schema_fingerprint;
-  header->process_id = getpid();
-  // Relaxed, all four: nobody else knows of the region yet.
+  header->directory_rows = kDirectoryRows;
+  header->schema_fingerprint = spec.schema_fingerprint;
+  header->document_offset = granule_bytes_;
+  header->document_bytes = spec.document_bytes;
+  header->chunks_offset = chunks_offset_;
+  const ProcessIdentity self = ThisProcess();
+  header->process_id = self.process_id;
+  header->process_start_ticks = self.start_ticks;
+  header->process_start_realtime_ns = self.start_realtime_ns;
+  std::memcpy(header->boot_id, self.boot_id, sizeof(header->boot_id));
+  if (spec.document_bytes != 0) std::memcpy(base_ + granule_bytes_, spec.document, spec.document_bytes);
+  // Relaxed, both: nobody else knows of the region yet.
   header->state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_relaxed);
   header->shards_used.store(1, std::memory_order_relaxed);
   return {};
@@ -63,13 +92,27 @@ Status Region::Create(uint64_t schema_fingerprint) {
 Region::~Region() {
   if (base_ != nullptr) munmap(base_, reserved_bytes_);
   if (fd_ >= 0) close(fd_);
+  if (granules_ != nullptr) munmap(static_cast<void*>(granules_), reserved_bytes_ / granule_bytes_);
+  MappedRow* row = rows_.load(std::memory_order_relaxed);  // nobody else is left
+  while (row != nullptr) {
+    MappedRow* const next = row->next;
+    delete row;
+    row = next;
+  }
 }
 
 Status Region::Allocate(uint64_t offset, uint64_t bytes) {
   madvise(base_ + offset, bytes, MADV_DODUMP);
   if (fd_ >= 0) {
+    // Asked before, since to try raises SIGXFSZ.
+    if (is_file_ && !MayFileHave(offset + bytes)) return {Code::kMemory, EFBIG, "fallocate"};
     while (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
-      if (errno != EINTR) return {Code::kMemory, errno, "fallocate"};
+      if (errno == EINTR) continue;
+      if (errno != EOPNOTSUPP) return {Code::kMemory, errno, "fallocate"};
+      // A file system that cannot: the C library writes a byte to each block that is not there yet.
+      const int error = posix_fallocate(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+      if (error != 0) return {Code::kMemory, error, "posix_fallocate"};
+      break;
     }
     return {};
   }
@@ -78,25 +121,131 @@ Status Region::Allocate(uint64_t offset, uint64_t bytes) {
   return {};
 }
 
-Status Region::Back(uint32_t chunk, uint32_t row) {
-  return Allocate(granule_bytes_ + (static_cast<uint64_t>(chunk) * kRows + row) * granule_bytes_, granule_bytes_);
+Status Region::Back(uint32_t chunk, uint32_t row) { return Allocate(RowOffset(chunk, row), granule_bytes_); }
+
+bool Region::ConnectRow(const MappedRow& row, void* address) const {
+  // An old size of 0 makes mremap leave the old mapping alone and map the same shared memory once more; unlike a second
+  // mmap it needs no descriptor, so anonymous regions work too. In the place of what is there it does so in one step.
+  void* from = base_ + RowOffset(row.chunk, row.row);
+  return mremap(from, 0, granule_bytes_, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED;
 }
 
-Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) const {
-  // An old size of 0 makes mremap leave the old mapping alone and map the same shared memory once more; unlike a second
-  // mmap it needs no descriptor, so anonymous regions work too.
-  void* from = base_ + granule_bytes_ + (static_cast<uint64_t>(chunk) * kRows + row) * granule_bytes_;
-  void* mapped = mremap(from, 0, granule_bytes_, MREMAP_MAYMOVE);
-  if (mapped == MAP_FAILED) return {Code::kMemory, errno, "mremap"};
+Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
+  MappedRow* entry = rows_.load(std::memory_order_relaxed);  // written under the lock only
+  // Acquire: pairs with the release in ForgetRow, after which nobody reads the entry's other fields.
+  while (entry != nullptr && entry->address.load(std::memory_order_acquire) != nullptr) entry = entry->next;
+  const bool is_new = entry == nullptr;
+  if (is_new) entry = new MappedRow{{nullptr}, 0, 0, rows_.load(std::memory_order_relaxed)};
+  entry->chunk = chunk;
+  entry->row = row;
+  void* mapped = mremap(base_ + RowOffset(chunk, row), 0, granule_bytes_, MREMAP_MAYMOVE);  // see ConnectRow
+  if (mapped == MAP_FAILED) {
+    const int error = errno;
+    if (is_new) delete entry;
+    return {Code::kMemory, error, "mremap"};
+  }
+  // A forked child of Node runs no JavaScript, and must not keep the file locked.
+  if (is_file_) madvise(mapped, granule_bytes_, MADV_DONTFORK);
+  // Release, both: publishes the entry to Repair.
+  entry->address.store(mapped, std::memory_order_release);
+  if (is_new) rows_.store(entry, std::memory_order_release);
+  // What was replaced between the mapping and its entry: sequentially consistent, with Repair, which changes the state of the
+  // granule first and looks at the entries then.
+  if (granules_ != nullptr) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const uint64_t granule = RowOffset(chunk, row) / granule_bytes_;
+    while (granules_[granule].load(std::memory_order_acquire) == kReplacing) Pause();
+    if (granules_[granule].load(std::memory_order_acquire) == kReplaced) ConnectRow(*entry, mapped);
+  }
   *address = mapped;
   return {};
 }
 
 void Region::UnmapRow(void* address, size_t bytes) { munmap(address, bytes); }
 
-void Region::DisconnectRow(void* address) const {
+void Region::ForgetRow(void* address) {
+  for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+    // Sequentially consistent, with Repair: either it sees no address, or this sees that it is at work.
+    void* expected = address;
+    if (row->address.compare_exchange_strong(expected, nullptr, std::memory_order_seq_cst)) break;
+  }
+  while (repairing_.load(std::memory_order_seq_cst) != 0) Pause();
+}
+
+void Region::DisconnectRow(void* address) {
+  ForgetRow(address);
   // MAP_FIXED replaces the mapping in one step: a concurrent write goes to the old memory or to the new, never nowhere.
   mmap(address, granule_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+Status Region::PrepareRepairs() {
+  // All zeros is kMapped; pages come as they are touched.
+  void* states =
+      mmap(nullptr, reserved_bytes_ / granule_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (states == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
+  granules_ = static_cast<std::atomic<uint8_t>*>(states);
+  return {};
+}
+
+bool Region::Repair(void* address) {
+  if (granules_ == nullptr) return false;
+  // Sequentially consistent, with ForgetRow.
+  repairing_.fetch_add(1, std::memory_order_seq_cst);
+  bool is_repaired = false;
+  const unsigned char* const at = static_cast<unsigned char*>(address);
+  if (at >= base_ && at < base_ + reserved_bytes_) {
+    is_repaired = ReplaceGranule(static_cast<uint64_t>(at - base_) / granule_bytes_);
+  } else {
+    for (const MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+      const unsigned char* const mapped = static_cast<unsigned char*>(row->address.load(std::memory_order_seq_cst));
+      if (mapped == nullptr || at < mapped || at >= mapped + granule_bytes_) continue;
+      is_repaired = ReplaceGranule(RowOffset(row->chunk, row->row) / granule_bytes_);
+      break;
+    }
+  }
+  repairing_.fetch_sub(1, std::memory_order_seq_cst);
+  return is_repaired;
+}
+
+bool Region::ReplaceGranule(uint64_t granule) {
+  // A count that publishes nothing.
+  if (repairs_.fetch_add(1, std::memory_order_relaxed) > kRepairsMax) return false;
+  std::atomic<uint8_t>& state = granules_[granule];
+  uint8_t expected = kMapped;
+  // Acquire-release: one thread replaces the memory; the others go on once it is there.
+  if (!state.compare_exchange_strong(expected, kReplacing, std::memory_order_acq_rel)) {
+    while (state.load(std::memory_order_acquire) == kReplacing) Pause();
+    return state.load(std::memory_order_acquire) == kReplaced;
+  }
+  void* const place = base_ + granule * granule_bytes_;
+  const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+  if (mmap(place, granule_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) {
+    state.store(kMapped, std::memory_order_release);  // as it was
+    return false;
+  }
+  // A row's other mappings are of the old memory, whether that is gone for them or will come back when somebody makes the file
+  // longer again: what is written there must be what is summed here.
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // with MapRow
+  for (const MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+    void* const mapped = row->address.load(std::memory_order_seq_cst);
+    if (mapped != nullptr && RowOffset(row->chunk, row->row) / granule_bytes_ == granule) ConnectRow(*row, mapped);
+  }
+  // Release, both: the memory is there for who sees it.
+  state.store(kReplaced, std::memory_order_release);
+  control_.degraded.store(1, std::memory_order_release);
+  header().degraded.store(1, std::memory_order_release);  // the header itself may be lost, and is repaired then
+  return true;
+}
+
+void Region::Abandon() {
+  // The parent's lock lives as long as somebody has its file open or mapped.
+  mmap(base_, reserved_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+void Region::Unlock() {
+  if (is_file_ && fd_ >= 0) flock(fd_, LOCK_UN);
 }
 
 }  // namespace vmm

@@ -1,7 +1,13 @@
-// A region is the mapping that holds all cells: a memfd, or anonymous shared memory where a file of that size is not allowed.
+// A region is the mapping that holds all cells: a file of a given descriptor; else a memfd, or anonymous shared memory where a
+// file of that size is not allowed.
 //
-// Thread-safety:       Create, Back, MapRow and UnmapRow are called by one thread at a time (the store's lock); the rest by any.
-// Async-signal-safety: the inline functions are safe; the others are not.
+// The header says to readers in other processes what the process itself keeps beside it (Control): the process must go on when
+// the header is lost under it.
+//
+// Thread-safety:       Create, Back, MapRow and ForgetRow are called by one thread at a time (the store's lock), ForgetRow also
+// without;
+//                      the rest by any.
+// Async-signal-safety: the inline functions and Repair are safe; the others are not.
 // Memory ordering:     see RegionHeader; the addresses never change while the region lives.
 // Lifetime:            mapped from Create to destruction. Rows mapped for JavaScript are other mappings of the same memory and
 //                      live until UnmapRow.
@@ -16,6 +22,15 @@
 
 namespace vmm {
 
+struct RegionSpec {
+  uint64_t schema_fingerprint = 0;
+  // For readers in other processes; see docs/format.md.
+  const char* document = "";
+  uint64_t document_bytes = 0;
+  // An empty file, which the region takes over; -1: none.
+  int file = -1;
+};
+
 class Region {
  public:
   Region() = default;
@@ -23,17 +38,29 @@ class Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  // Reserves the address space and makes the header. The header's fields are set, no chunk has memory yet.
-  Status Create(uint64_t schema_fingerprint);
+  // Reserves the address space and makes the header and the document. No chunk has memory yet.
+  Status Create(const RegionSpec& spec);
 
   // Gives memory to row `row` of chunk `chunk`, now: a full disk or memory limit is an error here, never a SIGBUS later.
   Status Back(uint32_t chunk, uint32_t row);
 
   // A second mapping of one row, for one JavaScript thread: V8 forbids two ArrayBuffers over one address.
-  Status MapRow(uint32_t chunk, uint32_t row, void** address) const;
+  Status MapRow(uint32_t chunk, uint32_t row, void** address);
   static void UnmapRow(void* address, size_t bytes);
-  // Puts throwaway memory in the place of a mapped row: who still writes there changes nothing.
-  void DisconnectRow(void* address) const;
+  // Before UnmapRow, while the region lives: nothing here looks at the row any more when it returns.
+  void ForgetRow(void* address);
+  // Puts throwaway memory in the place of a mapped row, and forgets it: who still writes there changes nothing.
+  void DisconnectRow(void* address);
+
+  // When `address` is in this region or a row of it: gives it other memory in the place of what was lost there, in every mapping,
+  // all 0, and says so in `degraded`. False when the address is not ours, or the memory is not to be had.
+  bool Repair(void* address);
+
+  // In a forked child: lets go of the parent's memory and file. What the child counts goes nowhere.
+  void Abandon();
+
+  // Gives up the lock on the file, so that another may take its place while this mapping lives on.
+  void Unlock();
 
   RegionHeader& header() const { return *reinterpret_cast<RegionHeader*>(base_); }
   unsigned char* base() const { return base_; }
@@ -41,24 +68,83 @@ class Region {
   uint32_t chunk_cells() const { return 1u << chunk_shift_; }
   uint32_t chunk_of(uint32_t index) const { return index >> chunk_shift_; }
   uint32_t max_cells() const { return kMaxChunks << chunk_shift_; }
+  bool is_file() const { return is_file_; }
 
   // Where cell `index` of a row is, in bytes from the start of the region.
   uint64_t OffsetOf(uint32_t row, uint32_t index) const {
-    return granule_bytes_ + (static_cast<uint64_t>(index >> chunk_shift_) * kRows + row) * granule_bytes_ +
-           (index & (chunk_cells() - 1)) * sizeof(Cell);
+    return RowOffset(index >> chunk_shift_, row) + (index & (chunk_cells() - 1)) * sizeof(Cell);
   }
   Cell& At(uint32_t row, uint32_t index) const { return *reinterpret_cast<Cell*>(base_ + OffsetOf(row, index)); }
-  Cell& InShard(uint32_t shard, uint32_t index) const { return At(kBanks + shard, index); }
+  Cell& InShard(uint32_t shard, uint32_t index) const { return At(kFirstShardRow + shard, index); }
   Cell& InBank(uint32_t bank, uint32_t index) const { return At(bank, index); }
+  DirectoryEntry& InDirectory(uint32_t entry) const {
+    return reinterpret_cast<DirectoryEntry*>(base_ +
+                                             RowOffset(entry >> chunk_shift_, kFirstDirectoryRow))[entry & (chunk_cells() - 1)];
+  }
+
+  // What the header's fields of these names mean, with the same orders: acquire on reading, release on writing.
+  uint64_t commit() const { return control_.commit.load(std::memory_order_acquire); }
+  uint32_t cells_used() const { return control_.cells_used.load(std::memory_order_acquire); }
+  uint32_t shards_used() const { return control_.shards_used.load(std::memory_order_acquire); }
+  uint32_t devices_used() const { return control_.devices_used.load(std::memory_order_acquire); }
+  bool is_degraded() const { return control_.degraded.load(std::memory_order_acquire) != 0; }
+  void SetCommit(uint64_t word) {
+    control_.commit.store(word, std::memory_order_release);
+    header().commit.store(word, std::memory_order_release);
+  }
+  void SetCellsUsed(uint32_t count) {
+    control_.cells_used.store(count, std::memory_order_release);
+    header().cells_used.store(count, std::memory_order_release);
+  }
+  void SetShardsUsed(uint32_t count) {
+    control_.shards_used.store(count, std::memory_order_release);
+    header().shards_used.store(count, std::memory_order_release);
+  }
+  void SetDevicesUsed(uint32_t count) {
+    control_.devices_used.store(count, std::memory_order_release);
+    header().devices_used.store(count, std::memory_order_release);
+  }
 
  private:
+  struct Control {
+    std::atomic<uint64_t> commit{0};
+    std::atomic<uint32_t> cells_used{0};
+    std::atomic<uint32_t> shards_used{1};
+    std::atomic<uint32_t> devices_used{0};
+    std::atomic<uint32_t> degraded{0};
+  };
+
+  // A row that is mapped a second time. Never freed before the region; one without an address is used again.
+  struct MappedRow {
+    std::atomic<void*> address;
+    uint32_t chunk;
+    uint32_t row;
+    MappedRow* next;
+  };
+
+  enum Granule : uint8_t { kMapped = 0, kReplacing = 1, kReplaced = 2 };
+
+  uint64_t RowOffset(uint32_t chunk, uint32_t row) const {
+    return chunks_offset_ + (static_cast<uint64_t>(chunk) * kRows + row) * granule_bytes_;
+  }
   Status Allocate(uint64_t offset, uint64_t bytes);
+  Status PrepareRepairs();
+  bool ReplaceGranule(uint64_t granule);
+  bool ConnectRow(const MappedRow& row, void* address) const;
 
   unsigned char* base_ = nullptr;
   uint64_t reserved_bytes_ = 0;
+  uint64_t chunks_offset_ = 0;
   uint32_t granule_bytes_ = 0;
   uint32_t chunk_shift_ = 0;
   int fd_ = -1;  // -1: anonymous
+  bool is_file_ = false;
+  Control control_;
+  std::atomic<MappedRow*> rows_{nullptr};
+  // One a granule; of a region that is no file there are none.
+  std::atomic<uint8_t>* granules_ = nullptr;
+  std::atomic<int> repairing_{0};
+  std::atomic<uint32_t> repairs_{0};
 };
 
 }  // namespace vmm

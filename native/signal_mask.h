@@ -1,5 +1,6 @@
 // SignalMask blocks every signal on this thread for the moment in which a line goes out: a handler that ran between the write
-// and the commit could not tell whether the line is out.
+// and the commit could not tell whether the line is out. Every signal but SIGBUS: the commit itself may find that the region's
+// memory is lost, and a blocked fault kills.
 //
 // Thread-safety:       each thread has its own mask.
 // Async-signal-safety: safe.
@@ -17,11 +18,21 @@ class SignalMask {
   SignalMask() {
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~SignalMask() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   SignalMask(const SignalMask&) = delete;
   SignalMask& operator=(const SignalMask&) = delete;
+
+  // Whether these signals are blocked by a SignalMask: by nobody else is SIGBUS alone left out.
+  static bool IsOf(const sigset_t& blocked) {
+    for (int signal = 1; signal <= 31; signal++) {
+      const bool is_blockable = signal != SIGKILL && signal != SIGSTOP;
+      if (is_blockable && (sigismember(&blocked, signal) == 1) != (signal != SIGBUS)) return false;
+    }
+    return true;
+  }
 
   // A write to a pipe without readers or past the file limit raises a signal for this thread, besides its error. The error is
   // enough: a metrics sink must not kill the process.

@@ -115,6 +115,7 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   needs_newline_ = kind == Kind::kFile && !EndsInNewline(fd, info.st_size);
   follows_path_ = false;
   is_pipe_ = S_ISFIFO(info.st_mode);
+  end_ = kind == Kind::kFile ? info.st_size : 0;
   cut_at_ = 0;
   return {};
 }
@@ -127,14 +128,21 @@ void Sink::Close() {
 Status Sink::ReopenIfReplaced(bool* replaced) {
   *replaced = false;
   struct stat info;
-  if ((cut_at_ != 0 || needs_newline_) && fstat(fd_, &info) == 0) {
-    *replaced = info.st_size < cut_at_;
-    if (*replaced) cut_at_ = 0;
-    needs_newline_ = !EndsInNewline(fd_, info.st_size);
+  const bool is_cut = cut_at_ != 0 || needs_newline_;
+  if ((is_cut || (kind_ == Kind::kFile && !follows_path_)) && fstat(fd_, &info) == 0) {
+    if (kind_ == Kind::kFile) end_ = info.st_size;
+    if (is_cut) {
+      *replaced = info.st_size < cut_at_;
+      if (*replaced) cut_at_ = 0;
+      needs_newline_ = !EndsInNewline(fd_, info.st_size);
+    }
   }
   if (!follows_path_) return {};
   if (stat(path_, &info) == 0) {
-    if (info.st_dev == device_ && info.st_ino == inode_) return {};
+    if (info.st_dev == device_ && info.st_ino == inode_) {
+      if (kind_ == Kind::kFile) end_ = info.st_size;
+      return {};
+    }
   } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && lstat(path_, &info) != 0)) {
     // The path cannot be looked at just now; or a pipe has lost its name: its reader may still have it open, and a file made in
     // its place would be read by nobody. A link that points to where nothing is yet is another matter.
@@ -147,6 +155,20 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   close(old);
   *replaced = true;
   return {};
+}
+
+void Sink::CopyPath(char* out, size_t bytes) const {
+  char path[PATH_MAX] = "";
+  if (follows_path_) {
+    strcpy(path, path_);
+  } else {
+    char self[32];
+    DescriptorPath(fd_, self);
+    const ssize_t count = readlink(self, path, sizeof(path) - 1);
+    path[count < 0 ? 0 : count] = '\0';
+  }
+  if (path[0] != '/' || strlen(path) >= bytes) path[0] = '\0';  // a pipe without a name, or a name too long
+  strcpy(out, path);
 }
 
 size_t Sink::Write(const char* bytes, size_t count, Status* status) {

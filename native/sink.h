@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 
 #include "status.h"
 
@@ -27,11 +28,22 @@ class Sink {
   bool is_open() const { return fd_ >= 0; }
 
   // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or whether
-  // the file was truncated in the middle of a line: either way, the first half of that line is gone.
+  // the file was truncated in the middle of a line: either way, the first half of that line is gone. Looks where it ends.
   Status ReopenIfReplaced(bool* replaced);
 
   // Whether what is there does not end in a newline, so that one must go first. Cleared by the first byte written.
   bool needs_newline() const { return needs_newline_; }
+
+  // Which file is open, and where it ends, as of the last look at it.
+  struct Place {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t end;  // of a regular file; else 0
+    bool is_regular_file;
+  };
+  Place place() const { return {device_, inode_, static_cast<uint64_t>(end_), kind_ == Kind::kFile}; }
+  // Its path with its NUL; empty when it has none, or none so short. Not in a handler.
+  void CopyPath(char* out, size_t bytes) const;
 
   // Writes as much as goes without waiting. Returns the bytes written; fewer than asked with `*status` saying why.
   size_t Write(const char* bytes, size_t count, Status* status);
@@ -52,6 +64,7 @@ class Sink {
   bool needs_newline_ = false;
   bool follows_path_ = false;
   bool is_pipe_ = false;
+  off_t end_ = 0;
   off_t cut_at_ = 0;  // where a file ended when it took a line only in part; 0: it did not
   dev_t device_ = 0;
   ino_t inode_ = 0;

@@ -12,6 +12,9 @@ enum class Code {
   kOpen,     // opening a sink
   kWrite,    // writing to a sink
   kThread,   // starting a thread
+  kRegion,   // making or naming the region's file
+  kForeign,  // the region's file is none of ours: `syscall` says what it is instead
+  kBusy,     // the region's file is another process's
   kFull,     // no room for more cells
   kTaken,    // a device's line key is another's
   kCrashing  // the process is dying; the crash handler has the last line

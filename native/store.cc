@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <map>
@@ -16,6 +17,7 @@ constexpr int kLastFlushMs = 250;
 // The stores of this process by name. Leaked on purpose: worker threads may still detach while statics are destroyed.
 struct Registry {
   std::mutex mutex;
+  const pid_t process = getpid();
   std::map<std::string, Store*> stores;
 };
 
@@ -32,10 +34,11 @@ Registry& TheRegistry() {
 // process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
 void FlushAtExit() {
   Registry& registry = TheRegistry();
+  if (registry.process != getpid()) return;  // a forked child; the stores are its parent's
   // A thread that was opening or closing a store just now may never give the lock back.
   const std::unique_lock<std::mutex> lock(registry.mutex, std::try_to_lock);
   if (!lock.owns_lock()) return;
-  for (const auto& [name, store] : registry.stores) store->FlushNews();
+  for (const auto& [name, store] : registry.stores) store->EndWithProcess();
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -54,6 +57,7 @@ Store::Store(StoreSpec&& spec)
     : spec_(std::move(spec)),
       program_(ViewOf(spec_)),
       abi_(MakeNativeAbi(this, spec_.schema_fingerprint)),
+      directory_(cells_.region()),
       devices_(spec_.group_names, spec_.keys),
       flusher_(cells_, program_, devices_.lists(), spec_.missed_cell),
       periodic_([this] {
@@ -62,9 +66,14 @@ Store::Store(StoreSpec&& spec)
       }) {
   captured_.cells = &cells_;
   captured_.flusher = &flusher_;
+  captured_.error_cell = spec_.error_cell;
 }
 
-Status Store::Create() {
+Store::~Store() {
+  if (is_guarded_) Unguard(&cells_.region());
+}
+
+Status Store::Create(OpenConflict* conflict) {
   const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
   bool sound = IsSound(program_, static_cells) && spec_.groups.size() == spec_.group_names.size() &&
                spec_.groups.size() == spec_.group_kinds.size() && spec_.groups.size() == spec_.group_metrics.size() &&
@@ -77,30 +86,44 @@ Status Store::Create() {
   if (!sound) return {Code::kFull, EINVAL, "load"};
   for (const StoreSpec::Mark& mark : spec_.marks) captured_.marks[mark.signal] = {mark.cell, mark.is_store};
 
-  if (Status status = cells_.Create(spec_.schema_fingerprint); !status.ok()) return status;
+  RegionFile file(spec_.file, spec_.previous);
+  RegionSpec region = {spec_.schema_fingerprint, spec_.document.data(), spec_.document.size(), -1};
+  if (!spec_.file.empty()) {
+    const Status status = file.Make(&region.file);
+    conflict->holder = file.holder();
+    if (!status.ok()) return status;
+  }
+  if (Status status = cells_.Create(region); !status.ok()) return status;
+  if (!spec_.file.empty()) {
+    if (Status status = Guard(&cells_.region()); !status.ok()) return status;
+    is_guarded_ = true;
+  }
   line_bytes_ = LineBytesMax(program_);
   if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
   uint32_t first = 0;
   if (Status status = cells_.Reserve(spec_.kinds.data(), static_cells, &first); !status.ok()) return status;
   cells_.Publish();
-  return {};
+  if (spec_.file.empty()) return {};
+  const Status status = file.Publish();
+  conflict->holder = file.holder();
+  return status;
 }
 
-Status Store::Open(StoreSpec&& spec, Store** store, std::string* other_schema) {
+Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
   Registry& registry = TheRegistry();
   std::lock_guard<std::mutex> lock(registry.mutex);
   *store = nullptr;
   const auto found = registry.stores.find(spec.name);
   if (found != registry.stores.end()) {
     if (found->second->spec_.schema_text != spec.schema_text) {
-      *other_schema = found->second->spec_.schema_text;
+      conflict->other_schema = found->second->spec_.schema_text;
       return {};
     }
     *store = found->second;
     (*store)->Retain();
   } else {
     Store* made = new Store(std::move(spec));
-    if (Status status = made->Create(); !status.ok()) {
+    if (Status status = made->Create(conflict); !status.ok()) {
       made->Unreference();
       return status;
     }
@@ -134,9 +157,21 @@ void Store::Close(bool always_flush) {
     FlushNews();
   }
   if (is_captured_.load(std::memory_order_relaxed)) Release(&captured_);
-  cells_.region().header().state.store(static_cast<uint32_t>(RegionState::kClosed), std::memory_order_release);
+  SetState(RegionState::kClosed);
+  // Whoever opens the file next finds it closed, though other addons may have it mapped still.
+  cells_.region().Unlock();
   // Now, and not with the memory, which may live on in other addons: a reader waits for the end of the pipe.
   flusher_.Close();
+}
+
+void Store::SetState(RegionState state) {
+  // Release: what was counted and flushed before is there for who reads the state.
+  cells_.region().header().state.store(static_cast<uint32_t>(state), std::memory_order_release);
+}
+
+void Store::EndWithProcess() {
+  FlushNews();
+  SetState(RegionState::kClosed);
 }
 
 void Store::FlushNews() {
@@ -158,6 +193,7 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
     ReviveIfSurvived();
     CheckDisplaced();
   }
+  if (is_guarded_) CountDegraded(captured_);
   return flusher_.Flush(status, patience_ms);
 }
 
@@ -199,9 +235,10 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
   if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
   const std::vector<CellKind>& kinds = spec_.group_kinds[group];
   uint32_t first = 0;
+  if (Status status = directory_.Reserve(); !status.ok()) return status;
   if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) return status;
   line_bytes_ = line_bytes;
-  *device = devices_.Add(group, id, first);
+  *device = devices_.Add(group, id, first, directory_.Add(group, id, first));
   cells_.Publish();
   return {};
 }
@@ -210,7 +247,10 @@ bool Store::RemoveDevice(uint32_t group, const std::string& id) {
   std::lock_guard<std::mutex> lock(mutex_);
   // Without an aggregate, what it still has to say can only stand under its own key.
   const bool keeps_key = !HasAggregate(program_, group);
-  if (!devices_.Remove(group, id, keeps_key)) return false;
+  const Device* const device = devices_.Find(group, id);
+  if (device == nullptr) return false;
+  devices_.Remove(group, id, keeps_key);
+  directory_.Remove(device->directory_entry);
   if (!keeps_key) line_bytes_ -= devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   return true;
 }
@@ -222,7 +262,7 @@ std::vector<Devices::Entry> Store::AllDevices(uint32_t group) {
 
 Status Store::MapRow(uint32_t chunk, uint32_t shard, void** address) {
   std::lock_guard<std::mutex> lock(mutex_);
-  return cells_.region().MapRow(chunk, kBanks + shard, address);
+  return cells_.region().MapRow(chunk, kFirstShardRow + shard, address);
 }
 
 }  // namespace vmm

@@ -17,10 +17,12 @@
 
 #include "crash.h"
 #include "devices.h"
+#include "directory.h"
 #include "flusher.h"
 #include "native_abi.h"
 #include "periodic.h"
 #include "program.h"
+#include "region_file.h"
 
 namespace vmm {
 
@@ -54,19 +56,32 @@ struct StoreSpec {
   std::vector<Mark> marks;
   uint32_t missed_cell = Flusher::kNoCell;
   uint32_t error_cell = Flusher::kNoCell;
+  // Of the region's file, absolute; empty: there is none.
+  std::string file;
+  Previous previous = Previous::kKeep;
+  // For readers in other processes.
+  std::string document;
+};
+
+// Why a store could not be opened, where a Status is not enough.
+struct OpenConflict {
+  std::string other_schema;  // of the store that has the name in this process
+  int32_t holder = 0;        // the process that has the file
 };
 
 class Store {
  public:
-  // Attaches to the store of that name, made when there is none. When there is one of another schema, nothing happens and
-  // `*other_schema` is its text. The caller owns an attachment.
-  static Status Open(StoreSpec&& spec, Store** store, std::string* other_schema);
+  // Attaches to the store of that name, made when there is none. When there is one of another schema or file, nothing happens and
+  // `conflict` has its text. The caller owns an attachment.
+  static Status Open(StoreSpec&& spec, Store** store, OpenConflict* conflict);
 
   // Gives an attachment back. The last one closes the store; with `always_flush` a last line goes out even without news.
   void Detach(bool always_flush);
 
   // A line, if it would say more than the last one did.
   void FlushNews();
+  // The process ends in order, and nobody has detached.
+  void EndWithProcess();
 
   void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
   void Unreference();
@@ -87,7 +102,7 @@ class Store {
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
   Status CaptureSignals(const CaptureOptions& options = {});
 
-  // One line, by way of the flusher; before it, what captured signals need now and then.
+  // One line, by way of the flusher; before it, what captured signals and a file need now and then.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
   // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
@@ -101,8 +116,9 @@ class Store {
 
  private:
   explicit Store(StoreSpec&& spec);
-  ~Store() = default;
-  Status Create();
+  ~Store();
+  Status Create(OpenConflict* conflict);
+  void SetState(RegionState state);
   void Close(bool always_flush);
 
   const StoreSpec spec_;
@@ -110,6 +126,7 @@ class Store {
   const vmm_metrics_abi abi_;
   std::mutex mutex_;  // shards, devices, the size of lines, rows
   Cells cells_;
+  Directory directory_;
   Devices devices_;
   Flusher flusher_;
   Periodic periodic_;
@@ -120,6 +137,7 @@ class Store {
   std::atomic<bool> closed_{false};
   std::atomic<bool> is_captured_{false};
   std::atomic<SignalSet> displaced_{0};
+  bool is_guarded_ = false;
 };
 
 }  // namespace vmm

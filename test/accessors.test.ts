@@ -9,11 +9,12 @@ import { defineSchema, group, inc, latency, store } from '../lib/schema.ts';
 import { storeSpecOf } from '../lib/store-spec.ts';
 import { ThreadCells, type WriteMode } from '../lib/thread-cells.ts';
 
-const layout = layoutOf(defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }) }));
+const schema = defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }) });
+const layout = layoutOf(schema);
 
 /** A thread's attachment that behaves as if the thread had to write in this way. */
 function cellsFor(mode: WriteMode): ThreadCells {
-  const attachment = binding().open(storeSpecOf(`accessors-${mode}`, layout, {})) as Attachment;
+  const attachment = binding().open(storeSpecOf(`accessors-${mode}`, schema, layout, {}, { previous: 'keep' })) as Attachment;
   const proxied = new Proxy(attachment, {
     get(target, property) {
       if (mode === 'native' && property === 'row') return () => null; // as with V8's sandbox

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 
 const objects = fileURLToPath(new URL('../build/Release/obj.target/vmm_metrics/native/', import.meta.url));
 
-/** POSIX has them on its list, but for two: `syscall` and `sigtimedwait` are plain system calls in every C library. */
+/** POSIX has them on its list, but for four: `syscall`, `sigtimedwait`, `mmap` and `mremap` are plain system calls in every C library. */
 const SAFE = [
   ...[
     '_exit',
@@ -18,6 +18,8 @@ const SAFE = [
     'fstat',
     'getpid',
     'lstat',
+    'mmap',
+    'mremap',
     'nanosleep',
     'open',
     'poll',
@@ -26,7 +28,7 @@ const SAFE = [
     'stat',
     'write',
   ],
-  ...['pthread_sigmask', 'sigaction', 'sigaddset', 'sigemptyset', 'sigfillset', 'sigtimedwait', 'syscall'],
+  ...['pthread_sigmask', 'sigaction', 'sigaddset', 'sigdelset', 'sigemptyset', 'sigfillset', 'sigismember', 'sigtimedwait', 'syscall'],
   ...['memcmp', 'memcpy', 'memmove', 'memset', 'strlen', '__errno_location'],
 ];
 /** What the compiler puts in by itself; the last is for exceptions, which nothing here throws. */

@@ -92,6 +92,19 @@ napi_value ForkAndCrash(napi_env env, napi_callback_info) {
   return signal;
 }
 
+// forkAndSleep(ms): the number of a forked child that does nothing for so long.
+napi_value ForkAndSleep(napi_env env, napi_callback_info info) {
+  const unsigned int us = static_cast<unsigned int>(NumberArgument(env, info, 0) * 1000);
+  const pid_t child = fork();
+  if (child == 0) {
+    usleep(us);
+    _exit(0);
+  }
+  napi_value number;
+  napi_create_int32(env, child, &number);
+  return number;
+}
+
 }  // namespace
 
 void DefineHandlers(napi_env env, napi_value exports) {
@@ -102,4 +115,5 @@ void DefineHandlers(napi_env env, napi_value exports) {
   Define(env, exports, "setIgnored", SetIgnored);
   Define(env, exports, "disposition", Disposition);
   Define(env, exports, "forkAndCrash", ForkAndCrash);
+  Define(env, exports, "forkAndSleep", ForkAndSleep);
 }

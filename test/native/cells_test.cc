@@ -22,7 +22,7 @@ constexpr uint64_t kMost = ~uint64_t{0};
 
 TEST("given runs of any length, when they are reserved, then none overlaps another and none of up to 512 cells straddles a run") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   uint32_t end = 0;
   uint32_t number = 0;
   for (const uint32_t count :
@@ -55,7 +55,7 @@ TEST("given runs of any length, when they are reserved, then none overlaps anoth
 
 TEST("given a run that exactly fills what is left, when it is reserved, then no cell is left out") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   const std::vector<CellKind> kinds(512, CellKind::kInc);
   uint32_t first = 1;
   CHECK(Reserve(cells, kinds.data(), 500, &first).ok());
@@ -68,7 +68,7 @@ TEST("given a run that exactly fills what is left, when it is reserved, then no 
 
 TEST("given reserved cells, when they are not published, then no flush reads them") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
   uint32_t first = 0;
   CHECK(cells.Reserve(kinds, 1, &first).ok());
@@ -82,7 +82,7 @@ TEST("given reserved cells, when they are not published, then no flush reads the
 
 TEST("given more cells than the address space has, when they are reserved, then kFull, and nothing has changed") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
   uint32_t first = 77;
   CHECK(Reserve(cells, kinds, 1, &first).ok());
@@ -98,7 +98,7 @@ TEST("given more cells than the address space has, when they are reserved, then 
 
 TEST("given all 127 shards claimed, when one more is, then it is shard 0, until one is given back") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   std::set<uint32_t> claimed;
   for (uint32_t i = 1; i < kShards; i++) claimed.insert(cells.Claim());
   CHECK_EQ(claimed.size(), kShards - 1);
@@ -116,7 +116,7 @@ TEST("given all 127 shards claimed, when one more is, then it is shard 0, until 
 
 TEST("given a shard with values, when it is given back and claimed again, then the values are still there and still count") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
   uint32_t index = 0;
   CHECK(Reserve(cells, kinds, 1, &index).ok());
@@ -131,7 +131,7 @@ TEST("given a shard with values, when it is given back and claimed again, then t
 
 TEST("given shards and runs that come in turns, when each shard writes each cell, then all of them have memory and count") {
   Cells cells;
-  CHECK(cells.Create(0).ok());
+  CHECK(cells.Create({}).ok());
   const std::vector<CellKind> kinds(kRunCells, CellKind::kInc);
   std::vector<uint32_t> runs(4), shards = {kSharedShard};
   for (uint32_t& run : runs) {
@@ -148,7 +148,7 @@ TEST("given shards and runs that come in turns, when each shard writes each cell
 
 struct OneOfEach {
   OneOfEach() {
-    CHECK(cells.Create(0).ok());
+    CHECK(cells.Create({}).ok());
     const CellKind kinds[] = {CellKind::kNone, CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax};
     uint32_t first = 0;
     CHECK(Reserve(cells, kinds, 5, &first).ok());
@@ -210,19 +210,18 @@ TEST("given a cell, when it is raised, then only a larger value counts") {
 
 TEST("given values collected into a bank, when the bank is committed, then pending is what came since") {
   OneOfEach one;
-  std::atomic<uint64_t>& commit = one.cells.region().header().commit;
   one.SetAll(kIncCell, 1, 2, 3);
   CHECK_EQ(one.cells.Pending(kIncCell), 6);
 
   one.cells.CollectInto(1, one.cells.used());
   CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
-  commit.store(1 << 2 | 1);
+  one.cells.region().SetCommit(1 << 2 | 1);
   CHECK_EQ(one.cells.Pending(kIncCell), 0);
 
   AddShared(one.cells.region().InShard(2, kIncCell), 5);
   CHECK_EQ(one.cells.Pending(kIncCell), 5);
   one.cells.CollectInto(kCrashBank, one.cells.used());
-  commit.store(2 << 2 | kCrashBank);
+  one.cells.region().SetCommit(2 << 2 | kCrashBank);
   AddShared(one.cells.region().InShard(0, kIncCell), kMost - 10);  // past the wrap
   CHECK_EQ(one.cells.Pending(kIncCell), kMost - 10);
 }

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "check.h"
+#include "region.h"
 
 namespace vmm {
 
@@ -78,6 +79,13 @@ void CheckInChild(Body body) {
   const Death death = InChild(body);
   CHECK_EQ(death.signal, 0);
   CHECK_EQ(death.exit_code, 0);
+}
+
+// What a child did is in the header; what this process goes by beside it is as it was at the fork.
+inline void GoByHeader(Region& region) {
+  region.SetCommit(region.header().commit.load());
+  region.SetCellsUsed(region.header().cells_used.load());
+  region.SetShardsUsed(region.header().shards_used.load());
 }
 
 }  // namespace vmm

@@ -47,8 +47,8 @@ StoreSpec Schema(bool wide = false) {
 class Scene {
  public:
   explicit Scene(bool wide = false) {
-    std::string other;
-    CHECK(Store::Open(Schema(wide), &store, &other).ok());
+    OpenConflict conflict;
+    CHECK(Store::Open(Schema(wide), &store, &conflict).ok());
     native.abi = &store->abi();
   }
   void Init(const std::string& sink) {

@@ -59,8 +59,8 @@ StoreSpec Schema(const std::string& name, bool wide = false) {
 
 struct Scene {
   explicit Scene(const std::string& name = "crash", bool wide = false) {
-    std::string other;
-    CHECK(Store::Open(Schema(name, wide), &store, &other).ok());
+    OpenConflict conflict;
+    CHECK(Store::Open(Schema(name, wide), &store, &conflict).ok());
   }
   ~Scene() { store->Detach(false); }
   Scene(const Scene&) = delete;
@@ -79,8 +79,12 @@ struct Scene {
     return store->flusher().Flush(&status);
   }
 
-  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
-  uint64_t Pending(const std::string& path) { return store->cells().Pending(CellOf(store->spec(), path)); }
+  uint64_t Total(const std::string& path) { return AsLeft().Total(CellOf(store->spec(), path)); }
+  uint64_t Pending(const std::string& path) { return AsLeft().Pending(CellOf(store->spec(), path)); }
+  Cells& AsLeft() {
+    GoByHeader(store->cells().region());
+    return store->cells();
+  }
   const CrashRecord& record() { return store->cells().region().header().crash; }
 
   Lines lines() { return Lines(TextOf(folder / "f")); }

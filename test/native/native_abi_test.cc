@@ -17,13 +17,13 @@ namespace {
 // An attachment of JavaScript's and one of native code.
 struct Attached {
   Attached() {
-    std::string other;
+    OpenConflict conflict;
     CHECK(Store::Open(SchemaBuilder()
                           .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
                           .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
                           .PerDevice("d_x", {Inc("i")})
                           .Build("native"),
-                      &store, &other)
+                      &store, &conflict)
               .ok());
     native.abi = &store->abi();
     CHECK_EQ(native.abi->retain(native.abi->store), VMM_METRICS_OK);

@@ -19,7 +19,7 @@ namespace {
 
 TEST("given a new region, when its header is read, then it says what it is, and a granule is a page") {
   Region region;
-  CHECK(region.Create(0x1234).ok());
+  CHECK(region.Create({0x1234}).ok());
   const RegionHeader& header = region.header();
   CHECK_EQ(header.magic, kMagic);
   CHECK_EQ(std::string(reinterpret_cast<const char*>(&header.magic), 8), "VMTRICS1");
@@ -41,7 +41,7 @@ TEST("given a new region, when its header is read, then it says what it is, and 
 
 TEST("given any row and cell, when their offsets are computed, then none is used twice and each row is one aligned granule") {
   Region region;
-  CHECK(region.Create(0).ok());
+  CHECK(region.Create({}).ok());
   const uint32_t chunk_cells = region.chunk_cells();
   std::set<uint64_t> offsets;
   size_t asked = 0;
@@ -63,11 +63,11 @@ TEST("given any row and cell, when their offsets are computed, then none is used
 
 TEST("given a shard, when a cell's offset in it is taken, then it is the same in every shard") {
   Region region;
-  CHECK(region.Create(0).ok());
+  CHECK(region.Create({}).ok());
   for (const uint32_t index : {1u, 511u, 512u, 5000u}) {
-    const uint64_t expected = region.OffsetOf(kBanks, index) - region.OffsetOf(kBanks, 0);
+    const uint64_t expected = region.OffsetOf(kFirstShardRow, index) - region.OffsetOf(kFirstShardRow, 0);
     for (uint32_t shard = 1; shard < kShards; shard++) {
-      CHECK_EQ(region.OffsetOf(kBanks + shard, index) - region.OffsetOf(kBanks + shard, 0), expected);
+      CHECK_EQ(region.OffsetOf(kFirstShardRow + shard, index) - region.OffsetOf(kFirstShardRow + shard, 0), expected);
     }
   }
 }
@@ -76,8 +76,8 @@ std::atomic<uint64_t>& Word(void* row, uint32_t in_chunk) { return static_cast<C
 
 void CheckRowsShareMemory() {
   Region region;
-  if (!CHECK(region.Create(0).ok())) return;
-  const uint32_t row = kBanks + 5;
+  if (!CHECK(region.Create({}).ok())) return;
+  const uint32_t row = kFirstShardRow + 5;
   const uint32_t index = region.chunk_cells() + 7;  // cell 7 of chunk 1
   CHECK(region.Back(1, row).ok());
   void* first = nullptr;
@@ -126,7 +126,7 @@ TEST("given a file size limit that only the first pages are under, when later ro
   CheckInChild([] {
     LimitFileSize(64 * 1024);
     Region region;
-    CHECK(region.Create(0).ok());
+    CHECK(region.Create({}).ok());
     for (const uint32_t chunk : {0u, 1u, kMaxChunks - 1}) {
       for (const uint32_t row : {0u, kRows - 1}) CHECK(region.Back(chunk, row).ok());
     }
@@ -148,7 +148,7 @@ int RegionDescriptor() {
 
 TEST("given another process that opens the region under /proc, when it truncates it, then it may not") {
   Region region;
-  CHECK(region.Create(0).ok());
+  CHECK(region.Create({}).ok());
   const int fd = RegionDescriptor();
   if (!CHECK(fd >= 0)) return;
   const int other = open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDWR | O_CLOEXEC);
@@ -162,7 +162,7 @@ TEST("given another process that opens the region under /proc, when it truncates
 TEST("given a region, when it is gone, then its descriptor is closed") {
   {
     Region region;
-    CHECK(region.Create(0).ok());
+    CHECK(region.Create({}).ok());
     CHECK(RegionDescriptor() >= 0);
   }
   CHECK_EQ(RegionDescriptor(), -1);
@@ -173,7 +173,7 @@ TEST("given a process that is short of address space, when a region is made, the
     const rlimit limit = {1 << 20, 1 << 20};
     CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
     Region region;
-    const Status status = region.Create(0);
+    const Status status = region.Create({});
     CHECK_EQ(status.code, Code::kMemory);
     CHECK_EQ(status.error, ENOMEM);
   });

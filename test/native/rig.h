@@ -23,7 +23,7 @@ struct Rig {
         flusher(cells, program, devices.lists(), spec.missed_cell) {
     uint32_t first = 0;
     CHECK(IsSound(program, static_cast<uint32_t>(spec.kinds.size())));
-    CHECK(cells.Create(spec.schema_fingerprint).ok());
+    CHECK(cells.Create({spec.schema_fingerprint}).ok());
     CHECK(flusher.Fit(line_bytes = LineBytesMax(program)).ok());
     CHECK(cells.Reserve(spec.kinds.data(), static_cast<uint32_t>(spec.kinds.size()), &first).ok());
     cells.Publish();

@@ -30,8 +30,8 @@ SchemaBuilder Schema() {
 // A store that must be there; null only after a failed check.
 Store* Opened(StoreSpec spec) {
   Store* store = nullptr;
-  std::string other;
-  CHECK(Store::Open(std::move(spec), &store, &other).ok());
+  OpenConflict conflict;
+  CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
   CHECK(store != nullptr);
   return store;
 }
@@ -56,10 +56,10 @@ TEST("given a name, when it is opened again with the same schema, then it is the
 TEST("given a name, when it is opened with another schema, then no store but that schema's text") {
   Store* store = Opened(Schema().Build("a"));
   Store* none = store;
-  std::string other;
-  CHECK(Store::Open(SchemaBuilder().Group("other", {Inc("i")}).Build("a"), &none, &other).ok());
+  OpenConflict conflict;
+  CHECK(Store::Open(SchemaBuilder().Group("other", {Inc("i")}).Build("a"), &none, &conflict).ok());
   CHECK(none == nullptr);
-  CHECK_EQ(other, store->spec().schema_text);
+  CHECK_EQ(conflict.other_schema, store->spec().schema_text);
   store->Detach(false);
   // The name was not held on to, and is free now.
   Opened(SchemaBuilder().Group("other", {Inc("i")}).Build("a"))->Detach(false);
@@ -184,8 +184,8 @@ TEST("given a spec that is not sound, when it is opened, then it is refused, and
     StoreSpec spec = Schema().Build("a");
     c.damage(spec);
     Store* store = nullptr;
-    std::string other;
-    if (!CHECK(!Store::Open(std::move(spec), &store, &other).ok())) std::printf("  %s\n", c.what);
+    OpenConflict conflict;
+    if (!CHECK(!Store::Open(std::move(spec), &store, &conflict).ok())) std::printf("  %s\n", c.what);
     CHECK(store == nullptr);
     if (store != nullptr) store->Detach(false);
   }

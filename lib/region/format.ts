@@ -1,0 +1,85 @@
+// Where each byte of a region is: native/format.h in TypeScript. docs/format.md states it; the three change together.
+// Offsets count bytes: of a header field from the start of the file, of another's from the start of that.
+
+/** The bytes `VMTRICS1`, as a little-endian number. */
+export const MAGIC = 0x3153_4349_5254_4d56n;
+export const FORMAT_VERSION = 1;
+/** As its writer stores it. */
+export const BYTE_ORDER = 0x01020304;
+
+export const SHARDS = 128;
+export const BANKS = 3;
+export const MAX_CHUNKS = 4096;
+export const DOCUMENT_BYTES_MAX = 1 << 20;
+export const ID_BYTES_MAX = 255;
+/** With its NUL. */
+export const SINK_PATH_BYTES_MAX = 2048;
+
+export const DIRECTORY_ENTRY_BYTES = 272;
+export const DIRECTORY_ROWS = DIRECTORY_ENTRY_BYTES / 8;
+export const FIRST_DIRECTORY_ROW = BANKS;
+export const FIRST_SHARD_ROW = BANKS + DIRECTORY_ROWS;
+/** Rows of a chunk. */
+export const ROWS = FIRST_SHARD_ROW + SHARDS;
+
+export const HEADER_BYTES = 2560;
+
+/** The header; of the crash record and the line in flight, where they begin. */
+export const HeaderOffset = {
+  magic: 0,
+  version: 8,
+  byteOrder: 12,
+  granuleBytes: 16,
+  shards: 20,
+  banks: 24,
+  directoryRows: 28,
+  schemaFingerprint: 32,
+  documentOffset: 40,
+  documentBytes: 48,
+  chunksOffset: 56,
+  processId: 64,
+  state: 68,
+  processStartTicks: 72,
+  processStartRealtimeNs: 80,
+  bootId: 88,
+  commit: 128,
+  cellsUsed: 136,
+  shardsUsed: 140,
+  devicesUsed: 144,
+  degraded: 148,
+  crash: 152,
+  line: 184,
+  reserved: 240,
+  sinkPath: 512,
+} as const;
+
+export const BOOT_ID_BYTES = 40;
+
+export const CrashOffset = { signal: 0, code: 4, address: 8, threadId: 16, reserved: 20, realtimeNs: 24 } as const;
+
+export const LineOffset = {
+  commit: 0,
+  device: 8,
+  inode: 16,
+  offset: 24,
+  bytes: 32,
+  sent: 40,
+  isRegularFile: 48,
+  reserved: 52,
+} as const;
+export const LINE_BYTES = 56;
+
+export const DirectoryEntryOffset = { group: 0, firstCell: 4, removed: 8, idBytes: 12, id: 16 } as const;
+
+/** Values of the field `state`. */
+export const RegionStateNumber = { running: 1, closed: 2, crashed: 3 } as const;
+
+/** The bank that a value of `commit` names; 3 is none. */
+export function bankOf(commit: bigint): number {
+  return Number(commit & 3n);
+}
+
+/** How many lines were flushed by a value of `commit`. */
+export function linesOf(commit: bigint): bigint {
+  return commit >> 2n;
+}

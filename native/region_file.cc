@@ -1,0 +1,168 @@
+#include "region_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "format.h"
+
+namespace vmm {
+
+namespace {
+
+// A reader holds the lock for a moment while it looks who has the file, and so does somebody else who is about to give up.
+constexpr int kLockTries = 50;
+// How often somebody else may take or lose the name while we are about to take it.
+constexpr int kNameTries = 100;
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+void PauseMs(int ms) {
+  const timespec pause = {0, ms * 1'000'000};
+  nanosleep(&pause, nullptr);
+}
+
+std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+Status CannotOpen(const char* syscall) { return {Code::kRegion, errno, syscall}; }
+
+// Takes an exclusive lock, within 50 ms. False with errno.
+bool Lock(int fd) {
+  for (int i = 0; i < kLockTries; i++) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK && errno != EINTR) return false;
+    PauseMs(1);
+  }
+  errno = EWOULDBLOCK;
+  return false;
+}
+
+// Renames, unless there is something of the new name.
+int RenameExclusively(const char* from, const char* to) {
+  if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  // A file system that cannot: a link does not replace either.
+  if (link(from, to) != 0) return -1;
+  unlink(from);
+  return 0;
+}
+
+}  // namespace
+
+RegionFile::~RegionFile() {
+  if (!is_published_ && !temporary_.empty()) unlink(temporary_.c_str());
+}
+
+Status RegionFile::Make(int* descriptor) {
+  int there = -1;
+  if (Status status = TakeOver(&there); !status.ok()) return status;
+  if (there >= 0) close(there);  // it may change until Publish; then it is looked at again
+  if (there >= 0 && previous_ == Previous::kRefuse) return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
+  return MakeTemporary(descriptor);
+}
+
+Status RegionFile::TakeOver(int* descriptor) {
+  for (int i = 0; i < kNameTries; i++) {
+    bool again = false;
+    if (Status status = TakeOverOnce(descriptor, &again); !status.ok() || !again) return status;
+  }
+  return {Code::kRegion, EBUSY, "open"};
+}
+
+Status RegionFile::TakeOverOnce(int* descriptor, bool* again) {
+  *descriptor = -1;
+  // Non-blocking: a pipe would wait for its other end.
+  const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) {
+    if (errno == ENOENT) return {};
+    if (errno == ELOOP) return {Code::kForeign, 0, "is a symbolic link"};
+    if (errno == ENXIO) return {Code::kForeign, 0, "is no regular file"};
+    return CannotOpen("open");
+  }
+  Status status;
+  struct stat info, named;
+  uint64_t magic = 0;
+  int32_t holder = 0;
+  if (fstat(fd, &info) != 0) {
+    status = CannotOpen("fstat");
+  } else if (!S_ISREG(info.st_mode)) {
+    status = {Code::kForeign, 0, "is no regular file"};
+  } else if (info.st_uid != geteuid()) {
+    status = {Code::kForeign, 0, "belongs to another user"};
+  } else if (pread(fd, &magic, sizeof(magic), offsetof(RegionHeader, magic)) != sizeof(magic) || magic != kMagic) {
+    status = {Code::kForeign, 0, "is no region"};
+  } else if (!Lock(fd)) {
+    const bool is_held = errno == EWOULDBLOCK;
+    if (pread(fd, &holder, sizeof(holder), offsetof(RegionHeader, process_id)) != sizeof(holder)) holder = 0;
+    status = is_held ? Status{Code::kBusy, EWOULDBLOCK, "flock"} : CannotOpen("flock");
+    holder_ = holder;
+  }
+  // Another opener may have moved it away before the lock was ours.
+  *again = lstat(path_.c_str(), &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino;
+  if (status.ok() && !*again) {
+    *descriptor = fd;
+    return {};
+  }
+  close(fd);
+  return *again ? Status{} : status;
+}
+
+Status RegionFile::MakeTemporary(int* descriptor) {
+  static std::atomic<uint32_t> made{0};
+  for (int i = 0; i < kNameTries; i++) {
+    const uint32_t number = made.fetch_add(1, std::memory_order_relaxed);  // to be different, nothing more
+    const std::string name =
+        Directory(path_) + "." + BaseName(path_) + "." + std::to_string(getpid()) + "-" + std::to_string(number) + ".tmp";
+    const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST) continue;  // left by a process of the same number
+    if (fd < 0) return CannotOpen("open");
+    temporary_ = name;
+    // Exactly so, whatever the umask.
+    if (fchmod(fd, 0600) != 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      const Status status = CannotOpen("flock");
+      close(fd);
+      return status;
+    }
+    *descriptor = fd;
+    return {};
+  }
+  return {Code::kRegion, EEXIST, "open"};
+}
+
+Status RegionFile::Publish() {
+  Status status;
+  for (int i = 0; i < kNameTries; i++) {
+    int there = -1;
+    if (status = TakeOver(&there); !status.ok()) return status;
+    // Its lock is held meanwhile: whoever else wants the name waits, and sees then that it is ours.
+    status = TakeName(there >= 0);
+    if (there >= 0) close(there);
+    if (status.error == EEXIST || status.error == ENOENT) continue;  // somebody was faster, or took it away
+    is_published_ = status.ok();
+    return status;
+  }
+  return status;
+}
+
+Status RegionFile::TakeName(bool is_there) {
+  if (is_there && previous_ == Previous::kRefuse) {
+    return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
+  }
+  if (is_there && previous_ == Previous::kDiscard) {
+    return rename(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("rename");
+  }
+  if (is_there && rename(path_.c_str(), (path_ + ".previous").c_str()) != 0) return CannotOpen("rename");
+  return RenameExclusively(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("renameat2");
+}
+
+}  // namespace vmm

@@ -1,0 +1,56 @@
+// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or mapped, and
+// given its own name when it is complete.
+//
+//   Make     looks at what has the name; makes and locks the temporary file
+//   ...      the region is made in it
+//   Publish  moves what has the name out of the way, and takes it
+//
+// Thread-safety:       one thread at a time; other threads and processes may do the same for the same path.
+// Async-signal-safety: none.
+// Lifetime:            what was not published is removed with the object. The descriptor is the caller's, from Make on.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "status.h"
+
+namespace vmm {
+
+// What becomes of the file of a process that is dead, or has closed its store.
+enum class Previous : uint32_t {
+  kKeep = 0,     // it is renamed to `<path>.previous`, in the place of an older one
+  kDiscard = 1,  // it is replaced
+  kRefuse = 2    // it stays, and nothing is opened
+};
+
+class RegionFile {
+ public:
+  RegionFile(std::string path, Previous previous) : path_(std::move(path)), previous_(previous) {}
+  ~RegionFile();
+  RegionFile(const RegionFile&) = delete;
+  RegionFile& operator=(const RegionFile&) = delete;
+
+  // kBusy: a process has the file, and holder() says which. kForeign: what is there is none of ours, and `syscall` says why.
+  Status Make(int* descriptor);
+  Status Publish();
+
+  // As the other process sees itself; 0: it is not known.
+  int32_t holder() const { return holder_; }
+
+ private:
+  // Opens what has the name, and takes its lock. -1 in `*descriptor`: there is nothing.
+  Status TakeOver(int* descriptor);
+  Status TakeOverOnce(int* descriptor, bool* again);
+  Status MakeTemporary(int* descriptor);
+  Status TakeName(bool is_there);
+
+  const std::string path_;
+  const Previous previous_;
+  std::string temporary_;
+  bool is_published_ = false;
+  int32_t holder_ = 0;
+};
+
+}  // namespace vmm

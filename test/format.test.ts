@@ -1,0 +1,35 @@
+// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of native/format.h.
+
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+import { binding } from '../lib/binding.ts';
+import * as format from '../lib/region/format.ts';
+
+const reported = binding().format() as Record<string, unknown>;
+
+test.each(Object.keys(reported))('given %s of native code, when TypeScript says it, then it is the same', (name) => {
+  expect({ ...format }[name]).toEqual(reported[name]);
+});
+
+test('given the offsets of the header, when docs/format.md states them, then they are the same, each named once', () => {
+  const text = readFileSync(new URL('../docs/format.md', import.meta.url), 'utf8');
+  const header = text.slice(text.indexOf('## The header'), text.indexOf('### The crash record'));
+  const stated = [...header.matchAll(/^\| (\d+) \| [^|]+ \| `(\w+)` \|/gm)].map(([, offset, name]) => [name, Number(offset)]);
+  const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  const { crash, line, reserved, ...named } = format.HeaderOffset;
+  expect(Object.fromEntries(stated.map(([name, offset]) => [camel(name as string), offset]))).toEqual(named);
+
+  const within = (title: string, at: number, until: string) => {
+    const section = text.slice(text.indexOf(title), text.indexOf(until));
+    return Object.fromEntries(
+      [...section.matchAll(/^\| (\d+) \| [^|]+ \| `(\w+)` \|/gm)].map(([, offset, name]) => [camel(name!), Number(offset) - at]),
+    );
+  };
+  const { reserved: _, ...crashFields } = format.CrashOffset;
+  expect(within('### The crash record', crash, '### The line in flight')).toEqual(crashFields);
+  const { reserved: __, ...lineFields } = format.LineOffset;
+  expect(within('### The line in flight', line, '## Chunks')).toEqual(lineFields);
+  expect(within('### A directory entry', 0, '## The document')).toEqual(format.DirectoryEntryOffset);
+  expect(reserved).toBe(line + format.LINE_BYTES);
+});

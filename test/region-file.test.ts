@@ -1,0 +1,370 @@
+// The region as a file: whose it is, what becomes of the last one, and what happens to a process whose file is damaged under it.
+
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, group, inc, Metrics, type MetricsError, perDevice } from 'vmm-metrics';
+
+import { HeaderOffset, RegionStateNumber } from '../lib/region/format.ts';
+import { node, runChild } from './helpers/children.ts';
+import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
+
+const schema = defineSchema({
+  g: group({ n: inc('n'), trouble: inc('trouble', { onError: true }) }),
+  d: perDevice({ n: inc('n'), wide: inc('wide') }),
+});
+
+const open = (file: string, options: object = {}) => closing(Metrics.open(schema, { name: freshName(), file, ...options }));
+
+/** What is thrown, which must be a MetricsError. */
+function thrownBy(action: () => unknown): MetricsError {
+  try {
+    action();
+  } catch (error) {
+    return error as MetricsError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const stateOf = (file: string) => readFileSync(file).readUInt32LE(HeaderOffset.state);
+const child = (plan: { file: string; steps: readonly string[]; [option: string]: unknown }) =>
+  runChild('region.mjs', [JSON.stringify(plan)]);
+
+/** A process that has the file open, until the returned function ends it. */
+async function holder(file: string, more: object = {}, steps = ['open', 'print', 'wait']) {
+  const fixture = fileURLToPath(new URL('./fixtures/region.mjs', import.meta.url));
+  const process = spawn(node, [fixture, JSON.stringify({ file, steps, ...more })], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = new Promise((resolve) => process.once('exit', resolve));
+  const first = String(await new Promise((resolve) => process.stdout.once('data', resolve)));
+  const kill = (signal: NodeJS.Signals) => {
+    process.kill(signal);
+    return exited;
+  };
+  return { pid: process.pid!, first, kill };
+}
+
+describe('given a path where nothing is', () => {
+  test('when it is opened, then it is a file of mode 0600 whatever the umask, and nothing else is left beside it', async () => {
+    for (const umask of [0, 0o777]) {
+      const folder = temporaryFolder();
+      await child({ file: `${folder}/r`, umask, steps: ['open', 'kill'] });
+      expect(statSync(`${folder}/r`).mode & 0o7777).toBe(0o600);
+      expect(readdirSync(folder)).toEqual(['r']);
+      expect(readFileSync(`${folder}/r`, 'latin1').startsWith('VMTRICS1')).toBe(true);
+    }
+  });
+
+  test('when its folder is not there, then ERR_METRICS_REGION with the cause, and nothing is open', () => {
+    const name = freshName();
+    const error = thrownBy(() => Metrics.open(schema, { name, file: `${temporaryFolder()}/none/r` }));
+    expect(error).toMatchObject({ code: 'ERR_METRICS_REGION', cause: { code: 'ENOENT', syscall: 'open' } });
+    expect(error.message).toContain('/none/r');
+    closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name })); // the name is free
+  });
+
+  test('when the store is closed, then the file stays, closed, and may be opened again, though an external still has its memory', () => {
+    const file = `${temporaryFolder()}/r`;
+    const metrics = open(file);
+    const external = metrics.native;
+    expect(stateOf(file)).toBe(RegionStateNumber.running);
+    metrics.close();
+    expect(stateOf(file)).toBe(RegionStateNumber.closed);
+    open(file);
+    expect(stateOf(file)).toBe(RegionStateNumber.running);
+    expect(stateOf(`${file}.previous`)).toBe(RegionStateNumber.closed);
+    expect(external).toBeDefined();
+  });
+
+  test.each(['exit', 'close'])('when the process ends in order by %s, then it is closed', async (end) => {
+    const file = `${temporaryFolder()}/r`;
+    expect(await child({ file, steps: ['open', end] })).toMatchObject({ code: 0 });
+    expect(stateOf(file)).toBe(RegionStateNumber.closed);
+  });
+});
+
+describe('given the file of a dead process', () => {
+  const dead = async () => {
+    const folder = temporaryFolder();
+    const file = `${folder}/r`;
+    expect(await child({ file, steps: ['open', 'kill'] })).toMatchObject({ signal: 'SIGKILL' });
+    return { folder, file, inode: statSync(file).ino };
+  };
+
+  test('when it is opened, then it is kept beside as .previous, one generation', async () => {
+    const { folder, file, inode } = await dead();
+    open(file).close();
+    expect(statSync(`${file}.previous`).ino).toBe(inode);
+    const second = statSync(file).ino;
+    open(file);
+    expect(statSync(`${file}.previous`).ino).toBe(second);
+    expect(readdirSync(folder).sort()).toEqual(['r', 'r.previous']);
+  });
+
+  test('when it is opened with previous: discard, then it is gone', async () => {
+    const { folder, file, inode } = await dead();
+    open(file, { previous: 'discard' });
+    expect(statSync(file).ino).not.toBe(inode);
+    expect(readdirSync(folder)).toEqual(['r']);
+  });
+
+  test('when it is opened with previous: refuse, then ERR_METRICS_REGION, and it is untouched', async () => {
+    const { folder, file } = await dead();
+    const before = readFileSync(file);
+    expect(thrownBy(() => open(file, { previous: 'refuse' }))).toMatchObject({ code: 'ERR_METRICS_REGION' });
+    expect(readFileSync(file)).toEqual(before);
+    expect(readdirSync(folder)).toEqual(['r']);
+  });
+
+  test('when .previous cannot be replaced, then an error, and it is untouched', async () => {
+    const { file, inode } = await dead();
+    mkdirSync(`${file}.previous`);
+    expect(thrownBy(() => open(file))).toMatchObject({ code: 'ERR_METRICS_REGION', cause: { code: 'EISDIR' } });
+    expect(statSync(file).ino).toBe(inode);
+  });
+});
+
+describe('given the file of a living process', () => {
+  test('when it is opened, then ERR_METRICS_REGION_BUSY names that process, whatever previous is, and the file is untouched', async () => {
+    const file = `${temporaryFolder()}/r`;
+    const other = await holder(file);
+    const inode = statSync(file).ino;
+    for (const previous of ['keep', 'discard', 'refuse']) {
+      const error = thrownBy(() => open(file, { previous }));
+      expect(error.code).toBe('ERR_METRICS_REGION_BUSY');
+      expect(error.message).toContain(`process ${other.pid}`);
+    }
+    expect(statSync(file).ino).toBe(inode);
+    expect(existsSync(`${file}.previous`)).toBe(false);
+    await other.kill('SIGKILL');
+    open(file);
+    expect(statSync(`${file}.previous`).ino).toBe(inode);
+  });
+
+  test('when this same process opens it under another name, then it is busy too', () => {
+    const file = `${temporaryFolder()}/r`;
+    open(file);
+    expect(thrownBy(() => open(file)).message).toContain(`process ${process.pid}`);
+  });
+
+  test('when a forked child of it lives on, then the file is free as soon as the process itself is dead', async () => {
+    const file = `${temporaryFolder()}/r`;
+    const other = await holder(file, { sleepMs: 20_000 }, ['open', 'fork', 'wait']);
+    await other.kill('SIGKILL');
+    const sleeper = Number(other.first);
+    try {
+      process.kill(sleeper, 0); // it is there
+      open(file);
+    } finally {
+      process.kill(sleeper, 'SIGKILL');
+    }
+  });
+});
+
+describe('given something else at the path', () => {
+  const cases: readonly (readonly [what: string, make: (file: string) => void, reason: RegExp])[] = [
+    ['a text file', (file) => writeFileSync(file, 'mine\n'), /is no region/],
+    ['an empty file', (file) => writeFileSync(file, ''), /is no region/],
+    ['a folder', (file) => mkdirSync(file), /is no regular file/],
+    ['a named pipe', (file) => void spawnSync('mkfifo', [file]), /is no regular file/],
+    ['a symbolic link to nothing', (file) => symlinkSync(`${file}.elsewhere`, file), /is a symbolic link/],
+    [
+      'a symbolic link to a region',
+      (file) => {
+        Metrics.open(schema, { name: 'elsewhere', file: `${file}.elsewhere` }).close();
+        symlinkSync(`${file}.elsewhere`, file);
+      },
+      /is a symbolic link/,
+    ],
+  ];
+  test.each(cases)('when it is %s, then ERR_METRICS_REGION says so, and it is untouched', (_what, make, reason) => {
+    const file = `${temporaryFolder()}/r`;
+    make(file);
+    const before = readdirSync(file.slice(0, -2)).sort();
+    for (const previous of ['keep', 'discard', 'refuse']) {
+      const error = thrownBy(() => open(file, { previous }));
+      expect(error.code).toBe('ERR_METRICS_REGION');
+      expect(error.message).toMatch(reason);
+    }
+    expect(readdirSync(file.slice(0, -2)).sort()).toEqual(before);
+  });
+
+  test.runIf(process.getuid?.() === 0)("when it is another user's region, then it is refused, though root could", () => {
+    const file = `${temporaryFolder()}/r`;
+    open(file).close();
+    chownSync(file, 65534, 65534);
+    expect(thrownBy(() => open(file)).message).toMatch(/belongs to another user/);
+  });
+
+  test.runIf(process.getuid?.() !== 0)('when the folder may not be written, then EACCES', () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o500);
+    expect(thrownBy(() => open(`${folder}/r`))).toMatchObject({ cause: { code: 'EACCES' } });
+  });
+});
+
+describe('given the options of a file', () => {
+  test('when another thread or call opens the store with another file, then ERR_METRICS_LAYOUT_MISMATCH names it', () => {
+    const name = freshName();
+    const folder = temporaryFolder();
+    closing(Metrics.open(schema, { name, file: `${folder}/a` }));
+    const error = thrownBy(() => Metrics.open(schema, { name, file: `${folder}/b` }));
+    expect(error.code).toBe('ERR_METRICS_LAYOUT_MISMATCH');
+    expect(error.message).toContain('option file');
+    expect(existsSync(`${folder}/b`)).toBe(false);
+    expect(Metrics.open(schema, { name, file: `${folder}/./a` })).toBe(Metrics.open(schema, { name, file: `${folder}/a` }));
+  });
+
+  test.each([
+    [{ file: 7 }, TypeError, 'file'],
+    [{ file: '' }, RangeError, 'file'],
+    [{ file: 'a\0b' }, RangeError, 'NUL'],
+    [{ file: '\ud800' }, RangeError, 'file'],
+    [{ file: '/tmp/x', previous: 'forget' }, RangeError, "'forget'"],
+    [{ file: '/tmp/x', previous: 1 }, TypeError, 'previous'],
+    [{ flie: '/tmp/x' }, TypeError, "'flie'"],
+  ])('when they are %o, then an error names the offender, and nothing is made', (options, type, text) => {
+    const error = thrownBy(() => Metrics.open(schema, { name: freshName(), ...options } as object));
+    expect(error).toBeInstanceOf(type);
+    expect(error.message).toContain(text);
+    expect(existsSync('/tmp/x')).toBe(false);
+  });
+});
+
+describe('given a limit to what the file may be', () => {
+  const limited = (blocks: number, steps: string[], file: string) =>
+    runChild('region.mjs', [JSON.stringify({ file, steps })], { before: `ulimit -f ${blocks}` });
+
+  test('when the region does not fit, then ERR_METRICS_NO_SPACE, no signal, and no file', async () => {
+    const folder = temporaryFolder();
+    const { code, signal, stderr } = await limited(8, ['open'], `${folder}/r`);
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(stderr).toContain('ERR_METRICS_NO_SPACE');
+    expect(stderr).toContain('EFBIG');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('when there is no room for a device, then ERR_METRICS_NO_SPACE, and the store goes on', () => {
+    const mounted = temporaryFolder();
+    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'none', mounted]);
+    if (mount.status !== 0) return console.log('no small tmpfs can be mounted here: a full disk is not tested');
+    try {
+      const metrics = open(`${mounted}/r`);
+      const metric = metrics.app.d.alloc('first').n;
+      let made = 0;
+      const error = thrownBy(() => {
+        for (; ; made++) metrics.app.d.alloc(`d${made}`);
+      });
+      expect(error).toMatchObject({ code: 'ERR_METRICS_NO_SPACE', cause: { code: 'ENOSPC' } });
+      expect(made).toBeGreaterThan(10);
+      expect(metrics.app.d.ids()).toHaveLength(made + 1);
+      metric.inc();
+      metrics.init(`${temporaryFolder()}/lines`);
+      expect(metrics.write()).toBe(true);
+      expect(metrics.snapshot().d.aggregate.n).toBe(1n);
+      metrics.close();
+    } finally {
+      spawnSync('umount', [mounted]);
+    }
+  });
+});
+
+describe('given a file that is cut short under the process', () => {
+  const lives = async (plan: { steps: string[]; [option: string]: unknown }) => {
+    const folder = temporaryFolder();
+    const [file, sink] = [`${folder}/r`, `${folder}/lines`];
+    const death = await child({ file, sink, ...plan });
+    return { ...death, lines: linesIn(sink).map((line) => [at(line, 'vcpu.exit_io_in'), at(line, 'logger.metrics_fails')]) };
+  };
+
+  test('when it goes on counting, then it lives, deltas stay right, and the next line says so, once', async () => {
+    const steps = ['open', 'write', 'truncate', 'add', 'print', 'write', 'add', 'write', 'close'];
+    for (const bytes of [0, 100, 8192, 8192 + 37 * 4096]) {
+      const { code, signal, lines, stdout } = await lives({ steps, bytes });
+      expect({ code, signal }).toEqual({ code: 0, signal: null });
+      expect(stdout).toMatch(/^\d+ pending 3 /);
+      expect(lines).toEqual([
+        [5n, 0n],
+        [3n, 1n],
+        [3n, 0n],
+        [0n, 0n],
+      ]);
+    }
+  });
+
+  test('when a worker is counting, then its counts from then on are in the line', async () => {
+    const { code, lines } = await lives({ steps: ['open', 'write', 'worker', 'write', 'close'], bytes: 0 });
+    expect(code).toBe(0);
+    expect(lines.at(1)![0]).toBeGreaterThanOrEqual(1000n);
+    expect(lines.at(1)![0]).toBeLessThanOrEqual(1002n);
+  });
+
+  test.each([
+    { die: 'segv', signal: 'SIGSEGV' },
+    { die: 'bus', signal: 'SIGBUS' }, // a fault of the host's own memory, and then ours inside the handler
+    { die: 'killBus', signal: 'SIGBUS' },
+  ])('when the process then dies by $die, then it dies by $signal, with one line that says both', async ({ die, signal }) => {
+    const { lines, ...death } = await lives({ steps: ['open', 'capture', 'write', 'truncate', die, 'wait'] });
+    expect(death).toMatchObject({ code: null, signal });
+    expect(lines).toEqual([
+      [5n, 0n],
+      [0n, 1n],
+    ]);
+  });
+
+  test('when the host had a handler for SIGBUS, then its own faults still go there, and ours do not', async () => {
+    const { signal, stdout, lines } = await lives({ steps: ['reporter', 'open', 'write', 'truncate', 'add', 'write', 'bus'] });
+    expect(signal).toBe('SIGBUS');
+    expect(stdout).toBe('reported\n');
+    expect(lines).toEqual([
+      [5n, 0n],
+      [3n, 1n],
+    ]);
+  });
+
+  test('when nothing else of the process is captured, then a SIGBUS of its own kills it as before', async () => {
+    const { signal, stdout } = await lives({ steps: ['open', 'bus'] });
+    expect({ signal, stdout }).toEqual({ signal: 'SIGBUS', stdout: '' });
+    expect((await lives({ steps: ['open', 'killBus', 'wait'] })).signal).toBe('SIGBUS');
+    expect((await lives({ steps: ['ignoreBus', 'open', 'killBus', 'print', 'exit'] })).code).toBe(0);
+  });
+
+  test('when it is removed, then nothing is lost and nothing said', async () => {
+    const folder = temporaryFolder();
+    const metrics = open(`${folder}/r`);
+    metrics.init(`${folder}/lines`);
+    unlinkSync(`${folder}/r`);
+    metrics.app.g.n.add(2);
+    metrics.write();
+    expect(linesIn(`${folder}/lines`)).toEqual([{ g: { n: 2n, trouble: 0n }, d: { n: 0n, wide: 0n } }]);
+  });
+
+  test('when it is cut and made longer again, then what threads count goes on being summed', () => {
+    const folder = temporaryFolder();
+    const metrics = open(`${folder}/r`);
+    const size = statSync(`${folder}/r`).size;
+    const device = metrics.app.d.alloc('a');
+    for (let i = 0; i < 5; i++) {
+      truncateSync(`${folder}/r`, 0);
+      device.n.inc();
+      expect(metrics.snapshot().d.devices['a']?.n).toBe(BigInt(i + 1)); // the first cut alone is felt
+      truncateSync(`${folder}/r`, size);
+      metrics.app.g.n.inc();
+      device.wide.inc();
+    }
+    expect(device.n.count()).toBe(5n);
+    expect(metrics.app.g.n.count()).toBeGreaterThan(0n);
+  });
+});
