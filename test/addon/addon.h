@@ -5,12 +5,18 @@
 
 #include <string>
 
+#include "vmm_metrics.h"
+
 void DefineDeaths(napi_env env, napi_value exports);
 // Dies now, on this thread; see deaths.cc for the ways.
 void Die(const std::string& how);
 
 void DefineWriters(napi_env env, napi_value exports);
+// The store of the last attach().
+const vmm_metrics_store& AttachedStore();
+
 void DefineHandlers(napi_env env, napi_value exports);
+void DefineLedger(napi_env env, napi_value exports);
 void DefineYardstick(napi_env env, napi_value exports);
 
 void Define(napi_env env, napi_value exports, const char* name, napi_callback call);

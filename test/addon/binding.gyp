@@ -2,13 +2,18 @@
   "targets": [
     {
       "target_name": "vmm_test",
-      "sources": ["addon.cc", "deaths.cc", "handlers.cc", "writers.cc", "yardstick.cc", "header_is_c.c"],
+      "sources": ["addon.cc", "deaths.cc", "handlers.cc", "ledger.cc", "writers.cc", "yardstick.cc", "header_is_c.c"],
       "include_dirs": ["../../include"],
       "defines": ["NAPI_VERSION=8"],
       "cflags": ["-Wall", "-Wextra", "-O2", "-g"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions"],
       "cflags_cc": ["-std=c++17", "-fexceptions"],
       "cflags_c": ["-std=gnu11"]
+    },
+    {
+      "target_name": "slow_write",
+      "sources": ["slow_write.cc"],
+      "cflags": ["-Wall", "-Wextra", "-O2", "-g"]
     }
   ]
 }

@@ -70,6 +70,11 @@ napi_value SetIgnored(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value SetDefault(napi_env env, napi_callback_info info) {
+  signal(static_cast<int>(NumberArgument(env, info, 0)), SIG_DFL);
+  return nullptr;
+}
+
 // disposition(signal): 'default', 'ignored' or 'function'.
 napi_value Disposition(napi_env env, napi_callback_info info) {
   struct sigaction now;
@@ -78,11 +83,12 @@ napi_value Disposition(napi_env env, napi_callback_info info) {
   return Text(env, now.sa_handler == SIG_DFL ? "default" : now.sa_handler == SIG_IGN ? "ignored" : "function");
 }
 
-// forkAndCrash(): the signal that a forked child died by.
-napi_value ForkAndCrash(napi_env env, napi_callback_info) {
+// forkAndCrash(how): the signal that a forked child died by.
+napi_value ForkAndCrash(napi_env env, napi_callback_info info) {
+  const std::string how = StringArgument(env, info, 0);
   const pid_t child = fork();
   if (child == 0) {
-    Die("null");
+    Die(how);
     _exit(3);
   }
   int status = 0;
@@ -113,6 +119,7 @@ void DefineHandlers(napi_env env, napi_value exports) {
   Define(env, exports, "divide", Divide);
   Define(env, exports, "breakpoint", Breakpoint);
   Define(env, exports, "setIgnored", SetIgnored);
+  Define(env, exports, "setDefault", SetDefault);
   Define(env, exports, "disposition", Disposition);
   Define(env, exports, "forkAndCrash", ForkAndCrash);
   Define(env, exports, "forkAndSleep", ForkAndSleep);

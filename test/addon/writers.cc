@@ -148,17 +148,9 @@ napi_value ReleaseShards(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-// dieAttached(how): runs the death on a thread that has claimed a shard, and so has an alternate stack.
-napi_value DieAttached(napi_env env, napi_callback_info info) {
-  const std::string how = StringArgument(env, info, 0);
-  std::thread([how] {
-    const vmm_metrics::Shard shard(g_store);
-    Die(how);
-  }).join();
-  return nullptr;
-}
-
 }  // namespace
+
+const vmm_metrics_store& AttachedStore() { return g_store; }
 
 void DefineWriters(napi_env env, napi_value exports) {
   Define(env, exports, "attach", Attach);
@@ -172,5 +164,4 @@ void DefineWriters(napi_env env, napi_value exports) {
   Define(env, exports, "claim", ClaimMany);
   Define(env, exports, "holdShards", HoldShards);
   Define(env, exports, "releaseShards", ReleaseShards);
-  Define(env, exports, "dieAttached", DieAttached);
 }

@@ -13,7 +13,11 @@ export interface ChildOptions {
   readonly execArgv?: readonly string[];
   /** Shell code that runs before the child takes the shell's place. */
   readonly before?: string;
+  /** A command that runs Node, with its own arguments first. */
+  readonly prefix?: readonly string[];
   readonly timeoutMs?: number;
+  /** Sees what the child says, as it says it. */
+  readonly hears?: (text: string) => void;
 }
 
 /** The Node to test: VMM_METRICS_NODE, or the one that runs the tests. */
@@ -22,9 +26,9 @@ export const node = process.env['VMM_METRICS_NODE'] ?? process.execPath;
 /** Runs test/fixtures/<name> in a process of its own, with core dumps off, and says how it ended. */
 export function runChild(name: string, args: readonly string[] = [], options: ChildOptions = {}): Promise<ChildDeath> {
   const file = fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
-  const { execArgv = [], before = ':', timeoutMs = 30_000 } = options;
+  const { execArgv = [], before = ':', prefix = [], timeoutMs = 30_000, hears } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ${before}; exec "$@"`, 'sh', node, ...execArgv, file, ...args], {
+    const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ${before}; exec "$@"`, 'sh', ...prefix, node, ...execArgv, file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
@@ -36,6 +40,7 @@ export function runChild(name: string, args: readonly string[] = [], options: Ch
     }, timeoutMs);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
+      hears?.(text);
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;

@@ -1,0 +1,54 @@
+// Preloaded into a process (LD_PRELOAD), a disk that is slow: the next line that is written after vmm_test_arm_slow_write stays
+// half written for a while. So a test can be between the first byte of a line and its commit, and not only hope to be.
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace {
+
+std::atomic<int> g_armed{0};
+std::atomic<bool> g_reached{false};
+int g_ms = 0;
+int g_signal = 0;
+
+ssize_t WriteNow(int fd, const void* bytes, size_t count) { return syscall(SYS_write, fd, bytes, count); }
+
+bool IsLine(const char* bytes, size_t count) {
+  return count > 1000 && (memcmp(bytes, "{\"utc", 5) == 0 || memcmp(bytes, "\n{\"utc", 6) == 0);
+}
+
+}  // namespace
+
+extern "C" {
+
+__attribute__((visibility("default"))) void vmm_test_arm_slow_write(int ms, int signal) {
+  g_ms = ms;
+  g_signal = signal;
+  g_reached.store(false);
+  g_armed.store(1);
+}
+
+__attribute__((visibility("default"))) bool vmm_test_slow_write_reached() { return g_reached.load(); }
+
+__attribute__((visibility("default"))) ssize_t write(int fd, const void* bytes, size_t count) {
+  int armed = 1;
+  if (!IsLine(static_cast<const char*>(bytes), count) || !g_armed.compare_exchange_strong(armed, 0))
+    return WriteNow(fd, bytes, count);
+  const size_t half = count / 2;
+  const ssize_t first = WriteNow(fd, bytes, half);
+  if (first < static_cast<ssize_t>(half)) return first;
+  g_reached.store(true);
+  if (g_signal != 0) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), g_signal);
+  timespec left = {g_ms / 1000, g_ms % 1000 * 1'000'000};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+  const ssize_t second = WriteNow(fd, static_cast<const char*>(bytes) + half, count - half);
+  return second < 0 ? first : first + second;
+}
+
+}  // extern "C"

@@ -1,0 +1,108 @@
+// One fault in a process of its own, with capture and without it, which must make no difference but the lines.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { expect } from 'vitest';
+
+import { type ChildDeath, type ChildOptions, runChild } from './children.ts';
+import { expectExact, type Load, makeLedger } from './ledger.ts';
+import { at, type Line, linesOf, temporaryFolder } from './workplace.ts';
+
+/** Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a shard. */
+export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached';
+
+/** What test/fixtures/fault.mjs does. */
+export interface Plan {
+  /** One of the fixture's ways or of those in test/addon/deaths.cc; `shot`: a signal is sent to one thread under load. */
+  readonly how: string;
+  readonly where?: Where;
+  /** For `kill` and `shot`, and for whoever stands in its place before or after capture. */
+  readonly signal?: NodeJS.Signals;
+  readonly before?: 'reporter' | 'mender' | 'ignored' | 'default' | 'listener';
+  readonly after?: 'reporter';
+  /** The next line stays half written for so long, and the fault comes meanwhile: a signal on the same thread, or `how`. */
+  readonly writing?: { readonly ms: number; readonly signal?: NodeJS.Signals };
+  readonly load?: Load;
+  readonly [option: string]: unknown;
+}
+
+export interface Case {
+  /** Goes on "when ..."; left out: the thread, and whether under load. */
+  readonly name?: string;
+  readonly plan: Plan;
+  readonly run?: ChildOptions;
+  /** The signal or exit code it ends with. */
+  readonly ends: NodeJS.Signals | number;
+  /** What the last line says of the end; null: there is no line. */
+  readonly marks: Record<string, bigint> | null;
+  /** How many lines there are, where it is known; 1 if left out. */
+  readonly lines?: number;
+  readonly said?: string | RegExp;
+  /** Where stock Node does otherwise, by design. */
+  readonly incomparable?: true;
+}
+
+/** The numbers of a line that say how it ended. */
+export function marksOf(line: Line): Record<string, bigint> {
+  const all = {
+    ...(line['signals'] as Record<string, bigint>),
+    panic_count: at(line, 'vmm.panic_count') as bigint,
+    num_faults: at(line, 'seccomp.num_faults') as bigint,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== 0n));
+}
+
+export const runFault = (plan: Plan, options?: ChildOptions): Promise<ChildDeath> => runChild('fault.mjs', [JSON.stringify(plan)], options);
+
+/** How it ends without capture. Load makes no difference to that. */
+export function stockDeath({ plan, run }: Case): Promise<ChildDeath> {
+  const { load, ...rest } = plan;
+  const how = plan.how === 'shot' ? 'kill' : plan.how;
+  return runFault({ ...rest, how, sink: `${temporaryFolder()}/lines`, noCapture: true }, run);
+}
+
+/** The death as such; what the report of a fatal error says of addresses and of the heap differs from run to run. */
+export function outlineOf({ code, signal, stdout, stderr }: ChildDeath) {
+  const outlined = stderr.replace(/<--- Last few GCs --->[\s\S]*?(?=<--- JS stacktrace|FATAL)/, '').replace(/0x[0-9a-f]+/g, '0x');
+  return { code, signal, stdout: stdout.replace(/^(alive|fault at) .*\n/gm, ''), stderr: outlined };
+}
+
+/** Lets the fault happen, and checks death and lines. `stock`: the death without capture, when it is known already. */
+export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDeath(one)): Promise<void> {
+  const { plan, ends, marks, run } = one;
+  const sink = `${temporaryFolder()}/lines`;
+  const load = plan.load && { ...plan.load, ledger: `${sink}.ledger` };
+  if (load) makeLedger(load.ledger, load);
+  const [death, expected] = await Promise.all([runFault({ ...plan, sink, ...(load && { load }) }, run), one.incomparable ? null : stock]);
+
+  expect(death).toMatchObject(typeof ends === 'number' ? { code: ends, signal: null } : { code: null, signal: ends });
+  if (expected && load) expect({ code: death.code, signal: death.signal }).toEqual({ code: expected.code, signal: expected.signal });
+  else if (expected) expect(outlineOf(death)).toEqual(outlineOf(expected));
+  if (one.said !== undefined) expect(death.stdout).toMatch(one.said);
+
+  const text = existsSync(sink) ? readFileSync(sink, 'utf8') : '';
+  expect(text === '' || text.endsWith('}\n'), 'no line is torn').toBe(true);
+  const lines = linesOf(text);
+  if (load) expectExact(lines, load.ledger, load, marks !== null);
+  else expectAll(lines, plan, marks);
+  if (marks === null) {
+    expect(lines.flatMap((line) => Object.keys(marksOf(line)))).toEqual([]);
+    if (!load) expect(lines).toHaveLength(one.lines ?? 0);
+    return;
+  }
+  if (!load) expect(lines).toHaveLength(one.lines ?? 1);
+  expect(marksOf(lines.at(-1)!)).toEqual(marks);
+  // A line that was on its way may have the mark already; what came before that has none.
+  const marked = lines.map((line) => Object.keys(marksOf(line)).length > 0);
+  expect(marked, 'a mark, once set, stays').toEqual(marked.toSorted());
+}
+
+/** What the fixture counts where there is no load. */
+function expectAll(lines: readonly Line[], plan: Plan, marks: Case['marks']): void {
+  if (marks === null) return;
+  const sum = (path: string) => lines.reduce((all, line) => all + (at(line, path) as bigint), 0n);
+  expect(sum('vcpu.exit_io_out')).toBe(plan.writing && plan.writing.signal === undefined ? 10n : 7n);
+  expect(sum('vcpu.exit_io_in')).toBe(plan.where === 'worker' ? 5n : 0n);
+}
+
+/** Each line goes out while all count, and the fault comes then. */
+export const someLoad: Load = { workers: 1, threads: 1, shared: false, flushMs: 2, ms: 20, delayUs: 0, stops: true };
