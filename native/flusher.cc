@@ -153,6 +153,13 @@ bool Flusher::HasNews() const {
 
 bool Flusher::LastLine(int64_t deadline_ms) {
   if (!initialized_.load(std::memory_order_acquire)) return false;
+  const bool is_out = SendLastLine(deadline_ms);
+  // For who reads the region, and for the next line of a process that survives.
+  if (!is_out && missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
+  return is_out;
+}
+
+bool Flusher::SendLastLine(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
     if (phase == kTaken) return false;

@@ -54,7 +54,8 @@ class Flusher {
   // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail yet to go.
   bool HasNews() const;
 
-  // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it is out.
+  // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it is out;
+  // when it is not, that is missed like any other.
   bool LastLine(int64_t deadline_ms);
 
   // The process survived its last line: lets flushes go on.
@@ -74,6 +75,7 @@ class Flusher {
   FlushResult FlushLocked(Status* status);
   // The tail alone.
   FlushResult FlushHeld(Status* status);
+  bool SendLastLine(int64_t deadline_ms);
   bool SendWithin(Line& line, int64_t deadline_ms);
 
   Cells& cells_;

@@ -476,6 +476,18 @@ TEST("given pipes that stay full, when the process dies, then within a second, h
   }
 }
 
+TEST("given a sink that takes nothing, when the process dies, then the last line is missed and counted, and all stays pending") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture("/dev/full");
+    scene.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  CHECK_EQ(scene.Pending("g.i"), 5);
+  CHECK_EQ(scene.Total("logger.missed"), 1);
+}
+
 TEST("given one pipe that stays full, when the process dies, then the other stores still have their last lines") {
   Scene stuck("stuck"), well("well");
   Fifo fifo(stuck.folder / "fifo");
