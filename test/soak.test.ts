@@ -1,0 +1,108 @@
+// Crashes at random: signal, thread, phase and load, from a seed. VMM_METRICS_SOAK_CRASHES says how many, VMM_METRICS_SOAK_SEED which.
+
+import { describe, test } from 'vitest';
+
+import type { ChildDeath } from './helpers/children.ts';
+import { type Case, checkFault, type Plan, stockDeath, type Where } from './helpers/faults.ts';
+
+const crashes = Number(process.env['VMM_METRICS_SOAK_CRASHES'] ?? 12);
+const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function randomFrom(state: number): () => number {
+  let a = state;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const ENDS = {
+  SIGSEGV: { sigsegv: 1n },
+  SIGBUS: { sigbus: 1n },
+  SIGILL: { sigill: 1n },
+  SIGFPE: {},
+  SIGSYS: { num_faults: 1n },
+  SIGABRT: { panic_count: 1n },
+  SIGTRAP: {},
+  SIGTERM: {},
+  SIGINT: {},
+  SIGHUP: { sighup: 1n },
+  SIGXCPU: { sigxcpu: 1n },
+} as const satisfies { [signal in NodeJS.Signals]?: Case['marks'] };
+type Signal = keyof typeof ENDS;
+
+/** What each fault ends with. */
+const FAULTS: readonly (readonly [how: string, ends: Signal])[] = [
+  ['null', 'SIGSEGV'],
+  ['overflow', 'SIGSEGV'],
+  ['truncated', 'SIGBUS'],
+  ['illegal', 'SIGILL'],
+  ['divide', 'SIGFPE'],
+  ['seccomp', 'SIGSYS'],
+  ['abort', 'SIGABRT'],
+  ['terminate', 'SIGABRT'],
+  ['double-free', 'SIGABRT'],
+];
+const WHERES: readonly Where[] = ['main', 'worker', 'thread', 'pool', 'attached'];
+
+function randomCase(random: () => number): Case {
+  const below = (n: number) => Math.floor(random() * n);
+  const pick = <T>(of: readonly T[]): T => of[below(of.length)]!;
+  const workers = 1 + below(2);
+  const threads = 1 + below(2);
+  const load = {
+    workers,
+    threads,
+    shared: random() < 0.3,
+    flushMs: pick([1, 2, 5, 20]),
+    ms: below(40),
+    delayUs: below(8000),
+    stops: random() < 0.5,
+  };
+  if (random() < 0.4) {
+    const signal = pick(Object.keys(ENDS) as Signal[]);
+    const plan: Plan = { how: 'shot', signal, load: { ...load, target: below(1 + workers + threads) } };
+    return { plan, ends: signal, marks: ENDS[signal] };
+  }
+  const [how, ends] = pick(FAULTS);
+  const where = pick(WHERES);
+  const isLineless = how === 'overflow' && (where === 'thread' || where === 'pool');
+  return { plan: { how, where, load }, ends, marks: isLineless ? null : ENDS[ends] };
+}
+
+describe(`given ${crashes} crashes at random, seed ${seed}`, () => {
+  test(
+    'when a process dies in the midst of counting and flushing, then as it would have died, with one last line, and nothing lost or doubled',
+    { timeout: 60_000 + crashes * 5000 },
+    async () => {
+      console.log(`VMM_METRICS_SOAK_SEED=${seed} VMM_METRICS_SOAK_CRASHES=${crashes}`);
+      const random = randomFrom(seed);
+      const tally = new Map<string, number>();
+      // A death without capture is the same each time.
+      const stock = new Map<string, Promise<ChildDeath>>();
+      const failures: string[] = [];
+      for (let i = 0; i < crashes; i++) {
+        const one = randomCase(random);
+        const { how, where, signal } = one.plan;
+        const kind = [how, where ?? signal].join(' ');
+        if (!stock.has(kind)) stock.set(kind, stockDeath(one));
+        tally.set(kind, (tally.get(kind) ?? 0) + 1);
+        try {
+          await checkFault(one, stock.get(kind));
+        } catch (error) {
+          failures.push(`crash ${i}, ${JSON.stringify(one.plan)}: ${(error as Error).message}`);
+        }
+      }
+      console.log(
+        [...tally]
+          .map(([kind, times]) => `${kind} ${times}`)
+          .sort()
+          .join(', '),
+      );
+      if (failures.length > 0) throw new Error(`${failures.length} of ${crashes} crashes\n${failures.join('\n')}`);
+    },
+  );
+});
