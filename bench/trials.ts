@@ -5,13 +5,19 @@ import { Worker } from 'node:worker_threads';
 import { type IncMetric, Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
+import { outOfBoundsLoad } from './wasm.ts';
+
 export interface Trial {
   readonly name: string;
   /** Nanoseconds of one operation, over `times` of them. */
   readonly prepare: () => (times: number) => number | Promise<number>;
   readonly times: number;
+  /** How often it is run in one process. Default: 9. */
+  readonly turns?: number;
   /** What the figure is a multiple of. */
-  readonly unit: 'xadd' | 'times one' | 'bytes';
+  readonly unit: 'xadd' | 'times one' | 'times as long' | 'bytes';
+  /** The trial that this one's figure is a ratio to. */
+  readonly against?: string;
   /** The figure to hold, and from which side. */
   readonly atMost?: number;
   readonly atLeast?: number;
@@ -45,6 +51,27 @@ function writing(withDevices: boolean): (times: number) => number {
     const began = now();
     for (let i = 0; i < times; i++) metrics.write();
     return each(began, times);
+  };
+}
+
+function trapping(isCaptured: boolean): (times: number) => number {
+  const metrics = open();
+  metrics.init('/dev/null');
+  if (isCaptured) metrics.captureSignals();
+  const load = outOfBoundsLoad();
+  return (times) => {
+    let errors = 0;
+    const began = now();
+    for (let i = 0; i < times; i++) {
+      try {
+        load();
+      } catch {
+        errors++;
+      }
+    }
+    const ns = each(began, times);
+    if (errors !== times) throw new Error(`${times} traps gave ${errors} errors`);
+    return ns;
   };
 }
 
@@ -123,10 +150,20 @@ export const trials: readonly Trial[] = [
       };
     },
   },
+  { name: 'a WebAssembly trap, without capture', unit: 'xadd', times: 5000, prepare: () => trapping(false) },
+  {
+    name: 'a WebAssembly trap, captured, against without',
+    unit: 'times as long',
+    against: 'a WebAssembly trap, without capture',
+    times: 5000,
+    atMost: 1.1,
+    prepare: () => trapping(true),
+  },
   {
     name: 'two workers on one metric, against one',
     unit: 'times one',
     times: 20_000_000,
+    turns: 3,
     atLeast: 1.8,
     prepare: () => {
       open();

@@ -38,5 +38,6 @@ NAPI_MODULE_INIT() {
   DefineHandlers(env, exports);
   DefineLedger(env, exports);
   DefineYardstick(env, exports);
+  DefineStopwatch(env, exports);
   return exports;
 }
