@@ -1,0 +1,306 @@
+// The crash handler as the interrupted thread sees it: it allocates nothing, makes few system calls, and keeps errno.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "confine.h"
+#include "crash.h"
+#include "handler_watch.h"
+#include "line_reader.h"
+#include "schema_builder.h"
+#include "store.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+StoreSpec Schema(bool wide) {
+  std::vector<Field> fields = {Inc("i"), Latency("l")};
+  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  SchemaBuilder schema;
+  schema.Group("g", fields).Group("signals", {Gauge("segv"), Inc("hup"), Inc("pipe"), Inc("chld")}).PerDevice("d", {Inc("i")});
+  schema.Group("logger", {Inc("missed")}).OnMissedFlush("logger.missed");
+  schema.OnSignal(SIGSEGV, "signals.segv").OnSignal(SIGHUP, "signals.hup");
+  schema.OnSignal(SIGPIPE, "signals.pipe").OnSignal(SIGCHLD, "signals.chld");
+  return schema.Build("handler");
+}
+
+struct Scene {
+  explicit Scene(bool wide = false) {
+    std::string other;
+    CHECK(Store::Open(Schema(wide), &store, &other).ok());
+  }
+  ~Scene() { store->Detach(false); }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
+  // In the child.
+  void Capture(const char* path, int descriptor = -1) {
+    Status status;
+    CaptureOptions options;
+    options.limit_ms = 100;
+    CHECK_EQ(store->flusher().Init(path, descriptor, &status), InitResult::kDone);
+    CHECK(store->CaptureSignals(options).ok());
+  }
+  void CaptureIn(const std::string& name) { Capture((folder / name).c_str()); }
+  void Add(uint64_t n) { AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), n); }
+  FlushResult Flush() {
+    Status status;
+    return store->flusher().Flush(&status);
+  }
+  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
+
+  TemporaryFolder folder;
+  Store* store = nullptr;
+};
+
+void Install(int signal, void (*handler)(int, siginfo_t*, void*)) {
+  struct sigaction action = {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;
+  CHECK_EQ(sigaction(signal, &action, nullptr), 0);
+}
+
+#if defined(__x86_64__)
+// Goes on behind the division that cannot be done.
+void SkipDivision(int, siginfo_t*, void* context) {
+  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] += 2;  // the length of `idivl %ecx`
+}
+void Divide() { asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%ecx" ::: "eax", "ecx", "edx", "memory"); }
+#endif
+
+// With a sink that fails in some way, so that the handler's own calls leave an error number.
+void CaptureWithFailingSink(Scene& scene, int sink) {
+  if (sink == 0) scene.Capture("/dev/full");
+  if (sink == 1) scene.CaptureIn("fifo");
+  if (sink == 2) {
+    scene.CaptureIn("f");
+    const rlimit none = {0, 0};
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+    signal(SIGXFSZ, SIG_IGN);
+  }
+}
+
+TEST(
+    "given signals that are counted, when they have been handled, then errno is what it was, whatever the host's handler did to "
+    "it") {
+  CheckInChild([] {
+    Scene scene;
+    Install(SIGHUP, [](int, siginfo_t*, void*) { errno = EIO; });
+    signal(SIGPIPE, SIG_IGN);
+    scene.CaptureIn("f");
+    for (const int signal : {SIGHUP, SIGPIPE, SIGCHLD}) {
+      errno = 77;
+      raise(signal);
+      CHECK_EQ(errno, 77);
+    }
+    CHECK_EQ(scene.Total("signals.hup") + scene.Total("signals.pipe") + scene.Total("signals.chld"), 3);
+  });
+}
+
+TEST("given a sink that fails, when an earlier handler survives what looked like death, then errno is what it was") {
+  for (const int sink : {0, 1, 2}) {
+    CheckInChild([&] {
+      Scene scene;
+      Fifo fifo(scene.folder / "fifo");
+      fifo.Fill();
+      Install(SIGABRT, [](int, siginfo_t*, void*) {});
+      CaptureWithFailingSink(scene, sink);
+      scene.Add(5);
+      errno = 77;
+      raise(SIGABRT);
+      CHECK_EQ(errno, 77);
+      CHECK_EQ(scene.store->cells().Pending(CellOf(scene.store->spec(), "g.i")), 5);  // the sink did fail
+    });
+  }
+}
+
+#if defined(__x86_64__)
+TEST("given a sink that fails, when an earlier handler mends a fault, then errno is what it was") {
+  for (const int sink : {0, 1, 2}) {
+    CheckInChild([&] {
+      Scene scene;
+      Fifo fifo(scene.folder / "fifo");
+      fifo.Fill();
+      Install(SIGFPE, SkipDivision);
+      CaptureWithFailingSink(scene, sink);
+      errno = 77;
+      Divide();
+      CHECK_EQ(errno, 77);
+    });
+  }
+}
+#endif
+
+#if defined(VMM_WATCHES_HANDLERS)
+
+// Made before, since the filter allows no mmap.
+void* const g_forbidden = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+struct Way {
+  const char* what;
+  int signal;
+  void (*die)();
+};
+
+const Way kWays[] = {
+    {"a fault", SIGSEGV, [] { *static_cast<volatile char*>(g_forbidden) = 1; }},
+    {"a bus error", SIGBUS, [] { raise(SIGBUS); }},
+    {"an abort", SIGABRT, [] { raise(SIGABRT); }},
+    {"a hang-up", SIGHUP, [] { raise(SIGHUP); }},
+    {"a termination", SIGTERM, [] { raise(SIGTERM); }},
+#if defined(__x86_64__)
+    {"a division by zero", SIGFPE, Divide},
+    {"a breakpoint", SIGTRAP, [] { asm volatile("int3"); }},
+#endif
+};
+
+// How the store and its sink stand when the process dies.
+struct Situation {
+  const char* what;
+  size_t lines;  // how many are out in the end
+  bool wide;
+  void (*prepare)(Scene& scene);
+};
+
+void CaptureDescriptor(Scene& scene, int descriptor) {
+  scene.Capture(nullptr, descriptor);
+  close(descriptor);
+}
+
+const Situation kSituations[] = {
+    {"a file", 1, false, [](Scene& scene) { scene.CaptureIn("lines"); }},
+    {"devices", 1, false,
+     [](Scene& scene) {
+       const Device* device = nullptr;
+       for (const char* id : {"a", "b", "c"}) CHECK(scene.store->AllocDevice(0, id, &device).ok());
+       scene.CaptureIn("lines");
+     }},
+    {"a line longer than a page", 1, true, [](Scene& scene) { scene.CaptureIn("lines"); }},
+    {"a file that was rotated", 2, false,
+     [](Scene& scene) {
+       scene.CaptureIn("lines");
+       CHECK_EQ(scene.Flush(), FlushResult::kOut);
+       CHECK_EQ(rename((scene.folder / "lines").c_str(), (scene.folder / "lines.1").c_str()), 0);
+     }},
+    {"a file that ends in half a line", 1, false,
+     [](Scene& scene) {
+       WriteText(scene.folder / "lines", "half");
+       scene.CaptureIn("lines");
+     }},
+    {"such a file by its descriptor, for writing only", 1, false,
+     [](Scene& scene) {
+       WriteText(scene.folder / "lines", "half");
+       CaptureDescriptor(scene, open((scene.folder / "lines").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+     }},
+    {"a file at its limit", 0, false,
+     [](Scene& scene) {
+       scene.CaptureIn("lines");
+       const rlimit none = {0, 0};
+       CHECK_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+     }},
+    {"a full disk", 0, false, [](Scene& scene) { scene.Capture("/dev/full"); }},
+    {"a pipe", 1, false, [](Scene& scene) { scene.CaptureIn("fifo"); }},
+    {"a pipe with a held tail", 2, true,
+     [](Scene& scene) {
+       scene.CaptureIn("fifo");
+       CHECK_EQ(scene.Flush(), FlushResult::kFailed);
+     }},
+    {"a pipe by its descriptor", 1, false,
+     [](Scene& scene) { CaptureDescriptor(scene, open((scene.folder / "fifo").c_str(), O_RDWR | O_CLOEXEC)); }},
+    {"a pipe without a name, that nobody reads", 0, false,
+     [](Scene& scene) {
+       int ends[2];
+       CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+       scene.Capture(nullptr, ends[1]);
+       close(ends[0]);
+     }},
+    {"a pipe that stays full", 0, false,
+     [](Scene& scene) {
+       int ends[2];
+       CHECK_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+       scene.Capture(nullptr, ends[1]);
+       while (write(ends[1], "         ", 9) > 0) {
+       }
+     }},
+    {"a socket", 0, false,
+     [](Scene& scene) {
+       int ends[2];
+       CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+       scene.Capture(nullptr, ends[1]);
+     }},
+    {"another thread that is flushing", ~size_t{0}, false,
+     [](Scene& scene) {
+       scene.CaptureIn("lines");
+       std::thread([&] {
+         while (true) scene.Flush();
+       }).detach();
+     }},
+};
+
+// In the child: dies with only the handler's own system calls allowed to this thread, and each allocation said on standard error.
+void DieWatched(const Way& way, const std::string& said) {
+  const int fd = open(said.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  CHECK(dup2(fd, STDERR_FILENO) >= 0);
+  CHECK(vmm_watch_handler(way.signal));
+  CHECK(Confine(SECCOMP_RET_KILL_PROCESS));
+  way.die();
+}
+
+TEST(
+    "given any sink, when the process dies in any way, then its handler allocates nothing, and needs no more calls than are "
+    "documented") {
+  for (const Situation& situation : kSituations) {
+    for (const Way& way : kWays) {
+      const int failed = check::failed;
+      Scene scene(situation.wide);
+      Fifo fifo(scene.folder / "fifo");
+      std::string text;
+      const pid_t child = StartChild([&] {
+        situation.prepare(scene);
+        DieWatched(way, scene.folder / "said");
+      });
+      const Death death = Await(child, kChildLimitMs, [&] { text += fifo.Take(); });
+      for (std::string more; !(more = fifo.Take()).empty();) text += more;
+      for (const char* file : {"lines.1", "lines"}) text += TextOf(scene.folder / file);
+      CHECK_EQ(death.signal, way.signal);
+      CHECK_EQ(death.exit_code, 0);
+      CHECK_EQ(TextOf(scene.folder / "said"), "");
+      const Lines lines(text);
+      if (~situation.lines != 0) CHECK_EQ(lines.count(), situation.lines + static_cast<size_t>(lines.broken));
+      CHECK_EQ(scene.store->cells().region().header().crash.signal.load(), way.signal);
+      if (check::failed != failed) std::printf("  %s, %s\n", situation.what, way.what);
+    }
+  }
+}
+
+TEST(
+    "given a filter that traps, when it catches a call, then SIGSYS with a last line; and with none when it catches the "
+    "handler's") {
+  for (const bool everything : {false, true}) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.CaptureIn("lines");
+      CHECK(Confine(SECCOMP_RET_TRAP, everything ? 0 : kCrashCallCount));
+      syscall(SYS_getppid);
+    });
+    CHECK_EQ(death.signal, SIGSYS);
+    CHECK_EQ(Lines(TextOf(scene.folder / "lines")).count(), everything ? 0 : 1);
+  }
+}
+
+#endif
+
+}  // namespace
+}  // namespace vmm
