@@ -39,5 +39,6 @@ NAPI_MODULE_INIT() {
   DefineLedger(env, exports);
   DefineYardstick(env, exports);
   DefineStopwatch(env, exports);
+  DefineConfined(env, exports);
   return exports;
 }

@@ -2,8 +2,8 @@
   "targets": [
     {
       "target_name": "vmm_test",
-      "sources": ["addon.cc", "deaths.cc", "handlers.cc", "ledger.cc", "stopwatch.cc", "writers.cc", "yardstick.cc", "header_is_c.c"],
-      "include_dirs": ["../../include"],
+      "sources": ["addon.cc", "confined.cc", "deaths.cc", "handlers.cc", "ledger.cc", "stopwatch.cc", "writers.cc", "yardstick.cc", "header_is_c.c"],
+      "include_dirs": ["../../include", "../native"],
       "defines": ["NAPI_VERSION=8"],
       "cflags": ["-Wall", "-Wextra", "-O2", "-g"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions"],
@@ -14,6 +14,14 @@
       "target_name": "slow_write",
       "sources": ["slow_write.cc"],
       "cflags": ["-Wall", "-Wextra", "-O2", "-g"]
+    },
+    {
+      "target_name": "handler_watch",
+      "sources": ["handler_watch.cc"],
+      "include_dirs": ["../native"],
+      "cflags": ["-Wall", "-Wextra", "-O2", "-g"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17"]
     }
   ]
 }

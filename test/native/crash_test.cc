@@ -535,6 +535,22 @@ void Install(int signal, void (*handler)(int, siginfo_t*, void*)) {
   CHECK_EQ(sigaction(signal, &action, nullptr), 0);
 }
 
+TEST(
+    "given a thread that blocks a signal, when its own instruction raises it, then the kernel lets no handler see it, and no "
+    "line") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGSEGV);
+    pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  CHECK_EQ(scene.lines().count(), 0);
+}
+
 TEST("given a host's handler, when the fault comes, then a last line goes out, and the handler is reached with its siginfo") {
   Scene scene;
   const Death death = InChild([&] {
