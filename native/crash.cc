@@ -355,7 +355,9 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
     if (!is_asked && !is_unasked) continue;
     const bool was_installed = (g_installed.load(std::memory_order_relaxed) & SetOf(signal)) != 0;  // written under the lock only
     if (is_unasked && was_installed) continue;
-    Install(signal, options.leave_ignored);
+    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted: a handler
+    // would only interrupt calls.
+    Install(signal, options.leave_ignored || is_unasked);
     // Relaxed, both: a set of bits that publishes nothing but itself.
     if (is_unasked) g_unasked.fetch_or(SetOf(signal), std::memory_order_relaxed);
     if (is_asked) g_unasked.fetch_and(~SetOf(signal), std::memory_order_relaxed);

@@ -71,6 +71,11 @@ describe('given a signal that nobody marked, and that ends the process', () => {
     expect(captured.stdout).toBe('listener\nseen 0 errors 0 n 3 write true\nfunction\n');
   });
 
+  test('when it is ignored, as SIGHUP under nohup, then there is nothing to capture, and no handler', async () => {
+    const { captured } = await compare({ signal: 'SIGHUP', unmarked: true, before: 'ignored' });
+    expect(captured.stdout).toBe('seen 0 errors 0 n 3 write true\nignored\n');
+  });
+
   test('when it is another, then it is left alone', async () => {
     const { captured, stock, lines } = await compare({ signal: 'SIGALRM', unmarked: true });
     expect(captured).toEqual(stock);
