@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <new>
 
 #include "clock.h"
 #include "region_guard.h"
@@ -43,6 +45,9 @@ std::atomic<SignalSet> g_installed{0};
 std::atomic<SignalSet> g_unasked{0};
 std::atomic<int> g_limit_ms{0};
 std::atomic<pid_t> g_process{0};
+// 1, in a page that the kernel empties in a forked child: in a PID namespace of its own, a child may have its parent's number.
+// Null where the kernel does not.
+std::atomic<const std::atomic<uint32_t>*> g_not_forked{nullptr};
 std::atomic<TrapFunction> g_trap_function{nullptr};
 // The thread that has the crash; 0 while nobody is dying.
 std::atomic<pid_t> g_crashed_thread{0};
@@ -119,6 +124,28 @@ bool IsAnyCaptured() {
     if (place.load(std::memory_order_relaxed) != nullptr) return true;  // whose it is does not matter
   }
   return false;
+}
+
+// Whether this is the process that captured last, and no forked child of it.
+bool IsCapturingProcess() {
+  const std::atomic<uint32_t>* not_forked = g_not_forked.load(std::memory_order_relaxed);  // set before the handler was
+  // The number too: a child of vfork() has the very memory of its parent.
+  return g_process.load(std::memory_order_relaxed) == getpid() &&
+         (not_forked == nullptr || not_forked->load(std::memory_order_relaxed) != 0);
+}
+
+void BecomeCapturingProcess() {
+  const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  std::atomic<uint32_t>* not_forked = nullptr;
+  void* page = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED && madvise(page, bytes, MADV_WIPEONFORK) == 0) {
+    not_forked = new (page) std::atomic<uint32_t>(1);
+  } else if (page != MAP_FAILED) {
+    munmap(page, bytes);
+  }
+  // Relaxed, both: for handlers that are installed later. The page of a parent is left to it.
+  g_not_forked.store(not_forked, std::memory_order_relaxed);
+  g_process.store(getpid(), std::memory_order_relaxed);
 }
 
 template <typename Visit>
@@ -269,7 +296,7 @@ void HandleSignal(int signal, siginfo_t* info, void* context) {
   const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
   if (!is_trap && !IsRepaired(signal, info) && !IsPostponed(signal, info, context)) {
-    if (getpid() != g_process.load(std::memory_order_relaxed)) {
+    if (!IsCapturingProcess()) {
       // A forked child shares the parent's cells and sink, and has no business with either.
       PassOn(signal, info, true);
     } else if (!HandleHarmless(signal, info, context) && !IsHandedOn(signal, info, context)) {
@@ -314,11 +341,11 @@ void Uninstall(int signal) {
 }
 
 void AdoptProcess() {
-  if (g_process.load(std::memory_order_relaxed) == getpid()) return;
+  if (IsCapturingProcess()) return;
   // A forked child: what was captured is its parent's.
   for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
   g_looking.store(0, std::memory_order_seq_cst);
-  g_process.store(getpid(), std::memory_order_relaxed);
+  BecomeCapturingProcess();
 }
 
 void FindTrapFunction() {

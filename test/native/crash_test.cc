@@ -8,6 +8,7 @@
 #include "crash.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -331,6 +332,32 @@ TEST("given a forked child, when it crashes, then it dies as it would, and its p
   CHECK_EQ(death.signal, SIGSEGV);
   scene.CheckLastLine(SIGSEGV, 1);
   CHECK_EQ(scene.lines().Sum("g.i"), 11);
+}
+
+TEST(
+    "given a forked child with the number of its parent, in a PID namespace of its own, when it crashes, then it is still no "
+    "parent") {
+  Scene scene;
+  const Death death = InChild([&] {
+    if (unshare(CLONE_NEWPID) != 0) _exit(3);
+    const Death init = InChild([&] {
+      scene.Capture();
+      if (unshare(CLONE_NEWPID) != 0) _exit(3);
+      const pid_t child = StartChild([&] {
+        CHECK_EQ(getpid(), 1);
+        Fault();
+      });
+      CHECK_EQ(getpid(), 1);
+      CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGSEGV);
+    });
+    CHECK_EQ(init.signal, 0);
+    if (init.exit_code != 0) _exit(init.exit_code);
+  });
+  const bool can = death.exit_code != 3;
+  if (!can) std::printf("  no PID namespace can be made here: not tested\n");
+  CHECK(!can || death.exit_code == 0);
+  CHECK_EQ(scene.record().signal.load(), 0);
+  CHECK_EQ(scene.lines().count(), 0);
 }
 
 TEST("given a forked child that captures a store of its own, when it crashes, then only that one has a last line") {
