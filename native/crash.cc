@@ -128,7 +128,7 @@ bool IsAnyCaptured() {
 
 // Whether this is the process that captured last, and no forked child of it.
 bool IsCapturingProcess() {
-  const std::atomic<uint32_t>* not_forked = g_not_forked.load(std::memory_order_relaxed);  // set before the handler was
+  const std::atomic<uint32_t>* not_forked = g_not_forked.load(std::memory_order_acquire);  // pairs with BecomeCapturingProcess
   // The number too: a child of vfork() has the very memory of its parent.
   return g_process.load(std::memory_order_relaxed) == getpid() &&
          (not_forked == nullptr || not_forked->load(std::memory_order_relaxed) != 0);
@@ -143,9 +143,9 @@ void BecomeCapturingProcess() {
   } else if (page != MAP_FAILED) {
     munmap(page, bytes);
   }
-  // Relaxed, both: for handlers that are installed later. The page of a parent is left to it.
-  g_not_forked.store(not_forked, std::memory_order_relaxed);
-  g_process.store(getpid(), std::memory_order_relaxed);
+  // Release: publishes the page. The one of a parent is left to it.
+  g_not_forked.store(not_forked, std::memory_order_release);
+  g_process.store(getpid(), std::memory_order_relaxed);  // read by handlers that are installed later
 }
 
 template <typename Visit>

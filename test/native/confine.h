@@ -23,7 +23,7 @@ struct CrashCall {
 
 #define CRASH_CALL(name) \
   { #name, SYS_##name }
-// In the order of the document. A kernel that has the older of two alike has the newer one too.
+// As glibc makes them; both of two alike, whichever this machine's takes.
 constexpr CrashCall kCrashCalls[] = {
     CRASH_CALL(getpid),         CRASH_CALL(gettid),          CRASH_CALL(rt_sigaction),
     CRASH_CALL(rt_sigprocmask), CRASH_CALL(rt_sigreturn),    CRASH_CALL(rt_tgsigqueueinfo),
