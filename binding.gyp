@@ -14,6 +14,7 @@
         "native/native_abi.cc",
         "native/periodic.cc",
         "native/process_identity.cc",
+        "native/process_mark.cc",
         "native/program.cc",
         "native/region.cc",
         "native/region_file.cc",

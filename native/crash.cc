@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,9 +9,9 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
-#include <new>
 
 #include "clock.h"
+#include "process_mark.h"
 #include "region_guard.h"
 #include "signal_mask.h"
 
@@ -44,10 +43,7 @@ std::atomic<SignalSet> g_installed{0};
 // Those among them that nobody asked for or marked: to handle such a one instead of us is the host's good right.
 std::atomic<SignalSet> g_unasked{0};
 std::atomic<int> g_limit_ms{0};
-std::atomic<pid_t> g_process{0};
-// 1, in a page that the kernel empties in a forked child: in a PID namespace of its own, a child may have its parent's number.
-// Null where the kernel does not.
-std::atomic<const std::atomic<uint32_t>*> g_not_forked{nullptr};
+ProcessMark g_process;  // that captured last
 std::atomic<TrapFunction> g_trap_function{nullptr};
 // The thread that has the crash; 0 while nobody is dying.
 std::atomic<pid_t> g_crashed_thread{0};
@@ -126,28 +122,6 @@ bool IsAnyCaptured() {
   return false;
 }
 
-// Whether this is the process that captured last, and no forked child of it.
-bool IsCapturingProcess() {
-  const std::atomic<uint32_t>* not_forked = g_not_forked.load(std::memory_order_acquire);  // pairs with BecomeCapturingProcess
-  // The number too: a child of vfork() has the very memory of its parent.
-  return g_process.load(std::memory_order_relaxed) == getpid() &&
-         (not_forked == nullptr || not_forked->load(std::memory_order_relaxed) != 0);
-}
-
-void BecomeCapturingProcess() {
-  const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  std::atomic<uint32_t>* not_forked = nullptr;
-  void* page = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page != MAP_FAILED && madvise(page, bytes, MADV_WIPEONFORK) == 0) {
-    not_forked = new (page) std::atomic<uint32_t>(1);
-  } else if (page != MAP_FAILED) {
-    munmap(page, bytes);
-  }
-  // Release: publishes the page. The one of a parent is left to it.
-  g_not_forked.store(not_forked, std::memory_order_release);
-  g_process.store(getpid(), std::memory_order_relaxed);  // read by handlers that are installed later
-}
-
 template <typename Visit>
 void ForEachCaptured(Visit visit) {
   // Sequentially consistent, with Release: either it sees this count, or this handler sees the empty place.
@@ -183,7 +157,12 @@ void PassOn(int signal, siginfo_t* info, bool again) {
   if (IsRetried(signal, info)) return;  // the fault happens again
   // The init process of a container is never killed by a signal it sends itself.
   if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
-  // Once more, with what came with it; it is blocked here and comes when the last handler returns.
+  // Once more, with what came with it; it is blocked here (a SIGBUS not by itself, see Install) and comes when the last handler
+  // returns.
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
 }
 
@@ -283,7 +262,11 @@ bool IsPostponed(int signal, siginfo_t* info, void* context) {
   if (signal != SIGBUS || IsForced(signal, info)) return false;
   sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
   if (!SignalMask::IsOf(blocked)) return false;
-  sigaddset(&blocked, SIGBUS);  // from the return of this handler on
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, SIGBUS);
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);  // else it would come at once, into this handler
+  sigaddset(&blocked, SIGBUS);                 // and from the return of this handler on
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;
 }
 
@@ -296,7 +279,7 @@ void HandleSignal(int signal, siginfo_t* info, void* context) {
   const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
   if (!is_trap && !IsRepaired(signal, info) && !IsPostponed(signal, info, context)) {
-    if (!IsCapturingProcess()) {
+    if (!g_process.IsHere()) {
       // A forked child shares the parent's cells and sink, and has no business with either.
       PassOn(signal, info, true);
     } else if (!HandleHarmless(signal, info, context) && !IsHandedOn(signal, info, context)) {
@@ -341,11 +324,11 @@ void Uninstall(int signal) {
 }
 
 void AdoptProcess() {
-  if (IsCapturingProcess()) return;
+  if (g_process.IsHere()) return;
   // A forked child: what was captured is its parent's.
   for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
   g_looking.store(0, std::memory_order_seq_cst);
-  BecomeCapturingProcess();
+  g_process.Set();
 }
 
 void FindTrapFunction() {

@@ -67,7 +67,8 @@ Status RegionFile::Make(int* descriptor) {
   int there = -1;
   if (Status status = TakeOver(&there); !status.ok()) return status;
   if (there >= 0) close(there);  // it may change until Publish; then it is looked at again
-  if (there >= 0 && previous_ == Previous::kRefuse) return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
+  if (there >= 0 && previous_ == Previous::kRefuse)
+    return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
   return MakeTemporary(descriptor);
 }
 

@@ -1,5 +1,5 @@
-// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or mapped, and
-// given its own name when it is complete.
+// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or mapped,
+// and given its own name when it is complete.
 //
 //   Make     looks at what has the name; makes and locks the temporary file
 //   ...      the region is made in it

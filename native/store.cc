@@ -1,11 +1,12 @@
 #include "store.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <map>
 #include <utility>
+
+#include "process_mark.h"
 
 namespace vmm {
 
@@ -17,7 +18,7 @@ constexpr int kLastFlushMs = 250;
 // The stores of this process by name. Leaked on purpose: worker threads may still detach while statics are destroyed.
 struct Registry {
   std::mutex mutex;
-  const pid_t process = getpid();
+  ProcessMark process;
   std::map<std::string, Store*> stores;
 };
 
@@ -26,7 +27,9 @@ void FlushAtExit();
 Registry& TheRegistry() {
   static Registry* const registry = [] {
     std::atexit(FlushAtExit);
-    return new Registry;
+    Registry* const made = new Registry;
+    made->process.Set();
+    return made;
   }();
   return *registry;
 }
@@ -34,7 +37,7 @@ Registry& TheRegistry() {
 // process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
 void FlushAtExit() {
   Registry& registry = TheRegistry();
-  if (registry.process != getpid()) return;  // a forked child; the stores are its parent's
+  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
   // A thread that was opening or closing a store just now may never give the lock back.
   const std::unique_lock<std::mutex> lock(registry.mutex, std::try_to_lock);
   if (!lock.owns_lock()) return;

@@ -38,8 +38,8 @@ StoreSpec Schema(bool wide) {
 
 struct Scene {
   explicit Scene(bool wide = false) {
-    std::string other;
-    CHECK(Store::Open(Schema(wide), &store, &other).ok());
+    OpenConflict conflict;
+    CHECK(Store::Open(Schema(wide), &store, &conflict).ok());
   }
   ~Scene() { store->Detach(false); }
   Scene(const Scene&) = delete;
