@@ -8,7 +8,7 @@ import { ErrorCode, MetricsError } from './errors.ts';
 
 /** What went wrong below: a reason, and the system's errno and call. */
 export interface Failure {
-  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'region' | 'foreign' | 'busy' | 'full' | 'taken' | 'crashing';
+  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'region' | 'foreign' | 'busy' | 'full' | 'taken' | 'crashing' | 'lock';
   readonly errno: number;
   /** For `foreign`: what the file is instead of a region that can be used, as the end of a sentence. */
   readonly syscall: string;
@@ -87,6 +87,18 @@ export interface Binding {
   clocks(): BigUint64Array;
   /** Every offset and size of native/format.h, for tests. */
   format(): object;
+  /** Whether anybody else holds an exclusive flock on the file. Takes a shared one for a moment, and gives up any that the descriptor had. */
+  isLocked(descriptor: number): boolean | Failure;
+  /**
+   * Locks the file against everybody who wants it for themselves: false when somebody has it. isLocked() of others says false all the
+   * same, as of a file whose writer is gone.
+   */
+  lock(descriptor: number): boolean | Failure;
+  /**
+   * Sends a whole line to a sink, waiting at most so long for its reader: how many bytes it took, a newline before the line counted
+   * where one was needed. The caller keeps the descriptor.
+   */
+  send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
 }
 
 export function isFailure(value: unknown): value is Failure {

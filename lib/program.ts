@@ -3,7 +3,8 @@
 
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
 
-const Op = {
+/** What an instruction does; its literal comes first. */
+export const Op = {
   text: 0,
   timestamp: 1,
   inc: 2,

@@ -3,6 +3,7 @@
 // Per environment: the thread's alternate stack, its attachments, their shards and mapped rows; all given back by cleanup hooks,
 // so that a worker may be terminated at any moment. Per process: the stores and the signal handlers.
 
+#include <errno.h>
 #include <napi.h>
 #include <time.h>
 
@@ -13,7 +14,11 @@
 
 #include "../include/vmm_metrics.h"
 #include "alternate_stack.h"
+#include "clock.h"
+#include "file_lock.h"
 #include "napi_util.h"
+#include "signal_mask.h"
+#include "sink.h"
 #include "store.h"
 
 namespace vmm {
@@ -383,6 +388,50 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// isLocked(descriptor): whether somebody else holds the file for themselves; or a failure.
+Napi::Value IsLocked(const Napi::CallbackInfo& info) {
+  bool is_locked = false;
+  const Status status = IsFileLocked(info[0].As<Napi::Number>().Int32Value(), &is_locked);
+  return status.ok() ? Napi::Boolean::New(info.Env(), is_locked) : ToFailure(info.Env(), status);
+}
+
+// lock(descriptor): false when somebody has it; or a failure.
+Napi::Value Lock(const Napi::CallbackInfo& info) {
+  bool is_ours = false;
+  const Status status = LockFile(info[0].As<Napi::Number>().Int32Value(), &is_ours);
+  return status.ok() ? Napi::Boolean::New(info.Env(), is_ours) : ToFailure(info.Env(), status);
+}
+
+// send(descriptor, line, patienceMs): { sent, failure? }, for a line that no store of this process makes.
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::vector<char> line = VectorOf<char>(info[1]);
+  const int64_t deadline_ms = MonotonicMs() + info[2].As<Napi::Number>().Int64Value();
+  Sink sink;
+  size_t sent = 0;
+  Status status = sink.OpenDescriptor(info[0].As<Napi::Number>().Int32Value());
+  if (status.ok()) {
+    std::vector<char> text(sink.needs_newline() ? 1 : 0, '\n');
+    text.insert(text.end(), line.begin(), line.end());
+    for (;;) {
+      {
+        SignalMask mask;  // a file size limit is an error here, not a death
+        sent += sink.Write(text.data() + sent, text.size() - sent, &status);
+        if (!status.ok()) SignalMask::Discard(status.error);
+      }
+      if (status.ok()) break;
+      const int64_t left_ms = deadline_ms - MonotonicMs();
+      if ((status.error != EAGAIN && status.error != EWOULDBLOCK) || left_ms <= 0) break;
+      sink.WaitWritable(static_cast<int>(left_ms));
+    }
+    sink.Close();
+  }
+  Napi::Object out = Napi::Object::New(env);
+  out["sent"] = Napi::Number::New(env, static_cast<double>(sent));
+  if (!status.ok()) out["failure"] = ToFailure(env, status);
+  return out;
+}
+
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   // A worker that runs out of stack in native code must find another one for the handler, whether its JavaScript ever opens a
   // store or not.
@@ -391,6 +440,9 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["open"] = Napi::Function::New(env, Open, "open");
   exports["format"] = Napi::Function::New(env, Format, "format");
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
+  exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
+  exports["lock"] = Napi::Function::New(env, Lock, "lock");
+  exports["send"] = Napi::Function::New(env, Send, "send");
   return exports;
 }
 

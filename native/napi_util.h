@@ -29,6 +29,7 @@ inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
     case Code::kFull: reason = "full"; break;
     case Code::kTaken: reason = "taken"; break;
     case Code::kCrashing: reason = "crashing"; break;
+    case Code::kLock: reason = "lock"; break;
   }
   Napi::Object failure = Napi::Object::New(env);
   failure["reason"] = reason;

@@ -17,7 +17,8 @@ enum class Code {
   kBusy,     // the region's file is another process's
   kFull,     // no room for more cells
   kTaken,    // a device's line key is another's
-  kCrashing  // the process is dying; the crash handler has the last line
+  kCrashing,  // the process is dying; the crash handler has the last line
+  kLock       // asking for the lock of a file
 };
 
 struct Status {

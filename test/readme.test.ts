@@ -56,6 +56,7 @@ test('the public surface', () => {
     'inc',
     'latency',
     'perDevice',
+    'readRegion',
     'store',
     'unitOf',
     'utcTimestampMs',

@@ -1,0 +1,165 @@
+// What a region holds: read in an order in which no difference is ever negative, even of a process that goes on counting.
+
+import { CellKind, type Layout, layoutOf } from '../layout.ts';
+import { CellMap } from './cell-map.ts';
+import { documentFrom, type RegionDocument } from './document.ts';
+import type { RegionFile } from './file.ts';
+import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
+import { type RegionHeader, readCommit, readHeader } from './header.ts';
+
+export interface RegionContent {
+  readonly document: RegionDocument;
+  readonly layout: Layout;
+  readonly header: RegionHeader;
+  /** Whether somebody held the file just before it was read. */
+  readonly isHeld: boolean;
+  readonly map: CellMap;
+  /** By slot: the values as of the last flush that was committed. */
+  readonly flushed: BigUint64Array;
+  /** By slot: the values of the line that was on its way, where there is one and its writer is gone. */
+  readonly inFlight: BigUint64Array | undefined;
+  /** By slot: the values now. */
+  readonly totals: BigUint64Array;
+}
+
+/** How often a region is read anew because a line was flushed meanwhile. */
+const ATTEMPTS = 10;
+
+export async function readContent(file: RegionFile): Promise<RegionContent> {
+  let document: RegionDocument | undefined;
+  let layout: Layout | undefined;
+  for (let attempt = 1; ; attempt++) {
+    // Before the header: who closes the store says so there first, and lets go then.
+    const isHeld = file.isHeld();
+    const header = await readHeader(file);
+    document ??= await readDocument(file, header);
+    layout ??= checkedLayout(file, header, document);
+    const map = await CellMap.read(file, header, layout);
+    // Banks before shards: what was flushed stands in both, and a counter only goes up.
+    const flushed = await readBank(file, header, map, bankOf(header.commit));
+    const inFlight = isHeld || header.line === undefined ? undefined : await readBank(file, header, map, bankOf(header.line.commit));
+    const totals = await readShards(file, header, map);
+    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
+    // over, so that what is pending is still at least that since the last.
+    if (attempt === ATTEMPTS || (await readCommit(file)) === header.commit) {
+      return { document, layout, header, isHeld, map, flushed, inFlight, totals };
+    }
+  }
+}
+
+async function readDocument(file: RegionFile, header: RegionHeader): Promise<RegionDocument> {
+  const bytes = Buffer.alloc(header.documentBytes);
+  const there = await file.read(bytes, header.documentOffset);
+  if (there < bytes.length) throw file.trouble(`it is cut short: of its document's ${bytes.length} bytes there are ${there}`);
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw file.trouble('its document is no UTF-8', cause);
+  }
+  try {
+    return documentFrom(text);
+  } catch (cause) {
+    throw file.trouble((cause as Error).message, cause);
+  }
+}
+
+function checkedLayout(file: RegionFile, header: RegionHeader, { schema }: RegionDocument): Layout {
+  const layout = layoutOf(schema);
+  if (layout.fingerprint !== header.fingerprint) throw file.trouble('its schema is not the one that its fingerprint stands for');
+  return layout;
+}
+
+async function readBank(file: RegionFile, header: RegionHeader, map: CellMap, bank: number): Promise<BigUint64Array> {
+  const values = new BigUint64Array(map.slotKinds.length);
+  for await (const { words, firstCell } of bankRows(file, header, bank)) {
+    for (let i = 0; i < words.length; i++) {
+      const slot = map.slots[firstCell + i]!;
+      // All removed devices of a group share their slots: what they counted adds up.
+      if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
+    }
+  }
+  return values;
+}
+
+async function readShards(file: RegionFile, header: RegionHeader, map: CellMap): Promise<BigUint64Array> {
+  const values = new BigUint64Array(map.slotKinds.length);
+  for await (const { words, firstCell } of totalRows(file, header, map)) {
+    for (let i = 0; i < words.length; i++) {
+      const slot = map.slots[firstCell + i]!;
+      if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
+    }
+  }
+  return values;
+}
+
+/** The cells in use of one chunk, in a buffer that the next one takes. */
+export interface Row {
+  readonly chunk: number;
+  readonly firstCell: number;
+  readonly words: BigUint64Array;
+}
+
+export async function* bankRows(file: RegionFile, header: RegionHeader, bank: number): AsyncGenerator<Row> {
+  const buffer = Buffer.from(new ArrayBuffer(header.granuleBytes));
+  for (const { chunk, firstCell, cells } of chunksOf(header)) {
+    await file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
+    yield { chunk, firstCell, words: wordsOf(buffer, 0, cells) };
+  }
+}
+
+/** Rows that are read at once: of a chunk with few threads all of them. */
+const ROWS_AT_ONCE = 16;
+
+/** The values of the cells now: each over all shards, as its kind wants it. */
+export async function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): AsyncGenerator<Row> {
+  const { granuleBytes, shardsUsed } = header;
+  const buffer = Buffer.from(new ArrayBuffer(ROWS_AT_ONCE * granuleBytes));
+  const empty = Buffer.alloc(granuleBytes);
+  const totals = new BigUint64Array(granuleBytes / 8);
+  for (const { chunk, firstCell, cells } of chunksOf(header)) {
+    totals.fill(0n);
+    for (let shard = 0; shard < shardsUsed; shard += ROWS_AT_ONCE) {
+      const rows = Math.min(ROWS_AT_ONCE, shardsUsed - shard);
+      await file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
+      for (let row = 0; row < rows; row++) {
+        const begin = row * granuleBytes;
+        if (buffer.compare(empty, 0, cells * 8, begin, begin + cells * 8) === 0) continue; // a hole, most often
+        combine(totals, wordsOf(buffer, begin, cells), map.kinds.subarray(firstCell, firstCell + cells), shard + row === 0);
+      }
+    }
+    yield { chunk, firstCell, words: totals.subarray(0, cells) };
+  }
+}
+
+function combine(totals: BigUint64Array, words: BigUint64Array, kinds: Uint8Array, isShared: boolean): void {
+  for (let i = 0; i < words.length; i++) {
+    switch (kinds[i]) {
+      case CellKind.inc:
+        totals[i] = totals[i]! + words[i]!;
+        break;
+      case CellKind.store:
+        if (isShared) totals[i] = words[i]!;
+        break;
+      // A minimum is kept as its complement.
+      case CellKind.min:
+      case CellKind.max:
+        if (words[i]! > totals[i]!) totals[i] = words[i]!;
+    }
+  }
+}
+
+function* chunksOf({ cellsUsed, granuleBytes }: RegionHeader): Generator<{ chunk: number; firstCell: number; cells: number }> {
+  const perChunk = granuleBytes / 8;
+  for (let firstCell = 0; firstCell < cellsUsed; firstCell += perChunk) {
+    yield { chunk: firstCell / perChunk, firstCell, cells: Math.min(perChunk, cellsUsed - firstCell) };
+  }
+}
+
+export function rowOffset({ chunksOffset, granuleBytes }: RegionHeader, chunk: number, row: number): number {
+  return chunksOffset + (chunk * ROWS + row) * granuleBytes;
+}
+
+function wordsOf(buffer: Buffer, offset: number, count: number): BigUint64Array {
+  return new BigUint64Array(buffer.buffer, buffer.byteOffset + offset, count);
+}

@@ -1,0 +1,172 @@
+// The line of a region, as native code would have made it: the same program, run over slots. native/program.cc is its other half.
+
+import type { Layout } from '../layout.ts';
+import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
+import { Op, type Program, programOf } from '../program.ts';
+import type { CellMap, MappedDevice } from './cell-map.ts';
+import type { RegionDocument } from './document.ts';
+import { regionError } from './file.ts';
+
+/** A line in which the time is still open. */
+export interface OpenLine {
+  readonly head: string;
+  /** What comes after the time; of a schema without one the head is all. */
+  readonly tail: string | undefined;
+  /** Devices whose deltas wait for the line after it. */
+  readonly kept: readonly MappedDevice[];
+}
+
+export interface LineSource {
+  readonly path: string;
+  readonly document: RegionDocument;
+  readonly layout: Layout;
+  readonly map: CellMap;
+}
+
+/** A line of a store in use has a kilobyte a device; a hostile file asks for gigabytes of names. */
+const LINE_CHARACTERS_MAX = 8 << 20;
+
+/** The line that says what `now` has more than `before`. */
+export function openLine(source: LineSource, now: BigUint64Array, before: BigUint64Array): OpenLine {
+  const { layout, document } = source;
+  const writer = new Writer(source, programOf(layout, document.identity), now, before);
+  return writer.run();
+}
+
+export function lineAt({ head, tail }: OpenLine, timeMs: number): string {
+  return tail === undefined ? head : `${head}${timeMs}${tail}`;
+}
+
+interface Step {
+  readonly op: number;
+  readonly literal: string;
+  readonly operand: number;
+}
+
+class Writer {
+  readonly #source: LineSource;
+  readonly #program: Program;
+  readonly #now: BigUint64Array;
+  readonly #before: BigUint64Array;
+  readonly #kept: MappedDevice[] = [];
+  #text = '';
+  #head: string | undefined;
+
+  constructor(source: LineSource, program: Program, now: BigUint64Array, before: BigUint64Array) {
+    this.#source = source;
+    this.#program = program;
+    this.#now = now;
+    this.#before = before;
+  }
+
+  run(): OpenLine {
+    for (const step of this.#steps(0, this.#program.mainEnd)) {
+      this.#put(step.literal);
+      if (step.op === Op.timestamp) {
+        this.#head = this.#text;
+        this.#text = '';
+      } else if (step.op === Op.devices) this.#putDevices(step.operand);
+      else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
+    }
+    // Every entry starts with a comma; the first one's gives way to the brace.
+    const opened = (text: string) => `{${text.slice(1)}`;
+    const end = '}\n';
+    if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined, kept: this.#kept };
+    return { head: opened(this.#head), tail: `${this.#text}${end}`, kept: this.#kept };
+  }
+
+  *#steps(begin: number, end: number): Generator<Step> {
+    const { code, literals } = this.#program;
+    for (let i = begin; i < end; i++) {
+      const [op, offset, bytes, operand] = code.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+      yield { op, literal: utf8.decode(literals.subarray(offset, offset + bytes)), operand };
+    }
+  }
+
+  #put(text: string): void {
+    this.#text += text;
+    if (this.#text.length > LINE_CHARACTERS_MAX) throw regionError(this.#source.path, 'its line is longer than a reader makes it');
+  }
+
+  #delta(slot: number): bigint {
+    return BigInt.asUintN(64, this.#now[slot]! - this.#before[slot]!);
+  }
+
+  #cell({ op, operand }: Step, first: number): string {
+    const slot = first + operand;
+    if (op === Op.inc) return `${this.#delta(slot)}`;
+    return `${op === Op.min ? minimumOf(this.#now[slot]!, this.#now[slot + LATENCY_MAX - LATENCY_MIN]!) : this.#now[slot]!}`;
+  }
+
+  #putDevices(group: number): void {
+    const { key, aggregate } = this.#source.layout.devices[group]!;
+    const [, fieldsBegin, fieldsEnd, aggregateBegin, aggregateEnd] = this.#program.groups.subarray(
+      5 * group,
+      5 * group + 5,
+    ) as unknown as number[];
+    const fields = [...this.#steps(fieldsBegin!, fieldsEnd!)];
+    const devices = this.#source.map.devices[group]!;
+    for (const device of aggregate ? devices.filter(({ removed }) => !removed) : this.#shown(devices, fields)) {
+      this.#put(`,${JSON.stringify(`${key}_${device.id}`)}:{`);
+      for (const step of fields) {
+        this.#put(step.literal);
+        if (step.op !== Op.text) this.#put(this.#cell(step, device.firstCell));
+      }
+    }
+    const steps = [...this.#steps(aggregateBegin!, aggregateEnd!)];
+    const sums = steps.map((step) => this.#folded(step, devices));
+    steps.forEach(({ op, literal }, i) => {
+      this.#put(literal);
+      if (op === Op.min) this.#put(`${minimumOf(sums[i]!, sums[i + 1]!)}`);
+      else if (op !== Op.text) this.#put(`${sums[i]!}`);
+    });
+  }
+
+  /**
+   * Without an aggregate, what a removed device still has to say stands under its own key; where that is taken in this line, it waits
+   * for the next.
+   */
+  #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[] {
+    const taken = new Set(devices.flatMap(({ id, removed }) => (removed ? [] : [id])));
+    return devices.filter((device) => {
+      if (!device.removed) return true;
+      const hasRest = fields.some(({ op, operand }) => op === Op.inc && this.#delta(device.firstCell + operand) !== 0n);
+      if (!hasRest) return false;
+      if (taken.has(device.id)) {
+        this.#kept.push(device);
+        return false;
+      }
+      taken.add(device.id);
+      return true;
+    });
+  }
+
+  #folded({ op, operand }: Step, devices: readonly MappedDevice[]): bigint {
+    const living = () => devices.flatMap(({ removed, firstCell }) => (removed ? [] : [this.#now[firstCell + operand]!]));
+    switch (op) {
+      case Op.sumOfInc:
+        return BigInt.asUintN(
+          64,
+          devices.reduce((sum, { firstCell }) => sum + this.#delta(firstCell + operand), 0n),
+        );
+      // A removed device is no longer set to anything; only what it still counts matters.
+      case Op.sumOfStore:
+        return BigInt.asUintN(
+          64,
+          living().reduce((sum, value) => sum + value, 0n),
+        );
+      case Op.minOfStore:
+        return (
+          living().reduce<bigint | undefined>((least, value) => (least === undefined || value < least ? value : least), undefined) ?? 0n
+        );
+      case Op.maxOfStore:
+      case Op.min:
+      case Op.max:
+        return living().reduce((most, value) => (value > most ? value : most), 0n);
+      default:
+        return 0n;
+    }
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -1,0 +1,171 @@
+// A region as its reader sees it, in whatever process: plain values, what is pending, and how the writer is.
+
+import { readFile } from 'node:fs/promises';
+
+import { checkedText, shown } from '../arguments.ts';
+import { CellKind } from '../layout.ts';
+import type { Fields, Schema } from '../schema.ts';
+import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
+import { type RegionContent, readContent } from './content.ts';
+import { RegionFile } from './file.ts';
+import { linesOf } from './format.ts';
+import type { CrashReport } from './header.ts';
+import { type LineSource, lineAt, type OpenLine, openLine } from './line.ts';
+import { type Settlement, settle } from './settlement.ts';
+
+export type { CrashReport, Settlement };
+
+/**
+ * `running`: its writer lives. `closed`: it was closed in order. `crashed`: its writer died of a signal that was captured. `killed`: it is
+ * gone without a word, for instance by SIGKILL or with the machine; a copy of a file looks so too.
+ */
+export type RegionState = 'running' | 'closed' | 'crashed' | 'killed';
+
+/** Values of a region, nested as its schema: of each group its metrics, or its devices and their aggregate. As `metrics.snapshot()`. */
+export interface RegionValues {
+  readonly [group: string]: FieldValues<Fields> | DeviceValues<Fields>;
+}
+
+/** What readRegion() found. */
+export interface RegionReading {
+  readonly state: RegionState;
+  /** The writer's number, as it saw itself: in a container not ours. */
+  readonly pid: number;
+  readonly startedAt: Date;
+  /** What killed it; left out unless `state` is `crashed`. */
+  readonly crash?: CrashReport;
+  /** Memory was lost under the writer, for instance since its file was cut short, and values with it. */
+  readonly degraded: boolean;
+  /** The store's name, and its `id` and `properties` where it has them. */
+  readonly name: string;
+  readonly id?: string;
+  readonly properties?: Readonly<Record<string, string>>;
+  readonly schema: Schema;
+  /** Totals since the store was opened. */
+  readonly values: RegionValues;
+  /** Deltas since the last line that was flushed; store metrics, and the extremes of latency metrics, as they are. */
+  readonly pending: RegionValues;
+  /** Whether line() would say anything that the last flushed line did not. */
+  readonly hasPending: boolean;
+  /** How many lines were flushed, one that was settled as out included. */
+  readonly linesFlushed: bigint;
+  /** Of a dead writer that had a line on its way: what became of it. When it was out, `pending` has come since. */
+  readonly lineInFlight?: Settlement;
+  /** Where lines went; left out when it is not known. */
+  readonly sinkPath?: string;
+  /** The boot of the machine in which the writer ran, and whether that is this one. */
+  readonly bootId: string;
+  readonly isThisBoot: boolean;
+  /**
+   * The line that would have been flushed next, byte for byte, its newline included. Its time: that of the crash, else `timeMs`.
+   * @param timeMs Milliseconds since 1970. Default: now.
+   */
+  line(timeMs?: number): string;
+}
+
+/**
+ * Reads the region file of a process that runs, or is gone, however it died: `Metrics.open(schema, { file })` makes it. Changes nothing,
+ * and needs nothing of the process. A living one is read as it goes on: no delta is ever negative, and a line that is flushed meanwhile
+ * makes it read anew.
+ *
+ * ```ts
+ * const { state, pending, line } = await readRegion('/run/vm0/metrics.region');
+ * if (state === 'killed') console.log(line());
+ * ```
+ *
+ * The file may be anybody's work: nothing in it is believed unchecked. Links are not followed, but for `/proc/<pid>/fd/<n>`. May be
+ * called in any thread, and several times at once.
+ * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble, when it cannot be
+ * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a reader takes
+ * (about a hundred thousand), or belongs to another user and this process is not root's.
+ */
+export async function readRegion(path: string): Promise<RegionReading> {
+  const file = await RegionFile.open(checkedPath('readRegion(): path', path));
+  try {
+    return await readingOf(file);
+  } finally {
+    await file.close();
+  }
+}
+
+export function checkedPath(name: string, path: unknown): string {
+  const text = checkedText(name, path);
+  if (text === '') throw new RangeError(`${name} must not be empty`);
+  if (text.includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(text)}`);
+  return text;
+}
+
+/** A region read, and its line in flight settled: `before` is what counts as flushed. */
+export interface SettledContent extends RegionContent {
+  readonly before: BigUint64Array;
+  readonly settlement: Settlement | undefined;
+  /** What `commit` is, or would be had the writer got to it. */
+  readonly commit: bigint;
+}
+
+export async function readSettled(file: RegionFile): Promise<SettledContent> {
+  const content = await readContent(file);
+  const { header, inFlight, flushed } = content;
+  if (inFlight === undefined) return { ...content, before: flushed, settlement: undefined, commit: header.commit };
+  const line = openLine(sourceOf(file, content), inFlight, flushed);
+  const settlement = await settle(header, header.line!, line);
+  if (settlement !== 'out') return { ...content, before: flushed, settlement, commit: header.commit };
+  return { ...content, before: inFlight, settlement, commit: header.line!.commit };
+}
+
+export function sourceOf({ path }: RegionFile, { document, layout, map }: RegionContent): LineSource {
+  return { path, document, layout, map };
+}
+
+/** Whether a slot has anything that no line has said: as native code asks before a last line. */
+export function hasNews({ totals, before }: SettledContent): boolean {
+  return totals.some((total, slot) => total !== before[slot]);
+}
+
+async function readingOf(file: RegionFile): Promise<RegionReading> {
+  const content = await readSettled(file);
+  const { header, document, layout, map, totals, before, settlement } = content;
+  const { schema, name, identity } = document;
+  const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
+  const nested = (values: BigUint64Array) => valuesOf(layout, values, ({ group }) => map.devices[group]!) as RegionValues;
+  let line: OpenLine | undefined;
+  return {
+    state: header.state === 'running' && !content.isHeld ? 'killed' : header.state,
+    pid: header.pid,
+    startedAt: header.startedAt,
+    ...(header.crash && { crash: header.crash }),
+    degraded: header.degraded,
+    name,
+    ...identity,
+    schema,
+    values: nested(totals),
+    pending: nested(deltas),
+    hasPending: hasNews(content),
+    linesFlushed: linesOf(content.commit),
+    ...(settlement && { lineInFlight: settlement }),
+    ...(header.sinkPath !== '' && { sinkPath: header.sinkPath }),
+    bootId: header.bootId,
+    isThisBoot: header.bootId === (await thisBoot()),
+    line(timeMs = Date.now()) {
+      const time = header.crash?.at.getTime() ?? checkedTime(timeMs);
+      line ??= openLine(sourceOf(file, content), totals, before);
+      return lineAt(line, time);
+    },
+  };
+}
+
+function checkedTime(timeMs: unknown): number {
+  if (typeof timeMs !== 'number') throw new TypeError(`line(): timeMs must be a number; got ${shown(timeMs)}`);
+  if (!Number.isSafeInteger(timeMs) || timeMs < 0) {
+    throw new RangeError(`line(): timeMs must be a non-negative safe integer; got ${shown(timeMs)}`);
+  }
+  return timeMs;
+}
+
+async function thisBoot(): Promise<string> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,181 @@
+// Any store, as a model that has lived a while, and how its region lies in the file.
+
+import fc from 'fast-check';
+import { type Fields, group, inc, latency, type MetricDef, perDevice, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+
+import { type Identity, MAX, Model, NOTHING, type Picture, u64 } from './model.ts';
+import type { RegionOptions } from './region-writer.ts';
+
+export type Step =
+  | { readonly do: 'bump'; readonly holder: number; readonly field: number; readonly value: bigint }
+  | { readonly do: 'alloc' | 'remove'; readonly group: number; readonly id: string }
+  | { readonly do: 'flush' };
+
+export interface AnyStore {
+  readonly shape: SchemaShape;
+  readonly identity: Identity;
+  readonly steps: readonly Step[];
+}
+
+const value = fc.oneof(
+  fc.bigInt({ min: 0n, max: 20n }),
+  fc.bigInt({ min: 0n, max: MAX }),
+  fc.constantFrom(0n, 2n ** 53n + 1n, 2n ** 63n, MAX - 1n, MAX),
+);
+
+const metric = (isDevice: boolean): fc.Arbitrary<MetricDef> =>
+  fc.constantFrom<MetricDef[]>(
+    inc('counted', { unit: 'bytes' }),
+    store('set'),
+    latency('timed'),
+    ...(isDevice ? (['sum', 'min', 'max'] as const).map((aggregate) => store('set', { aggregate })) : []),
+  );
+
+/** Some metrics; now and then so many that they do not fit one chunk of cells. */
+const fields = (isDevice: boolean): fc.Arbitrary<Fields> =>
+  fc
+    .record({
+      named: fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'count', 'toString', 'then'), metric(isDevice)), {
+        selector: ([name]) => name,
+        minLength: 1,
+        maxLength: 4,
+      }),
+      times: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 200 }) }),
+    })
+    .map(({ named, times }) =>
+      Object.fromEntries(
+        Array.from({ length: times }, (_, i) => named.map(([name, def]) => [i === 0 ? name : `${name}_${i}`, def])).flat(),
+      ),
+    );
+
+const shape: fc.Arbitrary<SchemaShape> = fc
+  .record({
+    entries: fc.uniqueArray(
+      fc.tuple(
+        fc.constantFrom('g', 'g_x', 'dev', '_', 'toString'),
+        fc.oneof(
+          fields(false).map((of) => group(of)),
+          fc
+            .tuple(
+              fields(true),
+              fc.record(
+                { aggregate: fc.boolean(), latencyAggregate: fc.constantFrom('extremum' as const, 'zero' as const) },
+                { requiredKeys: [] },
+              ),
+            )
+            .map(([of, options]) => perDevice(of, options)),
+        ),
+      ),
+      { selector: ([key]) => key, minLength: 1, maxLength: 4 },
+    ),
+    timestamp: fc.option(fc.nat({ max: 4 })),
+  })
+  .map(({ entries, timestamp }) => {
+    const all: [string, SchemaShape[string]][] = [...entries];
+    if (timestamp !== null) all.splice(timestamp, 0, ['utc_timestamp_ms', utcTimestampMs()]);
+    return Object.fromEntries(all);
+  });
+
+const text = fc.string({ unit: 'binary', maxLength: 12 });
+const deviceId = fc.oneof(
+  fc.constantFrom(
+    'x',
+    'y',
+    'A',
+    '10',
+    '9',
+    '\u{ffff}',
+    '\u{1f600}',
+    '\u{feff}',
+    '"',
+    '\\',
+    '\n\u001f',
+    '\u2028',
+    '__proto__',
+    'z'.repeat(255),
+  ),
+  text.filter((id) => id !== '' && !id.includes('\0')),
+);
+
+const identity: fc.Arbitrary<Identity> = fc.record(
+  {
+    id: text,
+    properties: fc
+      .uniqueArray(fc.tuple(fc.oneof(fc.constantFrom('10', '__proto__', '\u{ffff}'), text), text), {
+        selector: ([key]) => key,
+        maxLength: 3,
+      })
+      .map((pairs) => Object.fromEntries(pairs)),
+  },
+  { requiredKeys: [] },
+);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant('bump' as const), holder: fc.nat({ max: 100 }), field: fc.nat({ max: 1000 }), value }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('alloc' as const), group: fc.nat({ max: 5 }), id: deviceId }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('remove' as const), group: fc.nat({ max: 5 }), id: fc.constantFrom('x', 'y', '10') }),
+  },
+  { weight: 1, arbitrary: fc.constant({ do: 'flush' as const }) },
+);
+
+export const anyStore: fc.Arbitrary<AnyStore> = fc.record({ shape, identity, steps: fc.array(step, { maxLength: 60, size: 'max' }) });
+
+/** What steps do to a store, when they do anything. */
+export interface StoreHands {
+  bump(holder: Model['holders'][number], field: string, value: bigint): void;
+  alloc(holder: Model['holders'][number]): void;
+  remove(key: string, id: string): void;
+  flush(): void;
+}
+
+/** The model after the steps, and what counts as flushed then. `hands` does the same to something else. */
+export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands): { model: Model; before: Picture } {
+  const model = new Model(shape, identity);
+  const groups = Object.entries(shape).flatMap(([key, def]) => (def.kind === 'perDevice' ? [key] : []));
+  let before = NOTHING;
+  for (const step of steps) {
+    if (step.do === 'bump') {
+      const holder = model.holders[step.holder % model.holders.length];
+      if (holder === undefined) continue;
+      const names = Object.keys(holder.def.fields);
+      const name = names[step.field % names.length]!;
+      holder.bump(name, step.value);
+      hands?.bump(holder, name, step.value);
+    } else if (step.do === 'flush') {
+      before = model.flushed(model.picture(), before);
+      hands?.flush();
+    } else {
+      const key = groups[step.group % groups.length];
+      if (key === undefined) continue;
+      const there = model.living(key, step.id);
+      if (step.do === 'alloc') {
+        const holder = model.alloc(key, step.id);
+        if (holder !== undefined && there === undefined) hands?.alloc(holder);
+      } else if (model.remove(key, step.id)) hands?.remove(key, step.id);
+    }
+  }
+  return { model, before };
+}
+
+export const anyPlacing: fc.Arbitrary<RegionOptions> = fc
+  .record({
+    granuleBytes: fc.constantFrom(4096, 4096, 4096, 16_384),
+    shards: fc.constantFrom(1, 2, 3, 17, 128),
+    bank: fc.constantFrom(0 as const, 1 as const, 2 as const),
+    lines: fc.bigInt({ min: 0n, max: 2n ** 40n }),
+    state: fc.constantFrom(1, 2),
+    parts: fc.array(fc.bigInt({ min: 0n, max: MAX }), { maxLength: 5 }),
+  })
+  .map(({ parts, ...options }) => ({
+    ...options,
+    // Any parts, and in shard 0 what is missing of the sum.
+    spread: (value: bigint, shards: number) => {
+      const rest = Array.from({ length: shards - 1 }, (_, i) => parts[i] ?? 0n);
+      return [u64(value - rest.reduce((sum, part) => sum + part, 0n)), ...rest];
+    },
+  }));

@@ -1,0 +1,199 @@
+// Region files without native code: docs/format.md a second time, in the writer's place. It takes its numbers from that page and not from
+// lib/region, so that the two can disagree.
+
+import { writeFileSync } from 'node:fs';
+import type { GroupDef, MetricDef, PerDeviceDef } from 'vmm-metrics';
+
+import { layoutOf } from '../../lib/layout.ts';
+import { defineSchema } from '../../lib/schema.ts';
+import { type Holder, MAX, type Model, type Picture, type State, u64 } from './model.ts';
+
+export interface LineInFlight {
+  /** What was in the bank of the line. */
+  readonly picture: Picture;
+  readonly device?: bigint;
+  readonly inode?: bigint;
+  readonly offset?: bigint;
+  readonly bytes?: bigint;
+  readonly sent?: bigint;
+  readonly isRegularFile?: boolean;
+}
+
+export interface RegionOptions {
+  readonly name?: string;
+  readonly granuleBytes?: number;
+  /** How many shards are in use; a value is spread over them. */
+  readonly shards?: number;
+  /** Parts that add up to a value, modulo 2^64; left out, they are alike as far as they go. */
+  readonly spread?: (value: bigint, shards: number) => bigint[];
+  readonly state?: number;
+  readonly pid?: number;
+  readonly startTicks?: bigint;
+  readonly startedNs?: bigint;
+  readonly bootId?: string;
+  readonly bank?: 0 | 1 | 2;
+  readonly lines?: bigint;
+  readonly degraded?: boolean;
+  readonly crash?: {
+    readonly signal: number;
+    readonly code: number;
+    readonly address: bigint;
+    readonly threadId: number;
+    readonly ns: bigint;
+  };
+  readonly line?: LineInFlight;
+  readonly sinkPath?: string;
+  /** Devices, by their place in the directory, whose cells are not counted yet. */
+  readonly cellsMissing?: number;
+  /** In the place of the one that the model gives. */
+  readonly document?: string;
+  readonly fingerprint?: bigint;
+}
+
+const CELLS: Record<MetricDef['kind'], number> = { inc: 1, store: 1, latency: 3 };
+
+/** The cells of some metrics, counted from 0, and how many there are. */
+function cellsOf(defs: readonly (readonly [string, MetricDef])[]): { readonly at: Map<string, number>; readonly count: number } {
+  const at = new Map<string, number>();
+  let next = 0;
+  for (const [name, def] of defs) {
+    if ((next % 512) + CELLS[def.kind] > 512) next = (Math.floor(next / 512) + 1) * 512;
+    at.set(name, next);
+    next += CELLS[def.kind];
+  }
+  return { at, count: next };
+}
+
+const metricsOf = (def: GroupDef | PerDeviceDef) => Object.entries(def.fields);
+
+/** The bytes of a region that holds the model as it is, flushed as it was at `before`. */
+export function regionBytes(model: Model, before: Picture, options: RegionOptions = {}): Buffer {
+  const { granuleBytes = 4096, shards = 1, bank = 0, lines = 1n, cellsMissing = 0, line } = options;
+  const spread = options.spread ?? ((value: bigint) => Array.from({ length: shards }, (_, i) => (i === 0 ? value : 0n)));
+  const entries = Object.entries(model.shape);
+  const groups = entries.filter(([, def]) => def.kind === 'perDevice').map(([key]) => key);
+  const statics = entries.flatMap(([key, def]) =>
+    def.kind === 'group' ? metricsOf(def).map(([n, d]) => [`${key}.${n}`, d] as const) : [],
+  );
+  const plain = cellsOf(statics);
+  const devices: { holder: Holder; first: number }[] = [];
+  let cells = plain.count;
+  for (const holder of model.holders) {
+    if (holder.id === undefined) continue;
+    devices.push({ holder, first: cells });
+    cells += cellsOf(metricsOf(holder.def)).count;
+  }
+
+  const { properties, id } = model.identity;
+  const name = options.name ?? 'vm0';
+  const document = Buffer.from(options.document ?? JSON.stringify({ name, schema: model.shape, id, properties }));
+  const documentOffset = granuleBytes;
+  const chunksOffset = documentOffset + Math.ceil(document.length / granuleBytes) * granuleBytes;
+  const perChunk = granuleBytes / 8;
+  const chunks = Math.ceil(Math.max(cells, devices.length) / perChunk);
+  const bytes = Buffer.alloc(chunksOffset + chunks * 165 * granuleBytes);
+  document.copy(bytes, documentOffset);
+  const rowAt = (cell: number, row: number) =>
+    chunksOffset + (Math.floor(cell / perChunk) * 165 + row) * granuleBytes + (cell % perChunk) * 8;
+
+  // ---- cells
+  const put = (cell: number, row: number, value: bigint) => bytes.writeBigUInt64LE(u64(value), rowAt(cell, row));
+  const stateIn = (picture: Picture, holder: Holder, metric: string): State | undefined => picture.get(holder)?.states.get(metric);
+  const complement = (min: bigint | undefined) => (min === undefined ? 0n : MAX ^ min);
+  const putMetric = (first: number, def: MetricDef, now: State, flushed: State | undefined, sent: State | undefined) => {
+    const banks: [number, State | undefined][] = [
+      [bank, flushed],
+      ...(line === undefined ? [] : [[(bank + 1) % 3, sent] as [number, State | undefined]]),
+    ];
+    if (def.kind === 'latency') {
+      // Extremes stand in the shard that saw them; the others have less of them.
+      put(first, 37 + shards - 1, complement(now.min));
+      put(first + 1, 37, now.max ?? 0n);
+      spread(now.value, shards).forEach((part, shard) => put(first + 2, 37 + shard, part));
+      for (const [row, state] of banks) {
+        put(first, row, complement(state?.min));
+        put(first + 1, row, state?.max ?? 0n);
+        put(first + 2, row, state?.value ?? 0n);
+      }
+      return;
+    }
+    if (def.kind === 'store') put(first, 37, now.value);
+    else spread(now.value, shards).forEach((part, shard) => put(first, 37 + shard, part));
+    for (const [row, state] of banks) put(first, row, state?.value ?? 0n);
+  };
+  for (const holder of model.holders) {
+    const device = devices.find((one) => one.holder === holder);
+    const at = device === undefined ? plain.at : cellsOf(metricsOf(holder.def)).at;
+    for (const [metric, def] of metricsOf(holder.def)) {
+      const cell = (device?.first ?? 0) + at.get(device === undefined ? `${holder.key}.${metric}` : metric)!;
+      const sent = line && stateIn(line.picture, holder, metric);
+      putMetric(cell, def, holder.states.get(metric)!, stateIn(before, holder, metric), sent);
+    }
+  }
+
+  // ---- directory
+  devices.forEach(({ holder, first }, n) => {
+    const at = chunksOffset + (Math.floor(n / perChunk) * 165 + 3) * granuleBytes + (n % perChunk) * 272;
+    const text = Buffer.from(holder.id!);
+    bytes.writeUInt32LE(groups.indexOf(holder.key), at);
+    bytes.writeUInt32LE(first, at + 4);
+    bytes.writeUInt32LE(holder.removed ? 1 : 0, at + 8);
+    bytes.writeUInt32LE(text.length, at + 12);
+    text.copy(bytes, at + 16);
+  });
+
+  // ---- header
+  const fingerprint = options.fingerprint ?? layoutOf(defineSchema(model.shape as never)).fingerprint;
+  bytes.write('VMTRICS1', 0, 'latin1');
+  for (const [offset, value] of [
+    [8, 1],
+    [12, 0x01020304],
+    [16, granuleBytes],
+    [20, 128],
+    [24, 3],
+    [28, 34],
+    [68, options.state ?? 1],
+    [136, cells - cellsMissing],
+    [140, shards],
+    [144, devices.length],
+    [148, options.degraded ? 1 : 0],
+  ] as const)
+    bytes.writeUInt32LE(value, offset);
+  bytes.writeInt32LE(options.pid ?? 4242, 64);
+  const lineOffset = 184;
+  for (const [offset, value] of [
+    [32, fingerprint],
+    [40, BigInt(documentOffset)],
+    [48, BigInt(document.length)],
+    [56, BigInt(chunksOffset)],
+    [72, options.startTicks ?? 100n],
+    [80, options.startedNs ?? 1_700_000_000_123_000_000n],
+    [128, (lines << 2n) | BigInt(bank)],
+    [lineOffset, line === undefined ? 0n : ((lines + 1n) << 2n) | BigInt((bank + 1) % 3)],
+    [lineOffset + 8, line?.device ?? 0n],
+    [lineOffset + 16, line?.inode ?? 0n],
+    [lineOffset + 24, line?.offset ?? 0n],
+    [lineOffset + 32, line?.bytes ?? 0n],
+    [lineOffset + 40, line?.sent ?? 0n],
+  ] as const)
+    bytes.writeBigUInt64LE(value, offset);
+  bytes.writeUInt32LE(line?.isRegularFile ? 1 : 0, lineOffset + 48);
+  bytes.write(options.bootId ?? '00000000-0000-4000-8000-000000000000', 88, 'latin1');
+  if (options.crash) {
+    bytes.writeUInt32LE(options.crash.signal, 152);
+    bytes.writeInt32LE(options.crash.code, 156);
+    bytes.writeBigUInt64LE(options.crash.address, 160);
+    bytes.writeInt32LE(options.crash.threadId, 168);
+    bytes.writeBigInt64LE(options.crash.ns, 176);
+  }
+  bytes.write(options.sinkPath ?? '', 512);
+  // It may end right behind the last row in use.
+  return bytes.subarray(
+    0,
+    cells === 0 ? bytes.length : chunksOffset + ((Math.ceil(cells / perChunk) - 1) * 165 + 37 + shards) * granuleBytes,
+  );
+}
+
+export function writeRegion(path: string, model: Model, before: Picture, options?: RegionOptions): void {
+  writeFileSync(path, regionBytes(model, before, options), { mode: 0o600 });
+}
