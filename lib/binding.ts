@@ -95,8 +95,8 @@ export interface Binding {
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Sends a whole line to a sink, waiting at most so long for its reader: how many bytes it took, a newline before the line counted
-   * where one was needed. The caller keeps the descriptor.
+   * Sends a whole line to a sink, waiting at most so long for its reader: how many of its bytes were taken. Where what is there does not end
+   * in a newline, one goes first. The caller keeps the descriptor.
    */
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
 }

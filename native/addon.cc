@@ -410,8 +410,9 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   Sink sink;
   size_t sent = 0;
   Status status = sink.OpenDescriptor(info[0].As<Napi::Number>().Int32Value());
+  std::vector<char> text;
   if (status.ok()) {
-    std::vector<char> text(sink.needs_newline() ? 1 : 0, '\n');
+    if (sink.needs_newline()) text.push_back('\n');
     text.insert(text.end(), line.begin(), line.end());
     for (;;) {
       {
@@ -427,7 +428,9 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
     sink.Close();
   }
   Napi::Object out = Napi::Object::New(env);
-  out["sent"] = Napi::Number::New(env, static_cast<double>(sent));
+  // A newline that had to go first is no part of the line.
+  const size_t before = text.size() > line.size() ? 1 : 0;
+  out["sent"] = Napi::Number::New(env, static_cast<double>(sent < before ? 0 : sent - before));
   if (!status.ok()) out["failure"] = ToFailure(env, status);
   return out;
 }

@@ -32,9 +32,9 @@ inline Status IsFileLocked(int fd, bool* is_locked) {
   return status;
 }
 
-// Takes the file of a writer that is gone. What is kept is a shared lock: it keeps everybody out who wants the file for themselves,
-// while those who only ask whether the writer lives are still told that it does not. Between the two locks somebody may come; then
-// the file is theirs, and not ours.
+// Takes the file of a writer that is gone. What is kept is a shared lock: it keeps everybody out who wants the file for
+// themselves, while those who only ask whether the writer lives are still told that it does not. Between the two locks somebody
+// may come; then the file is theirs, and not ours.
 inline Status LockFile(int fd, bool* is_ours) {
   if (Status status = TryFileLock(fd, LOCK_EX, is_ours); !status.ok() || !*is_ours) return status;
   return TryFileLock(fd, LOCK_SH, is_ours);

@@ -3,7 +3,7 @@
 //
 // VMM_METRICS_SOAK_SECONDS=600 makes it go on for that long.
 
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -85,6 +85,123 @@ test(
         expect((await readRegion(path)).line(Number(time))).toBe(`${line}\n`);
       }),
       limits(150, 8),
+    );
+  },
+  TIMEOUT_MS,
+);
+
+/** A number that means something to somebody: 0, few, far too many, all ones. */
+const number = fc.oneof(
+  fc.bigInt({ min: 0n, max: 300n }),
+  fc.constantFrom(
+    2n ** 12n,
+    2n ** 16n,
+    2n ** 20n,
+    2n ** 21n,
+    2n ** 31n,
+    2n ** 32n - 1n,
+    2n ** 32n,
+    2n ** 48n,
+    2n ** 53n,
+    2n ** 63n,
+    2n ** 64n - 1n,
+  ),
+  fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+);
+/** Where in the file: of a thousand parts, and nearer to the beginning, where the numbers are. */
+const place = fc
+  .oneof(
+    fc.nat({ max: 2559 }).map((offset) => () => offset),
+    fc.nat({ max: 40 }).map((word) => () => word * 8),
+    fc.nat({ max: 5000 }).map((offset) => () => 4096 + offset),
+    fc.double({ min: 0, max: 1, noNaN: true }).map((part) => (bytes: number) => Math.floor(part * bytes)),
+  )
+  .map((at) => (bytes: number) => Math.max(0, Math.min(at(bytes), bytes - 1)));
+
+type Harm = (bytes: Buffer) => Buffer;
+const harm: fc.Arbitrary<Harm> = fc.oneof(
+  fc.tuple(place, fc.nat({ max: 7 })).map(([at, bit]) => (bytes: Buffer) => {
+    const offset = at(bytes.length);
+    if (offset < bytes.length) bytes[offset]! ^= 1 << bit;
+    return bytes;
+  }),
+  fc.tuple(place, fc.uint8Array({ maxLength: 300 })).map(([at, noise]) => (bytes: Buffer) => {
+    bytes.set(noise.subarray(0, bytes.length - at(bytes.length)), at(bytes.length));
+    return bytes;
+  }),
+  fc.tuple(place, number, fc.constantFrom(4, 8)).map(([at, value, size]) => (bytes: Buffer) => {
+    const offset = at(bytes.length) & ~3;
+    if (offset + size > bytes.length) return bytes;
+    if (size === 8) bytes.writeBigUInt64LE(value, offset);
+    else bytes.writeUInt32LE(Number(value & 0xffff_ffffn), offset);
+    return bytes;
+  }),
+  // Two words change places.
+  fc.tuple(place, place).map(([a, b]) => (bytes: Buffer) => {
+    const [one, other] = [a(bytes.length) & ~7, b(bytes.length) & ~7];
+    if (Math.max(one, other) + 8 > bytes.length) return bytes;
+    const kept = bytes.readBigUInt64LE(one);
+    bytes.writeBigUInt64LE(bytes.readBigUInt64LE(other), one);
+    bytes.writeBigUInt64LE(kept, other);
+    return bytes;
+  }),
+  place.map((at) => (bytes: Buffer) => bytes.subarray(0, at(bytes.length))),
+  fc.nat({ max: 10_000 }).map((more) => (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(more, 0xa5)])),
+);
+
+/** Documents that look like one for a while. */
+const strange = fc.oneof(
+  fc.json({ maxDepth: 4 }),
+  fc.jsonValue().map((schema) => JSON.stringify({ name: 'x', schema })),
+  fc.constantFrom(
+    '',
+    'null',
+    '[]',
+    '{}',
+    '{"name":"x"}',
+    '{"name":"x","schema":{}}',
+    '{"name":"x","schema":{"__proto__":{"kind":"group","fields":{"a":{"kind":"inc","doc":""}}}}}',
+    '{"name":"x","schema":{"g":{"kind":"group","fields":{"__proto__":{"kind":"inc","doc":""}}}}}',
+    '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"__proto__":{"kind":"inc"},"kind":"inc","doc":""}}}}}',
+    '{"__proto__":{"name":"x"},"name":"x","schema":{"t":{"kind":"utcTimestampMs"}}}',
+    '{"name":"x","schema":{"constructor":{"kind":"group","fields":{"a":{"kind":"inc","doc":""}}}}}',
+    '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"inc","doc":"","onSignal":"SIGKILL"}}}}}',
+    '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"inc","doc":"","onSignal":"toString"}}}}}',
+    '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"latency","doc":"","unit":"us"}}}}}',
+    '{"name":"\\ud800","schema":{"t":{"kind":"utcTimestampMs"}}}',
+    '{"name":"x","id":3,"schema":{"t":{"kind":"utcTimestampMs"}}}',
+    '{"name":"x","properties":{"a":1},"schema":{"t":{"kind":"utcTimestampMs"}}}',
+    '{"name":"x","id":"y","schema":{"id":{"kind":"utcTimestampMs"}}}',
+    '['.repeat(500_000),
+    `{"name":"x","schema":${'{"g":'.repeat(100_000)}1${'}'.repeat(100_000)}}`,
+    `{"name":"${'x'.repeat(1_000_000)}","schema":{"t":{"kind":"utcTimestampMs"}}}`,
+  ),
+);
+
+test(
+  'given a region with whatever done to it, when it is read, then it is a reading or one clear error, and soon',
+  async () => {
+    const original = anyStore.chain((store) => fc.tuple(fc.constant(store), anyPlacing, fc.option(strange, { freq: 6 })));
+    await fc.assert(
+      fc.asyncProperty(original, fc.array(harm, { minLength: 1, maxLength: 4 }), async ([store, placing, document], harms) => {
+        const { model, before } = lived(store);
+        const line = { picture: model.picture(), isRegularFile: true };
+        const whole = regionBytes(model, before, { ...placing, line, sinkPath: path, ...(document !== null && { document }) });
+        let bytes: Buffer = whole;
+        for (const one of harms) bytes = one(bytes);
+        writeFileSync(path, bytes);
+        const start = performance.now();
+        try {
+          const reading = await readRegion(path);
+          JSON.parse(reading.line());
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'MetricsError', code: 'ERR_METRICS_REGION' });
+          expect((error as Error).message).toContain(path);
+          expect((error as Error).message.length).toBeLessThan(1000);
+        }
+        expect(performance.now() - start).toBeLessThan(5000);
+      }),
+      limits(600, 10),
     );
   },
   TIMEOUT_MS,

@@ -100,6 +100,9 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   const put = (cell: number, row: number, value: bigint) => bytes.writeBigUInt64LE(u64(value), rowAt(cell, row));
   const stateIn = (picture: Picture, holder: Holder, metric: string): State | undefined => picture.get(holder)?.states.get(metric);
   const complement = (min: bigint | undefined) => (min === undefined ? 0n : MAX ^ min);
+  const putParts = (cell: number, value: bigint) => {
+    for (const [shard, part] of spread(value, shards).entries()) put(cell, 37 + shard, part);
+  };
   const putMetric = (first: number, def: MetricDef, now: State, flushed: State | undefined, sent: State | undefined) => {
     const banks: [number, State | undefined][] = [
       [bank, flushed],
@@ -109,7 +112,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       // Extremes stand in the shard that saw them; the others have less of them.
       put(first, 37 + shards - 1, complement(now.min));
       put(first + 1, 37, now.max ?? 0n);
-      spread(now.value, shards).forEach((part, shard) => put(first + 2, 37 + shard, part));
+      putParts(first + 2, now.value);
       for (const [row, state] of banks) {
         put(first, row, complement(state?.min));
         put(first + 1, row, state?.max ?? 0n);
@@ -118,7 +121,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       return;
     }
     if (def.kind === 'store') put(first, 37, now.value);
-    else spread(now.value, shards).forEach((part, shard) => put(first, 37 + shard, part));
+    else putParts(first, now.value);
     for (const [row, state] of banks) put(first, row, state?.value ?? 0n);
   };
   for (const holder of model.holders) {

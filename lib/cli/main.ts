@@ -1,0 +1,67 @@
+#!/usr/bin/env node
+// The command `vmm-metrics`: finds the command that is asked for, and says how it ended. A wrong use is one line and exit code 2, a failure
+// one line and exit code 1.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+import { type Command, plain, report, UsageError } from './command.ts';
+import { flush } from './flush.ts';
+import { show } from './show.ts';
+import { watch } from './watch.ts';
+
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush };
+
+const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
+
+Commands:
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
+  .join('\n')}
+
+  vmm-metrics COMMAND --help  says more of one
+  vmm-metrics --version
+`;
+
+function version(): string {
+  const file = createRequire(import.meta.url).resolve('vmm-metrics/package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === '--help' || name === '-h' || name === '--version') {
+    if (args.length > 0) throw new UsageError(`'${args[0]}' is too much`);
+    process.stdout.write(name === '--version' ? `${version()}\n` : USAGE);
+    return 0;
+  }
+  if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists them');
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
+  if (command === undefined) throw new UsageError(`there is no command '${name}'; vmm-metrics --help lists them`);
+  // Behind `--` it would be an operand.
+  const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  if (options.includes('--help') || options.includes('-h')) {
+    process.stdout.write(command.help);
+    return 0;
+  }
+  try {
+    return await command.run(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${name}: ${error.message}; vmm-metrics ${name} --help says more`);
+  }
+}
+
+// Who reads no further has what they wanted, as `head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  report(`standard output: ${error.message}`);
+  process.exit(1);
+});
+process.stderr.on('error', () => {});
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  report(error instanceof Error ? error.message : plain(String(error)));
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

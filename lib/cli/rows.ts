@@ -1,0 +1,82 @@
+// A reading as rows of a table, in the order of the schema.
+
+import type { RegionReading } from '../region/reader.ts';
+import { type Fields, unitOf } from '../schema.ts';
+import type { DeviceValues, FieldValues, LatencyValue } from '../values.ts';
+import { plain } from './command.ts';
+
+/** One metric, or the sum of a latency metric with its extremes. */
+export interface MetricRow {
+  /** `vcpu`, `block rootfs`, or `block, all devices`. */
+  readonly section: string;
+  readonly name: string;
+  readonly kind: 'inc' | 'store' | 'latency';
+  readonly total: bigint;
+  /** Of a store metric there is none: it is as it is. */
+  readonly pending: bigint | undefined;
+  readonly unit: string;
+  readonly min: bigint | undefined;
+  readonly max: bigint | undefined;
+  readonly doc: string;
+}
+
+export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] {
+  return Object.entries(schema.shape).flatMap(([key, def]): MetricRow[] => {
+    if (def.kind === 'utcTimestampMs') return [];
+    if (def.kind === 'group') return sectionOf(key, def.fields, values[key] as FieldValues<Fields>, pending[key] as FieldValues<Fields>);
+    const { devices, aggregate } = values[key] as DeviceValues<Fields>;
+    const open = pending[key] as DeviceValues<Fields>;
+    // A number as id would come first by itself.
+    const ids = Object.keys(devices).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return [
+      ...ids.flatMap((id) => sectionOf(`${key} ${plain(id)}`, def.fields, devices[id]!, open.devices[id]!)),
+      ...(def.aggregate ? sectionOf(`${key}, all devices`, def.fields, aggregate, open.aggregate) : []),
+    ];
+  });
+}
+
+function sectionOf(section: string, fields: Fields, values: FieldValues<Fields>, open: FieldValues<Fields>): MetricRow[] {
+  return Object.entries(fields).map(([name, def]) => {
+    const [value, delta] = [values[name] as bigint | LatencyValue, open[name] as bigint | LatencyValue];
+    const unit = unitOf(name, def);
+    const common = { section, name, kind: def.kind, doc: plain(def.doc), unit: unit === 'count' ? '' : unit };
+    if (typeof value === 'object') {
+      return { ...common, total: value.sum_us, pending: (delta as LatencyValue).sum_us, min: value.min_us, max: value.max_us };
+    }
+    return { ...common, total: value, pending: def.kind === 'store' ? undefined : (delta as bigint), min: undefined, max: undefined };
+  });
+}
+
+/** Whether there is anything to see. */
+export function isZero({ total, max }: MetricRow): boolean {
+  return total === 0n && (max ?? 0n) === 0n;
+}
+
+/** With a comma each three digits. */
+export function digits(value: bigint): string {
+  return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** A latency metric's extremes. */
+export function extremesOf({ min, max }: MetricRow): string {
+  return min === undefined || max === undefined ? '' : `min ${digits(min)}, max ${digits(max)}`;
+}
+
+/** What became of a process, in one sentence. */
+export function stateOf({ state, crash, name, pid, startedAt, degraded, isThisBoot, linesFlushed }: RegionReading): string {
+  const how = {
+    running: 'is running',
+    closed: 'was closed',
+    killed: 'was killed',
+    crashed: crash
+      ? `crashed by ${crash.signal} (code ${crash.code}, address 0x${crash.address.toString(16)}) at ${crash.at.toISOString()} in thread ${crash.threadId}`
+      : 'crashed',
+  }[state];
+  const lines = `${digits(linesFlushed)} ${linesFlushed === 1n ? 'line' : 'lines'} flushed`;
+  return [
+    `${plain(name)}, process ${pid}, ${how}`,
+    `started ${startedAt.toISOString()}${isThisBoot ? '' : ', before this boot'}`,
+    lines,
+    ...(degraded ? ['DEGRADED: memory was lost under it, and values with it'] : []),
+  ].join('; ');
+}

@@ -1,0 +1,163 @@
+// The last line of a process that is gone, said for it: once, and so that whoever dies in the middle has said it or not.
+
+import { constants, fstatSync, readlinkSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { binding, systemError } from '../binding.ts';
+import { ErrorCode, MetricsError } from '../errors.ts';
+import { bankRows, rowOffset, totalRows } from './content.ts';
+import { RegionFile } from './file.ts';
+import { BANKS, bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
+import { lineAt, openLine } from './line.ts';
+import { hasNews, readSettled, type SettledContent, sourceOf } from './reader.ts';
+
+/** How long a reader of a pipe is waited for. */
+const PATIENCE_MS = 5000;
+/** How long others are waited for who have the file for a moment: to ask whether its writer lives takes a lock too. */
+const LOCK_PATIENCE_MS = 500;
+
+/**
+ * Sends the line of a dead process to a sink, and commits it in the region. False: there was nothing to say.
+ * @throws MetricsError `ERR_METRICS_REGION` when the process lives, or somebody else is at it; `ERR_METRICS_OPEN`, `ERR_METRICS_WRITE` when the
+ * line did not get out: nothing is committed then.
+ */
+export async function flushLastLine(path: string, sink: string | number): Promise<boolean> {
+  const file = await RegionFile.open(path, 'write');
+  try {
+    await takeOver(file);
+    const content = await readSettled(file);
+    if (content.settlement === 'out') await writeWord(file, HeaderOffset.commit, content.commit);
+    if (!hasNews(content)) return false;
+    const target = await openSink(sink);
+    try {
+      await flushTo(file, content, target);
+    } finally {
+      await target.close();
+    }
+    return true;
+  } finally {
+    await file.close();
+  }
+}
+
+async function takeOver(file: RegionFile): Promise<void> {
+  for (const deadline = Date.now() + LOCK_PATIENCE_MS; !file.lock(); await sleep(10)) {
+    if (Date.now() < deadline) continue;
+    if (!file.isHeld()) throw file.trouble('somebody else is flushing it');
+    const { header } = await readSettled(file);
+    throw file.trouble(`process ${header.pid} is running, and flushes it itself`);
+  }
+}
+
+async function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): Promise<void> {
+  const { header, totals, before, commit } = content;
+  const line = openLine(sourceOf(file, content), totals, before);
+  const text = lineAt(line, header.crash?.at.getTime() ?? Date.now());
+  const bank = (bankOf(commit) + 1) % BANKS;
+  const next = ((linesOf(commit) + 1n) << 2n) | BigInt(bank);
+
+  // The record of a line that was on its way earlier is void first: its bank is about to be another's.
+  await writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+  await fillBank(file, content, bank, new Set(line.kept.map(({ regionCell }) => regionCell)));
+
+  const info = fstatSync(target.fd, { bigint: true });
+  const isSame = header.line !== undefined && info.dev === header.line.device && info.ino === header.line.inode;
+  // Half a line of the dead process may be in the pipe: what follows must not be taken for its other half.
+  const isCut = isSame && !info.isFile() && header.line!.sent > 0n && header.line!.sent < header.line!.bytes;
+  const bytes = Buffer.from(isCut ? `\n${text}` : text);
+  const record = Buffer.alloc(LINE_BYTES);
+  record.writeBigUInt64LE(info.dev, LineOffset.device);
+  record.writeBigUInt64LE(info.ino, LineOffset.inode);
+  record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
+  record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
+  record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
+  await file.write(record, HeaderOffset.line);
+  await file.write(sinkPathOf(target), HeaderOffset.sinkPath);
+  await writeWord(file, HeaderOffset.line + LineOffset.commit, next);
+
+  const { sent, failure } = binding().send(target.fd, bytes, PATIENCE_MS);
+  if (failure !== undefined) {
+    await writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
+    const cause = systemError(failure);
+    throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics to '${target.path}': ${cause.message}`, { cause });
+  }
+  await writeWord(file, HeaderOffset.commit, next);
+  await writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+}
+
+/** The values of the line go into a bank that nobody reads yet; what waits for a later line stays as it was flushed. */
+async function fillBank(file: RegionFile, content: SettledContent, bank: number, kept: ReadonlySet<number>): Promise<void> {
+  const { header, map, commit, layout } = content;
+  const keptCells = new Set<number>();
+  for (const [group, devices] of map.devices.entries()) {
+    for (const { regionCell } of devices) {
+      if (kept.has(regionCell)) layout.devices[group]!.cellKinds.forEach((_, i) => void keptCells.add(regionCell + i));
+    }
+  }
+  const flushed = bankRows(file, header, bankOf(commit));
+  for await (const { chunk, firstCell, words } of totalRows(file, header, map)) {
+    const before = (await flushed.next()).value!.words;
+    for (let i = 0; keptCells.size > 0 && i < words.length; i++) {
+      if (keptCells.has(firstCell + i)) words[i] = before[i]!;
+    }
+    await file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
+  }
+}
+
+interface SinkTarget {
+  readonly fd: number;
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** A path, or a descriptor. A pipe must have a reader: when the last end is closed, what nobody has read is gone. */
+async function openSink(sink: string | number): Promise<SinkTarget> {
+  if (typeof sink === 'number') {
+    return { fd: sink, path: descriptorPath(sink), close: async () => {} };
+  }
+  const flags = constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY;
+  const opened = async (more: number): Promise<FileHandle> => open(sink, flags | more, 0o600);
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      // Without O_CREAT first: with it, a pipe of another user in a shared folder is refused.
+      const file = await opened(constants.O_WRONLY).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+        return opened(constants.O_WRONLY | constants.O_CREAT);
+      });
+      return { fd: file.fd, path: resolve(sink), close: () => file.close() };
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      if (code === 'ENXIO' && Date.now() < deadline) {
+        await sleep(50);
+        continue;
+      }
+      const why = code === 'ENXIO' ? `nobody reads it: ${message}` : message;
+      throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': ${why}`, { cause });
+    }
+  }
+}
+
+function descriptorPath(fd: number): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
+}
+
+/** Of a path that is too long nothing is noted: then nobody looks there whether the line got out. */
+function sinkPathOf({ path }: SinkTarget): Buffer {
+  const bytes = Buffer.alloc(SINK_PATH_BYTES_MAX);
+  const text = Buffer.from(path);
+  if (path.startsWith('/') && text.length < bytes.length) text.copy(bytes);
+  return bytes;
+}
+
+async function writeWord(file: RegionFile, offset: number, word: bigint): Promise<void> {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(word);
+  await file.write(bytes, offset);
+}
