@@ -30,18 +30,28 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
     const ids = Object.keys(devices).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     return [
       ...ids.flatMap((id) => sectionOf(`${key} ${plain(id)}`, def.fields, devices[id]!, open.devices[id]!)),
-      ...(def.aggregate ? sectionOf(`${key}, all devices`, def.fields, aggregate, open.aggregate) : []),
+      ...(def.aggregate
+        ? sectionOf(`${key}, all devices`, def.fields, aggregate, open.aggregate, def.latencyAggregate === 'extremum')
+        : []),
     ];
   });
 }
 
-function sectionOf(section: string, fields: Fields, values: FieldValues<Fields>, open: FieldValues<Fields>): MetricRow[] {
+function sectionOf(
+  section: string,
+  fields: Fields,
+  values: FieldValues<Fields>,
+  open: FieldValues<Fields>,
+  hasExtremes = true,
+): MetricRow[] {
   return Object.entries(fields).map(([name, def]) => {
     const [value, delta] = [values[name] as bigint | LatencyValue, open[name] as bigint | LatencyValue];
     const unit = unitOf(name, def);
     const common = { section, name, kind: def.kind, doc: plain(def.doc), unit: unit === 'count' ? '' : unit };
     if (typeof value === 'object') {
-      return { ...common, total: value.sum_us, pending: (delta as LatencyValue).sum_us, min: value.min_us, max: value.max_us };
+      const { min_us: min, max_us: max } = value;
+      const extremes = hasExtremes ? { min, max } : { min: undefined, max: undefined };
+      return { ...common, total: value.sum_us, pending: (delta as LatencyValue).sum_us, ...extremes };
     }
     return { ...common, total: value, pending: def.kind === 'store' ? undefined : (delta as bigint), min: undefined, max: undefined };
   });
@@ -57,9 +67,10 @@ export function digits(value: bigint): string {
   return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-/** A latency metric's extremes. */
-export function extremesOf({ min, max }: MetricRow): string {
-  return min === undefined || max === undefined ? '' : `min ${digits(min)}, max ${digits(max)}`;
+/** What the number of a latency metric is, and its extremes. */
+export function latencyNote({ kind, min, max }: MetricRow): string {
+  if (kind !== 'latency') return '';
+  return min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
 }
 
 /** What became of a process, in one sentence. */
@@ -79,4 +90,20 @@ export function stateOf({ state, crash, name, pid, startedAt, degraded, isThisBo
     lines,
     ...(degraded ? ['DEGRADED: memory was lost under it, and values with it'] : []),
   ].join('; ');
+}
+
+/** What no line has said yet. */
+export function pendingText({ pending }: MetricRow): string {
+  return pending === undefined ? '' : pending === 0n ? '0' : `+${digits(pending)}`;
+}
+
+/** A sentence in lines that are no wider than the terminal. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }

@@ -6,7 +6,7 @@ import { type RegionReading, readRegion } from '../region/reader.ts';
 import { type Command, parsed, plain, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { digits, extremesOf, isZero, type MetricRow, rowsOf, stateOf } from './rows.ts';
+import { digits, isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
 
 const HELP = `Usage: vmm-metrics show FILE|DIR [--all] [--json | --line]
 
@@ -85,8 +85,8 @@ function linesOf(rows: readonly MetricRow[], width: number): string[] {
   const cells = rows.map((row) => ({
     row,
     total: digits(row.total),
-    pending: row.pending === undefined ? '' : `+${digits(row.pending)}`,
-    extremes: extremesOf(row),
+    pending: pendingText(row),
+    notes: latencyNote(row),
   }));
   const widest = (of: (cell: (typeof cells)[number]) => string, least: number) => Math.max(least, ...cells.map((cell) => of(cell).length));
   const names = widest(({ row }) => row.name, 6) + 2;
@@ -96,9 +96,9 @@ function linesOf(rows: readonly MetricRow[], width: number): string[] {
   const line = (name: string, total: string, pending: string, unit: string, rest: string) =>
     `${name.padEnd(names)}  ${total.padStart(totals)}  ${pending.padStart(pendings)}  ${unit.padEnd(units)}  ${rest}`.trimEnd();
   const left = width - (names + totals + pendings + units + 8);
-  const extremes = Math.max(...cells.map((cell) => cell.extremes.length));
+  const notes = Math.max(...cells.map((cell) => cell.notes.length));
   const rest = (cell: (typeof cells)[number]) =>
-    width < WIDE ? cell.extremes : cut(`${cell.extremes.padEnd(extremes)}${extremes > 0 ? '  ' : ''}${cell.row.doc}`, left);
+    width < WIDE ? cell.notes : cut(`${cell.notes.padEnd(notes)}${notes > 0 ? '  ' : ''}${cell.row.doc}`, left);
 
   const lines: string[] = [styled('dim', line('METRIC', 'TOTAL', 'PENDING', '', ''))];
   let section: string | undefined;
@@ -114,17 +114,6 @@ function linesOf(rows: readonly MetricRow[], width: number): string[] {
 
 function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
-}
-
-/** A sentence in lines that are no wider than the terminal. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }
 
 function styled(style: 'bold' | 'dim', text: string): string {

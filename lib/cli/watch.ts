@@ -6,12 +6,12 @@ import { styleText } from 'node:util';
 import { type RegionReading, readRegion } from '../region/reader.ts';
 import { type Command, parsed, plain, UsageError } from './command.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { digits, extremesOf, isZero, type MetricRow, rowsOf, stateOf } from './rows.ts';
+import { digits, isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
 
 const HELP = `Usage: vmm-metrics watch FILE|DIR [--interval MS]
 
-Shows the metrics in a region file, or in all of a folder, as they change. Needs
-a terminal; for a script there is vmm-metrics show.
+Shows the metrics in a region file, or in all of a folder, as they change.
+Needs a terminal; for a script there is vmm-metrics show.
 
   --interval MS  how often they are read, 100 to 3600000. Default: 1000
 
@@ -57,7 +57,9 @@ interface Source {
 }
 
 interface WatchedRow extends MetricRow {
-  readonly heading: string;
+  readonly source: Source;
+  /** The store's name. */
+  readonly store: string;
   /** Per second; undefined when there is no reading before. */
   readonly rate: number | undefined;
 }
@@ -233,7 +235,7 @@ class Screen {
   #draw(): void {
     if (this.#isOver) return;
     const { columns, rows: lines } = process.stdout;
-    const head = this.#isHelp ? HELP.split('\n') : this.#head();
+    const head = this.#isHelp ? HELP.split('\n') : this.#head(columns);
     const foot = this.#foot();
     this.#height = Math.max(0, lines - head.length - 1);
     const body = this.#isHelp ? [] : this.#body(columns);
@@ -245,13 +247,13 @@ class Screen {
     process.stdout.write(`\x1b[H${[...all, styleText('inverse', foot.padEnd(columns))].map((line) => `${line}\x1b[K`).join('\r\n')}`);
   }
 
-  #head(): string[] {
-    return this.#sources.all.flatMap(({ path, reading, trouble, replaced }) => [
-      styleText('bold', plain(path)),
-      ...(reading === undefined ? [] : [`  ${stateLine(reading)}`]),
-      ...(replaced > 0 ? [`  another process has taken the file over${replaced > 1 ? `, ${replaced} times` : ''}`] : []),
-      ...(trouble === undefined ? [] : [`  ${styleText('red', trouble)}`]),
-    ]);
+  /** Of one file how it is; of several how many are how: each one's own stands above its metrics. */
+  #head(columns: number): string[] {
+    const { all } = this.#sources;
+    if (all.length === 1) return headOf(all[0]!, columns);
+    const states = all.map(({ reading, trouble }) => (trouble === undefined ? reading!.state : 'not to be read'));
+    const counts = [...new Set(states)].map((state) => `${states.filter((one) => one === state).length} ${state}`);
+    return [styleText('bold', `${all.length} region files: ${counts.join(', ')}`)];
   }
 
   #foot(): string {
@@ -262,9 +264,12 @@ class Screen {
   }
 
   #body(columns: number): string[] {
-    const rows = this.#sources.all.flatMap((source) => this.#rowsOf(source));
+    const isMany = this.#sources.all.length > 1;
+    const rows = this.#sources.all.flatMap(watchedRows);
     const needle = this.#filter.toLowerCase();
-    const found = rows.filter((row) => (this.#all || !isZero(row)) && `${row.heading}.${row.name}`.toLowerCase().includes(needle));
+    const found = rows.filter(
+      (row) => (this.#all || !isZero(row)) && `${row.store}: ${row.section}.${row.name}`.toLowerCase().includes(needle),
+    );
     if (this.#sort === 'rate') found.sort((a, b) => (b.rate ?? 0) - (a.rate ?? 0));
     if (this.#sort === 'total') found.sort((a, b) => (a.total < b.total ? 1 : a.total > b.total ? -1 : 0));
     if (this.#sort === 'name') found.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -274,15 +279,8 @@ class Screen {
       return ['', ` ${why}`];
     }
     const cells = found.map((row) => {
-      const label = this.#sort === 'schema' ? `  ${row.name}` : `${row.heading}.${row.name}`;
-      return [
-        label,
-        digits(row.total),
-        rateText(row),
-        row.pending === undefined ? '' : `+${digits(row.pending)}`,
-        row.unit,
-        extremesOf(row),
-      ];
+      const label = this.#sort === 'schema' ? `  ${row.name}` : `${isMany ? `${row.store}: ` : ''}${row.section}.${row.name}`;
+      return [label, digits(row.total), rateText(row), pendingText(row), row.unit, latencyNote(row)];
     });
     const titles = ['METRIC', 'TOTAL', 'PER SECOND', 'PENDING', '', ''];
     const width = titles.map((title, i) => Math.max(title.length, ...cells.map((cell) => cell[i]!.length)));
@@ -296,34 +294,40 @@ class Screen {
         .slice(0, columns);
     };
     const lines = [styleText('dim', line(titles))];
-    let heading: string | undefined;
+    if (this.#sort !== 'schema') return [...lines, ...cells.map(line)];
+    let last: WatchedRow | undefined;
     for (const [i, row] of found.entries()) {
-      if (this.#sort === 'schema' && row.heading !== heading) {
-        heading = row.heading;
-        lines.push(styleText('bold', heading.slice(0, columns)));
-      }
+      if (isMany && row.source !== last?.source) lines.push(...headOf(row.source, columns));
+      if (row.source !== last?.source || row.section !== last.section) lines.push(styleText('bold', row.section.slice(0, columns)));
       lines.push(line(cells[i]!));
+      last = row;
     }
     return lines;
   }
-
-  #rowsOf({ reading, earlier, seconds }: Source): WatchedRow[] {
-    if (reading === undefined) return [];
-    const isMany = this.#sources.all.length > 1;
-    return rowsOf(reading).map((row) => {
-      const before = earlier.get(keyOf(row));
-      const heading = isMany ? `${plain(reading.name)}: ${row.section}` : row.section;
-      // A store metric is no counter; a process that is gone counts nothing.
-      const hasRate = before !== undefined && row.kind !== 'store' && seconds > 0;
-      return { ...row, heading, rate: hasRate ? Number(BigInt.asUintN(64, row.total - before)) / seconds : undefined };
-    });
-  }
 }
 
-function stateLine(reading: RegionReading): string {
-  const text = stateOf(reading);
-  if (reading.state === 'killed' || reading.state === 'crashed') return styleText('red', text);
-  return reading.state === 'closed' ? styleText('yellow', text) : text;
+function watchedRows(source: Source): WatchedRow[] {
+  const { reading, earlier, seconds } = source;
+  if (reading === undefined) return [];
+  const store = plain(reading.name);
+  return rowsOf(reading).map((row) => {
+    const before = earlier.get(keyOf(row));
+    // A store metric is no counter.
+    const hasRate = before !== undefined && row.kind !== 'store' && seconds > 0;
+    return { ...row, source, store, rate: hasRate ? Number(BigInt.asUintN(64, row.total - before)) / seconds : undefined };
+  });
+}
+
+function headOf({ path, reading, trouble, replaced }: Source, columns: number): string[] {
+  const colour = { running: 'green', closed: 'yellow', killed: 'red', crashed: 'red' } as const;
+  const state =
+    reading === undefined ? [] : wrapped(stateOf(reading), columns - 2).map((line) => `  ${styleText(colour[reading.state], line)}`);
+  return [
+    styleText('bold', plain(path)),
+    ...state,
+    ...(replaced > 0 ? [`  another process has taken the file over${replaced > 1 ? `, ${replaced} times` : ''}`] : []),
+    ...(trouble === undefined ? [] : wrapped(trouble, columns - 2).map((line) => `  ${styleText('red', line)}`)),
+  ];
 }
 
 function rateText({ rate }: WatchedRow): string {
