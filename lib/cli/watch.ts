@@ -291,7 +291,8 @@ class Screen {
       const name = label!.length > width[0]! ? `${label!.slice(0, width[0]! - 1)}…` : label!.padEnd(width[0]!);
       return [name, ...others.map((text, i) => (i < 3 ? text.padStart(width[i + 1]!) : text.padEnd(width[i + 1]!)))]
         .join('  ')
-        .slice(0, columns);
+        .slice(0, columns)
+        .trimEnd();
     };
     const lines = [styleText('dim', line(titles))];
     if (this.#sort !== 'schema') return [...lines, ...cells.map(line)];
