@@ -89,7 +89,7 @@ function linesOf(rows: readonly MetricRow[], width: number): string[] {
     notes: latencyNote(row),
   }));
   const widest = (of: (cell: (typeof cells)[number]) => string, least: number) => Math.max(least, ...cells.map((cell) => of(cell).length));
-  const names = widest(({ row }) => row.name, 6) + 2;
+  const names = widest(({ row }) => `  ${row.name}`, 6);
   const totals = widest(({ total }) => total, 5);
   const pendings = widest(({ pending }) => pending, 7);
   const units = widest(({ row }) => row.unit, 0);
