@@ -10,6 +10,7 @@ import { ErrorCode, MetricsError } from './errors.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { watchPanics } from './panics.ts';
 import type { Identity } from './program.ts';
+import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
@@ -103,7 +104,13 @@ export class Metrics<S extends SchemaShape> {
       return there as Metrics<SchemaShape> as unknown as Metrics<S>;
     }
 
-    const opened = binding().open(storeSpecOf(name, schema, layout, identity, place));
+    const spec = storeSpecOf(name, schema, layout, identity, place);
+    const documentBytes = Buffer.byteLength(spec.document);
+    if (documentBytes > DOCUMENT_BYTES_MAX) {
+      const message = `Metrics.open(): the schema with the options takes ${documentBytes} bytes as JSON; at most ${DOCUMENT_BYTES_MAX} fit`;
+      throw new MetricsError(ErrorCode.SCHEMA, message);
+    }
+    const opened = binding().open(spec);
     if (typeof opened === 'string') {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
     }

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import type { NamedMetric, StoreSpec } from './binding.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import { type Identity, programOf } from './program.ts';
+import { documentOf } from './region/document.ts';
 import type { EventMarkers, MetricDef, Schema } from './schema.ts';
 
 /** `Previous` in native/region_file.h */
@@ -45,7 +46,7 @@ export function storeSpecOf(name: string, schema: Schema, layout: Layout, identi
     ...(error && { errorCell: error.cell }),
     ...(file !== undefined && { file }),
     previous: PREVIOUS[previous],
-    document: JSON.stringify({ name, schema: schema.shape, ...identity }),
+    document: documentOf(name, schema, identity),
   };
 }
 

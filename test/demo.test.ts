@@ -48,4 +48,12 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     expect(text).toMatch(new RegExp(`${metric} +1 .*<--`));
     expect(code).toBe(0);
   });
+
+  test('when it runs with --kill, then its region file has its last numbers, and says that it was killed', async () => {
+    const { code, text } = await demo('--kill', ...options);
+    expect(text).toContain('the process died by SIGKILL');
+    expect(text).toMatch(/killed/);
+    expect(text).toMatch(/exit_io_out +[1-9]/);
+    expect(code).toBe(0);
+  });
 });

@@ -4,8 +4,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -13,10 +15,11 @@ import {
   truncateSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
-import { defineSchema, group, inc, Metrics, type MetricsError, perDevice } from 'vmm-metrics';
+import { describe, expect, test, vi } from 'vitest';
+import { defineSchema, group, inc, Metrics, type MetricsError, perDevice, readRegion } from 'vmm-metrics';
 
 import { HeaderOffset, RegionStateNumber } from '../lib/region/format.ts';
 import { node, runChild } from './helpers/children.ts';
@@ -43,10 +46,14 @@ const stateOf = (file: string) => readFileSync(file).readUInt32LE(HeaderOffset.s
 const child = (plan: { file: string; steps: readonly string[]; [option: string]: unknown }) =>
   runChild('region.mjs', [JSON.stringify(plan)]);
 
+const fixture = fileURLToPath(new URL('./fixtures/region.mjs', import.meta.url));
+/** Puts a process into a PID namespace of its own, where it is PID 1, and ends with this one. */
+const CONTAINER = ['unshare', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
+
 /** A process that has the file open, until the returned function ends it. */
-async function holder(file: string, more: object = {}, steps = ['open', 'print', 'wait']) {
-  const fixture = fileURLToPath(new URL('./fixtures/region.mjs', import.meta.url));
-  const process = spawn(node, [fixture, JSON.stringify({ file, steps, ...more })], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function holder(file: string, more: object = {}, steps = ['open', 'print', 'wait'], launch: readonly string[] = []) {
+  const [command, ...args] = [...launch, node, fixture, JSON.stringify({ file, steps, ...more })];
+  const process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => process.once('exit', resolve));
   const first = String(await new Promise((resolve) => process.stdout.once('data', resolve)));
   const kill = (signal: NodeJS.Signals) => {
@@ -170,6 +177,36 @@ describe('given the file of a living process', () => {
     } finally {
       process.kill(sleeper, 'SIGKILL');
     }
+  });
+});
+
+describe('given process numbers that say nothing', () => {
+  test('when the number in the file of a killed process is that of one that lives, then it is still killed, and may be opened', async () => {
+    const file = `${temporaryFolder()}/r`;
+    await child({ file, steps: ['open', 'kill'] });
+    const number = Buffer.alloc(4);
+    number.writeInt32LE(process.pid);
+    const fd = openSync(file, 'r+');
+    writeSync(fd, number, 0, 4, HeaderOffset.processId);
+    closeSync(fd);
+    expect(await readRegion(file)).toMatchObject({ pid: process.pid, state: 'killed' });
+    open(file);
+    expect(await readRegion(file)).toMatchObject({ pid: process.pid, state: 'running' });
+  });
+
+  const canUnshare = spawnSync(CONTAINER[0]!, [...CONTAINER.slice(1), 'true']).status === 0;
+  if (!canUnshare) console.log('no PID namespace can be made here: containers with the same process numbers are not tested');
+  test.runIf(canUnshare)('when two containers with the same numbers share a folder, then they are told apart', async () => {
+    const file = `${temporaryFolder()}/r`;
+    const first = await holder(file, {}, undefined, CONTAINER);
+    expect(await readRegion(file)).toMatchObject({ pid: 1, state: 'running' });
+    const second = await holder(`${file}2`, { taken: file }, ['open', 'taken', 'wait'], CONTAINER);
+    expect(second.first).toBe('ERR_METRICS_REGION_BUSY\n'); // though it is process 1 itself
+    await first.kill('SIGKILL');
+    await vi.waitUntil(async () => (await readRegion(file)).state !== 'running', 5000);
+    expect(await readRegion(file)).toMatchObject({ pid: 1, state: 'killed' });
+    expect(await readRegion(`${file}2`)).toMatchObject({ pid: 1, state: 'running' });
+    await second.kill('SIGKILL');
   });
 });
 

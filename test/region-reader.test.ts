@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, perDevice, readRegion, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
@@ -11,6 +12,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { binding } from '../lib/binding.ts';
 import { documentFrom, documentOf } from '../lib/region/document.ts';
 import * as here from '../lib/schema.ts';
+import { node } from './helpers/children.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
 import { type RegionOptions, regionBytes, writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
@@ -188,6 +190,45 @@ describe('given somebody who holds the file', () => {
     expect(binding().lock(second.fd)).toBe(true);
     await second.close();
   });
+});
+
+describe('given two threads of another process that count at full speed, with a flush each millisecond', () => {
+  const seconds = Math.min(10, Number(process.env['VMM_METRICS_SOAK_SECONDS'] ?? 2));
+  test(
+    `when it is read over and over for ${seconds} s, then no number is torn, none goes back, and none is more than was counted`,
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      const path = join(temporaryFolder(), 'r');
+      const writer = spawn(node, [fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url)), path], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const ended = new Promise((resolve) => writer.once('exit', resolve));
+      await new Promise((resolve) => writer.stdout.once('data', resolve));
+      let before: Record<string, bigint> = {};
+      let [reads, changes] = [0, 0];
+      for (const until = Date.now() + seconds * 1000; Date.now() < until; reads++) {
+        const { values, pending } = await readRegion(path);
+        const totals = values['g'] as unknown as Record<string, bigint>;
+        const deltas = pending['g'] as unknown as Record<string, bigint>;
+        for (const [name, total] of Object.entries(totals)) {
+          if (total % 0x1_0000_0001n !== 0n || deltas[name]! % 0x1_0000_0001n !== 0n)
+            throw new Error(`${name} is torn: ${total}, ${deltas[name]}`);
+          if (total < (before[name] ?? 0n)) throw new Error(`${name} went back from ${before[name]} to ${total}`);
+          if (deltas[name]! > total) throw new Error(`${name}: ${deltas[name]} pending of ${total}`);
+          if (total > (before[name] ?? 0n)) changes++;
+        }
+        before = totals;
+      }
+      writer.kill('SIGKILL');
+      await ended;
+      console.log(`${reads} reads`);
+      expect(reads).toBeGreaterThan(20 * seconds);
+      expect(changes).toBeGreaterThan(64 * 10); // it was counting
+      expect((await readRegion(path)).state).toBe('killed');
+    },
+  );
 });
 
 describe('given a line that was on its way', () => {

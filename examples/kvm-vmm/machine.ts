@@ -33,13 +33,18 @@ export function makeDirectory(): string {
   return mkdtempSync(join(parent, 'kvm-vmm-'));
 }
 
+/** The file that the values live in. */
+export function regionOf(directory: string): string {
+  return join(directory, 'metrics.region');
+}
+
 /** Where the metrics lines go. */
 export function metricsFileOf(directory: string, settings: Settings): string {
   return settings.metricsFile ?? join(directory, 'metrics.jsonl');
 }
 
 async function runIn(directory: string, settings: Settings): Promise<number> {
-  const metrics = openMetrics();
+  const metrics = openMetrics(regionOf(directory));
   const metricsFile = metricsFileOf(directory, settings);
   metrics.init(metricsFile);
   metrics.captureSignals();
@@ -113,11 +118,13 @@ function reportStart(metrics: VmMetrics): void {
   metrics.reportStartTime({ startTimeUs, startTimeCpuUs: 0n });
 }
 
-/** The death that was asked for. It comes from the vCPU thread, at the guest's next exit. */
+/** The death that was asked for. All but SIGKILL come from the vCPU thread, at the guest's next exit. */
 function kill(vm: Vm, memoryFile: string, death: Settings['death']): void {
   if (death === 'crash') {
     process.stdout.write("truncating the guest's memory\n");
     truncateSync(memoryFile, 0);
+  } else if (death === 'kill') {
+    process.kill(process.pid, 'SIGKILL');
   } else {
     process.stdout.write('a device on the vCPU thread follows a chain of descriptors that loops\n');
     vm.overflow();

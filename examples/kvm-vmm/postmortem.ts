@@ -1,19 +1,23 @@
-// Runs the machine in a child that is to die, and shows what is left: the signal, and the last line of its metrics.
+// Runs the machine in a child that is to die, and shows what is left: the signal, and the last line of its metrics or its region file.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 
 import { firecracker } from 'vmm-metrics/firecracker';
 
-import { makeDirectory, metricsFileOf } from './machine.ts';
+import { makeDirectory, metricsFileOf, regionOf } from './machine.ts';
 import type { Settings } from './settings.ts';
 import { formatTable, rowsOfLine } from './table.ts';
 
 const EXPECTED = {
-  crash: { signal: 'SIGBUS', metric: 'sigbus' },
-  overflow: { signal: 'SIGSEGV', metric: 'sigsegv' },
+  crash: { signal: 'SIGBUS', show: (directory: string, settings: Settings) => showLastLine(metricsFileOf(directory, settings), 'sigbus') },
+  overflow: {
+    signal: 'SIGSEGV',
+    show: (directory: string, settings: Settings) => showLastLine(metricsFileOf(directory, settings), 'sigsegv'),
+  },
+  kill: { signal: 'SIGKILL', show: (directory: string) => showRegion(regionOf(directory)) },
 } as const;
 const PATIENCE_MS = 10_000;
 
@@ -24,10 +28,7 @@ export async function runUntilDeath(settings: Settings, args: readonly string[])
   try {
     const death = await deathOf([...args, '--directory', directory]);
     process.stdout.write(`\nthe process died by ${death.signal ?? `nothing: it exited with ${death.code}`}\n`);
-    const problem =
-      death.signal === expected.signal
-        ? showLastLine(metricsFileOf(directory, settings), expected.metric)
-        : `it was to die by ${expected.signal}`;
+    const problem = death.signal === expected.signal ? expected.show(directory, settings) : `it was to die by ${expected.signal}`;
     if (problem === undefined) return 0;
     process.stderr.write(`kvm-vmm: ${problem}\n`);
     return 1;
@@ -58,6 +59,16 @@ async function deathOf(args: readonly string[]): Promise<Death> {
     clearTimeout(timer);
     process.off('SIGINT', giveUp).off('SIGTERM', giveUp);
   }
+}
+
+/** Shows what the region file has, by the command that anybody would use. Returns what is wrong with it. */
+function showRegion(region: string): string | undefined {
+  process.stdout.write(`\n$ vmm-metrics show ${region}\n`);
+  const command = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [command, 'show', region], { encoding: 'utf8' });
+  process.stdout.write(stdout);
+  if (status !== 0) return `vmm-metrics failed: ${stderr.trim()}`;
+  return /\bkilled\b/.test(stdout) ? undefined : 'it does not say that the process was killed';
 }
 
 /** Shows the last line. Returns what is wrong with it. */

@@ -11,6 +11,7 @@ Runs a tiny guest on /dev/kvm, shows what it writes to its serial port, and at t
   --simulate       no KVM: a native thread makes the guest's exits
   --crash          after 1 s, truncates the guest's memory under the running vCPU; shows the SIGBUS and the last line
   --overflow       after 1 s, uses up the native stack of the vCPU thread; shows the SIGSEGV and the last line
+  --kill           after 1 s, is killed by SIGKILL, which nothing can handle; shows what its region file has
   --metrics FILE   where the lines go; without it to a temporary file, removed at the end
   --help           this text
 `;
@@ -21,7 +22,7 @@ export interface Settings {
   readonly exitsPerSecond: number;
   readonly simulate: boolean;
   /** The death that is wanted, if one is. */
-  readonly death: 'crash' | 'overflow' | undefined;
+  readonly death: 'crash' | 'overflow' | 'kill' | undefined;
   readonly metricsFile: string | undefined;
   /** Set in the child that is to die: the directory that its parent made, and removes. */
   readonly directory: string | undefined;
@@ -37,12 +38,13 @@ export class UsageError extends Error {}
 export function settingsOf(args: readonly string[]): Settings | undefined {
   const { values } = parse(args);
   if (values.help) return undefined;
-  if (values.crash && values.overflow) throw new UsageError('--crash and --overflow are two deaths; choose one');
+  const deaths = (['crash', 'overflow', 'kill'] as const).filter((death) => values[death]);
+  if (deaths.length > 1) throw new UsageError(`--${deaths.join(' and --')} are ${deaths.length} deaths; choose one`);
   return {
     seconds: numberOf('--seconds', values.seconds, 3600),
     exitsPerSecond: Math.round(numberOf('--rate', values.rate, 0xffff_ffff)),
     simulate: values.simulate,
-    death: values.crash ? 'crash' : values.overflow ? 'overflow' : undefined,
+    death: deaths[0],
     metricsFile: values.metrics,
     directory: values.directory,
   };
@@ -58,6 +60,7 @@ function parse(args: readonly string[]) {
         simulate: { type: 'boolean', default: false },
         crash: { type: 'boolean', default: false },
         overflow: { type: 'boolean', default: false },
+        kill: { type: 'boolean', default: false },
         metrics: { type: 'string' },
         help: { type: 'boolean', default: false },
         directory: { type: 'string' }, // for the program itself

@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
-/** The store of this process: the same one for the devices here and for the vCPU thread. */
-export function openMetrics() {
-  return Metrics.open(firecracker, { name: 'kvm-vmm' });
+/** The store of this process: the same one for the devices here and for the vCPU thread. `region` outlives the process. */
+export function openMetrics(region: string) {
+  return Metrics.open(firecracker, { name: 'kvm-vmm', file: region });
 }
 
 export type VmMetrics = ReturnType<typeof openMetrics>;

@@ -1,5 +1,6 @@
 // Preloaded into a process (LD_PRELOAD), a disk that is slow: the next line that is written after vmm_test_arm_slow_write stays
-// half written for a while. So a test can be between the first byte of a line and its commit, and not only hope to be.
+// half written for a while, or with a negative time is written whole, and a signal comes before its writer knows. So a test can
+// be between the first byte of a line and its commit, or right before that, and not only hope to be.
 
 #include <errno.h>
 #include <string.h>
@@ -39,6 +40,12 @@ __attribute__((visibility("default"))) ssize_t write(int fd, const void* bytes, 
   int armed = 1;
   if (!IsLine(static_cast<const char*>(bytes), count) || !g_armed.compare_exchange_strong(armed, 0))
     return WriteNow(fd, bytes, count);
+  if (g_ms < 0) {
+    const ssize_t whole = WriteNow(fd, bytes, count);
+    g_reached.store(true);
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), g_signal);
+    return whole;
+  }
   const size_t half = count / 2;
   const ssize_t first = WriteNow(fd, bytes, half);
   if (first < static_cast<ssize_t>(half)) return first;
