@@ -85,6 +85,7 @@ describe(`given ${crashes} crashes at random, seed ${seed}`, () => {
       const stock = new Map<string, Promise<ChildDeath>>();
       const failures: string[] = [];
       for (let i = 0; i < crashes; i++) {
+        if (i > 0 && i % 100 === 0) console.log(`${i} crashes, ${failures.length} failures`);
         const one = randomCase(random);
         const { how, where, signal } = one.plan;
         const kind = [how, where ?? signal].join(' ');

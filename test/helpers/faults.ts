@@ -89,7 +89,9 @@ export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDe
     if (!load) expect(lines).toHaveLength(one.lines ?? 0);
     return;
   }
-  if (!load) expect(lines).toHaveLength(one.lines ?? 1);
+  // A line that is half written for long enough may have others behind it.
+  if (plan.writing) expect(lines.length).toBeGreaterThan(1);
+  else if (!load) expect(lines).toHaveLength(one.lines ?? 1);
   expect(marksOf(lines.at(-1)!)).toEqual(marks);
   // A line that was on its way may have the mark already; what came before that has none.
   const marked = lines.map((line) => Object.keys(marksOf(line)).length > 0);
