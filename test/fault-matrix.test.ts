@@ -2,7 +2,7 @@
 // 16 and 17 are those of the region file. Each row was seen to fail with its protection removed.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
@@ -253,6 +253,12 @@ function faultTime({ stdout }: ChildDeath): number {
   return Number(/^fault at (\d+)$/m.exec(stdout)?.[1]);
 }
 
+/** One line, with all that one that got nowhere was to have, and that it was missed. */
+function expectPendingIn(path: string): void {
+  const values = linesIn(path).map((line) => [at(line, 'vcpu.exit_io_out'), at(line, 'logger.missed_metrics_count')]);
+  expect(values).toEqual([[7n, 1n]]);
+}
+
 const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'vmm-metrics', '/mnt']).status === 0;
 
 row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (add) => {
@@ -323,11 +329,16 @@ row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (
   add('given a path that was removed, when it is there again, then the next line has what was pending, and the misses', async () => {
     const folder = `${temporaryFolder()}/gone`;
     mkdirSync(folder);
-    const death = await runFault({ how: 'nothing', sink: `${folder}/lines`, removes: folder, fills: true, mends: true });
-    expect(death).toMatchObject({ code: 0, stdout: 'ENOENT\n' });
-    const [line, ...more] = linesIn(`${folder}/lines`);
-    expect(more).toEqual([]);
-    expect([at(line!, 'vcpu.exit_io_out'), at(line!, 'logger.missed_metrics_count')]).toEqual([7n, 1n]);
+    const plan = { how: 'nothing', sink: `${folder}/lines`, removes: folder, fills: true, mends: `mkdir '${folder}'` };
+    expect(await runFault(plan)).toMatchObject({ code: 0, stdout: 'ENOENT\n' });
+    expectPendingIn(`${folder}/lines`);
+  });
+  add('given a device that was full, when there is another, then the next line has what was pending, and the misses', async () => {
+    const [link, file] = ['link', 'lines'].map((name) => `${temporaryFolder()}/${name}`) as [string, string];
+    symlinkSync('/dev/full', link);
+    const plan = { how: 'nothing', sink: link, fills: true, mends: `ln -sfn '${file}' '${link}'` };
+    expect(await runFault(plan)).toMatchObject({ code: 0, stdout: 'ENOSPC\n' });
+    expectPendingIn(file);
   });
 });
 
