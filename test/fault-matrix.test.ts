@@ -218,13 +218,25 @@ row(14, 'uncaught exception, unhandled rejection', (add) => {
 row(15, 'SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU', (add) => {
   variant(add, { plan: { how: 'kill', signal: 'SIGHUP' }, ends: 'SIGHUP', marks: { sighup: 1n } });
   const cases = [
-    { how: 'kill', signal: 'SIGHUP', before: 'listener', said: 'listener\nalive with 7, missed 0, seen sighup 1\n', mark: 'sighup' },
-    { how: 'kill', signal: 'SIGHUP', before: 'ignored', said: 'alive with 7, missed 0, seen sighup 1\n', mark: 'sighup' },
-    { how: 'broken-pipe', signal: 'SIGPIPE', said: 'alive with 7, missed 0, seen sigpipe 1\n', mark: 'sigpipe' },
-    { how: 'file-limit', signal: 'SIGXFSZ', said: 'alive with 7, missed 0, seen sigxfsz 1\n', mark: 'sigxfsz' },
+    {
+      how: 'kill',
+      signal: 'SIGHUP',
+      before: 'listener',
+      said: 'listener\nalive after 0 lines\nalive with 7, missed 0, seen sighup 1\n',
+      mark: 'sighup',
+    },
+    {
+      how: 'kill',
+      signal: 'SIGHUP',
+      before: 'ignored',
+      said: 'alive after 0 lines\nalive with 7, missed 0, seen sighup 1\n',
+      mark: 'sighup',
+    },
+    { how: 'broken-pipe', signal: 'SIGPIPE', said: 'alive after 0 lines\nalive with 7, missed 0, seen sigpipe 1\n', mark: 'sigpipe' },
+    { how: 'file-limit', signal: 'SIGXFSZ', said: 'alive after 0 lines\nalive with 7, missed 0, seen sigxfsz 1\n', mark: 'sigxfsz' },
   ] as const;
   for (const { how, signal, said, mark, ...rest } of cases) {
-    const plan: Plan = { how, signal, tells: true, ...rest };
+    const plan: Plan = { how, signal, tells: 'lines', ...rest };
     const stands = 'before' in rest ? (rest.before === 'listener' ? 'a listener is there' : 'it is ignored') : 'Node ignores it';
     add(`when ${how} raises ${signal} and ${stands}, then it is counted, and the process lives`, () =>
       checkFault({ plan, ends: 0, marks: { [mark]: 1n }, said }),
