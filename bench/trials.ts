@@ -1,5 +1,10 @@
 // What is measured. A trial is set up once in a process of its own, and then run again and again, turn about with the yardstick.
 
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
 import { type IncMetric, Metrics } from 'vmm-metrics';
@@ -16,7 +21,7 @@ export interface Trial {
   readonly turns?: number;
   /** What the figure is a multiple of. */
   readonly unit: 'xadd' | 'times one' | 'times as long' | 'bytes';
-  /** The trial that this one's figure is a ratio to. */
+  /** The trial that this one's figure is a ratio to. Left out, the figure is what `prepare` gives. */
   readonly against?: string;
   /** The figure to hold, and from which side. */
   readonly atMost?: number;
@@ -29,8 +34,8 @@ const open = () => Metrics.open(firecracker, { name: 'bench' });
 const now = process.hrtime.bigint;
 const each = (began: bigint, times: number) => Number(now() - began) / times;
 
-function incMetrics(count: number): IncMetric[] {
-  const groups = Object.values(open().app as object) as object[];
+function incMetrics(count: number, metrics = open()): IncMetric[] {
+  const groups = Object.values(metrics.app as object) as object[];
   return groups
     .flatMap((group) => Object.values(group))
     .filter((metric): metric is IncMetric => 'inc' in metric)
@@ -72,6 +77,39 @@ function trapping(isCaptured: boolean): (times: number) => number {
     const ns = each(began, times);
     if (errors !== times) throw new Error(`${times} traps gave ${errors} errors`);
     return ns;
+  };
+}
+
+/** How much longer the same increments take while another process reads the region in a loop than while it is stopped. */
+function beingRead(): (times: number) => Promise<number> {
+  const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmm-metrics-bench-'));
+  const file = join(directory, 'region');
+  const metrics = incMetrics(64, Metrics.open(firecracker, { name: 'bench', file }));
+  const script = fileURLToPath(new URL('./region-reader.js', import.meta.url));
+  const reader = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  process.on('exit', () => {
+    reader.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const reading = new Promise((resolve) => reader.stdout.once('data', resolve)).then(() => {
+    reader.stdout.destroy();
+    reader.unref(); // from here on nothing waits for it
+  });
+  const count = (times: number) => {
+    const began = now();
+    for (let i = 0; i < times; i++) metrics[i & 63]!.inc();
+    return each(began, times);
+  };
+  return async (times) => {
+    await reading;
+    const ratios: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      reader.kill('SIGSTOP');
+      const alone = count(times);
+      reader.kill('SIGCONT');
+      ratios.push(count(times) / alone);
+    }
+    return ratios.sort((a, b) => a - b)[2]!;
   };
 }
 
@@ -158,6 +196,14 @@ export const trials: readonly Trial[] = [
     times: 5000,
     atMost: 1.1,
     prepare: () => trapping(true),
+  },
+  {
+    name: 'inc() beside a reader of the region in a loop',
+    unit: 'times as long',
+    times: 20_000_000,
+    atMost: 1.05,
+    turns: 3,
+    prepare: beingRead,
   },
   {
     name: 'two workers on one metric, against one',
