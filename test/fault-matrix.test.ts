@@ -1,5 +1,5 @@
-// The fault matrix: every way to die, and every way not to, each in a process of its own, against the same process without capture. Rows
-// 16 and 17 are those of the region file. Each row was seen to fail with its protection removed.
+// The fault matrix: every way to die, and every way not to, each in a process of its own, against the same process without capture where
+// that dies too. Each row was seen to fail with its protection removed.
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { expect } from 'vitest';
 
 import { type ChildDeath, runChild } from './helpers/children.ts';
 import { type Case, checkFault, marksOf, outlineOf, type Plan, runFault, someLoad, type Where } from './helpers/faults.ts';
+import { checkKilled, killed } from './helpers/kills.ts';
 import { type AddVariant, printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo, Reader } from './helpers/sinks.ts';
 import { at, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
@@ -272,6 +273,72 @@ function expectPendingIn(path: string): void {
 }
 
 const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'vmm-metrics', '/mnt']).status === 0;
+
+row(16, 'SIGKILL under full load, with a region file', (add) => {
+  for (const sink of ['file', 'pipe', 'none'] as const) {
+    add(`when it comes at some moment, lines to ${sink}, then the region has every acknowledged increment, and says killed`, async () => {
+      checkKilled(await killed(sink, Math.random() * 80));
+    });
+  }
+  // By its own hand in the middle of the write of a line, or right after it.
+  const [midst, end] = [
+    [0, constants.signals.SIGKILL],
+    [-1, constants.signals.SIGKILL],
+  ];
+  const worst = [
+    { name: 'in the midst of a line', sink: 'file', at: midst, settled: 'pending', lines: 0 },
+    { name: 'between the last byte of a line and its commit', sink: 'file', at: end, settled: 'out', lines: 1 },
+    { name: 'there, with a pipe, of which nobody can tell', sink: 'pipe', at: end, settled: 'unknown', lines: 1 },
+  ] as const;
+  for (const { name, sink, at: write, settled, lines } of worst) {
+    add(`when it comes ${name}, then that line counts as ${settled}`, async () => {
+      const death = await killed(sink, undefined, write);
+      expect(death.reading.lineInFlight).toBe(settled);
+      expect(death.lines).toHaveLength(lines);
+      checkKilled(death);
+    });
+  }
+});
+
+row(17, 'region file cut short, or its disk full', (add) => {
+  const cut = async (steps: readonly string[], more: object = {}) => {
+    const folder = temporaryFolder();
+    const [file, sink] = [`${folder}/r`, `${folder}/lines`];
+    const death = await runChild('region.mjs', [JSON.stringify({ file, sink, steps, ...more })]);
+    return { ...death, lines: linesIn(sink).map((line) => [at(line, 'vcpu.exit_io_in'), at(line, 'logger.metrics_fails')]) };
+  };
+  for (const bytes of [0, 100, 8192, 8192 + 37 * 4096]) {
+    add(
+      `when it is cut to ${bytes} bytes while main counts, then it lives, deltas are right, and the next line says so, once`,
+      async () => {
+        const { code, signal, stdout, lines } = await cut(['open', 'write', 'truncate', 'add', 'print', 'write', 'add', 'write', 'close'], {
+          bytes,
+        });
+        expect({ code, signal }).toEqual({ code: 0, signal: null });
+        expect(stdout).toMatch(/^\d+ pending 3 /);
+        expect(lines).toEqual([[5n, 0n], [3n, 1n], [3n, 0n], [0n, 0n]]); // biome-ignore format: one row
+      },
+    );
+  }
+  add('when it is cut while a worker counts, then its counts from then on are in the line', async () => {
+    const { code, lines } = await cut(['open', 'write', 'worker', 'write', 'close'], { bytes: 0 });
+    expect(code).toBe(0);
+    expect(lines.at(1)![0]).toBeGreaterThanOrEqual(1000n);
+    expect(lines.at(1)![0]).toBeLessThanOrEqual(1002n);
+  });
+  const deaths = [
+    { die: 'segv', ends: 'SIGSEGV', name: 'inside the handler of a SIGSEGV' },
+    { die: 'bus', ends: 'SIGBUS', name: "inside the handler of the host's own SIGBUS" },
+    { die: 'killBus', ends: 'SIGBUS', name: 'inside the handler of a SIGBUS that was sent' },
+  ] as const;
+  for (const { die, ends, name } of deaths) {
+    add(`when it is found cut ${name}, then it ends with ${ends}, and a line that says both`, async () => {
+      const { lines, code, signal } = await cut(['open', 'capture', 'write', 'truncate', die, 'wait']);
+      expect({ code, signal }).toEqual({ code: null, signal: ends });
+      expect(lines).toEqual([[5n, 0n], [0n, 1n]]); // biome-ignore format: one row
+    });
+  }
+});
 
 row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (add) => {
   const sinks: { what: string; error: string; impossible?: string; make(folder: string): [Plan: object, run?: Case['run']] }[] = [

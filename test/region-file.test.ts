@@ -326,41 +326,6 @@ describe('given a file that is cut short under the process', () => {
     return { ...death, lines: linesIn(sink).map((line) => [at(line, 'vcpu.exit_io_in'), at(line, 'logger.metrics_fails')]) };
   };
 
-  test('when it goes on counting, then it lives, deltas stay right, and the next line says so, once', async () => {
-    const steps = ['open', 'write', 'truncate', 'add', 'print', 'write', 'add', 'write', 'close'];
-    for (const bytes of [0, 100, 8192, 8192 + 37 * 4096]) {
-      const { code, signal, lines, stdout } = await lives({ steps, bytes });
-      expect({ code, signal }).toEqual({ code: 0, signal: null });
-      expect(stdout).toMatch(/^\d+ pending 3 /);
-      expect(lines).toEqual([
-        [5n, 0n],
-        [3n, 1n],
-        [3n, 0n],
-        [0n, 0n],
-      ]);
-    }
-  });
-
-  test('when a worker is counting, then its counts from then on are in the line', async () => {
-    const { code, lines } = await lives({ steps: ['open', 'write', 'worker', 'write', 'close'], bytes: 0 });
-    expect(code).toBe(0);
-    expect(lines.at(1)![0]).toBeGreaterThanOrEqual(1000n);
-    expect(lines.at(1)![0]).toBeLessThanOrEqual(1002n);
-  });
-
-  test.each([
-    { die: 'segv', signal: 'SIGSEGV' },
-    { die: 'bus', signal: 'SIGBUS' }, // a fault of the host's own memory, and then ours inside the handler
-    { die: 'killBus', signal: 'SIGBUS' },
-  ])('when the process then dies by $die, then it dies by $signal, with one line that says both', async ({ die, signal }) => {
-    const { lines, ...death } = await lives({ steps: ['open', 'capture', 'write', 'truncate', die, 'wait'] });
-    expect(death).toMatchObject({ code: null, signal });
-    expect(lines).toEqual([
-      [5n, 0n],
-      [0n, 1n],
-    ]);
-  });
-
   test('when the host had a handler for SIGBUS, then its own faults still go there, and ours do not', async () => {
     const { signal, stdout, lines } = await lives({ steps: ['reporter', 'open', 'write', 'truncate', 'add', 'write', 'bus'] });
     expect(signal).toBe('SIGBUS');
