@@ -60,7 +60,7 @@ FlushResult Flusher::Flush(Status* status, int patience_ms) {
   while (result == FlushResult::kFailed && status->error == EAGAIN && MonotonicMs() < deadline_ms) {
     sink_.WaitWritable(static_cast<int>(deadline_ms - MonotonicMs()));
     // What is held may be this flush's own line, or that of an earlier one, behind which this one's is still to come.
-    const bool is_own = held_ && lines_built_ != built;
+    const bool is_own = HeldLine() != nullptr && lines_built_ != built;
     result = is_own ? FlushHeld(status) : FlushLocked(status);
   }
   if (result == FlushResult::kFailed && missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
@@ -87,7 +87,7 @@ FlushResult Flusher::FlushLocked(Status* status) {
   lines_built_++;
   *status = InSending(kBuilding, [&] {
     line_.Begin(cells_.region(), sink_);
-    return SendRest();
+    return SendRest(line_);
   });
   return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
 }
@@ -124,25 +124,27 @@ Status Flusher::Resume() {
   bool replaced = false;
   if (Status status = sink_.ReopenIfReplaced(&replaced); !status.ok()) return status;
   // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
-  if (replaced && held_) {
-    held_ = false;
-    Line::GiveUp(cells_.region());
-  }
-  return held_ ? SendRest() : Status{};
+  if (replaced) Hold(nullptr);
+  Line* const held = HeldLine();
+  return held != nullptr ? SendRest(*held) : Status{};
 }
 
-Status Flusher::SendRest() {
+Status Flusher::SendRest(Line& line) {
   Status status;
-  line_.Sent(cells_.region(), sink_.Write(line_.unsent(), line_.unsent_bytes(), &status));
-  if (status.ok()) line_.Commit(cells_.region());
-  held_ = line_.is_partly_sent();
-  if (!status.ok() && !held_) Line::GiveUp(cells_.region());
+  line.Sent(cells_.region(), sink_.Write(line.unsent(), line.unsent_bytes(), &status));
+  if (status.ok()) line.Commit(cells_.region());
+  Hold(line.is_partly_sent() ? &line : nullptr);
   return status;
+}
+
+void Flusher::Hold(Line* line) {
+  held_.store(line, std::memory_order_relaxed);  // the phase publishes the line itself
+  if (line == nullptr) Line::GiveUp(cells_.region());
 }
 
 bool Flusher::HasNews() const {
   Locked locked(mutex_);
-  if (held_) return true;
+  if (HeldLine() != nullptr) return true;
   const uint32_t bank = CommittedBank(cells_);
   const uint32_t count = cells_.used();
   for (uint32_t index = 0; index < count; index++) {
@@ -172,22 +174,20 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   }
   bool replaced = false;
   sink_.ReopenIfReplaced(&replaced);
-  if (held_ && !replaced) {
-    if (!SendWithin(line_, deadline_ms)) return false;
-    line_.Commit(cells_.region());
-  }
-  if (!last_line_.Build(program_, cells_, devices_, kCrashBank)) return false;
+  if (replaced) Hold(nullptr);
+  Line* const held = HeldLine();
+  if (held != nullptr && !SendWithin(*held, deadline_ms)) return false;
+  // The process may have survived an earlier last line. What a flush was building when the phase was taken is in neither bank.
+  const uint32_t bank = CommittedBank(cells_) == kCrashBank ? 1 : kCrashBank;
+  if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
   last_line_.Begin(cells_.region(), sink_);
-  if (!SendWithin(last_line_, deadline_ms)) return false;
-  last_line_.Commit(cells_.region());
-  return true;
+  return SendWithin(last_line_, deadline_ms);
 }
 
 bool Flusher::SendWithin(Line& line, int64_t deadline_ms) {
   SignalMask mask;
   for (;;) {
-    Status status;
-    line.Sent(cells_.region(), sink_.Write(line.unsent(), line.unsent_bytes(), &status));
+    const Status status = SendRest(line);
     if (status.ok()) return true;
     SignalMask::Discard(status.error);
     if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;

@@ -70,8 +70,11 @@ class Flusher {
   Status InSending(Phase from, Work work);
   // Looks whether the sink is still the one that the path names, and sends the tail of a held line.
   Status Resume();
-  // Sends what is left of `line_`, and commits it when all is out.
-  Status SendRest();
+  // Sends what is left of a line, and commits it when all is out; what is out only in part is held.
+  Status SendRest(Line& line);
+  // Null: no line has a tail to send, and none is on its way.
+  void Hold(Line* line);
+  Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
   FlushResult FlushLocked(Status* status);
   // The tail alone.
   FlushResult FlushHeld(Status* status);
@@ -88,7 +91,8 @@ class Flusher {
   std::atomic<bool> initialized_{false};
   Sink sink_;
   Line line_;
-  bool held_ = false;  // the line has a tail that the sink has not taken yet
+  // The line that has a tail which the sink has not taken yet: `line_`, or the last one of a process that survived it.
+  std::atomic<Line*> held_{nullptr};
   uint64_t lines_built_ = 0;
   Line last_line_;
 };

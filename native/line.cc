@@ -54,6 +54,8 @@ bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLis
 void Line::Begin(Region& region, const Sink& sink) {
   begin_ = sent_ = sink.needs_newline() ? 0 : 1;
   LineInFlight& flight = region.header().line;
+  // There is none on its way now: release, so that no field of this one is written while the record still says otherwise.
+  std::atomic_thread_fence(std::memory_order_release);
   const Sink::Place place = sink.place();
   flight.device = place.device;
   flight.inode = place.inode;
@@ -71,7 +73,7 @@ void Line::Sent(Region& region, size_t bytes) {
 }
 
 void Line::GiveUp(Region& region) {
-  // Relaxed: nothing of the record counts any more.
+  // Relaxed: nothing of the record counts any more. Begin sees to the order.
   region.header().line.commit.store(0, std::memory_order_relaxed);
 }
 

@@ -28,10 +28,12 @@ class Line {
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
   bool Build(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank);
 
-  // Starts the sending, with a newline before the line where the sink needs one, and says in the header that it is on its way.
+  // Starts the sending, with a newline before the line where the sink needs one, and says in the header that it is on its way. No
+  // other line is.
   void Begin(Region& region, const Sink& sink);
   void Sent(Region& region, size_t bytes);
-  // It does not go on; nothing of it, or only a head that counts for nothing, is out.
+  // No line is on its way any more: it is committed; or it does not go on, and nothing of it, or only a head that counts for
+  // nothing, is out.
   static void GiveUp(Region& region);
   // Says that the line is out: its bank is now what was last flushed. Release: publishes the bank's values to readers of what is
   // pending.

@@ -177,6 +177,7 @@ size_t Sink::Write(const char* bytes, size_t count, Status* status) {
     const ssize_t result = WriteOnce(bytes + written, count - written);
     if (result > 0) {
       written += static_cast<size_t>(result);
+      if (kind_ == Kind::kFile) end_ += result;
       needs_newline_ = false;
       continue;
     }

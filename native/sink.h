@@ -34,7 +34,7 @@ class Sink {
   // Whether what is there does not end in a newline, so that one must go first. Cleared by the first byte written.
   bool needs_newline() const { return needs_newline_; }
 
-  // Which file is open, and where it ends, as of the last look at it.
+  // Which file is open, and where it ends, as of the last look at it and with what was written since.
   struct Place {
     uint64_t device;
     uint64_t inode;

@@ -8,8 +8,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -414,6 +416,225 @@ TEST("given a pipe that stays full, when the last line is asked for, then it is 
   CHECK(took_ms >= 200);
   CHECK(took_ms < 1000);
   CHECK_EQ(rig.Pending("g.i"), 5);
+}
+
+// What the header says of a line on its way.
+const LineInFlight& Flight(Rig& rig) { return rig.cells.region().header().line; }
+
+TEST("given lines that go out whole, when each is out, then none is in flight, and the record says where the last one went") {
+  TemporaryFolder folder;
+  WriteText(folder / "f", "half");
+  Rig rig(Small());
+  CHECK_EQ(Flight(rig).commit.load(), 0);
+  CHECK(rig.Init(folder / "f"));
+  for (const size_t newline : {1, 0, 0}) {
+    const size_t before = TextOf(folder / "f").size();
+    CHECK_EQ(rig.Flush(), FlushResult::kOut);
+    const size_t bytes = TextOf(folder / "f").size() - before;
+    CHECK_EQ(Flight(rig).commit.load(), 0);
+    CHECK_EQ(Flight(rig).offset, before);
+    CHECK_EQ(Flight(rig).bytes, bytes);
+    CHECK_EQ(Flight(rig).sent.load(), bytes);
+    CHECK_EQ(Flight(rig).is_regular_file, 1);
+    CHECK_EQ(TextOf(folder / "f")[before] == '\n', newline == 1);
+    struct stat info;
+    CHECK_EQ(stat((folder / "f").c_str(), &info), 0);
+    CHECK_EQ(Flight(rig).inode, info.st_ino);
+    CHECK_EQ(Flight(rig).device, info.st_dev);
+  }
+}
+
+TEST("given a line of which nothing gets out, when it failed, then none is in flight") {
+  Rig rig(Small());
+  CHECK(rig.Init("/dev/full"));
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(Flight(rig).commit.load(), 0);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
+  CHECK_EQ(Flight(rig).commit.load(), 0);
+}
+
+TEST(
+    "given a line of which a pipe takes a part, when it is held and resumed, then the record says how much is out until all is") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(Wide());
+  CHECK(rig.Init(folder / "fifo"));
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(Flight(rig).commit.load(), 1 << 2 | 1);
+  CHECK_EQ(Flight(rig).sent.load(), Fifo::kBytes);
+  CHECK_EQ(Flight(rig).offset, 0);
+  CHECK_EQ(Flight(rig).is_regular_file, 0);
+  const uint64_t bytes = Flight(rig).bytes;
+  CHECK(bytes > 2 * Fifo::kBytes);
+  fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(Flight(rig).commit.load(), 1 << 2 | 1);
+  CHECK_EQ(Flight(rig).sent.load(), 2 * Fifo::kBytes);
+  CHECK_EQ(Flight(rig).bytes, bytes);
+  fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the rest, and the head of the next
+  CHECK_EQ(rig.commits(), 1);
+  CHECK_EQ(Flight(rig).commit.load(), 2 << 2 | 0);
+}
+
+TEST("given a file with half a line, when the rest and the next line follow, then the next one's record begins behind the rest") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(Small());
+    CHECK(rig.Init(folder / "f"));
+    for (const bool crash : {false, true}) {
+      const size_t before = TextOf(folder / "f").size();
+      LimitFileSize(before + 10);
+      CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+      CHECK_EQ(Flight(rig).commit.load() >> 2, rig.commits() + 1);
+      CHECK_EQ(Flight(rig).offset, before);
+      CHECK_EQ(Flight(rig).sent.load(), 10);
+      LimitFileSize(RLIM_INFINITY);
+      const size_t first_bytes = Flight(rig).bytes;
+      if (crash) {
+        CHECK(rig.flusher.LastLine(MonotonicMs() + 1000));
+      } else {
+        CHECK_EQ(rig.Flush(), FlushResult::kOut);
+      }
+      CHECK_EQ(Flight(rig).offset, before + first_bytes);
+      CHECK_EQ(Flight(rig).offset + Flight(rig).bytes, TextOf(folder / "f").size());
+    }
+  });
+}
+
+TEST("given half a line in a file that is then renamed, when the new one takes nothing, then none is in flight") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(Small());
+    CHECK(rig.Init(folder / "f"));
+    LimitFileSize(10);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    CHECK(Flight(rig).commit.load() != 0);
+    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    LimitFileSize(0);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    CHECK_EQ(Flight(rig).commit.load(), 0);
+  });
+}
+
+TEST("given a half-sent line and a process that survives its last one, when flushed again, then nothing counts twice") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(Wide());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  rig.Add("g.i", 6);
+  std::string text;
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done) text += fifo.Take();
+    for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  });
+  CHECK(rig.flusher.LastLine(MonotonicMs() + 10'000));
+  CHECK_EQ(rig.Pending("g.i"), 0);
+  rig.flusher.Revive();
+  rig.Add("g.i", 7);
+  for (int i = 0; i < 1000 && rig.Flush() != FlushResult::kOut; i++) SleepMs(1);
+  CHECK_EQ(rig.Pending("g.i"), 0);
+  done = true;
+  reader.join();
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.Sum("g.i"), 18);
+  CHECK_EQ(lines.count(), rig.commits());
+}
+
+TEST("given a last line that a pipe takes only in part, when the process survives and flushes, then its tail goes first") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(Wide());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + 20));
+  CHECK_EQ(Flight(rig).commit.load(), 1 << 2 | kCrashBank);
+  CHECK_EQ(Flight(rig).sent.load(), Fifo::kBytes);
+  rig.flusher.Revive();
+  CHECK(rig.flusher.HasNews());
+  rig.Add("g.i", 6);
+  std::string text = fifo.Take();
+  for (int i = 0; i < 9; i++) {
+    rig.Flush();
+    text += fifo.Take();
+  }
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.count(), rig.commits());
+  CHECK_EQ(lines.values[0].at("g.i"), 5);
+  CHECK_EQ(lines.Sum("g.i"), 11);
+}
+
+TEST("given a half-sent line in a file that was replaced, when the process survives its last line, then the tail goes nowhere") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(Small());
+    CHECK(rig.Init(folder / "f"));
+    rig.Add("g.i", 5);
+    LimitFileSize(10);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    LimitFileSize(RLIM_INFINITY);
+    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    CHECK(rig.flusher.LastLine(MonotonicMs() + 1000));
+    rig.flusher.Revive();
+    rig.Add("g.i", 6);
+    CHECK_EQ(rig.Flush(), FlushResult::kOut);
+    const Lines lines(TextOf(folder / "f"));
+    CHECK_EQ(lines.broken, 0);
+    CHECK_EQ(lines.count(), 2);
+    CHECK_EQ(lines.Sum("g.i"), 11);
+  });
+}
+
+TEST("given two last lines without a flush between them, when the second is out, then it has what came after the first") {
+  TemporaryFolder folder;
+  Rig rig(Small());
+  CHECK(rig.Init(folder / "f"));
+  for (uint64_t n = 1; n <= 4; n++) {
+    rig.Add("g.i", n);
+    CHECK(rig.flusher.LastLine(MonotonicMs() + 1000));
+    rig.flusher.Revive();
+    CHECK_EQ(Lines(TextOf(folder / "f")).values.back().at("g.i"), n);
+  }
+  CHECK_EQ(rig.Pending("g.i"), 0);
+}
+
+// Settles what docs/format.md says: which bank holds what was flushed, of a process that may have died between a line and its
+// commit.
+uint32_t SettledBank(Rig& rig, const std::string& text, uint64_t* lines) {
+  const LineInFlight& flight = Flight(rig);
+  const uint64_t commit = rig.cells.region().header().commit.load();
+  *lines = commit >> 2;
+  if (flight.commit.load() >> 2 != (commit >> 2) + 1) return commit & 3;
+  if (text.size() < flight.offset + flight.bytes) return commit & 3;
+  ++*lines;
+  return flight.commit.load() & 3;
+}
+
+TEST("given a process that flushes on and on, when it is killed at any moment, then the header says which lines are out") {
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; round++) {
+    TemporaryFolder folder;
+    Rig rig(Small());
+    CHECK(rig.Init(folder / "f"));
+    const pid_t child = StartChild([&] {
+      for (;;) rig.Add("g.i", 1), rig.Flush();
+    });
+    const timespec moment = {0, static_cast<long>(random() % 4'000'000)};
+    nanosleep(&moment, nullptr);
+    kill(child, SIGKILL);
+    CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGKILL);
+    const std::string text = TextOf(folder / "f");
+    const Lines out(text);
+    uint64_t lines = 0;
+    const uint32_t bank = SettledBank(rig, text, &lines);
+    CHECK_EQ(out.count(), lines);
+    CHECK_EQ(out.Sum("g.i"), Read(rig.cells.region().InBank(bank, CellOf(rig.spec, "g.i"))));
+  }
 }
 
 }  // namespace
