@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <new>
 
 #include "process_identity.h"
+#include "signal_mask.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -106,6 +108,9 @@ Status Region::Allocate(uint64_t offset, uint64_t bytes) {
   if (fd_ >= 0) {
     // Asked before, since to try raises SIGXFSZ.
     if (is_file_ && !MayFileHave(offset + bytes)) return {Code::kMemory, EFBIG, "fallocate"};
+    // What was cut off and comes back as holes raises no SIGBUS, and is lost all the same.
+    struct stat info;
+    if (is_file_ && fstat(fd_, &info) == 0 && info.st_size < file_bytes_) SetDegraded();
     while (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
       if (errno == EINTR) continue;
       if (errno != EOPNOTSUPP) return {Code::kMemory, errno, "fallocate"};
@@ -114,6 +119,7 @@ Status Region::Allocate(uint64_t offset, uint64_t bytes) {
       if (error != 0) return {Code::kMemory, error, "posix_fallocate"};
       break;
     }
+    if (file_bytes_ < static_cast<off_t>(offset + bytes)) file_bytes_ = static_cast<off_t>(offset + bytes);
     return {};
   }
   // Kernels before 5.14 do not know this advice; there the pages come when they are touched, as for any memory.
@@ -135,7 +141,7 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
   // Acquire: pairs with the release in ForgetRow, after which nobody reads the entry's other fields.
   while (entry != nullptr && entry->address.load(std::memory_order_acquire) != nullptr) entry = entry->next;
   const bool is_new = entry == nullptr;
-  if (is_new) entry = new MappedRow{{nullptr}, 0, 0, rows_.load(std::memory_order_relaxed)};
+  if (is_new) entry = new MappedRow{{nullptr}, 0, 0, rows_.load(std::memory_order_relaxed), 0};
   entry->chunk = chunk;
   entry->row = row;
   void* mapped = mremap(base_ + RowOffset(chunk, row), 0, granule_bytes_, MREMAP_MAYMOVE);  // see ConnectRow
@@ -164,12 +170,15 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
 void Region::UnmapRow(void* address, size_t bytes) { munmap(address, bytes); }
 
 void Region::ForgetRow(void* address) {
-  for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+  MappedRow* row = rows_.load(std::memory_order_acquire);
+  for (; row != nullptr; row = row->next) {
     // Sequentially consistent, with Repair: either it sees no address, or this sees that it is at work.
     void* expected = address;
-    if (row->address.compare_exchange_strong(expected, nullptr, std::memory_order_seq_cst)) break;
+    if (row->address.compare_exchange_strong(expected, &row->leaving, std::memory_order_seq_cst)) break;
   }
   while (repairing_.load(std::memory_order_seq_cst) != 0) Pause();
+  // Release: only now may MapRow use it again.
+  if (row != nullptr) row->address.store(nullptr, std::memory_order_release);
 }
 
 void Region::DisconnectRow(void* address) {
@@ -189,6 +198,8 @@ Status Region::PrepareRepairs() {
 
 bool Region::Repair(void* address) {
   if (granules_ == nullptr) return false;
+  // The handler of a crash on this thread would wait for the memory that is being replaced here, for ever.
+  SignalMask mask;
   // Sequentially consistent, with ForgetRow.
   repairing_.fetch_add(1, std::memory_order_seq_cst);
   bool is_repaired = false;
@@ -196,8 +207,8 @@ bool Region::Repair(void* address) {
   if (at >= base_ && at < base_ + reserved_bytes_) {
     is_repaired = ReplaceGranule(static_cast<uint64_t>(at - base_) / granule_bytes_);
   } else {
-    for (const MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
-      const unsigned char* const mapped = static_cast<unsigned char*>(row->address.load(std::memory_order_seq_cst));
+    for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+      const unsigned char* const mapped = static_cast<unsigned char*>(row->Mapped());
       if (mapped == nullptr || at < mapped || at >= mapped + granule_bytes_) continue;
       is_repaired = ReplaceGranule(RowOffset(row->chunk, row->row) / granule_bytes_);
       break;
@@ -226,15 +237,19 @@ bool Region::ReplaceGranule(uint64_t granule) {
   // A row's other mappings are of the old memory, whether that is gone for them or will come back when somebody makes the file
   // longer again: what is written there must be what is summed here.
   std::atomic_thread_fence(std::memory_order_seq_cst);  // with MapRow
-  for (const MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
-    void* const mapped = row->address.load(std::memory_order_seq_cst);
+  for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
+    void* const mapped = row->Mapped();
     if (mapped != nullptr && RowOffset(row->chunk, row->row) / granule_bytes_ == granule) ConnectRow(*row, mapped);
   }
-  // Release, both: the memory is there for who sees it.
-  state.store(kReplaced, std::memory_order_release);
+  state.store(kReplaced, std::memory_order_release);  // the memory is there for who sees it
+  SetDegraded();
+  return true;
+}
+
+void Region::SetDegraded() {
+  // Release, both: what was replaced is there for who sees it.
   control_.degraded.store(1, std::memory_order_release);
   header().degraded.store(1, std::memory_order_release);  // the header itself may be lost, and is repaired then
-  return true;
 }
 
 void Region::Abandon() {
@@ -242,6 +257,9 @@ void Region::Abandon() {
   mmap(base_, reserved_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
+  // Threads of the parent that were at it are not here to end it.
+  granules_ = nullptr;
+  repairing_.store(0, std::memory_order_relaxed);
 }
 
 void Region::Unlock() {

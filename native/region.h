@@ -14,6 +14,8 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 
 #include "cell.h"
@@ -120,6 +122,12 @@ class Region {
     uint32_t chunk;
     uint32_t row;
     MappedRow* next;
+    char leaving;  // its own address, in `address`: the row is going, and a Repair may still look at it
+    // Null: there is none. Sequentially consistent, with ForgetRow.
+    void* Mapped() {
+      void* const mapped = address.load(std::memory_order_seq_cst);
+      return mapped == &leaving ? nullptr : mapped;
+    }
   };
 
   enum Granule : uint8_t { kMapped = 0, kReplacing = 1, kReplaced = 2 };
@@ -130,6 +138,7 @@ class Region {
   Status Allocate(uint64_t offset, uint64_t bytes);
   Status PrepareRepairs();
   bool ReplaceGranule(uint64_t granule);
+  void SetDegraded();
   bool ConnectRow(const MappedRow& row, void* address) const;
 
   unsigned char* base_ = nullptr;
@@ -139,6 +148,7 @@ class Region {
   uint32_t chunk_shift_ = 0;
   int fd_ = -1;  // -1: anonymous
   bool is_file_ = false;
+  off_t file_bytes_ = 0;  // that the file was given
   Control control_;
   std::atomic<MappedRow*> rows_{nullptr};
   // One a granule; of a region that is no file there are none.
