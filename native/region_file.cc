@@ -1,5 +1,6 @@
 #include "region_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,6 +58,38 @@ int RenameExclusively(const char* from, const char* to) {
   return 0;
 }
 
+// Whether it is `<prefix><pid>-<number>.tmp`.
+bool IsTemporary(const std::string& name, const std::string& prefix) {
+  static const std::string kSuffix = ".tmp";
+  if (name.size() <= prefix.size() + kSuffix.size() || name.compare(0, prefix.size(), prefix) != 0) return false;
+  if (name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0) return false;
+  return name.find_first_not_of("0123456789-", prefix.size()) == name.size() - kSuffix.size();
+}
+
+// Removes what processes that were killed while they made a region left behind: nobody has it locked. What cannot be looked at
+// stays.
+void RemoveLeftovers(const std::string& folder, const std::string& prefix) {
+  DIR* const entries = opendir(folder.empty() ? "." : folder.c_str());
+  if (entries == nullptr) return;
+  while (const dirent* entry = readdir(entries)) {
+    if (!IsTemporary(entry->d_name, prefix)) continue;
+    const int fd = openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) continue;
+    struct stat info, named;
+    uint64_t magic = 0;  // that it stays when the process was killed before it wrote it, or the first byte at all
+    const bool is_ours = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
+                         pread(fd, &magic, sizeof(magic), 0) >= 0 && (magic == 0 || magic == kMagic);
+    // Locked first: if it is still of that name then, it is nobody's.
+    if (is_ours && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        fstatat(dirfd(entries), entry->d_name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == info.st_dev &&
+        named.st_ino == info.st_ino) {
+      unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    close(fd);
+  }
+  closedir(entries);
+}
+
 }  // namespace
 
 RegionFile::~RegionFile() {
@@ -65,25 +98,25 @@ RegionFile::~RegionFile() {
 
 Status RegionFile::Make(int* descriptor) {
   int there = -1;
-  if (Status status = TakeOver(&there); !status.ok()) return status;
+  if (Status status = TakeOver(path_, &there); !status.ok()) return status;
   if (there >= 0) close(there);  // it may change until Publish; then it is looked at again
   if (there >= 0 && previous_ == Previous::kRefuse)
     return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
   return MakeTemporary(descriptor);
 }
 
-Status RegionFile::TakeOver(int* descriptor) {
+Status RegionFile::TakeOver(const std::string& path, int* descriptor) {
   for (int i = 0; i < kNameTries; i++) {
     bool again = false;
-    if (Status status = TakeOverOnce(descriptor, &again); !status.ok() || !again) return status;
+    if (Status status = TakeOverOnce(path, descriptor, &again); !status.ok() || !again) return status;
   }
   return {Code::kRegion, EBUSY, "open"};
 }
 
-Status RegionFile::TakeOverOnce(int* descriptor, bool* again) {
+Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* again) {
   *descriptor = -1;
   // Non-blocking: a pipe would wait for its other end.
-  const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     if (errno == ENOENT) return {};
     if (errno == ELOOP) return {Code::kForeign, 0, "is a symbolic link"};
@@ -109,7 +142,7 @@ Status RegionFile::TakeOverOnce(int* descriptor, bool* again) {
     holder_ = holder;
   }
   // Another opener may have moved it away before the lock was ours.
-  *again = lstat(path_.c_str(), &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino;
+  *again = lstat(path.c_str(), &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino;
   if (status.ok() && !*again) {
     *descriptor = fd;
     return {};
@@ -120,17 +153,24 @@ Status RegionFile::TakeOverOnce(int* descriptor, bool* again) {
 
 Status RegionFile::MakeTemporary(int* descriptor) {
   static std::atomic<uint32_t> made{0};
+  RemoveLeftovers(Directory(path_), "." + BaseName(path_) + ".");
   for (int i = 0; i < kNameTries; i++) {
     const uint32_t number = made.fetch_add(1, std::memory_order_relaxed);  // to be different, nothing more
     const std::string name =
         Directory(path_) + "." + BaseName(path_) + "." + std::to_string(getpid()) + "-" + std::to_string(number) + ".tmp";
     const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && errno == EEXIST) continue;  // left by a process of the same number
+    if (fd < 0 && errno == EEXIST) continue;  // that of a living process, see RemoveLeftovers
     if (fd < 0) return CannotOpen("open");
+    struct stat info;
+    const bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (is_locked ? fstat(fd, &info) == 0 && info.st_nlink == 0 : errno == EWOULDBLOCK) {
+      close(fd);
+      continue;  // somebody took it for a leftover before it was locked
+    }
     temporary_ = name;
     // Exactly so, whatever the umask.
-    if (fchmod(fd, 0600) != 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      const Status status = CannotOpen("flock");
+    if (!is_locked || fchmod(fd, 0600) != 0) {
+      const Status status = CannotOpen(is_locked ? "fchmod" : "flock");
       close(fd);
       return status;
     }
@@ -144,7 +184,7 @@ Status RegionFile::Publish() {
   Status status;
   for (int i = 0; i < kNameTries; i++) {
     int there = -1;
-    if (status = TakeOver(&there); !status.ok()) return status;
+    if (status = TakeOver(path_, &there); !status.ok()) return status;
     // Its lock is held meanwhile: whoever else wants the name waits, and sees then that it is ours.
     status = TakeName(there >= 0);
     if (there >= 0) close(there);
@@ -155,6 +195,21 @@ Status RegionFile::Publish() {
   return status;
 }
 
+Status RegionFile::Keep() {
+  const std::string previous = path_ + ".previous";
+  struct stat info;
+  // Of a folder, the rename says best why not.
+  if (lstat(previous.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
+    int older = -1;
+    const Status status = TakeOver(previous, &older);
+    if (older >= 0) close(older);
+    if (status.code == Code::kBusy) return {Code::kForeign, 0, "cannot be kept as .previous, which a process has in use"};
+    if (status.code == Code::kForeign) return {Code::kForeign, 0, "cannot be kept as .previous, which is no region of this user"};
+    if (!status.ok()) return status;
+  }
+  return rename(path_.c_str(), previous.c_str()) == 0 ? Status{} : CannotOpen("rename");
+}
+
 Status RegionFile::TakeName(bool is_there) {
   if (is_there && previous_ == Previous::kRefuse) {
     return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
@@ -162,7 +217,9 @@ Status RegionFile::TakeName(bool is_there) {
   if (is_there && previous_ == Previous::kDiscard) {
     return rename(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("rename");
   }
-  if (is_there && rename(path_.c_str(), (path_ + ".previous").c_str()) != 0) return CannotOpen("rename");
+  if (is_there) {
+    if (Status status = Keep(); !status.ok()) return status;
+  }
   return RenameExclusively(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("renameat2");
 }
 

@@ -40,10 +40,12 @@ class RegionFile {
   int32_t holder() const { return holder_; }
 
  private:
-  // Opens what has the name, and takes its lock. -1 in `*descriptor`: there is nothing.
-  Status TakeOver(int* descriptor);
-  Status TakeOverOnce(int* descriptor, bool* again);
+  // Opens what has that name, and takes its lock. -1 in `*descriptor`: there is nothing.
+  Status TakeOver(const std::string& path, int* descriptor);
+  Status TakeOverOnce(const std::string& path, int* descriptor, bool* again);
   Status MakeTemporary(int* descriptor);
+  // Renames what has the name to `.previous`, in the place of an older one of ours alone.
+  Status Keep();
   Status TakeName(bool is_there);
 
   const std::string path_;

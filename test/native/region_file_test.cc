@@ -1,0 +1,320 @@
+// RegionFile: what becomes of what is there, and that of many who open one path exactly one has it, whoever is killed meanwhile.
+//
+// Invariant: the file of a living process keeps its name until that process lets go of it.
+
+#include "region_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "region.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+// As a store opens one; gone, and nobody's, with the object.
+struct Opened {
+  Opened(const std::string& path, Previous previous = Previous::kKeep) : file(path, previous) {
+    int descriptor = -1;
+    status = file.Make(&descriptor);
+    if (!status.ok()) return;
+    CHECK(region.Create({1, "{}", 2, descriptor}).ok());
+    struct stat info = {};
+    CHECK_EQ(fstat(descriptor, &info), 0);
+    inode = info.st_ino;
+    status = file.Publish();
+  }
+
+  RegionFile file;
+  Region region;
+  Status status;
+  ino_t inode = 0;
+};
+
+ino_t InodeOf(const std::string& path) {
+  struct stat info = {};
+  return lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+std::vector<std::string> NamesIn(const TemporaryFolder& folder) {
+  std::vector<std::string> names;
+  DIR* entries = opendir((folder / "").c_str());
+  while (const dirent* entry = entries == nullptr ? nullptr : readdir(entries)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  if (entries != nullptr) closedir(entries);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+using Names = std::vector<std::string>;
+
+TEST("given a path where nothing is, when it is opened, then it is there, whole, of mode 0600, and alone") {
+  TemporaryFolder folder;
+  for (const mode_t mask : {0, 0777}) {
+    const mode_t before = umask(mask);
+    Opened opened(folder / "r", Previous::kDiscard);
+    umask(before);
+    CHECK(opened.status.ok());
+    CHECK_EQ(InodeOf(folder / "r"), opened.inode);
+    struct stat info = {};
+    CHECK_EQ(stat((folder / "r").c_str(), &info), 0);
+    CHECK_EQ(info.st_mode & 07777, 0600);
+    CHECK_EQ(TextOf(folder / "r").substr(0, 8), "VMTRICS1");
+    CHECK(NamesIn(folder) == Names{"r"});
+  }
+}
+
+TEST("given a file that was made and not published, when it is given up, then no trace of it is left") {
+  TemporaryFolder folder;
+  {
+    RegionFile file(folder / "r", Previous::kKeep);
+    int descriptor = -1;
+    CHECK(file.Make(&descriptor).ok());
+    CHECK_EQ(NamesIn(folder).size(), 1);
+    CHECK_EQ(InodeOf(folder / "r"), 0);
+    close(descriptor);
+  }
+  CHECK(NamesIn(folder).empty());
+}
+
+TEST("given the file of a process that is gone, when it is opened, then its policy says what becomes of it") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  const ino_t first = std::make_unique<Opened>(path)->inode;
+  CHECK(std::make_unique<Opened>(path, Previous::kRefuse)->status.code == Code::kForeign);
+  CHECK_EQ(InodeOf(path), first);
+  CHECK(NamesIn(folder) == Names{"r"});
+
+  const ino_t second = std::make_unique<Opened>(path, Previous::kKeep)->inode;
+  CHECK_EQ(InodeOf(path), second);
+  CHECK_EQ(InodeOf(path + ".previous"), first);
+
+  const ino_t third = std::make_unique<Opened>(path, Previous::kDiscard)->inode;
+  CHECK_EQ(InodeOf(path), third);
+  CHECK_EQ(InodeOf(path + ".previous"), first);
+
+  const ino_t fourth = std::make_unique<Opened>(path, Previous::kKeep)->inode;
+  CHECK_EQ(InodeOf(path), fourth);
+  CHECK_EQ(InodeOf(path + ".previous"), third);
+  CHECK(NamesIn(folder) == (Names{"r", "r.previous"}));
+}
+
+TEST("given a file that is held, when it is opened, then kBusy names the holder, whatever the policy, until it lets go") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  auto holder = std::make_unique<Opened>(path);
+  for (const Previous previous : {Previous::kKeep, Previous::kDiscard, Previous::kRefuse}) {
+    Opened other(path, previous);
+    CHECK_EQ(other.status.code, Code::kBusy);
+    CHECK_EQ(other.file.holder(), getpid());
+    CHECK_EQ(InodeOf(path), holder->inode);
+  }
+  CHECK(NamesIn(folder) == Names{"r"});
+  holder->region.Unlock();
+  Opened next(path);
+  CHECK(next.status.ok());
+  CHECK_EQ(InodeOf(path + ".previous"), holder->inode);
+  CHECK_EQ(holder->region.header().magic, kMagic);  // it has its memory still
+}
+
+TEST("given a file that appears between Make and Publish, when it is held or not, then it is not lost") {
+  for (const bool is_held : {false, true}) {
+    TemporaryFolder folder;
+    const std::string path = folder / "r";
+    RegionFile file(path, Previous::kKeep);
+    int descriptor = -1;
+    CHECK(file.Make(&descriptor).ok());
+    Region region;
+    CHECK(region.Create({1, "", 0, descriptor}).ok());
+    auto faster = std::make_unique<Opened>(path);
+    const ino_t inode = faster->inode;
+    if (!is_held) faster.reset();
+    CHECK_EQ(file.Publish().code, is_held ? Code::kBusy : Code::kOk);
+    CHECK_EQ(InodeOf(is_held ? path : path + ".previous"), inode);
+  }
+}
+
+TEST("given a reader that holds a lock for a moment, when the file is opened, then the reader is waited for") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  std::make_unique<Opened>(path).reset();
+  const pid_t reader = StartChild([&] {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    CHECK_EQ(flock(fd, LOCK_SH | LOCK_NB), 0);
+    SleepMs(20);
+  });
+  SleepMs(10);
+  Opened opened(path);
+  CHECK(opened.status.ok());
+  CHECK_EQ(Await(reader, kChildLimitMs, [] {}).exit_code, 0);
+}
+
+TEST("given something else at the path, when it is opened, then it is refused and untouched") {
+  const struct {
+    const char* what;
+    void (*make)(const std::string& path);
+  } kKinds[] = {
+      {"is no region", [](const std::string& path) { WriteText(path, "mine"); }},
+      {"is no region", [](const std::string& path) { WriteText(path, ""); }},
+      {"is no region", [](const std::string& path) { WriteText(path, "VMTRICS2........"); }},
+      {"is no regular file", [](const std::string& path) { CHECK_EQ(mkfifo(path.c_str(), 0600), 0); }},
+      {"is a symbolic link", [](const std::string& path) { CHECK_EQ(symlink("/nowhere", path.c_str()), 0); }},
+  };
+  for (const auto& kind : kKinds) {
+    TemporaryFolder folder;
+    kind.make(folder / "r");
+    const ino_t inode = InodeOf(folder / "r");
+    for (const Previous previous : {Previous::kKeep, Previous::kDiscard, Previous::kRefuse}) {
+      Opened opened(folder / "r", previous);
+      CHECK_EQ(opened.status.code, Code::kForeign);
+      CHECK_EQ(std::string(opened.status.syscall), kind.what);
+    }
+    CHECK_EQ(InodeOf(folder / "r"), inode);
+    CHECK(NamesIn(folder) == Names{"r"});
+  }
+}
+
+TEST("given something at .previous that is no dead region, when the file is to be kept there, then nothing is opened or changed") {
+  for (int kind = 0; kind < 3; kind++) {
+    TemporaryFolder folder;
+    const std::string path = folder / "r";
+    std::make_unique<Opened>(path).reset();
+    std::unique_ptr<Opened> holder;
+    if (kind == 0) holder = std::make_unique<Opened>(path + ".previous");
+    if (kind == 1) WriteText(path + ".previous", "mine");
+    if (kind == 2) CHECK_EQ(symlink("/nowhere", (path + ".previous").c_str()), 0);
+    const ino_t first = InodeOf(path), older = InodeOf(path + ".previous");
+    Opened opened(path);
+    CHECK_EQ(opened.status.code, Code::kForeign);
+    CHECK_EQ(InodeOf(path), first);
+    CHECK_EQ(InodeOf(path + ".previous"), older);
+    CHECK(Opened(path, Previous::kDiscard).status.ok());
+    CHECK_EQ(InodeOf(path + ".previous"), older);
+  }
+}
+
+TEST("given temporary files, when a region is opened beside them, then those that a killed process left are removed, and no others") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  RegionFile living(path, Previous::kKeep);
+  int descriptor = -1;
+  CHECK(living.Make(&descriptor).ok());
+  const Names before = NamesIn(folder);
+  const std::string own = "." + std::string("r.") + std::to_string(getpid()) + "-";
+  for (const char* name : {".r.1-0.tmp", ".r.77-5.tmp"}) WriteText(folder / name, "");
+  WriteText(folder / ".r.3-0.tmp", "VMTRICS1 and so on");
+  const Names kStay = {".r.4-0.tmp", ".r.x-0.tmp", ".r.5.6-0.tmp", ".s.1-0.tmp", ".r..tmp", ".r.1-0.tmp2", "r.1-0.tmp"};
+  for (const std::string& name : kStay) WriteText(folder / name, "mine and more");
+  // Names that this process would have taken next.
+  for (int i = 0; i < 150; i++) WriteText(folder / (own + std::to_string(1000 + i) + ".tmp"), "");
+  {
+    Opened opened(path);
+    CHECK(opened.status.ok());
+  }
+  Names expected = kStay;
+  expected.insert(expected.end(), before.begin(), before.end());
+  expected.push_back("r");
+  std::sort(expected.begin(), expected.end());
+  CHECK(NamesIn(folder) == expected);
+  close(descriptor);
+}
+
+// Memory that a test shares with its children.
+struct Board {
+  static constexpr int kProcesses = 5;
+  std::atomic<int> inside;
+  std::atomic<int> opened;
+  std::atomic<int> busy;
+  std::atomic<int32_t> processes[kProcesses];
+};
+
+TEST("given many processes that open one path over and over, when one has it, then no other has, and each of those is told who") {
+  for (const Previous previous : {Previous::kKeep, Previous::kDiscard}) {
+    TemporaryFolder folder;
+    const std::string path = folder / "r";
+    void* memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Board& board = *new (memory) Board{};
+    pid_t children[Board::kProcesses];
+    for (int p = 0; p < Board::kProcesses; p++) {
+      children[p] = StartChild([&] {
+        board.processes[p] = getpid();
+        const auto is_one_of_us = [&](int32_t id) {
+          return std::any_of(board.processes, board.processes + Board::kProcesses, [&](auto& process) { return process == id; });
+        };
+        for (int i = 0; i < 40; i++) {
+          Opened opened(path, previous);
+          if (opened.status.ok()) {
+            CHECK_EQ(board.inside.fetch_add(1), 0);
+            CHECK_EQ(InodeOf(path), opened.inode);
+            SleepMs(1);
+            CHECK_EQ(InodeOf(path), opened.inode);
+            board.inside--;
+            board.opened++;
+          } else {
+            CHECK_EQ(opened.status.code, Code::kBusy);
+            CHECK(is_one_of_us(opened.file.holder()));
+            board.busy++;
+          }
+        }
+      });
+    }
+    for (const pid_t child : children) {
+      const Death death = Await(child, kChildLimitMs, [] {});
+      CHECK_EQ(death.signal, 0);
+      CHECK_EQ(death.exit_code, 0);
+    }
+    CHECK_EQ(board.opened + board.busy, 40 * Board::kProcesses);
+    CHECK(board.opened > 0);
+    CHECK(NamesIn(folder) == (previous == Previous::kKeep ? Names{"r", "r.previous"} : Names{"r"}));
+    munmap(memory, sizeof(Board));
+  }
+}
+
+TEST("given a process that is killed at any moment of an opening, when the path is opened next, then it can be, and no file is lost") {
+  std::mt19937 random(5);
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  std::make_unique<Opened>(path).reset();
+  for (int round = 0; round < 60; round++) {
+    const pid_t child = StartChild([&] {
+      for (;;) Opened(path, Previous::kKeep);
+    });
+    const timespec moment = {0, static_cast<long>(500'000 + random() % 2'000'000)};
+    nanosleep(&moment, nullptr);
+    kill(child, SIGKILL);
+    CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGKILL);
+    CHECK(InodeOf(path) != 0 || InodeOf(path + ".previous") != 0);
+    if (InodeOf(path) != 0) CHECK_EQ(TextOf(path).substr(0, 8), "VMTRICS1");
+    Opened opened(path);
+    CHECK(opened.status.ok());
+    CHECK_EQ(InodeOf(path), opened.inode);
+    for (const std::string& name : NamesIn(folder)) CHECK(name == "r" || name == "r.previous");
+  }
+}
+
+TEST("given a name that leaves no room for the temporary one, when it is opened, then that is a status") {
+  TemporaryFolder folder;
+  Opened opened(folder / std::string(255, 'x'));
+  CHECK_EQ(opened.status.code, Code::kRegion);
+  CHECK_EQ(opened.status.error, ENAMETOOLONG);
+  CHECK(NamesIn(folder).empty());
+}
+
+}  // namespace
+}  // namespace vmm
