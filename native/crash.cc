@@ -217,10 +217,11 @@ bool HandleHarmless(int signal, siginfo_t* info, void* context) {
 
 // A handler that stands for the repair of regions alone: any other SIGBUS is the business of whoever was there before.
 bool IsHandedOn(int signal, siginfo_t* info, void* context) {
-  if (signal != SIGBUS || !AreRegionsGuarded() || IsAnyCaptured()) return false;
+  if (signal != SIGBUS || (g_unasked.load(std::memory_order_relaxed) & SetOf(signal)) == 0) return false;  // a set of bits
   const struct sigaction& earlier = EarlierOf(signal);
-  if (!IsFunction(earlier)) return false;
-  if ((earlier.sa_flags & SA_SIGINFO) != 0) {
+  if (!IsFunction(earlier) || (earlier.sa_flags & SA_RESETHAND) != 0) {
+    PassOn(signal, info, false);  // death; or a handler that is to run once, and after which death comes
+  } else if ((earlier.sa_flags & SA_SIGINFO) != 0) {
     earlier.sa_sigaction(signal, info, context);
   } else {
     earlier.sa_handler(signal);
@@ -390,6 +391,7 @@ void Release(Captured* captured) {
     for (int signal = 1; signal < kSignals; signal++) {
       if ((installed & SetOf(signal)) != 0 && !(signal == SIGBUS && AreRegionsGuarded())) Uninstall(signal);
     }
+    if (AreRegionsGuarded()) g_unasked.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits
   }
   // A handler that saw the store before is still at it. A crashing one never comes back here, and needs not be waited for long.
   for (int waited_ms = 0; g_looking.load(std::memory_order_seq_cst) != 0 && waited_ms < 2000; waited_ms++) {

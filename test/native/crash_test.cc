@@ -25,6 +25,7 @@
 #include "check.h"
 #include "child.h"
 #include "line_reader.h"
+#include "region_guard.h"
 #include "schema_builder.h"
 #include "store.h"
 #include "temporary_folder.h"
@@ -725,6 +726,162 @@ TEST("given a thread that is signalled without pause, when stores come and go, t
     }
     done = true;
     signalled.join();
+  });
+}
+
+// Memory of the host's own that is gone: the file under it was cut.
+volatile char* g_lost;
+volatile sig_atomic_t g_host_calls;
+
+void LoseMemory() {
+  const int fd = memfd_create("lost", MFD_CLOEXEC);
+  CHECK_EQ(ftruncate(fd, 4096), 0);
+  g_lost = static_cast<volatile char*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  CHECK_EQ(ftruncate(fd, 0), 0);
+  close(fd);
+}
+
+void SetHostHandler(void (*handler)(int), int flags) {
+  struct sigaction host = {};
+  host.sa_handler = handler;
+  host.sa_flags = flags;
+  CHECK_EQ(sigaction(SIGBUS, &host, nullptr), 0);
+}
+
+void Report(int) {
+  g_host_calls = g_host_calls + 1;
+  if (write(2, "", 0) != 0 || g_host_calls > 3) _exit(77);
+}
+
+void Mend(int) {
+  g_host_calls = g_host_calls + 1;
+  mmap(const_cast<char*>(g_lost), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+// A store with a file, in the child.
+struct FileScene {
+  FileScene() {
+    StoreSpec spec = Schema("file");
+    spec.file = folder / "r";
+    OpenConflict conflict;
+    CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
+    Status status;
+    CHECK_EQ(store->flusher().Init((folder / "f").c_str(), -1, &status), InitResult::kDone);
+  }
+  void Add(uint64_t n) { AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), n); }
+  void Cut() { CHECK_EQ(truncate((folder / "r").c_str(), 0), 0); }
+  FlushResult Flush() {
+    Status status;
+    return store->Flush(&status);
+  }
+  bool IsAtHome() { return store->cells().region().header().state.load() == static_cast<uint32_t>(RegionState::kRunning); }
+
+  TemporaryFolder folder;
+  Store* store = nullptr;
+};
+
+TEST("given a host's handler that is to run once, when a file is guarded and the host's own memory is lost, then it runs once") {
+  const Death death = InChild([] {
+    SetHostHandler(Report, SA_RESETHAND);
+    FileScene scene;
+    LoseMemory();
+    *g_lost = 1;
+  });
+  CHECK_EQ(death.signal, SIGBUS);
+}
+
+TEST(
+    "given a host's handler that mends, when a file is guarded and its own memory is lost, then it mends, and the file is "
+    "guarded") {
+  for (const bool with_capture : {false, true}) {
+    CheckInChild([&] {
+      SetHostHandler(Mend, SA_NODEFER);
+      FileScene scene;
+      // Captured for something else, which says nothing of SIGBUS.
+      if (with_capture) CHECK(scene.store->CaptureSignals({SetOf(SIGTERM)}).ok());
+      LoseMemory();
+      *g_lost = 1;
+      CHECK_EQ(g_host_calls, 1);
+      CHECK(scene.IsAtHome());
+      CHECK_EQ(scene.store->cells().region().header().crash.signal.load(), 0);
+      scene.Add(2);
+      CHECK_EQ(scene.Flush(), FlushResult::kOut);
+      scene.Cut();
+      scene.Add(3);
+      CHECK_EQ(g_host_calls, 1);
+      CHECK_EQ(scene.Flush(), FlushResult::kOut);
+      CHECK_EQ(Lines(TextOf(scene.folder / "f")).Sum("g.i"), 5);
+      scene.store->Detach(false);
+    });
+  }
+}
+
+TEST("given a guarded file and no capture, when capture has come and gone, then SIGBUS is the host's again") {
+  CheckInChild([] {
+    SetHostHandler(Mend, 0);
+    FileScene scene;
+    OpenConflict conflict;
+    Store* other = nullptr;
+    CHECK(Store::Open(Schema("other"), &other, &conflict).ok());
+    CHECK(other->CaptureSignals().ok());
+    other->Detach(false);
+    LoseMemory();
+    *g_lost = 1;
+    CHECK_EQ(g_host_calls, 1);
+    scene.Cut();
+    scene.Add(1);
+    CHECK(scene.store->cells().region().is_degraded());
+    scene.store->Detach(false);
+    LoseMemory();
+    *g_lost = 1;
+    CHECK_EQ(g_host_calls, 2);
+    struct sigaction now;
+    CHECK_EQ(sigaction(SIGBUS, nullptr, &now), 0);
+    CHECK(now.sa_handler == Mend);
+  });
+}
+
+TEST(
+    "given a SIGBUS that somebody sends while lines go out, when it comes, then the line is out first, whole, and then the "
+    "process dies") {
+  for (int round = 0; round < 8; round++) {
+    Scene scene("sent" + std::to_string(round));
+    const pid_t child = StartChild([&] {
+      scene.Capture();
+      for (;;) scene.Add(1), scene.Flush();
+    });
+    SleepMs(5 + round);
+    kill(child, SIGBUS);
+    CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGBUS);
+    const Lines lines = scene.lines();
+    CHECK_EQ(lines.tail, "");
+    scene.CheckExact(lines);
+    if (CHECK(lines.count() != 0)) CHECK_EQ(lines.values.back().at("signals.bus"), 1);
+  }
+}
+
+TEST("given as many files as can be guarded, when one more is opened, then kFull, and when one is closed, then there is room") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    std::vector<Store*> stores;
+    const auto open_one = [&](int n, Store** store) {
+      StoreSpec spec = Schema("s" + std::to_string(n));
+      spec.file = folder / ("r" + std::to_string(n));
+      OpenConflict conflict;
+      return Store::Open(std::move(spec), store, &conflict).code;
+    };
+    for (int n = 0; n < kGuardedMax; n++) {
+      stores.push_back(nullptr);
+      CHECK_EQ(open_one(n, &stores.back()), Code::kOk);
+    }
+    Store* more = nullptr;
+    CHECK_EQ(open_one(kGuardedMax, &more), Code::kFull);
+    CHECK(access((folder / ("r" + std::to_string(kGuardedMax))).c_str(), F_OK) != 0);
+    stores.back()->Detach(false);
+    stores.pop_back();
+    CHECK_EQ(open_one(kGuardedMax, &more), Code::kOk);
+    more->Detach(false);
+    for (Store* store : stores) store->Detach(false);
   });
 }
 

@@ -190,7 +190,8 @@ TEST("given something else at the path, when it is opened, then it is refused an
   }
 }
 
-TEST("given something at .previous that is no dead region, when the file is to be kept there, then nothing is opened or changed") {
+TEST(
+    "given something at .previous that is no dead region, when the file is to be kept there, then nothing is opened or changed") {
   for (int kind = 0; kind < 3; kind++) {
     TemporaryFolder folder;
     const std::string path = folder / "r";
@@ -209,7 +210,9 @@ TEST("given something at .previous that is no dead region, when the file is to b
   }
 }
 
-TEST("given temporary files, when a region is opened beside them, then those that a killed process left are removed, and no others") {
+TEST(
+    "given temporary files, when a region is opened beside them, then those that a killed process left are removed, and no "
+    "others") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   RegionFile living(path, Previous::kKeep);
@@ -286,7 +289,9 @@ TEST("given many processes that open one path over and over, when one has it, th
   }
 }
 
-TEST("given a process that is killed at any moment of an opening, when the path is opened next, then it can be, and no file is lost") {
+TEST(
+    "given a process that is killed at any moment of an opening, when the path is opened next, then it can be, and no file is "
+    "lost") {
   std::mt19937 random(5);
   TemporaryFolder folder;
   const std::string path = folder / "r";
