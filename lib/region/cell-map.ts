@@ -18,10 +18,10 @@ export interface MappedDevice {
 }
 
 /** Slots are memory, and so are names: more are claimed by no store that is in use, and by a hostile file for nothing. */
-const SLOTS_MAX = 2 ** 20;
-const LIVING_SLOTS_MAX = 2 ** 17;
-const NAMED_MAX = 2 ** 17;
-const NAME_BYTES_MAX = 8 << 20;
+const SLOTS_MAX = 2 ** 19;
+const LIVING_SLOTS_MAX = 2 ** 16;
+const NAMED_MAX = 2 ** 15;
+const NAME_BYTES_MAX = 4 << 20;
 
 /** A cell that has no slot: it belongs to nobody; or nobody asks for its value. */
 const UNCLAIMED = 0xffff_ffff;
@@ -94,7 +94,8 @@ class Builder {
   readonly #kinds: Uint8Array;
   readonly #slots: Uint32Array;
   readonly #slotKinds: number[];
-  readonly #groups: { readonly key: Buffer; readonly device: MappedDevice }[][];
+  /** `key` is one character a byte: so it sorts as the bytes do. */
+  readonly #groups: { readonly key: string; readonly device: MappedDevice }[][];
   /** Where the removed devices of each group add up. */
   readonly #restSlots: number[];
   #living = 0;
@@ -133,13 +134,13 @@ class Builder {
       throw this.#file.trouble('it has more devices than a reader takes');
     for (let i = 0; i < group.cellKinds.length; i++) this.#slots[entry.firstCell + i] = firstCell + i;
     const device = { id, removed: isRemoved, firstCell, regionCell: entry.firstCell };
-    this.#groups[entry.group]!.push({ key: Buffer.from(id), device });
+    this.#groups[entry.group]!.push({ key: Buffer.from(id).toString('latin1'), device });
   }
 
   finished(make: (kinds: Uint8Array, slots: Uint32Array, slotKinds: Uint8Array, devices: MappedDevice[][]) => CellMap): CellMap {
     const devices = this.#groups.map((group, number) => {
       // Stable: those of one id stay as they were made.
-      const sorted = group.sort((a, b) => Buffer.compare(a.key, b.key)).map(({ device }) => device);
+      const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ device }) => device);
       const living = sorted.filter(({ removed }) => !removed);
       const twin = living.find(({ id }, i) => living[i + 1]?.id === id);
       if (twin !== undefined) throw this.#file.trouble(`its directory is damaged: ${JSON.stringify(twin.id)} is there twice`);

@@ -108,19 +108,20 @@ export async function* bankRows(file: RegionFile, header: RegionHeader, bank: nu
   }
 }
 
-/** Rows that are read at once: of a chunk with few threads all of them. */
-const ROWS_AT_ONCE = 16;
+/** How much of a chunk's shards is read at once: with pages of 4 KiB all of them. */
+const READ_BYTES = 512 << 10;
 
 /** The values of the cells now: each over all shards, as its kind wants it. */
 export async function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): AsyncGenerator<Row> {
   const { granuleBytes, shardsUsed } = header;
-  const buffer = Buffer.from(new ArrayBuffer(ROWS_AT_ONCE * granuleBytes));
+  const rowsAtOnce = Math.max(1, Math.min(shardsUsed, READ_BYTES / granuleBytes));
+  const buffer = Buffer.from(new ArrayBuffer(rowsAtOnce * granuleBytes));
   const empty = Buffer.alloc(granuleBytes);
   const totals = new BigUint64Array(granuleBytes / 8);
   for (const { chunk, firstCell, cells } of chunksOf(header)) {
     totals.fill(0n);
-    for (let shard = 0; shard < shardsUsed; shard += ROWS_AT_ONCE) {
-      const rows = Math.min(ROWS_AT_ONCE, shardsUsed - shard);
+    for (let shard = 0; shard < shardsUsed; shard += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, shardsUsed - shard);
       await file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
       for (let row = 0; row < rows; row++) {
         const begin = row * granuleBytes;

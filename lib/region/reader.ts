@@ -77,7 +77,7 @@ export interface RegionReading {
  * called in any thread, and several times at once.
  * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble, when it cannot be
  * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a reader takes
- * (about a hundred thousand), or belongs to another user and this process is not root's.
+ * (32,768 at once, or 65,536 metrics of devices), or belongs to another user and this process is not root's.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
   const file = await RegionFile.open(checkedPath('readRegion(): path', path));
