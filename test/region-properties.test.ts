@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { type Devices, defineSchema, type Fields, Metrics, readRegion } from 'vmm-metrics';
+import { type Devices, defineSchema, type Fields, Metrics, type RegionReading, readRegion } from 'vmm-metrics';
 
 import { type AnyStore, anyPlacing, anyStore, lived } from './helpers/any-region.ts';
 import type { Holder } from './helpers/model.ts';
@@ -46,10 +46,11 @@ test(
   TIMEOUT_MS,
 );
 
-/** The same steps on a real store; its last line. */
-function nativeLine(store: AnyStore): string {
+/** The same steps on a real store in a file; what its reader says before the last line, what it itself says, and that line. */
+async function native(store: AnyStore): Promise<{ reading: RegionReading; snapshot: unknown; line: string }> {
   const sink = join(folder, 'lines');
-  const metrics = Metrics.open(defineSchema(store.shape), { name: freshName(), ...store.identity });
+  const file = join(folder, 'real');
+  const metrics = Metrics.open(defineSchema(store.shape), { name: freshName(), file, previous: 'discard', ...store.identity });
   try {
     writeFileSync(sink, '');
     metrics.init(sink);
@@ -66,23 +67,28 @@ function nativeLine(store: AnyStore): string {
       remove: (key, id) => expect((app[key] as Devices<Fields>).remove(id)).toBe(true),
       flush: () => metrics.write(),
     });
+    const reading = await readRegion(file);
+    const snapshot = metrics.snapshot();
     metrics.write();
-    return readFileSync(sink, 'utf8').split('\n').at(-2)!;
+    return { reading, snapshot, line: readFileSync(sink, 'utf8').split('\n').at(-2)! };
   } finally {
     metrics.close();
   }
 }
 
 test(
-  'given any store, when native code flushes it, then its line is byte for byte that of the same values in a file',
+  'given any store in a file of its own, when it is read and then flushed, then the line is byte for byte the one that was read, and that of the same values in a file of ours',
   async () => {
     await fc.assert(
       fc.asyncProperty(anyStore, async (store) => {
-        const line = nativeLine(store);
+        const { reading, snapshot, line } = await native(store);
         const { model, before } = lived(store);
         writeRegion(path, model, before);
         const time = /"utc_timestamp_ms":(\d+)/.exec(line)?.[1] ?? '0';
         expect((await readRegion(path)).line(Number(time))).toBe(`${line}\n`);
+        expect(reading.line(Number(time))).toBe(`${line}\n`);
+        expect(reading).toMatchObject({ state: 'running', pid: process.pid, ...store.identity });
+        expect(reading.values).toEqual(snapshot);
       }),
       limits(150, 8),
     );
