@@ -6,13 +6,24 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { defineSchema, group, inc, latency, perDevice, readRegion, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import {
+  defineSchema,
+  type Fields,
+  group,
+  inc,
+  latency,
+  perDevice,
+  readRegion,
+  type SchemaShape,
+  store,
+  utcTimestampMs,
+} from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { binding } from '../lib/binding.ts';
 import { documentFrom, documentOf } from '../lib/region/document.ts';
 import * as here from '../lib/schema.ts';
-import { node } from './helpers/children.ts';
+import { node, runChild } from './helpers/children.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
 import { type RegionOptions, regionBytes, writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
@@ -466,5 +477,86 @@ describe('given the document of a store', () => {
     expect(() => documentFrom(text)).toThrow(
       expect.objectContaining({ code: 'ERR_METRICS_REGION', message: expect.stringContaining(says) }),
     );
+  });
+});
+
+describe('given a file that claims as much as it can', () => {
+  const u32 = (bytes: Buffer, at: number, ...values: number[]) => values.forEach((value, i) => void bytes.writeUInt32LE(value, at + 4 * i));
+
+  /** A group of devices with `of`, and as many entries of them as `devices`; the rest of the file is a hole. */
+  async function claiming(of: Fields, options: { cells: number; devices: number; removed: boolean; aggregate: boolean; id?: string }) {
+    const path = join(temporaryFolder(), 'region');
+    const model = new Model({ d: perDevice(of, { aggregate: options.aggregate }) }, {});
+    // The line in flight makes it look at a second bank, and make a line of it.
+    const bytes = regionBytes(model, NOTHING, { shards: 128, line: { picture: NOTHING, isRegularFile: true }, sinkPath: '/dev/null' });
+    u32(bytes, 136, options.cells, 128, options.devices);
+    const chunks = Number(bytes.readBigUInt64LE(56));
+    const file = await open(path, 'w', 0o600);
+    await file.write(bytes.subarray(0, chunks), 0, chunks, 0);
+    await file.truncate(chunks + Math.ceil(options.cells / 512) * 165 * 4096);
+    const id = Buffer.from(options.id ?? 'x');
+    for (let first = 0; first < options.devices; first += 512) {
+      const count = Math.min(512, options.devices - first);
+      const entries = Buffer.alloc(count * 272);
+      for (let i = 0; i < count; i++) {
+        u32(entries, i * 272, 0, first + i, options.removed ? 1 : 0, id.length);
+        id.copy(entries, i * 272 + 16);
+        entries.write(`${first + i}`, i * 272 + 16);
+      }
+      await file.write(entries, 0, entries.length, chunks + ((first / 512) * 165 + 3) * 4096);
+    }
+    await file.close();
+    return path;
+  }
+  const one = { n: inc('n') };
+
+  test.each([
+    { what: 'two million cells', of: one, cells: 2 ** 21, devices: 0, removed: false, aggregate: true, says: '14 characters' },
+    { what: 'a million removed devices', of: one, cells: 2 ** 20, devices: 2 ** 20, removed: true, aggregate: true, says: '14 characters' },
+    {
+      what: 'a hundred thousand devices',
+      of: one,
+      cells: 2 ** 17,
+      devices: 1e5,
+      removed: false,
+      aggregate: true,
+      says: 'ERR_METRICS_REGION',
+    },
+    {
+      what: 'as many without an aggregate',
+      of: one,
+      cells: 2 ** 17,
+      devices: 1e5,
+      removed: true,
+      aggregate: false,
+      says: 'ERR_METRICS_REGION',
+    },
+    {
+      what: 'long names',
+      of: one,
+      cells: 2 ** 14,
+      devices: 16_000,
+      removed: false,
+      aggregate: true,
+      id: '\u0001'.repeat(255),
+      says: 'ERR_METRICS_REGION',
+    },
+    {
+      what: 'a line of gigabytes',
+      of: { ['n'.repeat(1e6)]: inc('') },
+      cells: 2 ** 14,
+      devices: 16_000,
+      removed: false,
+      aggregate: true,
+      says: 'ERR_METRICS_REGION',
+    },
+  ])('when it claims $what, then it is read or refused in 64 MiB, and in seconds', async ({ of, says, ...options }) => {
+    const path = await claiming(of, options);
+    const { code, stdout, stderr } = await runChild('read.mjs', [path], { execArgv: ['--expose-gc', '--max-old-space-size=48'] });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { said, seconds, mebibytes } = JSON.parse(stdout) as { said: string; seconds: number; mebibytes: number };
+    expect(said).toBe(says);
+    expect(mebibytes).toBeLessThan(64);
+    expect(seconds).toBeLessThan(20);
   });
 });
