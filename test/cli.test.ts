@@ -1,8 +1,20 @@
 // The command `vmm-metrics`, run as a shell does.
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { createReadStream, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { group, inc, latency, perDevice, readRegion, type SchemaShape, store } from 'vmm-metrics';
@@ -330,6 +342,41 @@ describe('vmm-metrics flush', () => {
     expect((await readRegion(path)).lineInFlight).toBe('pending');
     expect((await cli('flush', path, '--to', '-')).stdout).toContain('"exits":7');
     await expectFlushed(path);
+  });
+
+  test('when it is killed while it sends, then the region says that a line was on its way, and nothing is lost', async () => {
+    const path = regionFile();
+    const pipe = join(temporaryFolder(), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    expect(() => {
+      for (;;) writeSync(reader, Buffer.alloc(4096, '\n'));
+    }).toThrow(expect.objectContaining({ code: 'EAGAIN' }));
+    const child = spawn(node, [program, 'flush', path, '--to', pipe]);
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    for (const end = Date.now() + 4000; readFileSync(path).readBigUInt64LE(184) === 0n && Date.now() < end; ) await sleep(10);
+    child.kill('SIGKILL');
+    await ended;
+    closeSync(reader);
+    const { lineInFlight, pending } = await readRegion(path);
+    expect(lineInFlight).toBe('unknown');
+    expect(pending['vcpu']).toMatchObject({ exits: 7n });
+    expect((await cli('flush', path, '--to', '-')).stdout).toContain('"exits":7');
+    await expectFlushed(path);
+  });
+
+  test('when the line of the dead process was out after all, then it stays so, even when the next does not get out', async () => {
+    const sink = join(temporaryFolder(), 'lines');
+    const { model, before } = counted();
+    const picture = model.picture();
+    writeFileSync(sink, `${model.line(picture, before).join('')}\n`);
+    const { dev, ino } = statSync(sink, { bigint: true });
+    model.holders[0]!.bump('exits', 1n);
+    const path = join(temporaryFolder(), 'region');
+    writeRegion(path, model, before, { line: { picture, device: dev, inode: ino, isRegularFile: true, bytes: 99n }, sinkPath: sink });
+    expect((await cli('flush', path, '--to', '/dev/full')).code).toBe(1);
+    expect((await readRegion(path)).pending['vcpu']).toMatchObject({ exits: 1n });
+    expect((await cli('flush', path, '--to', '-')).stdout).toContain('"exits":1,');
   });
 
   test('when a pipe has half a line of the dead process, then the other line begins anew', async () => {
