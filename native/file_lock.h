@@ -6,7 +6,9 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "status.h"
 
@@ -32,12 +34,23 @@ inline Status IsFileLocked(int fd, bool* is_locked) {
   return status;
 }
 
-// Takes the file of a writer that is gone. What is kept is a shared lock: it keeps everybody out who wants the file for
-// themselves, while those who only ask whether the writer lives are still told that it does not. Between the two locks somebody
-// may come; then the file is theirs, and not ours.
+// Takes the file of a writer that is gone, until the descriptor is closed; it must be open for writing. Among those who want
+// that, a lock of another kind decides: from the flock only a shared one is kept, so that those who ask whether the writer lives
+// are still told that it does not, and to make a shared lock of an exclusive one leaves a moment in which somebody else may have
+// been through. What may come in that moment is a new writer; then the file is theirs.
 inline Status LockFile(int fd, bool* is_ours) {
-  if (Status status = TryFileLock(fd, LOCK_EX, is_ours); !status.ok() || !*is_ours) return status;
-  return TryFileLock(fd, LOCK_SH, is_ours);
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  *is_ours = fcntl(fd, F_OFD_SETLK, &whole) == 0;
+  if (!*is_ours) return errno == EAGAIN || errno == EACCES ? Status{} : Status{Code::kLock, errno, "fcntl"};
+  Status status = TryFileLock(fd, LOCK_EX, is_ours);
+  if (status.ok() && *is_ours) status = TryFileLock(fd, LOCK_SH, is_ours);
+  if (!status.ok() || !*is_ours) {
+    whole.l_type = F_UNLCK;
+    fcntl(fd, F_OFD_SETLK, &whole);
+  }
+  return status;
 }
 
 }  // namespace vmm
