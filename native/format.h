@@ -43,7 +43,7 @@ constexpr uint32_t kMaxChunks = 4096;
 // A metric's cells lie in one run of this many, whatever the page size, so that one view of one chunk serves them.
 constexpr uint32_t kRunCells = 512;
 
-constexpr uint32_t kDocumentBytesMax = 1 << 20;
+constexpr uint32_t kDocumentBytesMax = 1 << 19;
 constexpr uint32_t kIdBytesMax = 255;
 constexpr uint32_t kSinkPathBytesMax = 2048;  // with its NUL
 

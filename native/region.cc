@@ -56,6 +56,8 @@ Status Region::Create(const RegionSpec& spec) {
   }
   // Nobody who opens it under /proc can truncate it, which would turn our next add into a SIGBUS.
   if (!is_file_ && fd_ >= 0) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
+  // For who reads it there: a region that nobody holds is that of a dead process.
+  if (!is_file_ && fd_ >= 0) flock(fd_, LOCK_EX | LOCK_NB);
   const int flags = MAP_SHARED | MAP_NORESERVE | (fd_ < 0 ? MAP_ANONYMOUS : 0);
   void* base = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE, flags, fd_, 0);
   if (base == MAP_FAILED) return {Code::kMemory, errno, "mmap"};

@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, type MetricsError, perDevice, readRegion } from 'vmm-metrics';
 
-import { HeaderOffset, RegionStateNumber } from '../lib/region/format.ts';
+import { FIRST_SHARD_ROW, HeaderOffset, RegionStateNumber } from '../lib/region/format.ts';
 import { node, runChild } from './helpers/children.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
@@ -341,6 +341,19 @@ describe('given a file that is cut short under the process', () => {
     expect({ signal, stdout }).toEqual({ signal: 'SIGBUS', stdout: '' });
     expect((await lives({ steps: ['open', 'killBus', 'wait'] })).signal).toBe('SIGBUS');
     expect((await lives({ steps: ['ignoreBus', 'open', 'killBus', 'print', 'exit'] })).code).toBe(0);
+  });
+
+  test('when it keeps what was flushed and loses what was counted, then its reader says degraded, and no delta wraps', async () => {
+    const folder = temporaryFolder();
+    const file = `${folder}/r`;
+    await child({ file, steps: ['open', 'kill'] });
+    const chunksOffset = readFileSync(file).readUInt32LE(HeaderOffset.chunksOffset);
+    const bytes = chunksOffset + FIRST_SHARD_ROW * 4096;
+    await child({ file, sink: `${folder}/lines`, bytes, steps: ['open', 'write', 'truncate', 'add', 'kill'] });
+    const reading = await readRegion(file);
+    expect(reading).toMatchObject({ state: 'killed', degraded: true });
+    expect(reading.pending['vcpu']).toMatchObject({ exit_io_in: 0n });
+    expect(reading.line()).toContain('"exit_io_in":0,');
   });
 
   test('when it is removed, then nothing is lost and nothing said', async () => {

@@ -10,7 +10,7 @@ export const BYTE_ORDER = 0x01020304;
 export const SHARDS = 128;
 export const BANKS = 3;
 export const MAX_CHUNKS = 4096;
-export const DOCUMENT_BYTES_MAX = 1 << 20;
+export const DOCUMENT_BYTES_MAX = 1 << 19;
 export const ID_BYTES_MAX = 255;
 /** With its NUL. */
 export const SINK_PATH_BYTES_MAX = 2048;

@@ -105,12 +105,15 @@ export interface SettledContent extends RegionContent {
 
 export async function readSettled(file: RegionFile): Promise<SettledContent> {
   const content = await readContent(file);
-  const { header, inFlight, flushed } = content;
-  if (inFlight === undefined) return { ...content, before: flushed, settlement: undefined, commit: header.commit };
+  const { header, inFlight, flushed, totals, map } = content;
+  // A counter wraps; one whose memory was lost begins anew.
+  const isLost = (before: bigint, slot: number) => header.degraded && map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
+  const counted = (before: BigUint64Array) => before.map((value, slot) => (isLost(value, slot) ? 0n : value));
+  if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: undefined, commit: header.commit };
   const line = openLine(sourceOf(file, content), inFlight, flushed);
   const settlement = await settle(header, header.line!, line);
-  if (settlement !== 'out') return { ...content, before: flushed, settlement, commit: header.commit };
-  return { ...content, before: inFlight, settlement, commit: header.line!.commit };
+  if (settlement !== 'out') return { ...content, before: counted(flushed), settlement, commit: header.commit };
+  return { ...content, before: counted(inFlight), settlement, commit: header.line!.commit };
 }
 
 export function sourceOf({ path }: RegionFile, { document, layout, map }: RegionContent): LineSource {

@@ -21,7 +21,8 @@ namespace {
 uint64_t StartTicks(const std::string& stat) {
   unsigned long long ticks = 0;
   const std::string rest = stat.substr(stat.rfind(") ") + 2);
-  CHECK_EQ(std::sscanf(rest.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks), 1);
+  CHECK_EQ(std::sscanf(rest.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks),
+           1);
   return ticks;
 }
 
