@@ -560,12 +560,21 @@ describe('given a file that claims as much as it can', () => {
     },
     {
       what: 'a line of gigabytes',
-      of: { ['n'.repeat(1e6)]: inc('') },
+      of: { ['n'.repeat(4e5)]: inc('') },
       cells: 2 ** 14,
       devices: 16_000,
       removed: false,
       aggregate: true,
       says: 'ERR_METRICS_REGION',
+    },
+    {
+      what: 'as many metrics as a document has room for',
+      of: Object.fromEntries(Array.from({ length: 14_500 }, (_, i) => [`a${i.toString(36)}`, inc('')])),
+      cells: 2 ** 16,
+      devices: 2,
+      removed: false,
+      aggregate: true,
+      says: 'ERR_METRICS_REGION', // since their cells overlap
     },
   ])('when it claims $what, then it is read or refused in 64 MiB, and in seconds', async ({ of, says, ...options }) => {
     const path = await claiming(of, options);
