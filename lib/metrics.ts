@@ -106,9 +106,9 @@ export class Metrics<S extends SchemaShape> {
 
     const spec = storeSpecOf(name, schema, layout, identity, place);
     const documentBytes = Buffer.byteLength(spec.document);
-    if (documentBytes > DOCUMENT_BYTES_MAX) {
-      const message = `Metrics.open(): the schema with the options takes ${documentBytes} bytes as JSON; at most ${DOCUMENT_BYTES_MAX} fit`;
-      throw new MetricsError(ErrorCode.SCHEMA, message);
+    if (place.file !== undefined && documentBytes > DOCUMENT_BYTES_MAX) {
+      const what = 'The name, schema, id and properties';
+      throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${documentBytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
     }
     const opened = binding().open(spec);
     if (typeof opened === 'string') {

@@ -280,6 +280,22 @@ describe('given the options of a file', () => {
   });
 });
 
+describe('given more to say of a store than a region has room for', () => {
+  const properties = { note: 'x'.repeat(1 << 20) };
+
+  test('when it has a file, then ERR_METRICS_SCHEMA names the sizes, and nothing is made', () => {
+    const folder = temporaryFolder();
+    const error = thrownBy(() => open(`${folder}/r`, { properties }));
+    expect(error.code).toBe('ERR_METRICS_SCHEMA');
+    expect(error.message).toMatch(/take \d{7} bytes .* 1048576$/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('when it has none, then it is opened', () => {
+    closing(Metrics.open(schema, { name: freshName(), properties }));
+  });
+});
+
 describe('given a limit to what the file may be', () => {
   const limited = (blocks: number, steps: string[], file: string) =>
     runChild('region.mjs', [JSON.stringify({ file, steps })], { before: `ulimit -f ${blocks}` });

@@ -453,8 +453,7 @@ TEST("given a line of which nothing gets out, when it failed, then none is in fl
   CHECK_EQ(Flight(rig).commit.load(), 0);
 }
 
-TEST(
-    "given a line of which a pipe takes a part, when it is held and resumed, then the record says how much is out until all is") {
+TEST("given a line of which a pipe takes a part, when it is resumed, then the record says how much is out") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(Wide());
