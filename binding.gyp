@@ -12,6 +12,8 @@
         "native/line.cc",
         "native/native_abi.cc",
         "native/periodic.cc",
+        "native/profile.cc",
+        "native/profiler.cc",
         "native/program.cc",
         "native/region.cc",
         "native/sink.cc",

@@ -19,6 +19,8 @@
 
 namespace vmm {
 
+class Profiler;
+
 constexpr int kSignals = 65;  // signals are 1 to 64
 
 // What one store wants to know of signals. Immutable while captured.
@@ -30,6 +32,7 @@ struct Captured {
 
   Cells* cells = nullptr;
   Flusher* flusher = nullptr;
+  Profiler* profiler = nullptr;  // null: none
   Mark marks[kSignals];
 };
 

@@ -35,7 +35,7 @@ void FlushAtExit() {
   // A thread that was opening or closing a store just now may never give the lock back.
   const std::unique_lock<std::mutex> lock(registry.mutex, std::try_to_lock);
   if (!lock.owns_lock()) return;
-  for (const auto& [name, store] : registry.stores) store->FlushNews();
+  for (const auto& [name, store] : registry.stores) store->LeaveProcess();
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -59,9 +59,11 @@ Store::Store(StoreSpec&& spec)
       periodic_([this] {
         Status ignored;  // a line that did not get out is counted, and its deltas are in the next
         Flush(&ignored);
-      }) {
+      }),
+      profiler_(cells_) {
   captured_.cells = &cells_;
   captured_.flusher = &flusher_;
+  captured_.profiler = &profiler_;
 }
 
 Status Store::Create() {
@@ -127,6 +129,7 @@ void Store::Close(bool always_flush) {
   // Release: who sees it closed does not start anything on it any more.
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
+  profiler_.Stop();
   if (always_flush) {
     Status ignored;  // there is nobody left to tell; the region has the values
     Flush(&ignored, kLastFlushMs);
@@ -142,6 +145,11 @@ void Store::Close(bool always_flush) {
 void Store::FlushNews() {
   Status ignored;  // as above
   if (flusher_.HasNews()) Flush(&ignored, kLastFlushMs);
+}
+
+void Store::LeaveProcess() {
+  FlushNews();
+  profiler_.Stop();
 }
 
 Status Store::CaptureSignals(const CaptureOptions& options) {

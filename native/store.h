@@ -20,6 +20,7 @@
 #include "flusher.h"
 #include "native_abi.h"
 #include "periodic.h"
+#include "profiler.h"
 #include "program.h"
 
 namespace vmm {
@@ -68,6 +69,9 @@ class Store {
   // A line, if it would say more than the last one did.
   void FlushNews();
 
+  // What a process does that ends without closing: a line of news, and the end of the profile.
+  void LeaveProcess();
+
   void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
   void Unreference();
 
@@ -93,6 +97,7 @@ class Store {
   // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
   SignalSet CheckDisplaced();
 
+  Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
   Flusher& flusher() { return flusher_; }  // for Init
   const StoreSpec& spec() const { return spec_; }
@@ -113,6 +118,7 @@ class Store {
   Devices devices_;
   Flusher flusher_;
   Periodic periodic_;
+  Profiler profiler_;
   Captured captured_;
   uint64_t line_bytes_ = 0;
   int attachments_ = 0;  // under the registry's lock
