@@ -16,6 +16,8 @@ export const ErrorCode = {
   DEVICE: 'ERR_METRICS_DEVICE',
   /** Memory for cells cannot be had; `cause` has Node's `code`, `errno`, `syscall`. */
   NO_SPACE: 'ERR_METRICS_NO_SPACE',
+  /** A profile is running already, its output cannot be opened, or rows did not reach it; `cause` has Node's `code`, `errno`, `syscall`. */
+  PROFILE: 'ERR_METRICS_PROFILE',
   /** The native addon cannot be loaded; the message names what was tried. */
   NATIVE: 'ERR_METRICS_NATIVE',
   /** This thread cannot attach to the store. */

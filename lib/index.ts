@@ -5,6 +5,7 @@ export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { type Accessors, Metrics, type OpenOptions, type PeriodicFlushOptions, type StartTimes } from './metrics.ts';
+export type { Profile, ProfileOptions, ProfileStats } from './profiler.ts';
 export {
   defineSchema,
   type EventMarkers,

@@ -88,8 +88,8 @@ Status Profile::Open() {
     if (cell >= cells_.used()) return {Code::kMemory, EINVAL, "start"};
   }
   if (Status status = ring_.Create(columns); !status.ok()) return status;
-  buffer_bytes_ = std::max(
-      {kBufferBytes, columns * (kNumberBytesMax + 1), kCommentBytesMax + spec_.annotation.size() + spec_.header.size()});
+  buffer_bytes_ =
+      std::max({kBufferBytes, columns * (kNumberBytesMax + 1), kCommentBytesMax + spec_.annotation.size() + spec_.header.size()});
   buffer_ = std::make_unique<char[]>(buffer_bytes_);
   if (spec_.path.empty()) return sink_.OpenDescriptor(spec_.descriptor);
   if (Status status = sink_.OpenPath(spec_.path.c_str()); !status.ok()) return status;
@@ -337,7 +337,8 @@ void Profile::LastSamples(int64_t deadline_ms) {
 void Profile::RequestStop() {
   uint32_t state = state_.load(std::memory_order_relaxed);
   // Release: publishes the deadline.
-  while (state < kStopping && !state_.compare_exchange_weak(state, kStopping, std::memory_order_release, std::memory_order_relaxed)) {
+  while (state < kStopping &&
+         !state_.compare_exchange_weak(state, kStopping, std::memory_order_release, std::memory_order_relaxed)) {
   }
   WakeAll(state_);
 }
@@ -356,6 +357,13 @@ ProfileResult Profile::Stop() {
   result_.status = is_written ? outcome_ : Status{Code::kWrite, ETIMEDOUT, "write"};
   stopped_ = true;
   return result_;
+}
+
+void Profile::FreeRows() {
+  const std::lock_guard<std::mutex> written(written_mutex_);
+  if (!written_) return;  // a write that does not return still has them; they go with the object
+  ring_.Free();
+  buffer_.reset();
 }
 
 }  // namespace vmm

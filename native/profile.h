@@ -1,12 +1,13 @@
-// A Profile is one run of the profiler: one thread takes a row of values at each tick of a fixed grid, another one writes the rows
-// out as text, tab separated.
+// A Profile is one run of the profiler: one thread takes a row of values at each tick of a fixed grid, another one writes the
+// rows out as text, tab separated.
 //
 //   starting ──► sampling ──► stopping ──► collected
 //
 // The text: `Time (ns)` and the names; then a row a sample, its time counted from the start and taken just before its values.
 //
 // Thread-safety:       Stop by any thread, by several at once, and again; Start makes the object.
-// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's handlers never run
+// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's handlers never
+// run
 //                      on them.
 // Units:               nanoseconds on CLOCK_MONOTONIC, unless the name says otherwise.
 // Lifetime:            the cells outlive Stop. The writing thread owns the object too: an output that hangs for ever hangs that
@@ -72,8 +73,8 @@ class Profile {
   static constexpr int kStopWritingMs = 800;
   static constexpr int kStopWaitingMs = 900;
 
-  // kOpen: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is untouched but for
-  // kThread.
+  // kOpen: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is untouched but
+  // for kThread.
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   Profile(const Cells& cells, ProfileSpec&& spec);
@@ -87,6 +88,10 @@ class Profile {
   // The samples so far, from the crash handler of a dying process. It waits for the output
   // until the deadline, by MonotonicMs().
   void LastSamples(int64_t deadline_ms);
+
+  // After Stop, once no crash handler can come any more: gives back what only a running profile needs. Whoever keeps the object
+  // for its figures keeps little.
+  void FreeRows();
 
   // Whether it runs in this process, and not in the one that this was forked from.
   bool is_own() const;
@@ -130,8 +135,8 @@ class Profile {
   uint64_t back_offs_ = 0;
   Histogram lateness_;
 
-  // Release on each step: kSampling publishes origin_ns_ and started_at_, kCollected all of the sampling thread's own. Both threads
-  // sleep on it.
+  // Release on each step: kSampling publishes origin_ns_ and started_at_, kCollected all of the sampling thread's own. Both
+  // threads sleep on it.
   std::atomic<uint32_t> state_{kStarting};
   std::atomic<int64_t> deadline_ms_{0};  // for writing; published by kStopping
 

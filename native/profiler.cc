@@ -47,7 +47,11 @@ void Profiler::Forget() {
     nanosleep(&pause, nullptr);
   }
   const bool is_used = looking_.load(std::memory_order_seq_cst) != 0 || !running_->is_own();
-  if (is_used) new std::shared_ptr<Profile>(running_);
+  if (is_used) {
+    new std::shared_ptr<Profile>(running_);
+  } else {
+    running_->FreeRows();
+  }
   running_.reset();
 }
 

@@ -1,5 +1,5 @@
-// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of 1000 rows in
-// one run, of which any part that is filled can be taken.
+// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of 1000 rows
+// in one run, of which any part that is filled can be taken.
 //
 // Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler takes
 //                      in the writer's place, see profile.h.
@@ -7,7 +7,8 @@
 // Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with release by Take
 //                      and publishes that the row may be filled again. Each loads the other's with acquire.
 // Units:               rows; a row is `columns` words.
-// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped with the object.
+// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by Free, or with
+// the object.
 
 #pragma once
 
@@ -27,9 +28,7 @@ class SampleRing {
   static constexpr uint64_t kRows = 16 * 1000;
 
   SampleRing() = default;
-  ~SampleRing() {
-    if (words_ != nullptr) munmap(words_, bytes_);
-  }
+  ~SampleRing() { Free(); }
   SampleRing(const SampleRing&) = delete;
   SampleRing& operator=(const SampleRing&) = delete;
 
@@ -41,6 +40,12 @@ class SampleRing {
     if (words == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
     words_ = static_cast<uint64_t*>(words);
     return {};
+  }
+
+  // Gives the memory back; neither thread uses it any more.
+  void Free() {
+    if (words_ != nullptr) munmap(words_, bytes_);
+    words_ = nullptr;
   }
 
   // The row to fill, or null when all are full.
