@@ -70,8 +70,8 @@ class Profile {
   // Rows wait no longer than this to be written.
   static constexpr uint64_t kWriteEveryNs = 200'000'000;
   // How long Stop goes on writing to an output that does not take it; and how long it waits for a write that does not return.
-  static constexpr int kStopWritingMs = 800;
-  static constexpr int kStopWaitingMs = 900;
+  static constexpr int kStopWritingMs = 700;
+  static constexpr int kStopWaitingMs = 800;
 
   // kOpen: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is untouched but
   // for kThread.
