@@ -343,13 +343,16 @@ TEST("given a profile, when the process forks, then a stop in the child does not
   CheckInChild([&] {
     bench.profiler.Stop();
     CHECK_EQ(bench.profiler.Stop(profile).samples, 0);
+#ifndef __SANITIZE_THREAD__  // which lets no child of a process with threads start one
     const auto own = bench.Start(bench.SpecOf(folder / "child", kHour));
     CHECK(own != nullptr);
     CHECK_EQ(bench.profiler.Stop(own).samples, 1);
+    CHECK_EQ(RowsOf(TextOf(folder / "child"), "Time (ns)\tg.n\n").size(), 1);
+#endif
   });
   SleepMs(5);
   CHECK(bench.profiler.Stop(profile).status.ok());
-  CHECK_EQ(RowsOf(TextOf(folder / "child"), "Time (ns)\tg.n\n").size(), 1);
+  CHECK(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size() > 1);
 }
 
 TEST("given many profiles that are over, when they are kept for their figures, then not their rows") {
@@ -380,9 +383,9 @@ TEST("given a profile, when it runs, then its threads leave no descriptor and no
   };
   const int descriptors = count("/proc/self/fd"), threads = count("/proc/self/task");
   for (int i = 0; i < 20; i++) bench.profiler.Stop(bench.Start(bench.SpecOf(folder / "p", kMs)));
-  // The writing thread is gone a moment after it said so.
-  for (int i = 0; i < 1000 && count("/proc/self/task") != threads; i++) SleepMs(1);
-  CHECK_EQ(count("/proc/self/task"), threads);
+  // The writing thread is gone a moment after it said so, that of an earlier test too.
+  for (int i = 0; i < 1000 && count("/proc/self/task") > threads; i++) SleepMs(1);
+  CHECK(count("/proc/self/task") <= threads);
   CHECK_EQ(count("/proc/self/fd"), descriptors);
 }
 
