@@ -11,6 +11,8 @@ Runs a tiny guest on /dev/kvm, shows what it writes to its serial port, and at t
   --simulate       no KVM: a native thread makes the guest's exits
   --crash          after 1 s, truncates the guest's memory under the running vCPU; shows the SIGBUS and the last line
   --overflow       after 1 s, uses up the native stack of the vCPU thread; shows the SIGSEGV and the last line
+  --profile        samples what the vCPU and the disk do each millisecond, into kvm-vmm-profile.tsv, and plots it in
+                   kvm-vmm-profile.html
   --metrics FILE   where the lines go; without it to a temporary file, removed at the end
   --help           this text
 `;
@@ -22,6 +24,7 @@ export interface Settings {
   readonly simulate: boolean;
   /** The death that is wanted, if one is. */
   readonly death: 'crash' | 'overflow' | undefined;
+  readonly profile: boolean;
   readonly metricsFile: string | undefined;
   /** Set in the child that is to die: the directory that its parent made, and removes. */
   readonly directory: string | undefined;
@@ -37,12 +40,14 @@ export class UsageError extends Error {}
 export function settingsOf(args: readonly string[]): Settings | undefined {
   const { values } = parse(args);
   if (values.help) return undefined;
+  if (values.profile && (values.crash || values.overflow)) throw new UsageError('--profile is for a machine that lives');
   if (values.crash && values.overflow) throw new UsageError('--crash and --overflow are two deaths; choose one');
   return {
     seconds: numberOf('--seconds', values.seconds, 3600),
     exitsPerSecond: Math.round(numberOf('--rate', values.rate, 0xffff_ffff)),
     simulate: values.simulate,
     death: values.crash ? 'crash' : values.overflow ? 'overflow' : undefined,
+    profile: values.profile,
     metricsFile: values.metrics,
     directory: values.directory,
   };
@@ -58,6 +63,7 @@ function parse(args: readonly string[]) {
         simulate: { type: 'boolean', default: false },
         crash: { type: 'boolean', default: false },
         overflow: { type: 'boolean', default: false },
+        profile: { type: 'boolean', default: false },
         metrics: { type: 'string' },
         help: { type: 'boolean', default: false },
         directory: { type: 'string' }, // for the program itself
