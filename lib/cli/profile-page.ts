@@ -41,7 +41,7 @@ ${library.license.replaceAll('--', '- -').trim()}
 ${series.totals.map(totalRow).join('\n')}
 </tbody></table></div>
 <script>${inScript(library.script)}</script>
-<script type="application/json" id="profile">${inScript(JSON.stringify(series))}</script>
+<script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
 <script>(${inScript(String(showProfile))})(uPlot, JSON.parse(document.getElementById('profile').textContent));</script>
 </body>
 </html>
@@ -96,7 +96,7 @@ function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (character) => ENTITIES[character]!);
 }
 
-/** Code or JSON as it may stand in a script: only in texts of it can there be a `</script` or `<!--`, and there this means the same. */
+/** Code as it may stand in a page: only in texts of it can there be a `</script` or `<!--`, and there this means the same. */
 function inScript(text: string): string {
   return text.replace(/<(?=\/script|!--|script)/gi, '\\u003c');
 }
