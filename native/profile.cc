@@ -26,6 +26,7 @@ namespace {
 constexpr size_t kBufferBytes = 64 * 1024;
 constexpr size_t kCommentBytesMax = 512;
 constexpr int kRetryMs = 5;
+constexpr uint64_t kRowsPerHint = 256;
 
 void Relax() {
 #if defined(__x86_64__)
@@ -127,6 +128,8 @@ void Profile::Collect() {
     }
     TakeSample(row, now);
     lateness_.Record(now - due);
+    if (interval < kSleepFromNs && ring_.filled() % kRowsPerHint == 0)
+      spinning_on_.store(sched_getcpu(), std::memory_order_relaxed);
     due += interval;
   }
   TakeSample(ring_.Last(), MonotonicNs());
@@ -176,8 +179,10 @@ uint64_t Profile::WaitUntil(uint64_t due_ns) {
 void Profile::Write() {
   pthread_setname_np(pthread_self(), "vmm-samples-out");
   const uint64_t pause_ns = std::min(kWriteEveryNs, std::max<uint64_t>(spec_.interval_ns, 1000) * 1000);
+  if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) CPU_ZERO(&allowed_);
   Status outcome;
   for (bool done = false; !done;) {
+    MakeWay();
     // Before the rows are looked at: once all are collected, none comes after.
     const uint32_t state = state_.load(std::memory_order_acquire);
     const Progress progress = WriteSome(&outcome);
@@ -201,6 +206,17 @@ void Profile::Write() {
   outcome_ = outcome;
   written_ = true;
   written_changed_.notify_all();
+}
+
+// Where there are fewer processors than threads that want one, the scheduler would let the two share one; and what the writing
+// takes there are ticks missed, while for itself a little later is soon enough.
+void Profile::MakeWay() {
+  const int processor = spinning_on_.load(std::memory_order_relaxed);
+  if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
+  made_way_on_ = processor;
+  cpu_set_t others = allowed_;
+  CPU_CLR(static_cast<size_t>(processor), &others);
+  if (CPU_COUNT(&others) != 0) sched_setaffinity(0, sizeof(others), &others);
 }
 
 Profile::Progress Profile::WriteSome(Status* status) {

@@ -15,6 +15,7 @@
 
 #pragma once
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -111,6 +112,8 @@ class Profile {
   void RequestStop();
 
   void Write();
+  // Keeps the writing thread off the processor that the sampling thread spins on.
+  void MakeWay();
   // One buffer of rows out, the phase taken for it.
   Progress WriteSome(Status* status);
   // The same for who has the phase. No row from `end_row` on.
@@ -139,6 +142,11 @@ class Profile {
   // threads sleep on it.
   std::atomic<uint32_t> state_{kStarting};
   std::atomic<int64_t> deadline_ms_{0};  // for writing; published by kStopping
+
+  // Where a spinning sampling thread runs; -1: it sleeps, or has not said yet. Relaxed: a hint that publishes nothing.
+  std::atomic<int> spinning_on_{-1};
+  int made_way_on_ = -1;    // the writing thread's own, as is
+  cpu_set_t allowed_ = {};  // what it may run on; empty when that cannot be told
 
   // Release on leaving kSending: publishes what follows to who has the output next.
   std::atomic<uint32_t> phase_{kIdle};

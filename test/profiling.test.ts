@@ -201,6 +201,9 @@ describe('given a profile', () => {
     second.call('hold', 1, 'g');
     const profile = metrics.startProfiling({ metrics: 'g.n', output, intervalUs: 1000 });
     second.call('bump', 1, 'n', 'add', 6n);
+    expect(() => second.call('startProfiling', { metrics: 'g.n', output: '/dev/null' })).toThrow(
+      expect.objectContaining({ code: 'ERR_METRICS_PROFILE' }),
+    );
     second.call('close');
     await second.end();
     metrics.app.g.n.add(1);
