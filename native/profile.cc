@@ -75,7 +75,6 @@ Status Profile::Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Pr
   } catch (const std::system_error& error) {
     made->RequestStop();
     if (made->collector_.joinable()) made->collector_.join();
-    made->sink_.Close();
     return {Code::kThread, error.code().value(), "pthread_create"};
   }
   *profile = made;

@@ -79,6 +79,7 @@ class Profile {
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   Profile(const Cells& cells, ProfileSpec&& spec);
+  ~Profile() { sink_.Close(); }  // open still when a crash handler had it, and the process lives on
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
