@@ -15,6 +15,8 @@
         "native/periodic.cc",
         "native/process_identity.cc",
         "native/process_mark.cc",
+        "native/profile.cc",
+        "native/profiler.cc",
         "native/program.cc",
         "native/region.cc",
         "native/region_file.cc",

@@ -52,6 +52,26 @@ export function checkedText(name: string, value: unknown): string {
   return value;
 }
 
+/** Where to write to: a path, or the number of a descriptor. */
+export function checkedDestination(name: string, value: unknown): string | number {
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value) || value < 0 || value > 2 ** 31 - 1) {
+      throw new RangeError(`${name}, a descriptor, must be a non-negative integer; got ${shown(value)}`);
+    }
+    return value;
+  }
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a path or a descriptor; got ${shown(value)}`);
+  return checkedPath(name, value);
+}
+
+/** A path: not empty, and without NUL. */
+export function checkedPath(name: string, path: unknown): string {
+  const text = checkedText(name, path);
+  if (text === '') throw new RangeError(`${name} must not be empty`);
+  if (text.includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(text)}`);
+  return text;
+}
+
 const utf8 = new TextEncoder();
 const MAX_ID_BYTES = 255;
 

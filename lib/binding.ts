@@ -54,6 +54,21 @@ export interface NativeDevice {
 }
 
 /** One thread's attachment to a store. */
+/** A profile that runs, or ran; native code keeps its store's memory for it. */
+export type NativeProfile = object & { readonly profile: unique symbol };
+
+/** What a profile was; numbers of nanoseconds where the name says so. */
+export interface ProfileFigures {
+  readonly samples: number;
+  readonly missedTicks: number;
+  readonly backOffs: number;
+  readonly lateNsMedian: number;
+  readonly lateNsP99: number;
+  readonly lateNsMax: number;
+  /** Rows are lost. */
+  readonly failure?: Failure;
+}
+
 export interface Attachment {
   /** The shard that this thread alone writes; 0 when it shares shard 0. */
   readonly shard: number;
@@ -76,6 +91,14 @@ export interface Attachment {
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
   /** The captured signals whose place somebody else's handler has. */
   displaced(): number[];
+  /** `annotation` undefined: no comments. */
+  startProfiling(
+    cells: Uint32Array,
+    intervalNs: number,
+    header: string,
+    annotation: string | undefined,
+    output: string | number,
+  ): NativeProfile | Failure;
   native(): object;
   detach(): void;
 }
@@ -99,6 +122,8 @@ export interface Binding {
    * in a newline, one goes first. The caller keeps the descriptor.
    */
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
+  /** Ends a profile, on another thread. */
+  stopProfiling(profile: NativeProfile): Promise<ProfileFigures>;
 }
 
 export function isFailure(value: unknown): value is Failure {

@@ -20,6 +20,8 @@ export const ErrorCode = {
   REGION: 'ERR_METRICS_REGION',
   /** The region's file belongs to a store that is open; the message names the process. */
   REGION_BUSY: 'ERR_METRICS_REGION_BUSY',
+  /** A profile is running already, its output cannot be opened, or rows did not reach it; `cause` has Node's `code`, `errno`, `syscall`. */
+  PROFILE: 'ERR_METRICS_PROFILE',
   /** The native addon cannot be loaded; the message names what was tried. */
   NATIVE: 'ERR_METRICS_NATIVE',
   /** This thread cannot attach to the store. */

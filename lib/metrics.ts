@@ -3,12 +3,13 @@
 import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
-import { checkedOptions, checkedText, checkedValue, shown } from './arguments.ts';
+import { checkedDestination, checkedOptions, checkedPath, checkedText, checkedValue, shown } from './arguments.ts';
 import { type Attachment, binding, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { watchPanics } from './panics.ts';
+import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import type { Identity } from './program.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
@@ -154,7 +155,7 @@ export class Metrics<S extends SchemaShape> {
    */
   init(destination: string | number): void {
     const { attachment } = this.#cells;
-    const checked = checkedDestination(destination);
+    const checked = checkedDestination('init(): destination', destination);
     // Absolute, since it is looked up again when the file is rotated, wherever the process stands by then.
     const result = attachment.init(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
@@ -265,6 +266,28 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
+   * Samples metrics at a fixed rate, on native threads of its own, into a table of tab-separated text: a header line `Time (ns)` and the
+   * names, then a row a sample, its time counted from the start and taken just before its values. Values are totals, as `count()` and
+   * `fetch()` give them. Needs no `init()`. Contract: gVisor's profiling metrics.
+   *
+   * ```ts
+   * const profile = metrics.startProfiling({ metrics: ['vcpu.exit_io_out', 'block_rootfs.read_agg.sum_us'], output: 'profile.tsv' });
+   * const { samples, missedTicks } = await profile.stop();
+   * ```
+   * Ticks stand on a fixed grid, the first one an interval from the start; one that has passed when its turn comes is skipped and counted.
+   * From 500 us on the sampling thread sleeps from tick to tick; from 50 us on it spins for the last 20 us; below, it spins all the time,
+   * which takes a processor (docs/performance.md). One profile a store at a time, for all threads. It ends with `stop()`, and with the
+   * `close()` or the end of the thread that started it; it never keeps the process alive. When a captured signal ends the process, the
+   * samples so far are written out after the last line.
+   * @throws MetricsError `ERR_METRICS_CLOSED`; then TypeError, RangeError for wrong options: no output, no metric named, a name that is
+   * none; then MetricsError `ERR_METRICS_PROFILE` when a profile is running already or the output cannot be opened (`cause` has `code`,
+   * `errno`, `syscall`), `ERR_METRICS_NO_SPACE` when there is no memory or thread. Nothing is changed then.
+   */
+  startProfiling(options: ProfileOptions): Profile {
+    return startProfile(this.#cells.attachment, this.#layout, options);
+  }
+
+  /**
    * For other native addons: an external to hand to `vmm_metrics_attach()` of `include/vmm_metrics.h`. It carries a type tag, the
    * version of that interface and the schema's fingerprint.
    */
@@ -275,8 +298,8 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Gives this thread's attachment back. The last one in the process flushes a last line, ends the flush thread and the capture, and
-   * frees the name. Afterwards increments do nothing. Twice is harmless. A thread that ends without it does the same by itself, with a
+   * Gives this thread's attachment back, and ends the profile that it started, within a second. The last one in the process flushes a last
+   * line, ends the flush thread and the capture, and frees the name. Afterwards increments do nothing. Twice is harmless. A thread that ends without it does the same by itself, with a
    * last line only if there is something new to say.
    */
   close(): void {
@@ -336,24 +359,6 @@ function checkedPlace(file: string | undefined, previous: unknown = 'keep'): Pla
   if (file === undefined) return { previous: previous as Place['previous'] };
   // Absolute: it must be the same file in every thread, wherever the process stands.
   return { file: resolve(checkedPath('Metrics.open(): file', file)), previous: previous as Place['previous'] };
-}
-
-function checkedPath(name: string, path: unknown): string {
-  checkedText(name, path);
-  if (path === '') throw new RangeError(`${name} must not be empty`);
-  if ((path as string).includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(path)}`);
-  return path as string;
-}
-
-function checkedDestination(destination: unknown): string | number {
-  if (typeof destination === 'number') {
-    if (!Number.isInteger(destination) || destination < 0 || destination > 2 ** 31 - 1) {
-      throw new RangeError(`init(): a descriptor must be a non-negative integer; got ${shown(destination)}`);
-    }
-    return destination;
-  }
-  if (typeof destination !== 'string') throw new TypeError(`init(): destination must be a path or a descriptor; got ${shown(destination)}`);
-  return checkedPath('init(): the path', destination);
 }
 
 function since(name: string, start: number | bigint, nowUs: bigint): bigint {

@@ -51,6 +51,53 @@ struct Opened {
   }
 };
 
+// A profile that JavaScript may stop at any time, also after the store was closed.
+struct StartedProfile {
+  Store* store;  // referenced
+  std::shared_ptr<Profile> profile;
+
+  StartedProfile(Store* its_store, std::shared_ptr<Profile> its_profile) : store(its_store), profile(std::move(its_profile)) {}
+  StartedProfile(const StartedProfile& other) : store(other.store), profile(other.profile) { store->Retain(); }
+  StartedProfile& operator=(const StartedProfile&) = delete;
+  ~StartedProfile() { store->Unreference(); }
+};
+
+// Stops a profile on a thread of the pool, since it may take a second.
+class StopWork : public Napi::AsyncWorker {
+ public:
+  StopWork(Napi::Env env, const StartedProfile& started)
+      : AsyncWorker(env, "vmm-metrics.stopProfiling"), started_(started), deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override { result_ = started_.store->profiler().Stop(started_.profile); }
+  void OnOK() override {
+    Napi::Object figures = Napi::Object::New(Env());
+    figures["samples"] = static_cast<double>(result_.samples);
+    figures["missedTicks"] = static_cast<double>(result_.missed_ticks);
+    figures["backOffs"] = static_cast<double>(result_.back_offs);
+    figures["lateNsMedian"] = static_cast<double>(result_.late_ns_median);
+    figures["lateNsP99"] = static_cast<double>(result_.late_ns_p99);
+    figures["lateNsMax"] = static_cast<double>(result_.late_ns_max);
+    if (!result_.status.ok()) figures["failure"] = ToFailure(Env(), result_.status);
+    deferred_.Resolve(figures);
+  }
+
+ private:
+  const StartedProfile started_;
+  const Napi::Promise::Deferred deferred_;
+  ProfileResult result_;
+};
+
+// stopProfiling(started): a promise of what it was.
+Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
+  auto* const work = new StopWork(info.Env(), *info[0].As<Napi::External<StartedProfile>>().Data());
+  const Napi::Promise promise = work->promise();
+  work->Queue();
+  return promise;
+}
+
 class Attachment : public Napi::ObjectWrap<Attachment> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -73,6 +120,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
                            InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
+                           InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
                            InstanceMethod<&Attachment::Native>("native"),
                            InstanceMethod<&Attachment::Detach>("detach"),
                        });
@@ -97,7 +145,9 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     if (left_) return;
     left_ = true;
     napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
-    // First, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
+    // Nobody else could: the one who has the profile to stop it is this environment.
+    if (profile_ != nullptr) store_->profiler().Stop(profile_);
+    // Then, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
     for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
     rows_->clear();
     store_->GiveBackShard(shard_);
@@ -213,6 +263,28 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     return out;
   }
 
+  // startProfiling(cells, intervalNs, header, annotation, output): what StopProfiling takes; or a failure.
+  Napi::Value StartProfiling(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    ProfileSpec spec;
+    spec.cells = VectorOf<uint32_t>(info[0]);
+    spec.interval_ns = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+    spec.header = info[2].As<Napi::String>().Utf8Value();
+    spec.annotate = info[3].IsString();
+    if (spec.annotate) spec.annotation = info[3].As<Napi::String>().Utf8Value();
+    if (info[4].IsString()) {
+      spec.path = info[4].As<Napi::String>().Utf8Value();
+    } else {
+      spec.descriptor = info[4].As<Napi::Number>().Int32Value();
+    }
+    std::shared_ptr<Profile> profile;
+    if (Status status = store_->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
+    profile_ = profile;
+    store_->Retain();
+    return Napi::External<StartedProfile>::New(env, new StartedProfile{store_, std::move(profile)},
+                                               [](Napi::Env, StartedProfile* started) { delete started; });
+  }
+
   // The external for other addons; it keeps the store's memory, and does not keep the store open.
   Napi::Value Native(const Napi::CallbackInfo& info) {
     const napi_env env = info.Env();
@@ -234,6 +306,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Store* const store_;
   const napi_env env_;
   const std::shared_ptr<Rows> rows_;
+  std::shared_ptr<Profile> profile_;  // the last one that was started here
   uint32_t shard_ = kSharedShard;
   bool left_ = false;
 };
@@ -442,6 +515,7 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["open"] = Napi::Function::New(env, Open, "open");
   exports["format"] = Napi::Function::New(env, Format, "format");
+  exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
   exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");

@@ -1,4 +1,4 @@
-// The monotonic clock in the unit of time limits.
+// The monotonic clock, in the unit of time limits and in its own.
 // Thread-safety:       any thread.
 // Async-signal-safety: safe.
 
@@ -9,6 +9,12 @@
 #include <cstdint>
 
 namespace vmm {
+
+inline uint64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 inline int64_t MonotonicMs() {
   timespec now;

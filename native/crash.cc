@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "process_mark.h"
+#include "profiler.h"
 #include "region_guard.h"
 #include "signal_mask.h"
 
@@ -247,6 +248,10 @@ void HandleDeath(int signal, siginfo_t* info) {
   // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
   const int64_t deadline_ms = MonotonicMs() + g_limit_ms.load(std::memory_order_relaxed);  // set before the handler was
   ForEachCaptured([&](Captured& captured) { captured.flusher->LastLine(deadline_ms); });
+  // After every store's line: a profile is worth less than the last numbers.
+  ForEachCaptured([&](Captured& captured) {
+    if (captured.profiler != nullptr) captured.profiler->LastSamples(deadline_ms);
+  });
   PassOn(signal, info, false);
   // Release: pairs with the acquire load in ReviveIfSurvived, for a process that lives on.
   g_crash_done_ms.store(MonotonicMs(), std::memory_order_release);

@@ -20,6 +20,8 @@
 
 namespace vmm {
 
+class Profiler;
+
 constexpr int kSignals = 65;  // signals are 1 to 64
 
 // What one store wants to know of signals. Immutable while captured.
@@ -31,6 +33,7 @@ struct Captured {
 
   Cells* cells = nullptr;
   Flusher* flusher = nullptr;
+  Profiler* profiler = nullptr;  // null: none
   Mark marks[kSignals];
   // Raised by 1 when memory of the region was lost; said once.
   uint32_t error_cell = Flusher::kNoCell;

@@ -120,6 +120,12 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   return {};
 }
 
+Status Sink::Truncate() {
+  if (kind_ == Kind::kFile && ftruncate(fd_, 0) != 0) return {Code::kOpen, errno, "ftruncate"};
+  needs_newline_ = false;
+  return {};
+}
+
 void Sink::Close() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;

@@ -24,6 +24,8 @@ class Sink {
   Status OpenPath(const char* path);
   // Duplicates `fd`; the caller keeps its own, and its flags.
   Status OpenDescriptor(int fd);
+  // Empties what is open, if it is a file: what goes out is then all there is.
+  Status Truncate();
   void Close();
   bool is_open() const { return fd_ >= 0; }
 

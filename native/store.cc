@@ -66,10 +66,12 @@ Store::Store(StoreSpec&& spec)
       periodic_([this] {
         Status ignored;  // a line that did not get out is counted, and its deltas are in the next
         Flush(&ignored);
-      }) {
+      }),
+      profiler_(cells_) {
   captured_.cells = &cells_;
   captured_.flusher = &flusher_;
   captured_.error_cell = spec_.error_cell;
+  captured_.profiler = &profiler_;
 }
 
 Store::~Store() {
@@ -153,6 +155,7 @@ void Store::Close(bool always_flush) {
   // Release: who sees it closed does not start anything on it any more.
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
+  profiler_.Stop();
   if (always_flush) {
     Status ignored;  // there is nobody left to tell; the region has the values
     Flush(&ignored, kLastFlushMs);
@@ -174,6 +177,7 @@ void Store::SetState(RegionState state) {
 
 void Store::EndWithProcess() {
   FlushNews();
+  profiler_.Stop();
   SetState(RegionState::kClosed);
 }
 

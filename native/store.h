@@ -21,6 +21,7 @@
 #include "flusher.h"
 #include "native_abi.h"
 #include "periodic.h"
+#include "profiler.h"
 #include "program.h"
 #include "region_file.h"
 
@@ -80,7 +81,7 @@ class Store {
 
   // A line, if it would say more than the last one did.
   void FlushNews();
-  // The process ends in order, and nobody has detached.
+  // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the region.
   void EndWithProcess();
 
   void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
@@ -108,6 +109,7 @@ class Store {
   // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
   SignalSet CheckDisplaced();
 
+  Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
   Flusher& flusher() { return flusher_; }  // for Init
   const StoreSpec& spec() const { return spec_; }
@@ -130,6 +132,7 @@ class Store {
   Devices devices_;
   Flusher flusher_;
   Periodic periodic_;
+  Profiler profiler_;
   Captured captured_;
   uint64_t line_bytes_ = 0;
   int attachments_ = 0;  // under the registry's lock

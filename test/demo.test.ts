@@ -1,7 +1,7 @@
 // The demo is the first user of the package: what breaks it breaks users.
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
@@ -11,8 +11,12 @@ import { linesIn, temporaryFolder } from './helpers/workplace.ts';
 const main = fileURLToPath(new URL('../dist/examples/kvm-vmm/main.js', import.meta.url));
 
 function demo(...args: string[]): Promise<{ code: number | null; text: string }> {
+  return demoIn(process.cwd(), ...args);
+}
+
+function demoIn(cwd: string, ...args: string[]): Promise<{ code: number | null; text: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(node, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 40_000, killSignal: 'SIGKILL' });
+    const child = spawn(node, [main, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: 40_000, killSignal: 'SIGKILL' });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
     child.on('error', reject).on('close', (code) => resolve({ code, text }));
@@ -37,6 +41,17 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     const exits = lines.reduce((sum, line) => sum + line.vcpu.exit_io_out, 0n);
     const shown = /vcpu\.exit_io_out +([\d,]+)/.exec(text)?.[1]?.replaceAll(',', '');
     expect(exits).toBe(BigInt(shown ?? -1));
+  });
+
+  test('when it runs with --profile, then what the guest did is in the table, and on the page', async () => {
+    const folder = temporaryFolder();
+    const { code, text } = await demoIn(folder, '--profile', '--seconds', '1', ...options);
+    expect(text).toMatch(/\d+ samples in kvm-vmm-profile\.tsv, .*\nplotted in .*kvm-vmm-profile\.html\n/);
+    expect(code).toBe(0);
+    const [, header, ...rows] = readFileSync(`${folder}/kvm-vmm-profile.tsv`, 'utf8').split('\n').slice(0, -2);
+    const column = header!.split('\t').indexOf('vcpu.exit_io_out');
+    expect(Number(rows.at(-1)!.split('\t')[column])).toBeGreaterThan(100);
+    expect(readFileSync(`${folder}/kvm-vmm-profile.html`, 'utf8')).toContain('block_rootfs');
   });
 
   test.each([

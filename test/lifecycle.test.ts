@@ -81,6 +81,7 @@ describe('given a store that is open', () => {
       () => metrics.capturePanics(),
       () => metrics.startPeriodicFlush(),
       () => metrics.reportStartTime({}),
+      () => metrics.startProfiling({ metrics: 'g.n', output: '/dev/null' }),
       () => metrics.native,
       () => metrics.app.d.alloc('y'),
       () => metrics.app.d.ids(),

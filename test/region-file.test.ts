@@ -287,7 +287,7 @@ describe('given more to say of a store than a region has room for', () => {
     const folder = temporaryFolder();
     const error = thrownBy(() => open(`${folder}/r`, { properties }));
     expect(error.code).toBe('ERR_METRICS_SCHEMA');
-    expect(error.message).toMatch(/take \d{7} bytes .* 1048576$/);
+    expect(error.message).toMatch(/take \d{7} bytes .* 524288$/);
     expect(readdirSync(folder)).toEqual([]);
   });
 

@@ -9,6 +9,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { BootTimer } from './boot-timer.ts';
 import { Disk, SECTOR_BYTES } from './disk.ts';
 import { Pmem } from './pmem.ts';
+import { plotProfile, startProfile } from './profile.ts';
 import { Serial } from './serial.ts';
 import type { Settings } from './settings.ts';
 import { formatTable, rowsOfSnapshot } from './table.ts';
@@ -70,6 +71,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
     exitsPerSecond: settings.exitsPerSecond,
     onEnd: end.resolve,
   });
+  const profile = settings.profile ? startProfile(metrics) : undefined;
   const startedMs = performance.now();
   const timers = [
     setTimeout(() => serial.type(vm, '(typed on the host, echoed by the guest)\n'), 200),
@@ -83,6 +85,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   for (const timer of timers) clearTimeout(timer);
   vm.stop();
   const ranMs = performance.now() - startedMs;
+  const stats = await profile?.stop();
   pmem.close();
   disk.close();
   const snapshot = metrics.snapshot();
@@ -98,6 +101,7 @@ ${formatTable(rowsOfSnapshot(firecracker, snapshot))}
 ${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s, ${Math.round((exits / ranMs) * 1000)} per second
 ${lines} ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
+  if (stats !== undefined) process.stdout.write(plotProfile(stats));
   if (failure === undefined) return 0;
   process.stderr.write(`kvm-vmm: the vCPU failed: ${failure}\n`);
   return 1;

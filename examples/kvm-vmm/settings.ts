@@ -12,6 +12,8 @@ Runs a tiny guest on /dev/kvm, shows what it writes to its serial port, and at t
   --crash          after 1 s, truncates the guest's memory under the running vCPU; shows the SIGBUS and the last line
   --overflow       after 1 s, uses up the native stack of the vCPU thread; shows the SIGSEGV and the last line
   --kill           after 1 s, is killed by SIGKILL, which nothing can handle; shows what its region file has
+  --profile        samples what the vCPU and the disk do each millisecond, into kvm-vmm-profile.tsv, and plots it in
+                   kvm-vmm-profile.html
   --metrics FILE   where the lines go; without it to a temporary file, removed at the end
   --help           this text
 `;
@@ -23,6 +25,7 @@ export interface Settings {
   readonly simulate: boolean;
   /** The death that is wanted, if one is. */
   readonly death: 'crash' | 'overflow' | 'kill' | undefined;
+  readonly profile: boolean;
   readonly metricsFile: string | undefined;
   /** Set in the child that is to die: the directory that its parent made, and removes. */
   readonly directory: string | undefined;
@@ -40,11 +43,13 @@ export function settingsOf(args: readonly string[]): Settings | undefined {
   if (values.help) return undefined;
   const deaths = (['crash', 'overflow', 'kill'] as const).filter((death) => values[death]);
   if (deaths.length > 1) throw new UsageError(`--${deaths.join(' and --')} are ${deaths.length} deaths; choose one`);
+  if (values.profile && deaths.length > 0) throw new UsageError('--profile is for a machine that lives');
   return {
     seconds: numberOf('--seconds', values.seconds, 3600),
     exitsPerSecond: Math.round(numberOf('--rate', values.rate, 0xffff_ffff)),
     simulate: values.simulate,
     death: deaths[0],
+    profile: values.profile,
     metricsFile: values.metrics,
     directory: values.directory,
   };
@@ -61,6 +66,7 @@ function parse(args: readonly string[]) {
         crash: { type: 'boolean', default: false },
         overflow: { type: 'boolean', default: false },
         kill: { type: 'boolean', default: false },
+        profile: { type: 'boolean', default: false },
         metrics: { type: 'string' },
         help: { type: 'boolean', default: false },
         directory: { type: 'string' }, // for the program itself

@@ -15,7 +15,7 @@ export interface Command {
 export class UsageError extends Error {}
 
 /** The options of a command, by name. */
-export type Options = Readonly<Record<string, { readonly type: 'boolean' | 'string' }>>;
+export type Options = Readonly<Record<string, { readonly type: 'boolean' | 'string'; readonly short?: string }>>;
 
 export interface Parsed<O extends Options> {
   readonly values: { readonly [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : string };

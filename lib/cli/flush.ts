@@ -1,7 +1,7 @@
 // `vmm-metrics flush`: the last line of a process that is gone goes where lines go, once.
 
+import { checkedPath } from '../arguments.ts';
 import { flushLastLine } from '../region/last-line.ts';
-import { checkedPath } from '../region/reader.ts';
 import { type Command, parsed, report, UsageError } from './command.ts';
 
 const HELP = `Usage: vmm-metrics flush FILE --to SINK

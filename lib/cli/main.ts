@@ -7,10 +7,11 @@ import { createRequire } from 'node:module';
 
 import { type Command, plain, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
+import { plot } from './plot.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush };
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, plot };
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 

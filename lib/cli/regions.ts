@@ -3,10 +3,9 @@
 import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-
+import { checkedPath } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { MAGIC } from '../region/format.ts';
-import { checkedPath } from '../region/reader.ts';
 import { UsageError } from './command.ts';
 
 export interface Regions {

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 
-import { checkedText, shown } from '../arguments.ts';
+import { checkedPath, shown } from '../arguments.ts';
 import { CellKind } from '../layout.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
@@ -86,13 +86,6 @@ export async function readRegion(path: string): Promise<RegionReading> {
   } finally {
     await file.close();
   }
-}
-
-export function checkedPath(name: string, path: unknown): string {
-  const text = checkedText(name, path);
-  if (text === '') throw new RangeError(`${name} must not be empty`);
-  if (text.includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(text)}`);
-  return text;
 }
 
 /** A region read, and its line in flight settled: `before` is what counts as flushed. */

@@ -1,4 +1,5 @@
-// The yardstick of the benchmarks: a native `lock xadd`, so that figures of machines and of moments can be compared.
+// The yardsticks of the benchmarks, so that figures of machines and of moments can be compared: a native `lock xadd`, and a loop
+// that only keeps time.
 
 #include <time.h>
 
@@ -27,6 +28,28 @@ napi_value XaddNs(napi_env env, napi_callback_info info) {
   return ns;
 }
 
+// keepTime(intervalNs, ms): of the ticks in that time, which part a loop that does nothing but read the clock met before the
+// next.
+napi_value KeepTime(napi_env env, napi_callback_info info) {
+  const double interval_ns = NumberArgument(env, info, 0);
+  const double began = NowNs(), end = began + NumberArgument(env, info, 1) * 1e6;
+  double met = 0, missed = 0;
+  for (double due = began + interval_ns; due < end;) {
+    const double now = NowNs();
+    if (now < due) continue;
+    met++;
+    const double passed = static_cast<double>(static_cast<int64_t>((now - due) / interval_ns));
+    missed += passed;
+    due += (passed + 1) * interval_ns;
+  }
+  napi_value part;
+  napi_create_double(env, met / (met + missed), &part);
+  return part;
+}
+
 }  // namespace
 
-void DefineYardstick(napi_env env, napi_value exports) { Define(env, exports, "xaddNs", XaddNs); }
+void DefineYardstick(napi_env env, napi_value exports) {
+  Define(env, exports, "xaddNs", XaddNs);
+  Define(env, exports, "keepTime", KeepTime);
+}

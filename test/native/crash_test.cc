@@ -17,6 +17,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -530,6 +531,119 @@ TEST("given one pipe that stays full, when the process dies, then the other stor
   });
   CHECK_EQ(death.signal, SIGSEGV);
   well.CheckLastLine(SIGSEGV);
+}
+
+// In the child: rows of one metric, each a millisecond.
+std::shared_ptr<Profile> StartProfile(Scene& scene, const std::string& path) {
+  ProfileSpec spec;
+  spec.cells = {CellOf(scene.store->spec(), "g.i")};
+  spec.interval_ns = 1'000'000;
+  spec.header = "Time (ns)\tg.i\n";
+  spec.path = path;
+  std::shared_ptr<Profile> profile;
+  CHECK(scene.store->profiler().Start(std::move(spec), &profile).ok());
+  return profile;
+}
+
+struct ProfileText {
+  explicit ProfileText(const std::string& text) : is_whole(!text.empty() && text.back() == '\n') {
+    const std::string header = "Time (ns)\tg.i\n";
+    is_whole = is_whole && text.compare(0, header.size(), header) == 0;
+    for (size_t at = header.size(); at < text.size(); rows++) {
+      const int fields = std::sscanf(text.c_str() + at, "%*u\t%lu\n", &last_value);
+      is_whole = is_whole && fields == 1;
+      at = text.find('\n', at) + 1;
+      if (at == 0) break;
+    }
+  }
+  bool is_whole;
+  int rows = 0;
+  unsigned long last_value = 0;
+};
+
+TEST("given a profile, when the process dies, then the samples so far are in its file, each whole, and the last line is out") {
+  for (const int signal : {SIGSEGV, SIGTERM}) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      const auto profile = StartProfile(scene, scene.folder / "p");
+      SleepMs(20);
+      scene.Add(3);
+      SleepMs(50);  // and nothing of it was written yet
+      raise(signal);
+    });
+    CHECK_EQ(death.signal, signal);
+    scene.CheckLastLine(signal);
+    const ProfileText text(TextOf(scene.folder / "p"));
+    CHECK(text.is_whole);
+    CHECK(text.rows >= 3);
+    CHECK_EQ(text.last_value, 3);
+  }
+}
+
+TEST("given a profile whose writing is under way, when the process dies, then no row is lost in between or broken") {
+  for (int round = 0; round < 20; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      ProfileSpec spec;
+      spec.cells.assign(50, CellOf(scene.store->spec(), "g.i"));
+      spec.interval_ns = 2'000;
+      spec.header = "\n";
+      spec.path = scene.folder / "p";
+      std::shared_ptr<Profile> profile;
+      CHECK(scene.store->profiler().Start(std::move(spec), &profile).ok());
+      SleepMs(20 + round);
+      std::thread(Fault).join();
+    });
+    CHECK_EQ(death.signal, SIGSEGV);
+    const std::string text = TextOf(scene.folder / "p");
+    CHECK(text.size() > 1 && text.back() == '\n');
+    uint64_t before_ns = 0, wrong = 0, rows = 0;
+    for (size_t at = 1; at < text.size(); at = text.find('\n', at) + 1, rows++) {
+      const std::string row = text.substr(at, text.find('\n', at) - at);
+      const uint64_t time_ns = std::strtoull(row.c_str(), nullptr, 10);
+      if (time_ns <= before_ns || std::count(row.begin(), row.end(), '\t') != 50) wrong++;
+      before_ns = time_ns;
+    }
+    CHECK(rows > 0);
+    CHECK_EQ(wrong, 0);
+  }
+}
+
+TEST("given a profile into a pipe that stays full, when the process dies, then within a second, and the last line is out") {
+  Scene scene;
+  Fifo fifo(scene.folder / "pipe");
+  fifo.Fill();
+  const int64_t begin_ms = NowMs();
+  const Death death = InChild([&] {
+    scene.Capture();
+    const auto profile = StartProfile(scene, scene.folder / "pipe");
+    SleepMs(50);
+    Fault();
+  });
+  CHECK(NowMs() - begin_ms < 1500);
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST("given a profile in a process that survives what looked like its death, when time goes by, then its samples go on") {
+  Scene scene;
+  const Death death = InChild([&] {
+    signal(SIGABRT, [](int) {});  // a host that lives on; the capture cannot know
+    scene.Capture();
+    const auto profile = StartProfile(scene, scene.folder / "p");
+    SleepMs(20);
+    raise(SIGABRT);
+    const int rows = ProfileText(TextOf(scene.folder / "p")).rows;
+    CHECK(rows > 1);
+    SleepMs(kSurvivedMs + 600);
+    CHECK(ProfileText(TextOf(scene.folder / "p")).rows > rows + 300);
+    CHECK(scene.store->profiler().Stop(profile).status.ok());
+    CHECK(ProfileText(TextOf(scene.folder / "p")).is_whole);
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 0);
 }
 
 TEST("given a fault inside the handler, when it comes, then the process still dies, with the lines that were out by then") {

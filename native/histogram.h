@@ -1,0 +1,60 @@
+// A Histogram counts values by size: each power of two has 32 steps, so that a quantile is at most a thirty-second below the
+// value it stands for. The largest value is exact.
+//
+// Thread-safety:       one thread at a time.
+// Async-signal-safety: safe; no allocation.
+// Units:               chosen by the caller; this file never converts.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vmm {
+
+class Histogram {
+ public:
+  void Record(uint64_t value) {
+    counts_[StepOf(value)]++;
+    total_++;
+    if (value > max_) max_ = value;
+  }
+
+  uint64_t max() const { return max_; }
+
+  // The value that `part` in `whole` of the values do not exceed, as the lower end of its step; 0 when there is none.
+  uint64_t Quantile(uint64_t part, uint64_t whole) const {
+    if (total_ == 0) return 0;
+    // Rounded up: of 3 values, half are 2.
+    const uint64_t rank = (total_ * part + whole - 1) / whole;
+    uint64_t below = 0;
+    for (size_t step = 0; step < kSteps; step++) {
+      below += counts_[step];
+      if (below >= rank && counts_[step] != 0) return LowerEndOf(step);
+    }
+    return max_;
+  }
+
+ private:
+  static constexpr unsigned kShift = 5;
+  static constexpr uint64_t kStepsEach = uint64_t{1} << kShift;
+  static constexpr size_t kSteps = (64 - kShift + 1) << kShift;
+
+  // Values below kStepsEach have a step each; from there on, the bits after the leading one tell the step.
+  static size_t StepOf(uint64_t value) {
+    if (value < kStepsEach) return static_cast<size_t>(value);
+    const unsigned shift = 63 - static_cast<unsigned>(__builtin_clzll(value)) - kShift;
+    return static_cast<size_t>(((shift + 1) << kShift) + ((value >> shift) - kStepsEach));
+  }
+  static uint64_t LowerEndOf(size_t step) {
+    if (step < kStepsEach) return step;
+    const uint64_t shift = (step >> kShift) - 1;
+    return ((step & (kStepsEach - 1)) + kStepsEach) << shift;
+  }
+
+  uint64_t counts_[kSteps] = {};
+  uint64_t total_ = 0;
+  uint64_t max_ = 0;
+};
+
+}  // namespace vmm

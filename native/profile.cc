@@ -1,0 +1,384 @@
+#include "profile.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include "clock.h"
+#include "crash.h"
+#include "signal_mask.h"
+
+namespace vmm {
+
+namespace {
+
+constexpr size_t kBufferBytes = 64 * 1024;
+constexpr size_t kCommentBytesMax = 512;
+constexpr int kRetryMs = 5;
+constexpr uint64_t kRowsPerHint = 256;
+
+void Relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Sleeps while the word has that value, until `until_ns` at most. Not a condition variable: the sampling thread takes no lock.
+void SleepWhile(const std::atomic<uint32_t>& word, uint32_t value, uint64_t until_ns) {
+  const timespec until = {static_cast<time_t>(until_ns / 1'000'000'000), static_cast<long>(until_ns % 1'000'000'000)};
+  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value, &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+void WakeAll(const std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, ~0u >> 1, nullptr, nullptr, 0); }
+
+// Blocks the signals that are not of a thread's own making; a thread inherits the mask of its maker.
+class AsynchronousSignalsBlocked {
+ public:
+  AsynchronousSignalsBlocked() {
+    sigset_t asynchronous;
+    sigfillset(&asynchronous);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
+    pthread_sigmask(SIG_BLOCK, &asynchronous, &before_);
+  }
+  ~AsynchronousSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+Profile::Profile(const Cells& cells, ProfileSpec&& spec) : cells_(cells), spec_(std::move(spec)), process_(getpid()) {}
+
+bool Profile::is_own() const { return getpid() == process_; }
+
+Status Profile::Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
+  const auto made = std::make_shared<Profile>(cells, std::move(spec));
+  if (Status status = made->Open(); !status.ok()) return status;
+  const AsynchronousSignalsBlocked blocked;
+  try {
+    made->collector_ = std::thread([&self = *made] { self.Collect(); });
+    std::thread([made] { made->Write(); }).detach();
+  } catch (const std::system_error& error) {
+    made->RequestStop();
+    if (made->collector_.joinable()) made->collector_.join();
+    return {Code::kThread, error.code().value(), "pthread_create"};
+  }
+  *profile = made;
+  return {};
+}
+
+// The output last: when there is no memory, it is as it was.
+Status Profile::Open() {
+  const size_t columns = spec_.cells.size() + 1;
+  for (const uint32_t cell : spec_.cells) {
+    if (cell >= cells_.used()) return {Code::kMemory, EINVAL, "start"};
+  }
+  if (Status status = ring_.Create(columns); !status.ok()) return status;
+  buffer_bytes_ =
+      std::max({kBufferBytes, columns * (kNumberBytesMax + 1), kCommentBytesMax + spec_.annotation.size() + spec_.header.size()});
+  buffer_ = std::make_unique<char[]>(buffer_bytes_);
+  if (spec_.path.empty()) return sink_.OpenDescriptor(spec_.descriptor);
+  if (Status status = sink_.OpenPath(spec_.path.c_str()); !status.ok()) return status;
+  const Status status = sink_.Truncate();
+  if (!status.ok()) sink_.Close();
+  return status;
+}
+
+// ---- sampling
+
+void Profile::Collect() {
+  pthread_setname_np(pthread_self(), "vmm-sampling");
+  // By default a sleep may end 50 us late to save wakeups.
+  prctl(PR_SET_TIMERSLACK, 1);
+  NoteStart();
+  uint32_t starting = kStarting;
+  // Release: publishes what NoteStart noted. It may have been told to stop already.
+  if (state_.compare_exchange_strong(starting, kSampling, std::memory_order_release, std::memory_order_relaxed)) WakeAll(state_);
+
+  const uint64_t interval = spec_.interval_ns;
+  uint64_t due = origin_ns_ + interval;
+  for (uint64_t now = origin_ns_; !IsStopping(); now = MonotonicNs()) {
+    if (now >= due) {
+      const uint64_t passed = (now - due) / interval + 1;
+      missed_ticks_ += passed;
+      due += passed * interval;
+    }
+    now = WaitUntil(due);
+    if (now < due) break;  // to stop
+    uint64_t* const row = ring_.Next();
+    if (row == nullptr) {
+      back_offs_++;
+      WaitUntil(now + kBackOffTicks * interval);
+      continue;
+    }
+    TakeSample(row, now);
+    lateness_.Record(now - due);
+    if (interval < kSleepFromNs && ring_.filled() % kRowsPerHint == 0)
+      spinning_on_.store(sched_getcpu(), std::memory_order_relaxed);
+    due += interval;
+  }
+  TakeSample(ring_.Last(), MonotonicNs());
+  state_.store(kCollected, std::memory_order_release);
+  WakeAll(state_);
+}
+
+void Profile::NoteStart() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  origin_ns_ = MonotonicNs();
+  tm utc;
+  gmtime_r(&now.tv_sec, &utc);
+  const size_t bytes = strftime(started_at_, sizeof(started_at_), "%Y-%m-%dT%H:%M:%S", &utc);
+  snprintf(started_at_ + bytes, sizeof(started_at_) - bytes, ".%09ldZ", now.tv_nsec);
+}
+
+void Profile::TakeSample(uint64_t* row, uint64_t now_ns) {
+  *row++ = now_ns - origin_ns_;
+  for (const uint32_t cell : spec_.cells) {
+    const uint64_t total = cells_.Total(cell);
+    *row++ = cells_.kind(cell) == CellKind::kMin ? MinimumOf(total, cells_.Total(cell + 1)) : total;
+  }
+  ring_.Publish();
+}
+
+uint64_t Profile::WaitUntil(uint64_t due_ns) {
+  const uint64_t interval = spec_.interval_ns;
+  // A back-off is longer than an interval, and is to leave the processor to the writing thread.
+  const uint64_t spin_ns = interval >= kSleepOnlyNs ? 0 : interval >= kSleepFromNs ? kSpinLastNs : kSleepFromNs;
+  for (;;) {
+    const uint64_t now = MonotonicNs();
+    if (now >= due_ns) return now;
+    // Acquire: whoever asked for the stop set the deadline before.
+    const uint32_t state = state_.load(std::memory_order_acquire);
+    if (state >= kStopping) return now;
+    if (due_ns - now > spin_ns) {
+      SleepWhile(state_, state, due_ns - spin_ns);
+    } else {
+      Relax();
+    }
+  }
+}
+
+// ---- writing
+
+void Profile::Write() {
+  pthread_setname_np(pthread_self(), "vmm-samples-out");
+  const uint64_t pause_ns = std::min(kWriteEveryNs, std::max<uint64_t>(spec_.interval_ns, 1000) * 1000);
+  if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) CPU_ZERO(&allowed_);
+  Status outcome;
+  for (bool done = false; !done;) {
+    MakeWay();
+    // Before the rows are looked at: once all are collected, none comes after.
+    const uint32_t state = state_.load(std::memory_order_acquire);
+    const Progress progress = WriteSome(&outcome);
+    if (progress == Progress::kFailed) {
+      done = true;
+    } else if (progress == Progress::kAllOut) {
+      done = state == kCollected;
+      if (!done) SleepWhile(state_, state, MonotonicNs() + pause_ns);
+    } else if (state >= kStopping && MonotonicMs() >= deadline_ms_.load(std::memory_order_relaxed)) {
+      outcome = {Code::kWrite, progress == Progress::kBlocked ? EAGAIN : ETIMEDOUT, "write"};
+      done = true;
+    } else if (progress == Progress::kBlocked) {
+      sink_.WaitWritable(kRetryMs);
+    }
+  }
+  if (!outcome.ok()) RequestStop();  // there is no use in more samples
+  uint32_t phase = kIdle;
+  // Acquire-release, as ever. Unless a crash handler has the output; then it ends with the process.
+  if (phase_.compare_exchange_strong(phase, kClosed, std::memory_order_acq_rel)) sink_.Close();
+  const std::lock_guard<std::mutex> lock(written_mutex_);
+  outcome_ = outcome;
+  written_ = true;
+  written_changed_.notify_all();
+}
+
+// Where there are fewer processors than threads that want one, the scheduler would let the two share one; and what the writing
+// takes there are ticks missed, while for itself a little later is soon enough.
+void Profile::MakeWay() {
+  const int processor = spinning_on_.load(std::memory_order_relaxed);
+  if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
+  made_way_on_ = processor;
+  cpu_set_t others = allowed_;
+  CPU_CLR(static_cast<size_t>(processor), &others);
+  if (CPU_COUNT(&others) != 0) sched_setaffinity(0, sizeof(others), &others);
+}
+
+Profile::Progress Profile::WriteSome(Status* status) {
+  uint32_t phase = kIdle;
+  // Acquire-release: pairs with the release of whoever had the output before.
+  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
+    // A dying process writes nothing after its last whole row. One that lives on all the same goes on.
+    const bool survived = phase == kTaken && MonotonicMs() - taken_ms_.load(std::memory_order_relaxed) >= kSurvivedMs;
+    if (survived) phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+    const timespec pause = {0, 1'000'000};
+    nanosleep(&pause, nullptr);
+    return Progress::kBlocked;
+  }
+  const Progress progress = SendSome(ring_.filled(), status);
+  phase_.store(kIdle, std::memory_order_release);
+  return progress;
+}
+
+Profile::Progress Profile::SendSome(uint64_t end_row, Status* status) {
+  if (sent_bytes_ == formatted_bytes_ && !Format(end_row)) return Progress::kAllOut;
+  sent_bytes_ += sink_.Write(buffer_.get() + sent_bytes_, formatted_bytes_ - sent_bytes_, status);
+  if (status->ok()) return Progress::kSome;
+  if (status->error == EAGAIN || status->error == EWOULDBLOCK) {
+    *status = {};
+    return Progress::kBlocked;
+  }
+  SignalMask::Discard(status->error);
+  return Progress::kFailed;
+}
+
+bool Profile::Format(uint64_t end_row) {
+  RawWriter out(buffer_.get(), buffer_bytes_);
+  const uint32_t state = state_.load(std::memory_order_acquire);
+  if (!has_opening_) {
+    if (state != kSampling && state != kCollected) return false;  // not begun, or told to stop before
+    FormatOpening(out);
+    has_opening_ = true;
+  } else if (ring_.taken() != end_row) {
+    const size_t row_bytes_max = ring_.columns() * (kNumberBytesMax + 1);
+    for (; ring_.taken() != end_row && buffer_bytes_ - out.size() >= row_bytes_max; ring_.Take()) {
+      const uint64_t* const row = ring_.Front();
+      for (size_t column = 0; column < ring_.columns(); column++) {
+        if (column != 0) out.Char('\t');
+        out.Number(row[column]);
+      }
+      out.Char('\n');
+    }
+  } else if (state == kCollected && spec_.annotate && !has_closing_ && ring_.taken() == ring_.filled()) {
+    FormatClosing(out);
+    has_closing_ = true;
+  }
+  formatted_bytes_ = out.size();
+  sent_bytes_ = 0;
+  return formatted_bytes_ != 0;
+}
+
+namespace {
+
+void Append(RawWriter& out, const char* text, uint64_t number) {
+  out.Text(text, strlen(text));
+  out.Number(number);
+}
+
+}  // namespace
+
+void Profile::FormatOpening(RawWriter& out) const {
+  if (spec_.annotate) {
+    out.Text("# start=", 8);
+    out.Text(started_at_, strlen(started_at_));
+    Append(out, " interval_ns=", spec_.interval_ns);
+    out.Text(spec_.annotation.data(), spec_.annotation.size());
+    out.Char('\n');
+  }
+  out.Text(spec_.header.data(), spec_.header.size());
+}
+
+void Profile::FormatClosing(RawWriter& out) const {
+  const ProfileResult figures = Figures();
+  Append(out, "# samples=", figures.samples);
+  Append(out, " missed_ticks=", figures.missed_ticks);
+  Append(out, " back_offs=", figures.back_offs);
+  Append(out, " late_ns_median=", figures.late_ns_median);
+  Append(out, " late_ns_p99=", figures.late_ns_p99);
+  Append(out, " late_ns_max=", figures.late_ns_max);
+  out.Char('\n');
+}
+
+ProfileResult Profile::Figures() const {
+  ProfileResult figures;
+  figures.samples = ring_.filled();
+  figures.missed_ticks = missed_ticks_;
+  figures.back_offs = back_offs_;
+  figures.late_ns_median = lateness_.Quantile(1, 2);
+  figures.late_ns_p99 = lateness_.Quantile(99, 100);
+  figures.late_ns_max = lateness_.max();
+  return figures;
+}
+
+// In a crash handler: no lock, no allocation; the phase is taken from the writing thread between two of its writes. The deadline
+// ends the waiting; a file takes what is in the ring without any.
+void Profile::LastSamples(int64_t deadline_ms) {
+  for (;;) {
+    uint32_t phase = phase_.load(std::memory_order_relaxed);
+    if (phase == kTaken || phase == kClosed) return;
+    // Acquire-release: as in WriteSome.
+    if (phase == kIdle && phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) break;
+    if (MonotonicMs() >= deadline_ms) return;
+    const timespec pause = {0, 50'000};
+    nanosleep(&pause, nullptr);
+  }
+  {
+    SignalMask mask;
+    const uint64_t end_row = ring_.filled();  // the sampling goes on meanwhile
+    Status ignored;                           // there is nobody left to tell
+    for (bool done = false; !done;) {
+      switch (SendSome(end_row, &ignored)) {
+        case Progress::kSome: break;
+        case Progress::kAllOut:
+        case Progress::kFailed: done = true; break;
+        case Progress::kBlocked: {
+          const int64_t left_ms = deadline_ms - MonotonicMs();
+          done = left_ms <= 0;
+          if (!done) sink_.WaitWritable(static_cast<int>(left_ms));
+        }
+      }
+    }
+  }
+  taken_ms_.store(MonotonicMs(), std::memory_order_relaxed);
+  phase_.store(kTaken, std::memory_order_release);
+}
+
+// ---- stopping
+
+void Profile::RequestStop() {
+  uint32_t state = state_.load(std::memory_order_relaxed);
+  // Release: publishes the deadline.
+  while (state < kStopping &&
+         !state_.compare_exchange_weak(state, kStopping, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  WakeAll(state_);
+}
+
+ProfileResult Profile::Stop() {
+  if (!is_own()) return {};  // its threads are the parent's
+  const std::lock_guard<std::mutex> lock(stop_mutex_);
+  if (stopped_) return result_;
+  deadline_ms_.store(MonotonicMs() + kStopWritingMs, std::memory_order_relaxed);
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(kStopWaitingMs);
+  RequestStop();
+  collector_.join();
+  result_ = Figures();
+  std::unique_lock<std::mutex> written(written_mutex_);
+  const bool is_written = written_changed_.wait_until(written, limit, [this] { return written_; });
+  result_.status = is_written ? outcome_ : Status{Code::kWrite, ETIMEDOUT, "write"};
+  stopped_ = true;
+  return result_;
+}
+
+void Profile::FreeRows() {
+  const std::lock_guard<std::mutex> written(written_mutex_);
+  if (!written_) return;  // a write that does not return still has them; they go with the object
+  ring_.Free();
+  buffer_.reset();
+}
+
+}  // namespace vmm

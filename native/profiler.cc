@@ -1,0 +1,65 @@
+#include "profiler.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace vmm {
+
+Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ != nullptr) {
+    if (running_->is_own()) return {Code::kTaken, EALREADY, "start"};
+    Forget();  // a forked child: it runs in the parent only
+  }
+  if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
+  running_ = *profile;
+  process_.store(getpid(), std::memory_order_relaxed);
+  visible_.store(running_.get(), std::memory_order_seq_cst);
+  return {};
+}
+
+ProfileResult Profiler::Stop(const std::shared_ptr<Profile>& profile) {
+  if (!profile->is_own()) return {};  // a forked child, where even the lock may be somebody's who is not here
+  const ProfileResult result = profile->Stop();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == profile) Forget();
+  return result;
+}
+
+void Profiler::Stop() {
+  if (process_.load(std::memory_order_relaxed) != getpid()) return;  // nothing to end, or a forked child, as above
+  std::shared_ptr<Profile> running;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    running = running_;
+  }
+  if (running != nullptr) Stop(running);
+}
+
+void Profiler::Forget() {
+  visible_.store(nullptr, std::memory_order_seq_cst);
+  // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.
+  for (int waited_ms = 0; looking_.load(std::memory_order_seq_cst) != 0 && waited_ms < 100; waited_ms++) {
+    const timespec pause = {0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+  const bool is_used = looking_.load(std::memory_order_seq_cst) != 0 || !running_->is_own();
+  if (is_used) {
+    new std::shared_ptr<Profile>(running_);
+  } else {
+    running_->FreeRows();
+  }
+  running_.reset();
+}
+
+void Profiler::LastSamples(int64_t deadline_ms) {
+  looking_.fetch_add(1, std::memory_order_seq_cst);
+  Profile* const profile = visible_.load(std::memory_order_seq_cst);
+  if (profile != nullptr) profile->LastSamples(deadline_ms);
+  looking_.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+}  // namespace vmm

@@ -1,0 +1,49 @@
+// A Profiler is a store's profile, if one is running, and the way of the crash handler to it.
+//
+// Thread-safety:       any thread.
+// Async-signal-safety: LastSamples only.
+// Memory ordering:     the handler finds the profile by `visible_`, and is counted in `looking_` while it uses it; both are
+//                      sequentially consistent, so that either the handler sees that it is gone or Stop sees the handler.
+// Lifetime:            the cells outlive it. A profile's figures outlive its run, with whoever keeps it.
+
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "profile.h"
+
+namespace vmm {
+
+class Profiler {
+ public:
+  explicit Profiler(const Cells& cells) : cells_(cells) {}
+  ~Profiler() { Stop(); }
+  Profiler(const Profiler&) = delete;
+  Profiler& operator=(const Profiler&) = delete;
+
+  // kTaken: one is running already. Otherwise as Profile::Start.
+  Status Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
+
+  // Ends that profile, within a second; another one can be started then. Again it gives the same result.
+  ProfileResult Stop(const std::shared_ptr<Profile>& profile);
+
+  // Ends the one that is running; without one it does nothing.
+  void Stop();
+
+  // From the crash handler, see Profile.
+  void LastSamples(int64_t deadline_ms);
+
+ private:
+  void Forget();
+
+  const Cells& cells_;
+  std::mutex mutex_;
+  std::shared_ptr<Profile> running_;
+  std::atomic<pid_t> process_{0};  // that started it; publishes nothing
+  std::atomic<Profile*> visible_{nullptr};
+  std::atomic<int> looking_{0};
+};
+
+}  // namespace vmm

@@ -1,0 +1,191 @@
+// The page of a profile: what is read, what is shown, and what the command says when it cannot.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
+
+import { profilePage } from '../dist/lib/cli/profile-page.js';
+import { type ProfileSeries, profileSeriesOf } from '../dist/lib/cli/profile-series.js';
+import { profileTableOf } from '../dist/lib/cli/profile-table.js';
+import { node } from './helpers/children.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
+const tableOf = (...lines: string[]) => profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join('')));
+const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf(tableOf(...lines), points);
+const cli = (...args: string[]) => spawnSync(node, [main, ...args], { encoding: 'utf8' });
+
+describe('given a profile’s text', () => {
+  test('when it is annotated, then start, interval, kinds and units come from there', () => {
+    const table = tableOf(
+      '# start=2026-01-02T03:04:05.000000006Z interval_ns=1000\tinc us\tstore bytes',
+      'Time (ns)\ta.x\tb.y',
+      '1000\t1\t18446744073709551615',
+      '2010\t2\t0',
+      '# samples=2 missed_ticks=5 back_offs=0 late_ns_median=4 late_ns_p99=9 late_ns_max=10',
+    );
+    expect(table).toMatchObject({
+      start: '2026-01-02T03:04:05.000000006Z',
+      intervalNs: 1000,
+      figures: { missed_ticks: 5, late_ns_p99: 9 },
+    });
+    expect(table.columns.map(({ name, kind, unit }) => [name, kind, unit])).toEqual([
+      ['a.x', 'inc', 'us'],
+      ['b.y', 'store', 'bytes'],
+    ]);
+    expect([...table.columns[1]!.values]).toEqual([2n ** 64n - 1n, 0n]);
+    expect([...table.timesNs]).toEqual([1000, 2010]);
+  });
+
+  test('when it is not, then kinds and units are guessed, and the interval is that of most rows', () => {
+    const table = tableOf('Time (ns)\tg.n_bytes\tg.level\tg.t.max_us', '10\t1\t5\t1', '20\t1\t4\t2', '30\t3\t6\t3');
+    expect(table.columns.map(({ kind, unit }) => `${kind} ${unit}`)).toEqual(['inc bytes', 'store count', 'store us']);
+    expect(table.intervalNs).toBe(10);
+    expect(table.start).toBeUndefined();
+  });
+
+  test('when the last row has no end, then it is left out', () => {
+    expect(profileTableOf(Buffer.from('Time (ns)\ta.x\n1\t2\n2\t')).timesNs).toHaveLength(1);
+  });
+
+  test('when it is what startProfiling() wrote, then names and values are those, whatever the id', async () => {
+    const metrics = closing(
+      Metrics.open(defineSchema({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }), { name: freshName() }),
+    );
+    const id = 'a\tb\\t\nc.ü';
+    metrics.app.d.alloc(id).n.add(10n ** 18n + 1n);
+    const output = `${temporaryFolder()}/p`;
+    await metrics.startProfiling({ metrics: ['g.n', `d_${id}.n`], output, annotate: true }).stop();
+    const table = profileTableOf(readFileSync(output));
+    expect(table.columns.map(({ name }) => name)).toEqual(['g.n', `d_${id}.n`]);
+    expect(table.columns[1]!.values.at(-1)).toBe(10n ** 18n + 1n);
+    expect(table.figures['samples']).toBe(table.timesNs.length);
+  });
+
+  test.each([
+    { lines: [''], message: /no header/ },
+    { lines: ['{"a":1}'], message: /no header/ },
+    { lines: ['Time (ns)'], message: /no header/ },
+    { lines: ['Time (ns)\ta', '1\t2', '2\tx'], message: /line 3: field 2 is no number/ },
+    { lines: ['# c', 'Time (ns)\ta', '1'], message: /line 3: field 1 is no number/ },
+    { lines: ['Time (ns)\ta', '1\t2\t3'], message: /line 2: field 2 is no number/ },
+    { lines: ['Time (ns)\ta', '1\t18446744073709551616'], message: /line 2: field 2 is no number/ },
+    { lines: ['Time (ns)\ta', '5\t2', '5\t3'], message: /line 3: the time does not rise/ },
+  ])('when it is $lines, then the error says where', ({ lines, message }) => {
+    expect(() => tableOf(...lines)).toThrow(message);
+  });
+});
+
+const ANNOTATED = [
+  '# start=2026-01-02T03:04:05.0Z interval_ns=1000000\tinc count\tstore us\tinc count',
+  'Time (ns)\tg.n\tg.t.max_us\td_x.y.n',
+];
+const rows = (...ticks: (readonly [tick: number, n: bigint | number])[]) => ticks.map(([tick, n]) => `${tick * 1e6 + 10}\t${n}\t${n}\t7`);
+
+describe('given rows', () => {
+  test('when they are shown, then what only goes up is a rate, the rest a value, in charts by group and unit', () => {
+    const series = seriesOf([...ANNOTATED, ...rows([1, 5], [2, 10], [3, 25])]);
+    expect(series.times).toEqual([0.00100001, 0.00200001, 0.00300001]);
+    expect(series.charts).toEqual([
+      { title: 'g', unit: 'count per second', series: [{ name: 'g.n', values: [null, 5000, 15000] }] },
+      { title: 'g', unit: 'us', series: [{ name: 'g.t.max_us', values: [5, 10, 25] }] },
+      { title: 'd_x.y', unit: 'count per second', series: [{ name: 'd_x.y.n', values: [null, 0, 0] }] },
+    ]);
+    expect(series.totals[0]).toEqual({ name: 'g.n', unit: 'count', first: '5', last: '25', difference: '20', perSecond: 10000 });
+    expect(series.totals[1]).toEqual({ name: 'g.t.max_us', unit: 'us', first: '5', last: '25' });
+  });
+
+  test('when ticks were missed, then there is a gap; when a sample was only late, there is none', () => {
+    const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2.9, 2], [3, 3], [7, 7], [8, 8])]);
+    expect(series.charts[0]!.series[0]!.values).toEqual([null, expect.closeTo(526.316), expect.closeTo(10000), null, 1000, 1000]);
+    expect(series.charts[1]!.series[0]!.values).toEqual([1, 2, 3, null, 7, 8]);
+    expect(series.times[3]).toBeCloseTo(0.005);
+  });
+
+  test('when a counter wraps, then its rate does not', () => {
+    const series = seriesOf([...ANNOTATED, ...rows([1, 2n ** 64n - 2n], [2, 3n])]);
+    expect(series.charts[0]!.series[0]!.values).toEqual([null, 5000]);
+    expect(series.totals[0]!.difference).toBe('5');
+  });
+
+  test('when there are more than points, then rates are means, values the largest, and only long gaps are seen', () => {
+    const ticks = [...Array(100).keys()].map((i) => [i + 1 + (i >= 30 ? 1 : 0) + (i >= 60 ? 40 : 0), i === 15 ? 1000 : i] as const);
+    const series = seriesOf([...ANNOTATED, ...rows(...ticks)], 10);
+    expect(series.rowsPerPoint).toBe(10);
+    expect(series.charts[1]!.series[0]!.values).toEqual([9, 1000, 29, 39, 49, 59, null, 69, 79, 89, 99]);
+    const last = series.charts[0]!.series[0]!.values.at(-1);
+    expect(last).toBeCloseTo(1000);
+  });
+
+  test('when there are none, or one, then there is still a page', () => {
+    for (const lines of [ANNOTATED, [...ANNOTATED, ...rows([1, 1])]]) {
+      const table = tableOf(...lines);
+      expect(profilePage('t', table, profileSeriesOf(table, 10), { script: '', style: '', license: '' })).toContain('<table>');
+    }
+  });
+});
+
+describe('given a page', () => {
+  const library = { script: 'var uPlot;', style: '', license: 'MIT --> <script>' };
+  const hostile = '</script><img src=x onerror=alert(1)>';
+
+  test('when names are hostile, then they stay text', () => {
+    const table = tableOf(`Time (ns)\t${hostile}.n`, '1\t2', '2\t3');
+    const series: ProfileSeries = profileSeriesOf(table, 10);
+    const page = profilePage(hostile, table, series, library);
+    expect(page).not.toContain('<img');
+    expect(page.match(/<\/script>/g)).toHaveLength(3);
+    expect(page.match(/-->/g)).toHaveLength(1);
+    const [, json] = /<script type="application\/json" id="profile">(.*)<\/script>/.exec(page)!;
+    expect(JSON.parse(json!)).toEqual(JSON.parse(JSON.stringify(series)));
+  });
+
+  test('when it is made by the command, then it is whole, and loads nothing', () => {
+    const folder = temporaryFolder();
+    writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows([1, 1], [2, 2])].map((line) => `${line}\n`).join(''));
+    const { status, stdout, stderr } = cli('plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`, '--title', 'A & B');
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+    const page = readFileSync(`${folder}/p.html`, 'utf8');
+    expect(page).toContain('<title>A &amp; B</title>');
+    expect(page).toContain("default-src 'none'");
+    expect(page).toContain('uPlot=function');
+    expect(page).toContain('Permission is hereby granted');
+    expect(page).not.toMatch(/<(script|link|img|iframe)[^>]*(src|href)=|@import|url\(/);
+    // Each script is one that an engine can read.
+    const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, code]) => code!);
+    expect(scripts).toHaveLength(2);
+    for (const code of scripts) execFileSync(node, ['--check', '-'], { input: code });
+  });
+});
+
+describe('given the command line', () => {
+  test.each([
+    { args: ['plot'], says: /^vmm-metrics: plot: FILE\.tsv is missing.*\n$/ },
+    { args: ['plot', 'a'], says: /-o FILE\.html/ },
+    { args: ['plot', 'a', 'b', '-o', 'c'], says: /'b' is too much/ },
+    { args: ['plot', 'a', '-o', 'c', '--points', '1'], says: /--points must be an integer from 2 to 1000000; got '1'/ },
+    { args: ['plot', 'a', '--nope'], says: /^vmm-metrics: plot: .*--nope.*\n$/ },
+  ])('when it is $args, then one line says what is wrong, and the exit code is 2', ({ args, says }) => {
+    const { status, stdout, stderr } = cli(...args);
+    expect(stderr).toMatch(says);
+    expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 });
+  });
+
+  test.each([
+    { name: 'there is none', file: 'none', says: /ENOENT/ },
+    { name: 'it is no profile', file: 'text', says: /text: no profile: it has no header/ },
+  ])('when the profile cannot be read since $name, then one line says so, the exit code is 1, and no page is made', ({ file, says }) => {
+    const folder = temporaryFolder();
+    writeFileSync(`${folder}/text`, 'hello\n');
+    const { status, stderr } = cli('plot', `${folder}/${file}`, '-o', `${folder}/page`);
+    expect(stderr).toMatch(says);
+    expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
+    expect(existsSync(`${folder}/page`)).toBe(false);
+  });
+
+  test('when help is asked for, then it is printed', () => {
+    expect(cli('plot', '--help').stdout).toContain('Usage: vmm-metrics plot FILE.tsv -o FILE.html');
+  });
+});
