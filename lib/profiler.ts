@@ -1,10 +1,10 @@
-// Profiles: which cells the names mean, and what comes back at the end. The sampling itself is native, see native/profile.h.
+// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see native/profile.h.
 
-import { checkedBoolean, checkedDestination, checkedOptions, checkedText, shown } from './arguments.ts';
+import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
 import { type Attachment, binding, isFailure, type NativeProfile, systemError } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
-import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
-import { type Unit, unitOf } from './schema.ts';
+import type { Layout } from './layout.ts';
+import { annotationOf, checkedNames, columnOf, headerOf } from './profile-columns.ts';
 
 export interface ProfileOptions {
   /**
@@ -50,15 +50,6 @@ export interface Profile extends AsyncDisposable {
   stop(): Promise<ProfileStats>;
 }
 
-/** A column: its name, its cell, and what is to be known to read it. */
-export interface ProfileColumn {
-  readonly name: string;
-  readonly cell: number;
-  /** Whether it only goes up, as `inc`, or is a value of its own. */
-  readonly kind: 'inc' | 'store';
-  readonly unit: Unit;
-}
-
 const MIN_INTERVAL_US = 0.1; // to read the clock and a few cells takes about as long
 const MAX_INTERVAL_US = 86_400_000_000;
 
@@ -67,15 +58,15 @@ export function startProfile(attachment: Attachment, layout: Layout, given: unkn
   const options = checkedOptions<ProfileOptions>(where, given, ['metrics', 'output', 'intervalUs', 'annotate']);
   const output = checkedDestination(`${where}: output`, options.output);
   const names = checkedNames(`${where}: metrics`, options.metrics);
-  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, attachment));
+  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => attachment.devices(group)));
   const intervalUs = checkedInterval(`${where}: intervalUs`, options.intervalUs ?? 1000);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 
   const started = attachment.startProfiling(
     Uint32Array.from(columns, ({ cell }) => cell),
     Math.round(intervalUs * 1000),
-    `${['Time (ns)', ...names].map(escaped).join('\t')}\n`,
-    annotate ? columns.map(({ kind, unit }) => `\t${kind} ${unit}`).join('') : undefined,
+    headerOf(names),
+    annotate ? annotationOf(columns) : undefined,
     output,
   );
   if (!isFailure(started)) return new RunningProfile(started, output);
@@ -124,58 +115,4 @@ function checkedInterval(name: string, value: unknown): number {
     throw new RangeError(`${name} must be from ${MIN_INTERVAL_US} to ${MAX_INTERVAL_US} (a day); got ${shown(value)}`);
   }
   return value;
-}
-
-function checkedNames(name: string, value: unknown): readonly string[] {
-  if (typeof value !== 'string' && !Array.isArray(value)) {
-    throw new TypeError(`${name} must be a list of names, or text with commas between them; got ${shown(value)}`);
-  }
-  const names: unknown[] = Array.isArray(value) ? value : value.trim() === '' ? [] : value.split(',').map((text) => text.trim());
-  if (names.length === 0) throw new RangeError(`${name} must name at least one metric; got ${shown(value)}`);
-  return names.map((one, i) => checkedText(`${name}[${i}]`, one));
-}
-
-/** The column that a name means. A device's id may have dots, so that only the devices that are there tell where it ends. */
-function columnOf(argument: string, name: string, layout: Layout, attachment: Attachment): ProfileColumn {
-  const found: ProfileColumn[] = [];
-  let hint = '';
-  const look = (key: string, metrics: readonly MetricLayout[], firstCell: number) => {
-    if (!name.startsWith(`${key}.`)) return;
-    const rest = name.slice(key.length + 1);
-    for (const metric of metrics) {
-      for (const column of columnsOf(metric)) if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
-      if (metric.name === rest && metric.def.kind === 'latency') hint = `: of a latency metric it takes a part, '${name}.sum_us' for one`;
-    }
-  };
-  for (const entry of layout.entries) {
-    if (entry.kind === 'group') look(entry.key, entry.metrics, 0);
-    if (entry.kind !== 'perDevice') continue;
-    if (name.startsWith(`${entry.key}.`))
-      hint = `: ${entry.key} are devices, such as '${entry.key}_<id>.${name.slice(entry.key.length + 1)}'`;
-    if (!name.startsWith(`${entry.key}_`)) continue;
-    for (const { id, firstCell, removed } of attachment.devices(entry.group)) {
-      if (!removed) look(`${entry.key}_${id}`, entry.metrics, firstCell);
-    }
-  }
-  if (found.length > 1) throw new RangeError(`${argument}: ${shown(name)} means a metric of more than one device`);
-  const [column] = found;
-  if (column === undefined) throw new RangeError(`${argument}: there is no metric ${shown(name)}${hint}`);
-  return column;
-}
-
-/** What can be sampled of a metric; the names and cells are counted from its group's or device's. */
-function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
-  if (def.kind !== 'latency') return [{ name, cell, kind: def.kind, unit: unitOf(name, def) }];
-  return [
-    { name: `${name}.min_us`, cell: cell + LATENCY_MIN, kind: 'store', unit: 'us' },
-    { name: `${name}.max_us`, cell: cell + LATENCY_MAX, kind: 'store', unit: 'us' },
-    { name: `${name}.sum_us`, cell: cell + LATENCY_SUM, kind: 'inc', unit: 'us' },
-  ];
-}
-
-const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-
-/** A name as a field of the header: an id may have a tab or a newline in it. */
-function escaped(name: string): string {
-  return name.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character]!);
 }

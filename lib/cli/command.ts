@@ -24,17 +24,26 @@ export interface Parsed<O extends Options> {
 
 /** The options and operands of a command. What is unknown, missing or too much is a UsageError; `--help` has been seen to. */
 export function parsed<const O extends Options>(args: readonly string[], options: O, operands: readonly string[]): Parsed<O> {
-  let result: { values: object; positionals: string[] };
+  const { values, positionals } = understood(args, options);
+  if (positionals.length < operands.length) throw new UsageError(`${operands[positionals.length]} is missing`);
+  if (positionals.length > operands.length) throw new UsageError(`'${positionals[operands.length]}' is too much`);
+  return { values: values as Parsed<O>['values'], operands: positionals };
+}
+
+/** The same for a command that takes one operand or more, all of one sort. */
+export function parsedMany<const O extends Options>(args: readonly string[], options: O, operand: string): Parsed<O> {
+  const { values, positionals } = understood(args, options);
+  if (positionals.length === 0) throw new UsageError(`${operand} is missing`);
+  return { values: values as Parsed<O>['values'], operands: positionals };
+}
+
+function understood(args: readonly string[], options: Options): { values: object; positionals: string[] } {
   try {
-    result = parseArgs({ args: [...args], options, allowPositionals: true });
+    return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
     // What follows the first sentence of Node's are hints for programmers.
     throw new UsageError((error as Error).message.split('. ')[0]!, { cause: error });
   }
-  const { positionals } = result;
-  if (positionals.length < operands.length) throw new UsageError(`${operands[positionals.length]} is missing`);
-  if (positionals.length > operands.length) throw new UsageError(`'${positionals[operands.length]}' is too much`);
-  return { values: result.values as Parsed<O>['values'], operands: positionals };
 }
 
 /** One line without control characters: names and ids may hold anything, and a terminal obeys. */

@@ -8,10 +8,11 @@ import { createRequire } from 'node:module';
 import { type Command, plain, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
 import { plot } from './plot.ts';
+import { profile } from './profile.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, plot };
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot };
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 

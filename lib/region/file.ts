@@ -1,6 +1,6 @@
 // A region file that is open for reading: whose it is was checked, and what is not there reads as 0.
 
-import { constants } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { type FileHandle, lstat, open, stat, statfs } from 'node:fs/promises';
 
 import { shown } from '../arguments.ts';
@@ -76,6 +76,19 @@ export class RegionFile {
     }
     into.fill(0, filled);
     return filled;
+  }
+
+  /** As read(), while nothing else of this thread goes on: of some bytes it takes a tenth of the time. */
+  readNow(into: Uint8Array, offset: number): void {
+    let filled = 0;
+    try {
+      for (let count = 1; count > 0 && filled < into.length; filled += count) {
+        count = readSync(this.#handle.fd, into, filled, into.length - filled, offset + filled);
+      }
+    } catch (cause) {
+      throw this.trouble((cause as Error).message, cause);
+    }
+    into.fill(0, filled);
   }
 
   /** Writes all of `from` at `offset`. */

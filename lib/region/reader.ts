@@ -9,7 +9,7 @@ import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
 import { type RegionContent, readContent } from './content.ts';
 import { RegionFile } from './file.ts';
 import { linesOf } from './format.ts';
-import type { CrashReport } from './header.ts';
+import { type CrashReport, readHeader } from './header.ts';
 import { type LineSource, lineAt, type OpenLine, openLine } from './line.ts';
 import { type Settlement, settle } from './settlement.ts';
 
@@ -148,6 +148,13 @@ async function readingOf(file: RegionFile): Promise<RegionReading> {
       return lineAt(line, time);
     },
   };
+}
+
+/** How the writer of a region is by now. */
+export async function stateOf(file: RegionFile): Promise<RegionState> {
+  const isHeld = file.isHeld(); // before the header: who closes the store says so there first, and lets go then
+  const { state } = await readHeader(file);
+  return state === 'running' && !isHeld ? 'killed' : state;
 }
 
 function checkedTime(timeMs: unknown): number {

@@ -1,0 +1,85 @@
+// The columns of a profile: which cells the names mean, and what the table says of them. Pure: it is given who the devices are.
+
+import { checkedText, shown } from './arguments.ts';
+import type { NativeDevice } from './binding.ts';
+import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+import { type Unit, unitOf } from './schema.ts';
+
+/** A column: its name, its cell, and what is to be known to read it. */
+export interface ProfileColumn {
+  readonly name: string;
+  readonly cell: number;
+  /** Whether it only goes up, as `inc`, or is a value of its own. */
+  readonly kind: 'inc' | 'store';
+  readonly unit: Unit;
+}
+
+/** The names: a list, or text with commas. At least one. */
+export function checkedNames(name: string, value: unknown): readonly string[] {
+  if (typeof value !== 'string' && !Array.isArray(value)) {
+    throw new TypeError(`${name} must be a list of names, or text with commas between them; got ${shown(value)}`);
+  }
+  const names: unknown[] = Array.isArray(value) ? value : value.trim() === '' ? [] : value.split(',').map((text) => text.trim());
+  if (names.length === 0) throw new RangeError(`${name} must name at least one metric; got ${shown(value)}`);
+  return names.map((one, i) => checkedText(`${name}[${i}]`, one));
+}
+
+/** The column that a name means. A device's id may have dots, so that only the devices that are there tell where it ends. */
+export function columnOf(
+  argument: string,
+  name: string,
+  layout: Layout,
+  devicesOf: (group: number) => readonly NativeDevice[],
+): ProfileColumn {
+  const found: ProfileColumn[] = [];
+  let hint = '';
+  const look = (key: string, metrics: readonly MetricLayout[], firstCell: number) => {
+    if (!name.startsWith(`${key}.`)) return;
+    const rest = name.slice(key.length + 1);
+    for (const metric of metrics) {
+      for (const column of columnsOf(metric)) if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
+      if (metric.name === rest && metric.def.kind === 'latency') hint = `: of a latency metric it takes a part, '${name}.sum_us' for one`;
+    }
+  };
+  for (const entry of layout.entries) {
+    if (entry.kind === 'group') look(entry.key, entry.metrics, 0);
+    if (entry.kind !== 'perDevice') continue;
+    if (name.startsWith(`${entry.key}.`))
+      hint = `: ${entry.key} are devices, such as '${entry.key}_<id>.${name.slice(entry.key.length + 1)}'`;
+    if (!name.startsWith(`${entry.key}_`)) continue;
+    for (const { id, firstCell, removed } of devicesOf(entry.group)) {
+      if (!removed) look(`${entry.key}_${id}`, entry.metrics, firstCell);
+    }
+  }
+  if (found.length > 1) throw new RangeError(`${argument}: ${shown(name)} means a metric of more than one device`);
+  const [column] = found;
+  if (column === undefined) throw new RangeError(`${argument}: there is no metric ${shown(name)}${hint}`);
+  return column;
+}
+
+/** What can be sampled of a metric; the names and cells are counted from its group's or device's. */
+function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
+  if (def.kind !== 'latency') return [{ name, cell, kind: def.kind, unit: unitOf(name, def) }];
+  return [
+    { name: `${name}.min_us`, cell: cell + LATENCY_MIN, kind: 'store', unit: 'us' },
+    { name: `${name}.max_us`, cell: cell + LATENCY_MAX, kind: 'store', unit: 'us' },
+    { name: `${name}.sum_us`, cell: cell + LATENCY_SUM, kind: 'inc', unit: 'us' },
+  ];
+}
+
+/** The table's header. */
+export function headerOf(names: readonly string[]): string {
+  return `${['Time (ns)', ...names].map(escaped).join('\t')}\n`;
+}
+
+/** What the first comment of a table says of its columns. */
+export function annotationOf(columns: readonly ProfileColumn[]): string {
+  return columns.map(({ kind, unit }) => `\t${kind} ${unit}`).join('');
+}
+
+const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+
+/** A name as a field of the header: an id may have a tab or a newline in it. */
+function escaped(name: string): string {
+  return name.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character]!);
+}

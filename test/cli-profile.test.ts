@@ -1,0 +1,144 @@
+// `vmm-metrics profile`: what another process counts, sampled from outside.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
+
+import { profileTableOf } from '../lib/cli/profile-table.ts';
+import { node } from './helpers/children.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
+const torn = fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url));
+
+const run = (...args: string[]) => spawnSync(node, [main, 'profile', ...args], { encoding: 'utf8', timeout: 30_000 });
+
+/** A process that counts, each number with two equal halves. */
+async function counter(file: string) {
+  const child = spawn(node, [torn, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child;
+}
+
+test('given a process that counts, when it is sampled for a second, then the rows are on the grid, whole, and only go up', async () => {
+  const file = `${temporaryFolder()}/r`;
+  await counter(file);
+  const { status, stdout, stderr } = run(file, '--metrics', 'g.m0,g.m63', '-o', `${file}.tsv`, '--seconds', '1');
+  expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  expect(stderr).toMatch(/^vmm-metrics: \d+ samples, \d+ ticks missed\n$/);
+  const table = profileTableOf(readFileSync(`${file}.tsv`));
+  expect(table.intervalNs).toBe(1e6);
+  expect(table.columns.map(({ name, kind, unit }) => [name, kind, unit])).toEqual([
+    ['g.m0', 'inc', 'count'],
+    ['g.m63', 'inc', 'count'],
+  ]);
+  const { samples, missed_ticks } = table.figures;
+  expect(samples).toBe(table.timesNs.length);
+  expect(samples! - 1 + missed_ticks!).toBe(1000);
+  expect(samples).toBeGreaterThan(100);
+  for (const { values } of table.columns) {
+    values.forEach((value, i) => {
+      if (value % 0x1_0000_0001n !== 0n || (i > 0 && value < values[i - 1]!)) throw new Error(`row ${i}: ${value} after ${values[i - 1]}`);
+    });
+    expect(values.at(-1)).toBeGreaterThan(values[0]!);
+  }
+});
+
+test('given a process that is killed meanwhile, when it is sampled without an end, then that ends with its last values', async () => {
+  const file = `${temporaryFolder()}/r`;
+  const child = await counter(file);
+  setTimeout(() => child.kill('SIGKILL'), 600);
+  const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  sampling.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  const [code] = await once(sampling, 'close');
+  expect(code).toBe(0);
+  const [values] = profileTableOf(Buffer.from(text)).columns.map((column) => column.values);
+  expect(values!.at(-1)).toBe(values!.at(-2));
+  expect(text).toMatch(/\n# samples=\d+ missed_ticks=.*\n$/);
+});
+
+test('given Ctrl-C, when it comes, then the rows so far and the closing line are there, and the exit code is 0', async () => {
+  const file = `${temporaryFolder()}/r`;
+  await counter(file);
+  const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`, '--interval-us', '50000']);
+  await vi.waitUntil(() => existsSync(`${file}.tsv`) && readFileSync(`${file}.tsv`, 'utf8').split('\n').length > 5, 20_000);
+  sampling.kill('SIGINT');
+  expect((await once(sampling, 'close'))[0]).toBe(0);
+  const { figures } = profileTableOf(readFileSync(`${file}.tsv`));
+  expect(figures['samples']).toBeGreaterThan(3);
+});
+
+test('given metrics of every kind in two files, when they are sampled, then each has its columns, with the values of snapshot()', () => {
+  const folder = temporaryFolder();
+  const schema = defineSchema({
+    g: group({ n: inc('n'), level: store('level'), took: latency('took') }),
+    disk: perDevice({ read_bytes: inc('read') }),
+  });
+  for (const [i, name] of ['a', 'b'].entries()) {
+    const metrics = closing(Metrics.open(schema, { name: freshName(), file: `${folder}/${name}` }));
+    metrics.app.g.n.add(2n ** 64n - 1n - BigInt(i));
+    metrics.app.g.level.store(10n ** 18n);
+    metrics.app.g.took.observe(0);
+    metrics.app.g.took.observe(7 + i);
+    for (let d = 0; d < 300; d++) metrics.app.disk.alloc(`d${d}`); // in more than one chunk
+    metrics.app.disk.alloc('d299').read_bytes.add(2n ** 63n);
+  }
+  const names = 'g.n,g.level,g.took.min_us,g.took.max_us,g.took.sum_us,disk_d299.read_bytes';
+  const { status } = run(`${folder}/a`, `${folder}/b`, '--metrics', names, '-o', `${folder}/t`, '--seconds', '0.01');
+  expect(status).toBe(0);
+  const table = profileTableOf(readFileSync(`${folder}/t`));
+  expect(table.columns.map(({ name }) => name)).toEqual(['a', 'b'].flatMap((file) => names.split(',').map((name) => `${file}:${name}`)));
+  expect(table.columns.map(({ values }) => values[0])).toEqual([
+    ...[2n ** 64n - 1n, 10n ** 18n, 0n, 7n, 7n, 2n ** 63n],
+    ...[2n ** 64n - 2n, 10n ** 18n, 0n, 8n, 8n, 2n ** 63n],
+  ]);
+  expect(table.columns[5]).toMatchObject({ kind: 'inc', unit: 'bytes' });
+});
+
+describe('given a wrong call', () => {
+  test.each([
+    { args: ['--metrics', 'g.n', '-o', 'x'], says: 'FILE is missing' },
+    { args: ['r', '-o', 'x'], says: '--metrics NAMES is missing' },
+    { args: ['r', '--metrics', 'g.n'], says: '-o FILE.tsv is missing' },
+    { args: ['r', '--metrics', ' ', '-o', 'x'], says: '--metrics must name at least one metric' },
+    {
+      args: ['r', '--metrics', 'g.n', '-o', 'x', '--interval-us', '99'],
+      says: "--interval-us must be a number from 100 to 86400000000; got '99'",
+    },
+    { args: ['r', '--metrics', 'g.n', '-o', 'x', '--seconds', '-1'], says: '--seconds' },
+    { args: ['', '--metrics', 'g.n', '-o', 'x'], says: 'FILE must not be empty' },
+  ])('when it is $args, then one line says so, and the exit code is 2', ({ args, says }) => {
+    const { status, stdout, stderr } = run(...args);
+    expect(stderr).toContain(says);
+    expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 });
+  });
+
+  test('when the metric or the file is not there, then one line names it, the exit code is 1, and no table is made', () => {
+    const folder = temporaryFolder();
+    closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
+    for (const [file, metric, says] of [
+      ['r', 'g.none', "there is no metric 'g.none'"],
+      ['none', 'g.n', 'ENOENT'],
+    ] as const) {
+      const { status, stderr } = run(`${folder}/${file}`, '--metrics', metric, '-o', `${folder}/t`);
+      expect(stderr).toContain(says);
+      expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
+      expect(existsSync(`${folder}/t`)).toBe(false);
+    }
+  });
+
+  test('when the table cannot be written, then one line says so, and the exit code is 1', () => {
+    const folder = temporaryFolder();
+    closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
+    const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', '/dev/full', '--seconds', '0.01');
+    expect(stderr).toContain('ENOSPC');
+    expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
+  });
+});
