@@ -418,6 +418,12 @@ TEST("given a pipe that stays full, when the last line is asked for, then it is 
   CHECK_EQ(rig.Pending("g.i"), 5);
 }
 
+void AppendText(const std::string& path, const std::string& text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  CHECK_EQ(write(fd, text.data(), text.size()), text.size());
+  close(fd);
+}
+
 // What the header says of a line on its way.
 const LineInFlight& Flight(Rig& rig) { return rig.cells.region().header().line; }
 
@@ -428,6 +434,7 @@ TEST("given lines that go out whole, when each is out, then none is in flight, a
   CHECK_EQ(Flight(rig).commit.load(), 0);
   CHECK(rig.Init(folder / "f"));
   for (const size_t newline : {1, 0, 0}) {
+    if (newline == 0) AppendText(folder / "f", "somebody else's\n");
     const size_t before = TextOf(folder / "f").size();
     CHECK_EQ(rig.Flush(), FlushResult::kOut);
     const size_t bytes = TextOf(folder / "f").size() - before;

