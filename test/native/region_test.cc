@@ -473,14 +473,13 @@ TEST("given repairs of memory that is there, when rows come and go meanwhile, th
   }
 }
 
+// The sanitizers have an mmap of their own.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 Region* g_signalled;
 
 }  // namespace
 }  // namespace vmm
 
-// The sanitizers have one of their own.
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-#define HAS_OWN_MMAP
 // A signal in the middle of a repair of g_signalled, when memory is being put in its place.
 extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
   constexpr int kInRepair = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
@@ -488,12 +487,10 @@ extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, in
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGTRAP);
   return reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, fd, offset));
 }
-#endif
 
 namespace vmm {
 namespace {
 
-#ifdef HAS_OWN_MMAP
 TEST("given a repair, when a signal of a crash comes in the middle of it, then its handler may use the region too") {
   const pid_t child = StartChild([] {
     struct sigaction reads = {};
