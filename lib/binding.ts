@@ -110,6 +110,8 @@ export interface Binding {
   clocks(): BigUint64Array;
   /** Every offset and size of native/format.h, for tests. */
   format(): object;
+  /** Memory that begins at a page, all 0. */
+  pages(bytes: number): Uint8Array;
   /** Whether anybody else holds an exclusive flock on the file. Takes a shared one for a moment, and gives up any that the descriptor had. */
   isLocked(descriptor: number): boolean | Failure;
   /**

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <napi.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <memory>
 #include <set>
@@ -461,6 +462,15 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// pages(bytes): memory that begins at a page, all 0. To JavaScript an address says nothing, so it is aligned here.
+Napi::Value Pages(const Napi::CallbackInfo& info) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t bytes = Uint32Of(info[0]);
+  Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(info.Env(), bytes + page - 1);
+  const size_t past = reinterpret_cast<uintptr_t>(memory.Data()) % page;
+  return Napi::Uint8Array::New(info.Env(), bytes, memory, past == 0 ? 0 : page - past, napi_uint8_array);
+}
+
 // isLocked(descriptor): whether somebody else holds the file for themselves; or a failure.
 Napi::Value IsLocked(const Napi::CallbackInfo& info) {
   bool is_locked = false;
@@ -517,6 +527,7 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["format"] = Napi::Function::New(env, Format, "format");
   exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
+  exports["pages"] = Napi::Function::New(env, Pages, "pages");
   exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");
   exports["send"] = Napi::Function::New(env, Send, "send");

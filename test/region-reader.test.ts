@@ -5,7 +5,7 @@ import { chmodSync, chownSync, linkSync, mkdirSync, readFileSync, statSync, syml
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   defineSchema,
   type Fields,
@@ -215,6 +215,7 @@ describe('given two threads of another process that count at full speed, with a 
       const writer = spawn(node, [fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url)), path], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
+      onTestFinished(() => void writer.kill('SIGKILL'));
       const ended = new Promise((resolve) => writer.once('exit', resolve));
       await new Promise((resolve) => writer.stdout.once('data', resolve));
       let before: Record<string, bigint> = {};

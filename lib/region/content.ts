@@ -6,6 +6,7 @@ import { documentFrom, type RegionDocument } from './document.ts';
 import type { RegionFile } from './file.ts';
 import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
 import { type RegionHeader, readCommit, readHeader } from './header.ts';
+import { pages } from './pages.ts';
 
 export interface RegionContent {
   readonly document: RegionDocument;
@@ -101,7 +102,7 @@ export interface Row {
 }
 
 export async function* bankRows(file: RegionFile, header: RegionHeader, bank: number): AsyncGenerator<Row> {
-  const buffer = Buffer.from(new ArrayBuffer(header.granuleBytes));
+  const buffer = pages(header.granuleBytes);
   for (const { chunk, firstCell, cells } of chunksOf(header)) {
     await file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
     yield { chunk, firstCell, words: wordsOf(buffer, 0, cells) };
@@ -115,7 +116,7 @@ const READ_BYTES = 512 << 10;
 export async function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): AsyncGenerator<Row> {
   const { granuleBytes, shardsUsed } = header;
   const rowsAtOnce = Math.max(1, Math.min(shardsUsed, READ_BYTES / granuleBytes));
-  const buffer = Buffer.from(new ArrayBuffer(rowsAtOnce * granuleBytes));
+  const buffer = pages(rowsAtOnce * granuleBytes);
   const empty = Buffer.alloc(granuleBytes);
   const totals = new BigUint64Array(granuleBytes / 8);
   for (const { chunk, firstCell, cells } of chunksOf(header)) {

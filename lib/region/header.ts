@@ -23,6 +23,7 @@ import {
   SHARDS,
   SINK_PATH_BYTES_MAX,
 } from './format.ts';
+import { pages } from './pages.ts';
 
 /** What the crash handler saw. */
 export interface CrashReport {
@@ -80,7 +81,7 @@ export const CELLS_MAX = 2 ** 21;
 export const DEVICES_MAX = 2 ** 20;
 
 export async function readHeader(file: RegionFile): Promise<RegionHeader> {
-  const bytes = Buffer.alloc(HEADER_BYTES);
+  const bytes = pages(HEADER_BYTES);
   const there = await file.read(bytes, 0);
   if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC)
     throw file.trouble('it is no region: it does not begin with VMTRICS1');
@@ -93,7 +94,7 @@ export async function readHeader(file: RegionFile): Promise<RegionHeader> {
 
 /** The word as it is now. */
 export async function readCommit(file: RegionFile): Promise<bigint> {
-  const word = Buffer.alloc(8);
+  const word = pages(8);
   await file.read(word, HeaderOffset.commit);
   return word.readBigUInt64LE();
 }

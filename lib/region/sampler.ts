@@ -6,6 +6,7 @@ import { readContent, rowOffset } from './content.ts';
 import { RegionFile } from './file.ts';
 import { FIRST_SHARD_ROW, HeaderOffset, SHARDS } from './format.ts';
 import type { RegionHeader } from './header.ts';
+import { pages } from './pages.ts';
 import { type RegionState, stateOf } from './reader.ts';
 
 /** A column, and where its cell is. */
@@ -24,7 +25,7 @@ export class RegionSampler {
   readonly #header: RegionHeader;
   readonly #cells: readonly SampledCell[];
   readonly #rows = new Map<number, Buffer>();
-  readonly #word = Buffer.alloc(4);
+  readonly #counts = pages(64);
 
   private constructor(file: RegionFile, header: RegionHeader, name: string, columns: readonly ProfileColumn[], kinds: readonly number[]) {
     this.#file = file;
@@ -61,7 +62,7 @@ export class RegionSampler {
     for (const chunk of this.#rows.keys()) {
       let rows = this.#rows.get(chunk)!;
       if (rows.length !== shards * granuleBytes) {
-        rows = Buffer.alloc(shards * granuleBytes);
+        rows = pages(shards * granuleBytes);
         this.#rows.set(chunk, rows);
       }
       this.#file.readNow(rows, rowOffset(this.#header, chunk, FIRST_SHARD_ROW));
@@ -92,7 +93,7 @@ export class RegionSampler {
 
   /** Shards are claimed while it is sampled. What a damaged file claims is believed as far as there can be shards. */
   #shards(): number {
-    this.#file.readNow(this.#word, HeaderOffset.shardsUsed);
-    return Math.min(SHARDS, Math.max(1, this.#word.readUInt32LE(0)));
+    this.#file.readNow(this.#counts, HeaderOffset.commit); // with what stands in the same line of the cache
+    return Math.min(SHARDS, Math.max(1, this.#counts.readUInt32LE(HeaderOffset.shardsUsed - HeaderOffset.commit)));
   }
 }
