@@ -3,19 +3,10 @@
 import { afterAll, describe, test } from 'vitest';
 
 import { checkKilled, killed } from './helpers/kills.ts';
+import { randomFrom } from './helpers/random.ts';
 
 const kills = Number(process.env['VMM_METRICS_SOAK_KILLS'] ?? 6);
 const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
-
-function randomFrom(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const settled = new Map<string, number>();
 afterAll(() => console.log(`${kills} kills, seed ${seed}; lines in flight: ${[...settled].map(([how, n]) => `${how} ${n}`).join(', ')}`));

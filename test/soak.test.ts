@@ -4,20 +4,10 @@ import { describe, test } from 'vitest';
 
 import type { ChildDeath } from './helpers/children.ts';
 import { type Case, checkFault, type Plan, stockDeath, type Where } from './helpers/faults.ts';
+import { randomFrom } from './helpers/random.ts';
 
 const crashes = Number(process.env['VMM_METRICS_SOAK_CRASHES'] ?? 12);
 const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomFrom(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const ENDS = {
   SIGSEGV: { sigsegv: 1n },
