@@ -102,6 +102,28 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(stdout).toBe('function vmm-metrics\n');
   });
 
+  test('when a process is killed, then the command shows its region, and makes a page of its profile', async () => {
+    const { signal } = await program(
+      'killed.js',
+      `import { Metrics } from 'vmm-metrics';
+       import { firecracker } from 'vmm-metrics/firecracker';
+       const metrics = Metrics.open(firecracker, { name: 'vm0', file: 'vm0.region' });
+       metrics.app.vcpu.exit_io_out.add(3);
+       const profile = metrics.startProfiling({ metrics: 'vcpu.exit_io_out', output: 'p.tsv' });
+       await new Promise((resolve) => setTimeout(resolve, 20));
+       await profile.stop();
+       process.kill(process.pid, 'SIGKILL');`,
+    );
+    expect(signal).toBe('SIGKILL');
+    const command = (...args: string[]) => run(join('node_modules', '.bin', 'vmm-metrics'), args, { cwd: project, env });
+    expect((await command('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const { stdout } = await command('show', 'vm0.region');
+    expect(stdout).toMatch(/was killed/);
+    expect(stdout).toMatch(/exit_io_out +3 +\+3/);
+    await command('plot', 'p.tsv', '-o', 'p.html');
+    expect(readFileSync(join(project, 'p.html'), 'utf8')).toContain('<!doctype html>');
+  });
+
   test('when the process dies, then the crash is captured', async () => {
     const { signal } = await program(
       'die.js',
