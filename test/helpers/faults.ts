@@ -80,7 +80,8 @@ export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDe
   if (one.said !== undefined) expect(death.stdout).toMatch(one.said);
 
   const text = existsSync(sink) ? readFileSync(sink, 'utf8') : '';
-  expect(text === '' || text.endsWith('}\n'), 'no line is torn').toBe(true);
+  // Where no handler runs, the kernel ends the thread that writes in the midst of its write, as at a SIGKILL.
+  if (marks !== null) expect(text === '' || text.endsWith('}\n'), 'no line is torn').toBe(true);
   const lines = linesOf(text);
   if (load) expectExact(lines, load.ledger, load, marks !== null);
   else expectAll(lines, plan, marks);
