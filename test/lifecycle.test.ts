@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, type SchemaShape, store } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
+import { binding } from '../lib/binding.ts';
 import { runChild } from './helpers/children.ts';
 import { at, closing, freshName, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
@@ -166,7 +166,7 @@ describe('the end of a process', () => {
 });
 
 describe('reportStartTime', () => {
-  const { clocks } = createRequire(import.meta.url)('../build/Release/vmm_metrics.node') as { clocks(): BigUint64Array };
+  const { clocks } = binding();
 
   test('when the start times are given, then the differences are set, and the CPU time of the parent is added', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
