@@ -519,8 +519,8 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
-  // A worker that runs out of stack in native code must find another one for the handler, whether its JavaScript ever opens a
-  // store or not.
+  // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open() on, which
+  // loads this.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeAlternateStack, stack);
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["open"] = Napi::Function::New(env, Open, "open");

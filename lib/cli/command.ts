@@ -46,6 +46,15 @@ function understood(args: readonly string[], options: Options): { values: object
   }
 }
 
+/** A check of an argument, whose error is a wrong use. */
+export function asUsage<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
 /** One line without control characters: names and ids may hold anything, and a terminal obeys. */
 export function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.

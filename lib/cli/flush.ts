@@ -2,7 +2,7 @@
 
 import { checkedPath } from '../arguments.ts';
 import { flushLastLine } from '../region/last-line.ts';
-import { type Command, parsed, report, UsageError } from './command.ts';
+import { asUsage, type Command, parsed, report, UsageError } from './command.ts';
 
 const HELP = `Usage: vmm-metrics flush FILE --to SINK
 
@@ -22,12 +22,8 @@ export const flush: Command = {
     const { values, operands } = parsed(args, { to: { type: 'string' } } as const, ['FILE']);
     if (values.to === undefined) throw new UsageError('--to SINK is missing');
     const path = operands[0]!;
-    try {
-      checkedPath('FILE', path);
-      checkedPath('SINK', values.to);
-    } catch (error) {
-      throw new UsageError((error as Error).message);
-    }
+    asUsage(() => checkedPath('FILE', path));
+    asUsage(() => checkedPath('SINK', values.to));
     const isOut = await flushLastLine(path, values.to === '-' ? 1 : values.to);
     if (!isOut) report(`there is nothing to flush in '${path}'`);
     return 0;

@@ -7,7 +7,7 @@ import { createHistogram } from 'node:perf_hooks';
 import { checkedPath } from '../arguments.ts';
 import { annotationOf, checkedNames, headerOf } from '../profile-columns.ts';
 import { RegionSampler } from '../region/sampler.ts';
-import { type Command, parsedMany, report, UsageError } from './command.ts';
+import { asUsage, type Command, parsedMany, report, UsageError } from './command.ts';
 
 const HELP = `Usage: vmm-metrics profile FILE... --metrics NAMES -o FILE.tsv
                             [--interval-us N] [--seconds N]
@@ -153,12 +153,4 @@ function numberOf(option: string, text: string, min: number, max: number): numbe
     throw new UsageError(`${option} must be a number from ${min} to ${max}; got '${text}'`);
   }
   return value;
-}
-
-function asUsage<T>(check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { checkedPath } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { MAGIC } from '../region/format.ts';
-import { UsageError } from './command.ts';
+import { asUsage } from './command.ts';
 
 export interface Regions {
   readonly isFolder: boolean;
@@ -15,11 +15,7 @@ export interface Regions {
 
 /** A file stands for itself, whatever it is; a folder for all region files right in it, sorted by name. */
 export async function regionsOf(path: string): Promise<Regions> {
-  try {
-    checkedPath('FILE', path);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+  asUsage(() => checkedPath('FILE', path));
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();

@@ -37,9 +37,10 @@ export async function readContent(file: RegionFile): Promise<RegionContent> {
     layout ??= checkedLayout(file, header, document);
     const map = await CellMap.read(file, header, layout);
     // Banks before shards: what was flushed stands in both, and a counter only goes up.
-    const flushed = await readBank(file, header, map, bankOf(header.commit));
-    const inFlight = isHeld || header.line === undefined ? undefined : await readBank(file, header, map, bankOf(header.line.commit));
-    const totals = await readShards(file, header, map);
+    const flushed = await bySlot(bankRows(file, header, bankOf(header.commit)), map);
+    const inFlight =
+      isHeld || header.line === undefined ? undefined : await bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
+    const totals = await bySlot(totalRows(file, header, map), map);
     // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
     // over, so that what is pending is still at least that since the last.
     if (attempt === ATTEMPTS || (await readCommit(file)) === header.commit) {
@@ -71,23 +72,13 @@ function checkedLayout(file: RegionFile, header: RegionHeader, { schema }: Regio
   return layout;
 }
 
-async function readBank(file: RegionFile, header: RegionHeader, map: CellMap, bank: number): Promise<BigUint64Array> {
+/** The values of rows, by slot. */
+async function bySlot(rows: AsyncIterable<Row>, map: CellMap): Promise<BigUint64Array> {
   const values = new BigUint64Array(map.slotKinds.length);
-  for await (const { words, firstCell } of bankRows(file, header, bank)) {
+  for await (const { words, firstCell } of rows) {
     for (let i = 0; i < words.length; i++) {
       const slot = map.slots[firstCell + i]!;
       // All removed devices of a group share their slots: what they counted adds up.
-      if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
-    }
-  }
-  return values;
-}
-
-async function readShards(file: RegionFile, header: RegionHeader, map: CellMap): Promise<BigUint64Array> {
-  const values = new BigUint64Array(map.slotKinds.length);
-  for await (const { words, firstCell } of totalRows(file, header, map)) {
-    for (let i = 0; i < words.length; i++) {
-      const slot = map.slots[firstCell + i]!;
       if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
     }
   }
