@@ -9,6 +9,7 @@ import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { watchPanics } from './panics.ts';
+import type { ProfileName } from './profile-columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import type { Identity } from './program.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
@@ -283,7 +284,7 @@ export class Metrics<S extends SchemaShape> {
    * none; then MetricsError `ERR_METRICS_PROFILE` when a profile is running already or the output cannot be opened (`cause` has `code`,
    * `errno`, `syscall`), `ERR_METRICS_NO_SPACE` when there is no memory or thread. Nothing is changed then.
    */
-  startProfiling(options: ProfileOptions): Profile {
+  startProfiling(options: ProfileOptions<ProfileName<S>> | ProfileOptions): Profile {
     return startProfile(this.#cells.attachment, this.#layout, options);
   }
 

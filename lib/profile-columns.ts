@@ -3,7 +3,20 @@
 import { checkedText, shown } from './arguments.ts';
 import type { NativeDevice } from './binding.ts';
 import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
-import { type Unit, unitOf } from './schema.ts';
+import { type Fields, type GroupDef, type LatencyDef, type PerDeviceDef, type SchemaShape, type Unit, unitOf } from './schema.ts';
+
+/** The names that a profile of a schema can be asked for; a device's have its id in them. */
+export type ProfileName<S extends SchemaShape> = {
+  [K in keyof S & string]: S[K] extends GroupDef<infer F>
+    ? `${K}.${ColumnName<F>}`
+    : S[K] extends PerDeviceDef<infer F>
+      ? `${K}_${string}.${ColumnName<F>}`
+      : never;
+}[keyof S & string];
+
+type ColumnName<F extends Fields> = {
+  [N in keyof F & string]: F[N] extends LatencyDef ? `${N}.${'min_us' | 'max_us' | 'sum_us'}` : N;
+}[keyof F & string];
 
 /** A column: its name, its cell, and what is to be known to read it. */
 export interface ProfileColumn {

@@ -6,13 +6,15 @@ import { ErrorCode, MetricsError } from './errors.ts';
 import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerOf } from './profile-columns.ts';
 
-export interface ProfileOptions {
+/** `Name` is what an editor offers; any text is taken. */
+export interface ProfileOptions<Name extends string = string> {
   /**
    * What to sample, in the order of the columns: a list, or text with commas between the names. A name is `group.metric`, for a device
    * that is there `group_<id>.metric`, and for a latency metric one of its parts, `.min_us`, `.max_us` or `.sum_us`. A device that is
-   * removed meanwhile is sampled all the same. Each takes 128 kB of memory.
+   * removed meanwhile is sampled all the same. Each takes 128 kB of memory. The names are checked when
+   * the profile starts.
    */
-  readonly metrics: readonly string[] | string;
+  readonly metrics: readonly (Name | (string & {}))[] | string;
   /**
    * Where the rows go: a path, which is made or emptied, or a descriptor, which is duplicated and not emptied. A pipe needs no reader; one
    * that is full makes the sampling back off once 16,000 rows wait. Rows reach the output within a fifth of a second or so.

@@ -2,9 +2,8 @@
 //
 // Thread-safety:       made and freed on the thread it is for.
 // Async-signal-safety: none.
-// Lifetime:            per thread: from the start of its environment, or its claim of a shard, to the end of that. A stack that
-// the
-//                      thread had before is left alone.
+// Lifetime:            per thread: from the start of its environment, or its claim of a shard, to the end of that. A stack
+//                      that the thread had before is left alone.
 
 #pragma once
 

@@ -3,9 +3,8 @@
 //
 // Thread-safety:       Capture and Release are called by any thread; they wait for one another.
 // Async-signal-safety: the handler itself; see HandleSignal for its order. Capture and Release are not.
-// Lifetime:            per process. Handlers are put back when no store is captured any more, unless somebody has put theirs
-// above
-//                      ours: then ours stays and only passes on.
+// Lifetime:            per process. Handlers are put back when no store is captured any more, unless somebody has put
+//                      theirs above ours: then ours stays and only passes on.
 
 #pragma once
 

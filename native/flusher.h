@@ -7,9 +7,8 @@
 // A line that a pipe took only in part is held; its tail goes first at the next flush, and then it is committed.
 //
 // Thread-safety:       any thread; flushes wait for one another.
-// Async-signal-safety: LastLine only. It takes no lock: it takes the phase from whoever has it, or waits, bounded, for a line
-// that
-//                      is being sent.
+// Async-signal-safety: LastLine only. It takes no lock: it takes the phase from whoever has it, or waits, bounded, for a
+//                      line that is being sent.
 // Lifetime:            the cells, the program and the devices outlive it.
 
 #pragma once

@@ -6,9 +6,8 @@
 // The text: `Time (ns)` and the names; then a row a sample, its time counted from the start and taken just before its values.
 //
 // Thread-safety:       Stop by any thread, by several at once, and again; Start makes the object.
-// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's handlers never
-// run
-//                      on them.
+// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's handlers
+//                      never run on them.
 // Units:               nanoseconds on CLOCK_MONOTONIC, unless the name says otherwise.
 // Lifetime:            the cells outlive Stop. The writing thread owns the object too: an output that hangs for ever hangs that
 //                      thread alone.

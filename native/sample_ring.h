@@ -7,8 +7,8 @@
 // Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with release by Take
 //                      and publishes that the row may be filled again. Each loads the other's with acquire.
 // Units:               rows; a row is `columns` words.
-// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by Free, or with
-// the object.
+// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by Free,
+//                      or with the object.
 
 #pragma once
 

@@ -2,10 +2,9 @@
 //
 // Thread-safety:       every function may be called by any thread.
 // Async-signal-safety: none here; the parts say for themselves.
-// Lifetime:            counted in two ways. Attachments (one a JavaScript thread) keep it open: the last one to go flushes, ends
-// the
-//                      threads and handlers, and frees the name. References (attachments, externals, native threads, rows that
-//                      JavaScript still has) keep its memory.
+// Lifetime:            counted in two ways. Attachments (one a JavaScript thread) keep it open: the last one to go flushes,
+//                      ends the threads and handlers, and frees the name. References (attachments, externals, native threads,
+//                      rows that JavaScript still has) keep its memory.
 
 #pragma once
 

@@ -9,6 +9,7 @@ import {
   type LatencyValue,
   latency,
   Metrics,
+  type ProfileName,
   perDevice,
   type StoreMetric,
   store,
@@ -59,6 +60,22 @@ describe('given a schema', () => {
     void (() => store('', { onSignal: 'SIGKILL' }));
     // @ts-expect-error a metric must be in a group
     void (() => defineSchema({ alone: inc('alone') }));
+  });
+
+  test('then a profile knows the names of its columns, and takes any text', () => {
+    expectTypeOf<ProfileName<typeof schema.shape>>().toEqualTypeOf<
+      | 'vcpu.exit_io_in'
+      | `vcpu.exit_io_in_agg.${'min_us' | 'max_us' | 'sum_us'}`
+      | 'signals.sigsegv'
+      | `pmem_${string}.${'activate_fails' | 'speed'}`
+    >();
+    const names: string[] = [];
+    void (() => metrics.startProfiling({ metrics: names, output: 1 }));
+    void (() => metrics.startProfiling({ metrics: 'vcpu.exit_io_in,signals.sigsegv', output: 1 }));
+    // @ts-expect-error no name
+    void (() => metrics.startProfiling({ metrics: [3], output: 1 }));
+    // @ts-expect-error no output
+    void (() => metrics.startProfiling({ metrics: names }));
   });
 
   test('then the snapshot has bigints under the same names', () => {
