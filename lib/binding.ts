@@ -10,7 +10,7 @@ import { ErrorCode, MetricsError } from './errors.ts';
 export interface Failure {
   readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'region' | 'foreign' | 'busy' | 'full' | 'taken' | 'crashing' | 'lock';
   readonly errno: number;
-  /** For `foreign`: what the file is instead of a region that can be used, as the end of a sentence. */
+  /** For `foreign`: what the file is instead of what it is wanted for, as the end of a sentence. */
   readonly syscall: string;
   /** For `busy`: the process that has the file; 0 when it is not known. */
   readonly holder?: number;

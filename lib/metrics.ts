@@ -152,7 +152,7 @@ export class Metrics<S extends SchemaShape> {
    * A file is appended to, and made with mode 0600 if it is not there; a path that no longer names the open file is opened again at the
    * next flush. A named pipe needs no reader and never blocks. Contract: Firecracker's `init`.
    * @throws TypeError, RangeError for a wrong argument; MetricsError `ERR_METRICS_ALREADY_INITIALIZED` the second time,
-   * `ERR_METRICS_OPEN` when it cannot be opened (`cause` has `code`, `errno`, `syscall`).
+   * `ERR_METRICS_OPEN` when it cannot be opened (`cause` has `code`, `errno`, `syscall`) or is a region file.
    */
   init(destination: string | number): void {
     const { attachment } = this.#cells;
@@ -161,6 +161,9 @@ export class Metrics<S extends SchemaShape> {
     const result = attachment.init(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
     if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
+    if (result.reason === 'foreign') {
+      throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination ${shown(destination)}: it ${result.syscall}`);
+    }
     const cause = systemError(result, typeof destination === 'string' ? destination : undefined);
     throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination ${shown(destination)}: ${cause.message}`, { cause });
   }

@@ -34,40 +34,76 @@ export function checkedNames(name: string, value: unknown): readonly string[] {
   }
   const names: unknown[] = Array.isArray(value) ? value : value.trim() === '' ? [] : value.split(',').map((text) => text.trim());
   if (names.length === 0) throw new RangeError(`${name} must name at least one metric; got ${shown(value)}`);
-  return names.map((one, i) => checkedText(`${name}[${i}]`, one));
+  return names.map((one, i) => {
+    const text = checkedText(`${name}[${i}]`, one);
+    if (text === '') throw new RangeError(`${name}[${i}] is empty; got ${shown(value)}`);
+    return text;
+  });
 }
 
+type DevicesOf = (group: number) => readonly NativeDevice[];
+
 /** The column that a name means. A device's id may have dots, so that only the devices that are there tell where it ends. */
-export function columnOf(
-  argument: string,
-  name: string,
-  layout: Layout,
-  devicesOf: (group: number) => readonly NativeDevice[],
-): ProfileColumn {
+export function columnOf(argument: string, name: string, layout: Layout, devicesOf: DevicesOf): ProfileColumn {
   const found: ProfileColumn[] = [];
-  let hint = '';
-  const look = (key: string, metrics: readonly MetricLayout[], firstCell: number) => {
-    if (!name.startsWith(`${key}.`)) return;
+  for (const { key, metrics, firstCell } of ownersOf(name, layout, devicesOf)) {
     const rest = name.slice(key.length + 1);
-    for (const metric of metrics) {
-      for (const column of columnsOf(metric)) if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
-      if (metric.name === rest && metric.def.kind === 'latency') hint = `: of a latency metric it takes a part, '${name}.sum_us' for one`;
-    }
-  };
-  for (const entry of layout.entries) {
-    if (entry.kind === 'group') look(entry.key, entry.metrics, 0);
-    if (entry.kind !== 'perDevice') continue;
-    if (name.startsWith(`${entry.key}.`))
-      hint = `: ${entry.key} are devices, such as '${entry.key}_<id>.${name.slice(entry.key.length + 1)}'`;
-    if (!name.startsWith(`${entry.key}_`)) continue;
-    for (const { id, firstCell, removed } of devicesOf(entry.group)) {
-      if (!removed) look(`${entry.key}_${id}`, entry.metrics, firstCell);
+    for (const column of metrics.flatMap(columnsOf)) {
+      if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
     }
   }
   if (found.length > 1) throw new RangeError(`${argument}: ${shown(name)} means a metric of more than one device`);
   const [column] = found;
-  if (column === undefined) throw new RangeError(`${argument}: there is no metric ${shown(name)}${hint}`);
+  if (column === undefined) throw new RangeError(`${argument}: there is no metric ${shown(name)}: ${hintFor(name, layout, devicesOf)}`);
   return column;
+}
+
+/** What a name may begin with: a group, or a device that is there. */
+interface Owner {
+  readonly key: string;
+  readonly metrics: readonly MetricLayout[];
+  readonly firstCell: number;
+}
+
+function ownersOf(name: string, layout: Layout, devicesOf: DevicesOf): Owner[] {
+  const owners: Owner[] = [];
+  for (const entry of layout.entries) {
+    if (entry.kind === 'group') owners.push({ key: entry.key, metrics: entry.metrics, firstCell: 0 });
+    if (entry.kind !== 'perDevice' || !name.startsWith(`${entry.key}_`)) continue;
+    for (const { id, firstCell, removed } of devicesOf(entry.group)) {
+      if (!removed) owners.push({ key: `${entry.key}_${id}`, metrics: entry.metrics, firstCell });
+    }
+  }
+  return owners.filter(({ key }) => name.startsWith(`${key}.`));
+}
+
+/** What there is in the place of a name that means nothing. */
+function hintFor(name: string, layout: Layout, devicesOf: DevicesOf): string {
+  const [owner] = ownersOf(name, layout, devicesOf);
+  if (owner !== undefined) {
+    const rest = name.slice(owner.key.length + 1);
+    const whole = owner.metrics.find((metric) => metric.def.kind === 'latency' && `${rest}.`.startsWith(`${metric.name}.`));
+    if (whole === undefined) return `${shown(owner.key)} has ${listed(owner.metrics.map((metric) => metric.name))}`;
+    return `of a latency metric it takes a part, ${listed(columnsOf(whole).map((column) => shown(`${owner.key}.${column.name}`)))}`;
+  }
+  for (const entry of layout.entries) {
+    if (entry.kind !== 'perDevice') continue;
+    const rest = name.slice(entry.key.length + 1);
+    if (name.startsWith(`${entry.key}.`)) return `it takes one device of ${shown(entry.key)}, as '${entry.key}_<id>.${rest}'`;
+    if (!name.startsWith(`${entry.key}_`)) continue;
+    const there = devicesOf(entry.group).filter(({ removed }) => !removed);
+    return there.length === 0
+      ? `${shown(entry.key)} has no device`
+      : `${shown(entry.key)} has the devices ${listed(there.map(({ id }) => shown(id)))}`;
+  }
+  const groups = layout.entries.flatMap((entry) => (entry.kind === 'group' || entry.kind === 'perDevice' ? [entry.key] : []));
+  return `a name is 'group.metric', and the groups are ${listed(groups)}`;
+}
+
+const LISTED = 8;
+
+function listed(names: readonly string[]): string {
+  return names.length <= LISTED ? names.join(', ') : `${names.slice(0, LISTED).join(', ')} and ${names.length - LISTED} more`;
 }
 
 /** What can be sampled of a metric; the names and cells are counted from its group's or device's. */

@@ -16,7 +16,7 @@ export interface ProfileOptions<Name extends string = string> {
    */
   readonly metrics: readonly (Name | (string & {}))[] | string;
   /**
-   * Where the rows go: a path, which is made or emptied, or a descriptor, which is duplicated and not emptied. A pipe needs no reader; one
+   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got), or a descriptor, which is duplicated and not emptied. A pipe needs no reader; one
    * that is full makes the sampling back off once 16,000 rows wait. Rows reach the output within a fifth of a second or so.
    */
   readonly output: string | number;
@@ -74,6 +74,9 @@ export function startProfile(attachment: Attachment, layout: Layout, given: unkn
   if (!isFailure(started)) return new RunningProfile(started, output);
   if (started.reason === 'taken') {
     throw new MetricsError(ErrorCode.PROFILE, 'A profile of these metrics has already been started; stop() it first');
+  }
+  if (started.reason === 'foreign') {
+    throw new MetricsError(ErrorCode.PROFILE, `Cannot open the output of the profile ${shown(output)}: it ${started.syscall}`);
   }
   const cause = systemError(started, typeof output === 'string' ? output : undefined);
   if (started.reason === 'open') {

@@ -278,6 +278,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     } else {
       spec.descriptor = info[4].As<Napi::Number>().Int32Value();
     }
+    spec.lines = store_->flusher().place();
     std::shared_ptr<Profile> profile;
     if (Status status = store_->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
     profile_ = profile;

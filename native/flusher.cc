@@ -43,6 +43,11 @@ InitResult Flusher::Init(const char* path, int descriptor, Status* status) {
   return InitResult::kDone;
 }
 
+Sink::Place Flusher::place() const {
+  Locked locked(mutex_);
+  return initialized_.load(std::memory_order_relaxed) ? sink_.place() : Sink::Place{};  // set under the lock
+}
+
 Status Flusher::Fit(uint64_t line_bytes) {
   const uint32_t aggregates = AggregateMax(program_);
   if (Status status = line_.Fit(line_bytes, aggregates); !status.ok()) return status;

@@ -40,6 +40,9 @@ class Flusher {
   // Sets the sink, once; after a failure again. `path` null: `descriptor`.
   InitResult Init(const char* path, int descriptor, Status* status);
 
+  // Where lines go; as Sink::place. Of no sink all is 0.
+  Sink::Place place() const;
+
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
   Status Fit(uint64_t line_bytes);
 

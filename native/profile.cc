@@ -93,7 +93,8 @@ Status Profile::Open() {
   buffer_ = std::make_unique<char[]>(buffer_bytes_);
   if (spec_.path.empty()) return sink_.OpenDescriptor(spec_.descriptor);
   if (Status status = sink_.OpenPath(spec_.path.c_str()); !status.ok()) return status;
-  const Status status = sink_.Truncate();
+  const Status status =
+      sink_.place().IsFile(spec_.lines) ? Status{Code::kForeign, EINVAL, "is where the lines go"} : sink_.Truncate();
   if (!status.ok()) sink_.Close();
   return status;
 }

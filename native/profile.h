@@ -45,6 +45,7 @@ struct ProfileSpec {
   std::string annotation;
   std::string path;  // emptied, or made; when it is empty, `descriptor`, which is duplicated and not emptied
   int descriptor = -1;
+  Sink::Place lines = {};  // where lines go: that is never emptied
 };
 
 struct ProfileResult {
@@ -73,8 +74,8 @@ class Profile {
   static constexpr int kStopWritingMs = 700;
   static constexpr int kStopWaitingMs = 800;
 
-  // kOpen: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is untouched but
-  // for kThread.
+  // kOpen, kForeign: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is
+  // untouched but for kThread.
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   Profile(const Cells& cells, ProfileSpec&& spec);

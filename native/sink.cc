@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "format.h"
+
 namespace vmm {
 
 namespace {
@@ -36,20 +38,30 @@ void DescriptorPath(int fd, char* out) {
   out[sizeof(kPrefix) - 1 + count] = '\0';
 }
 
-// When it cannot be told, it is taken to end in one.
-bool EndsInNewline(int fd, off_t size) {
-  if (size == 0) return true;
-  char last = '\n';
-  if (pread(fd, &last, 1, size - 1) < 0 && errno == EBADF) {
+// What a file has there; false when that cannot be told.
+bool ReadAt(int fd, void* bytes, size_t count, off_t at) {
+  ssize_t result = pread(fd, bytes, count, at);
+  if (result < 0 && errno == EBADF) {
     // Open for writing only: the same file once more, for reading.
     char self[32];
     DescriptorPath(fd, self);
     const int readable = OpenRetrying(self, O_RDONLY, 0);
-    if (readable < 0) return true;
-    if (pread(readable, &last, 1, size - 1) < 0) last = '\n';
+    if (readable < 0) return false;
+    result = pread(readable, bytes, count, at);
     close(readable);
   }
-  return last == '\n';
+  return result == static_cast<ssize_t>(count);
+}
+
+// When it cannot be told, it is taken to end in one.
+bool EndsInNewline(int fd, off_t size) {
+  char last = '\n';
+  return size == 0 || !ReadAt(fd, &last, 1, size - 1) || last == '\n';
+}
+
+bool IsRegion(int fd) {
+  uint64_t magic = 0;
+  return ReadAt(fd, &magic, sizeof(magic), 0) && magic == kMagic;
 }
 
 }  // namespace
@@ -108,6 +120,10 @@ Status Sink::OpenDescriptor(int fd) {
 }
 
 Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
+  if (kind == Kind::kFile && IsRegion(fd)) {
+    close(fd);
+    return {Code::kForeign, EINVAL, "is the region of a store"};
+  }
   fd_ = fd;
   kind_ = kind;
   device_ = info.st_dev;
@@ -156,7 +172,7 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   }
   const int old = fd_;
   if (Status status = OpenPath(path_); !status.ok()) {
-    return {Code::kWrite, status.error, status.syscall};
+    return {Code::kWrite, status.error, status.code == Code::kForeign ? "open" : status.syscall};
   }
   close(old);
   *replaced = true;

@@ -20,9 +20,9 @@ namespace vmm {
 class Sink {
  public:
   // Opens `path` for append, made 0600 if it is not there. A pipe is opened for reading and writing, so that it needs no
-  // reader and what is in it outlives one.
+  // reader and what is in it outlives one. kForeign: it is a region, and `syscall` says so; what goes out would destroy it.
   Status OpenPath(const char* path);
-  // Duplicates `fd`; the caller keeps its own, and its flags.
+  // Duplicates `fd`; the caller keeps its own, and its flags. kForeign as above.
   Status OpenDescriptor(int fd);
   // Empties what is open, if it is a file: what goes out is then all there is.
   Status Truncate();
@@ -42,6 +42,9 @@ class Sink {
     uint64_t inode;
     uint64_t end;  // of a regular file; else 0
     bool is_regular_file;
+    bool IsFile(const Place& other) const {
+      return is_regular_file && other.is_regular_file && device == other.device && inode == other.inode;
+    }
   };
   Place place() const { return {device_, inode_, static_cast<uint64_t>(end_), kind_ == Kind::kFile}; }
   // Its path with its NUL; empty when it has none, or none so short. Not in a handler.

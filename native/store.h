@@ -110,7 +110,7 @@ class Store {
 
   Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
-  Flusher& flusher() { return flusher_; }  // for Init
+  Flusher& flusher() { return flusher_; }  // for Init and place
   const StoreSpec& spec() const { return spec_; }
   // For native code of other addons.
   const vmm_metrics_abi& abi() const { return abi_; }

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
@@ -51,11 +51,11 @@ test('given a process that counts, when it is sampled for a second, then the row
 test('given a process that is killed meanwhile, when it is sampled without an end, then that ends with its last values', async () => {
   const file = `${temporaryFolder()}/r`;
   const child = await counter(file);
-  setTimeout(() => child.kill('SIGKILL'), 600);
   const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   sampling.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
+    if (text.split('\n').length > 100) child.kill('SIGKILL');
   });
   const [code] = await once(sampling, 'close');
   expect(code).toBe(0);
@@ -132,6 +132,29 @@ describe('given a wrong call', () => {
       expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
       expect(existsSync(`${folder}/t`)).toBe(false);
     }
+  });
+
+  test('when the table would be a region, then one line says so, the exit code is 2, and the region is as it was', () => {
+    const folder = temporaryFolder();
+    const metrics = closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
+    const before = readFileSync(`${folder}/r`);
+    symlinkSync('r', `${folder}/link`);
+    for (const output of [`${folder}/r`, `${folder}/link`]) {
+      const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', output, '--seconds', '0.01');
+      expect(stderr).toContain(`-o '${output}' is the region of a store, which a profile would destroy`);
+      expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 2, lines: 2 });
+    }
+    expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);
+    metrics.close();
+  });
+
+  test('when none of the processes runs, then one line says so, the exit code is 1, and no table is made', () => {
+    const folder = temporaryFolder();
+    Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }).close();
+    const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', `${folder}/t`);
+    expect(stderr).toBe(`vmm-metrics: no process counts into '${folder}/r' any more: it was closed\n`);
+    expect(status).toBe(1);
+    expect(existsSync(`${folder}/t`)).toBe(false);
   });
 
   test('when the table cannot be written, then one line says so, and the exit code is 1', () => {

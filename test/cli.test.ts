@@ -266,6 +266,19 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
+  test('when it would go to a region, then it is refused, and both are as they were', async () => {
+    const paths = [regionFile(), regionFile()];
+    const before = paths.map((path) => readFileSync(path));
+    for (const sink of paths) {
+      const { code, stderr } = await cli('flush', paths[0]!, '--to', sink);
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `vmm-metrics: Cannot open the metrics destination '${sink}': it is the region of a store\n`,
+      });
+    }
+    expect(paths.map((path, i) => readFileSync(path).equals(before[i]!))).toEqual([true, true]);
+  });
+
   test('when it goes to a pipe that somebody reads, then they get it', async () => {
     const path = regionFile();
     const pipe = join(temporaryFolder(), 'pipe');

@@ -1,9 +1,9 @@
 // Profiles: what a file has, every way to be refused, and every way to end.
 
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, linkSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { defineSchema, group, inc, latency, Metrics, type ProfileOptions, perDevice, store } from 'vmm-metrics';
+import { defineSchema, group, inc, latency, Metrics, type ProfileOptions, perDevice, readRegion, store } from 'vmm-metrics';
 
 import { runChild } from './helpers/children.ts';
 import { SecondThread } from './helpers/second-thread.ts';
@@ -283,13 +283,23 @@ describe('given wrong arguments', () => {
     { options: { metrics: undefined }, error: TypeError, message: /metrics must be a list of names, .* got undefined/ },
     { options: { metrics: ' ' }, error: RangeError, message: /metrics must name at least one metric; got ' '/ },
     { options: { metrics: [3] }, error: TypeError, message: /metrics\[0\] must be a string; got 3/ },
-    { options: { metrics: 'g.n,' }, error: RangeError, message: /there is no metric ''/ },
-    { options: { metrics: 'g' }, error: RangeError, message: /there is no metric 'g'/ },
-    { options: { metrics: 'g.n.x' }, error: RangeError, message: /there is no metric 'g\.n\.x'/ },
-    { options: { metrics: 'g.time' }, error: RangeError, message: /no metric 'g\.time': of a latency .* 'g\.time\.sum_us'/ },
-    { options: { metrics: 'd.n' }, error: RangeError, message: /no metric 'd\.n': d are devices, such as 'd_<id>\.n'/ },
-    { options: { metrics: 'd_x.n' }, error: RangeError, message: /there is no metric 'd_x\.n'/ },
-    { options: { metrics: 'd_gone.n' }, error: RangeError, message: /there is no metric 'd_gone\.n'/ },
+    { options: { metrics: 'g.n,' }, error: RangeError, message: /metrics\[1\] is empty; got 'g\.n,'/ },
+    {
+      options: { metrics: 'g' },
+      error: RangeError,
+      message: /there is no metric 'g': a name is 'group\.metric', and the groups are g, d, g_x$/,
+    },
+    { options: { metrics: 'g.n.x' }, error: RangeError, message: /there is no metric 'g\.n\.x': 'g' has n, level, time$/ },
+    { options: { metrics: 'g.time' }, error: RangeError, message: /no metric 'g\.time': of a latency .* 'g\.time\.sum_us'$/ },
+    {
+      options: { metrics: 'g.time.avg_us' },
+      error: RangeError,
+      message: /no metric 'g\.time\.avg_us': of a latency .* 'g\.time\.min_us', /,
+    },
+    { options: { metrics: 'd.n' }, error: RangeError, message: /no metric 'd\.n': it takes one device of 'd', as 'd_<id>\.n'$/ },
+    { options: { metrics: 'd_there.m' }, error: RangeError, message: /there is no metric 'd_there\.m': 'd_there' has n, time$/ },
+    { options: { metrics: 'd_gone.n' }, error: RangeError, message: /there is no metric 'd_gone\.n': 'd' has the devices 'there'$/ },
+    { options: { metrics: '__proto__.n' }, error: RangeError, message: /there is no metric '__proto__\.n': a name is/ },
     { options: { intervalUs: '1' }, error: TypeError, message: /intervalUs must be a number; got '1'/ },
     ...[0, -0, -1, 0.05, Number.NaN, Number.POSITIVE_INFINITY, 1e300].map((intervalUs) => ({
       options: { intervalUs },
@@ -302,6 +312,7 @@ describe('given wrong arguments', () => {
     const metrics = open();
     metrics.app.d.alloc('gone');
     metrics.app.d.remove('gone');
+    metrics.app.d.alloc('there');
     const output = `${temporaryFolder()}/p`;
     const start = () => metrics.startProfiling((options && { metrics: 'g.n', output, ...options }) as ProfileOptions);
     expect(start).toThrow(error);
@@ -317,6 +328,38 @@ describe('given wrong arguments', () => {
   ])('when the output is $name, then ERR_METRICS_PROFILE with $code', ({ output, code }) => {
     const metrics = open();
     expect(() => metrics.startProfiling({ metrics: 'g.n', output: output() })).toThrow(profileError(/^Cannot open the output/, code));
+  });
+
+  test('when a group has many metrics, then some of them are named, and how many more there are', () => {
+    const fields = Object.fromEntries(Array.from({ length: 11 }, (_, i) => [`m${i}`, inc('m')]));
+    const metrics = closing(Metrics.open(defineSchema({ g: group(fields), d: perDevice(fields) }), { name: freshName() }));
+    const start = (name: string) => () => metrics.startProfiling({ metrics: name, output: '/dev/null' });
+    expect(start('g.n')).toThrow(/there is no metric 'g\.n': 'g' has m0, m1, m2, m3, m4, m5, m6, m7 and 3 more$/);
+    expect(start('d_a.m0')).toThrow(/there is no metric 'd_a\.m0': 'd' has no device$/);
+  });
+
+  test('when the output is a region or where lines go, then it is refused, and nothing is lost', async () => {
+    const folder = temporaryFolder();
+    const metrics = closing(Metrics.open(schema, { name: freshName(), file: `${folder}/region` }));
+    metrics.init(`${folder}/lines`);
+    metrics.app.g.n.inc();
+    metrics.write();
+    symlinkSync('lines', `${folder}/link`);
+    linkSync(`${folder}/region`, `${folder}/other`);
+    const written = openSync(`${folder}/region`, 'a');
+    const start = (output: string | number) => () => metrics.startProfiling({ metrics: 'g.n', output });
+    expect(start(`${folder}/link`)).toThrow(profileError(/^Cannot open the output of the profile '.*link': it is where the lines go$/));
+    for (const output of [`${folder}/region`, `${folder}/other`, written]) {
+      expect(start(output)).toThrow(profileError(/^Cannot open the output of the profile .*: it is the region of a store$/));
+    }
+    closeSync(written);
+    const second = open();
+    expect(() => second.init(`${folder}/region`)).toThrow(
+      expect.objectContaining({ code: 'ERR_METRICS_OPEN', message: expect.stringMatching(/region': it is the region of a store$/) }),
+    );
+    expect(linesIn(`${folder}/lines`)).toHaveLength(1);
+    expect((await readRegion(`${folder}/region`)).values).toMatchObject({ g: { n: 1n } });
+    await metrics.startProfiling({ metrics: 'g.n', output: `${folder}/p` }).stop();
   });
 
   test('when a name could mean a metric of two devices, then it is refused', () => {

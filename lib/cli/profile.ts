@@ -6,6 +6,7 @@ import { createHistogram } from 'node:perf_hooks';
 
 import { checkedPath } from '../arguments.ts';
 import { annotationOf, checkedNames, headerOf } from '../profile-columns.ts';
+import { isRegion } from '../region/file.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { asUsage, type Command, parsedMany, report, UsageError } from './command.ts';
 
@@ -26,6 +27,7 @@ other processes nothing but that their memory is read.
                      processes runs any more)
 `;
 
+const ENDED = { closed: 'it was closed', crashed: 'it crashed', killed: 'it was killed' };
 const INTERVAL_US = 1000;
 /** A read takes some ten microseconds; below, native code of the process itself can sample. */
 const MIN_INTERVAL_US = 100;
@@ -52,9 +54,18 @@ export const profile: Command = {
     const names = asUsage(() => checkedNames('--metrics', values.metrics));
     for (const path of paths) asUsage(() => checkedPath('FILE', path));
 
+    if (await isRegion(values.output))
+      throw new UsageError(`-o '${values.output}' is the region of a store, which a profile would destroy`);
+
     const samplers: RegionSampler[] = [];
     try {
       for (const path of paths) samplers.push(await RegionSampler.open(path, names));
+      const states = await Promise.all(samplers.map((sampler) => sampler.state()));
+      if (states.every((state) => state !== 'running')) {
+        throw new Error(
+          `no process counts into ${paths.map((path) => `'${path}'`).join(', ')} any more: ${ENDED[states[0] as keyof typeof ENDED]}`,
+        );
+      }
       const output = values.output === '-' ? 1 : openSync(values.output, 'w', 0o600);
       try {
         await sampleInto(output, samplers, columnNames(paths, names), intervalUs * 1000, seconds);

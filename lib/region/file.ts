@@ -6,6 +6,7 @@ import { type FileHandle, lstat, open, stat, statfs } from 'node:fs/promises';
 import { shown } from '../arguments.ts';
 import { binding, type Failure, isFailure, systemError } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
+import { HeaderOffset, MAGIC } from './format.ts';
 
 /** What all readers give to open(): nothing waits for a pipe's other end, and no link leads elsewhere. */
 const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -14,6 +15,22 @@ const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
 const PROC_MAGIC = 0x9fa0;
 /** A descriptor of a process, as /proc shows it: a link to the open file itself, whatever its name is by now. */
 const DESCRIPTOR_PATH = /^\/proc\/(?:\d+|self|thread-self)\/fd\/\d+$/;
+
+/** Whether a path names a region, so that nothing else may be written there; what cannot be looked at is none. */
+export async function isRegion(path: string): Promise<boolean> {
+  let file: FileHandle | undefined;
+  try {
+    // A look before: to open a device can do things.
+    if (!(await stat(path)).isFile()) return false;
+    file = await open(path, constants.O_RDONLY | SAFELY);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, HeaderOffset.magic);
+    return bytesRead === 8 && buffer.readBigUInt64LE() === MAGIC;
+  } catch {
+    return false;
+  } finally {
+    await file?.close();
+  }
+}
 
 export class RegionFile {
   readonly path: string;

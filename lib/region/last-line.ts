@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { binding, systemError } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { bankRows, rowOffset, totalRows } from './content.ts';
-import { RegionFile } from './file.ts';
+import { isRegion, RegionFile } from './file.ts';
 import { BANKS, bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
 import { hasNews, readSettled, type SettledContent, sourceOf } from './reader.ts';
@@ -116,6 +116,9 @@ interface SinkTarget {
 async function openSink(sink: string | number): Promise<SinkTarget> {
   if (typeof sink === 'number') {
     return { fd: sink, path: descriptorPath(sink), close: async () => {} };
+  }
+  if (await isRegion(sink)) {
+    throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': it is the region of a store`);
   }
   const flags = constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY;
   const opened = async (more: number): Promise<FileHandle> => open(sink, flags | more, 0o600);
