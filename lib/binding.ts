@@ -168,6 +168,6 @@ function load(): Binding {
   const places = tried.flatMap((directory) => [join(directory, 'build', 'Release'), join(directory, 'prebuilds')]).join(', ');
   throw new MetricsError(
     ErrorCode.NATIVE,
-    `There is no native addon for ${platform}; looked in ${places}. Build one with: npm install node-addon-api && npx node-gyp rebuild -C ${tried[1]}`,
+    `There is no native addon for ${platform}; looked in ${places}. Build one with: npm install node-addon-api && npx --yes node-gyp rebuild -C ${tried[1]}`,
   );
 }
