@@ -534,8 +534,9 @@ TEST("given one pipe that stays full, when the process dies, then the other stor
 }
 
 // In the child: rows of one metric, each a millisecond.
-std::shared_ptr<Profile> StartProfile(Scene& scene, const std::string& path) {
+std::shared_ptr<Profile> StartProfile(Scene& scene, const std::string& path, int descriptor = -1) {
   ProfileSpec spec;
+  spec.descriptor = descriptor;
   spec.cells = {CellOf(scene.store->spec(), "g.i")};
   spec.interval_ns = 1'000'000;
   spec.header = "Time (ns)\tg.i\n";
@@ -635,15 +636,83 @@ TEST("given a profile in a process that survives what looked like its death, whe
     const auto profile = StartProfile(scene, scene.folder / "p");
     SleepMs(20);
     raise(SIGABRT);
+    const int64_t died_ms = NowMs();
     const int rows = ProfileText(TextOf(scene.folder / "p")).rows;
     CHECK(rows > 1);
-    SleepMs(kSurvivedMs + 600);
+    SleepMs(600);
+    const int rows_then = ProfileText(TextOf(scene.folder / "p")).rows;
+    // It may be about to die: what is there is all there is.
+    if (NowMs() - died_ms < kSurvivedMs) CHECK_EQ(rows_then, rows);
+    SleepMs(kSurvivedMs);
     CHECK(ProfileText(TextOf(scene.folder / "p")).rows > rows + 300);
     CHECK(scene.store->profiler().Stop(profile).status.ok());
     CHECK(ProfileText(TextOf(scene.folder / "p")).is_whole);
   });
   CHECK_EQ(death.signal, 0);
   CHECK_EQ(death.exit_code, 0);
+}
+
+TEST("given a profile in a process that survives, when it is stopped soon and let go of, then its output is closed") {
+  Scene scene;
+  Fifo fifo(scene.folder / "pipe");
+  const int readers_own = open((scene.folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  CheckInChild([&] {
+    signal(SIGABRT, [](int) {});
+    scene.Capture();
+    const std::string path = scene.folder / "pipe";
+    const auto is_open = [&] {
+      char name[PATH_MAX] = "";
+      bool found = false;
+      for (int fd = readers_own + 1; fd < 64; fd++) {
+        const ssize_t bytes = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), name, sizeof(name));
+        found = found || (bytes > 0 && std::string(name, static_cast<size_t>(bytes)) == path);
+      }
+      return found;
+    };
+    auto profile = StartProfile(scene, path);
+    SleepMs(20);
+    CHECK(is_open());
+    raise(SIGABRT);
+    scene.store->profiler().Stop(profile);
+    profile.reset();
+    for (int i = 0; i < 10'000 && is_open(); i++) SleepMs(1);
+    CHECK(!is_open());
+  });
+  close(readers_own);
+}
+
+TEST("given a profile into a pipe without a reader, when the process is told to go, then it dies of that, and not of the pipe") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    int ends[2];
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const auto profile = StartProfile(scene, "", ends[1]);
+    char opening[64];
+    CHECK(read(ends[0], opening, sizeof(opening)) > 0);
+    SleepMs(20);  // rows that are not written yet
+    close(ends[0]);
+    raise(SIGTERM);  // which would come after a SIGPIPE
+  });
+  CHECK_EQ(death.signal, SIGTERM);
+  scene.CheckLastLine(SIGTERM);
+}
+
+TEST("given a profile whose disk was full, when the process dies later, then it waits for nothing") {
+  Scene scene;
+  const Death death = Await(StartChild([&] {
+                              Status status;
+                              CHECK_EQ(scene.store->flusher().Init((scene.folder / "f").c_str(), -1, &status), InitResult::kDone);
+                              CaptureOptions options;
+                              options.limit_ms = 60'000;
+                              CHECK(scene.store->CaptureSignals(options).ok());
+                              const auto profile = StartProfile(scene, "/dev/full");
+                              SleepMs(500);
+                              raise(SIGSEGV);
+                            }),
+                            20'000, [] {});
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV);
 }
 
 TEST("given a fault inside the handler, when it comes, then the process still dies, with the lines that were out by then") {
