@@ -199,13 +199,13 @@ export class Metrics<S extends SchemaShape> {
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_NO_SPACE` when there can be no thread.
    */
   startPeriodicFlush(options?: PeriodicFlushOptions): void {
-    const { attachment } = this.#cells;
+    void this.#cells.attachment; // throws when closed
     const { intervalMs = 60_000 } = checkedOptions<PeriodicFlushOptions>('startPeriodicFlush()', options, ['intervalMs']);
     if (typeof intervalMs !== 'number') throw new TypeError(`startPeriodicFlush(): intervalMs must be a number; got ${shown(intervalMs)}`);
     if (!Number.isInteger(intervalMs) || intervalMs < 1 || intervalMs > MAX_INTERVAL_MS) {
       throw new RangeError(`startPeriodicFlush(): intervalMs must be an integer from 1 to ${MAX_INTERVAL_MS}; got ${shown(intervalMs)}`);
     }
-    const failure = attachment.startPeriodicFlush(intervalMs);
+    const failure = this.#cells.attachment.startPeriodicFlush(intervalMs); // a getter of the options may have closed it
     if (failure !== undefined) throw noSpace('The flush thread cannot be started', failure);
   }
 
@@ -222,8 +222,9 @@ export class Metrics<S extends SchemaShape> {
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
    */
   captureSignals(options?: CaptureSignalsOptions): void {
-    const { attachment } = this.#cells;
+    void this.#cells.attachment; // throws when closed
     const { signals, leaveIgnored, limitMs } = checkedCaptureOptions(options);
+    const { attachment } = this.#cells; // a getter of the options may have closed it
     if (attachment.captureSignals(signals, leaveIgnored, limitMs) !== undefined) {
       throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
     }
@@ -288,7 +289,7 @@ export class Metrics<S extends SchemaShape> {
    * `errno`, `syscall`), `ERR_METRICS_NO_SPACE` when there is no memory or thread. Nothing is changed then.
    */
   startProfiling(options: ProfileOptions<ProfileName<S>> | ProfileOptions): Profile {
-    return startProfile(this.#cells.attachment, this.#layout, options);
+    return startProfile(this.#cells, this.#layout, options);
   }
 
   /**

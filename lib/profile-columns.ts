@@ -32,7 +32,11 @@ export function checkedNames(name: string, value: unknown): readonly string[] {
   if (typeof value !== 'string' && !Array.isArray(value)) {
     throw new TypeError(`${name} must be a list of names, or text with commas between them; got ${shown(value)}`);
   }
-  const names: unknown[] = Array.isArray(value) ? value : value.trim() === '' ? [] : value.split(',').map((text) => text.trim());
+  const names: unknown[] = Array.isArray(value)
+    ? Array.from(value)
+    : value.trim() === ''
+      ? []
+      : value.split(',').map((text) => text.trim());
   if (names.length === 0) throw new RangeError(`${name} must name at least one metric; got ${shown(value)}`);
   return names.map((one, i) => {
     const text = checkedText(`${name}[${i}]`, one);

@@ -1,10 +1,11 @@
 // Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see native/profile.h.
 
 import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
-import { type Attachment, binding, isFailure, type NativeProfile, systemError } from './binding.ts';
+import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerOf } from './profile-columns.ts';
+import type { ThreadCells } from './thread-cells.ts';
 
 /** `Name` is what an editor offers; any text is taken. */
 export interface ProfileOptions<Name extends string = string> {
@@ -16,8 +17,9 @@ export interface ProfileOptions<Name extends string = string> {
    */
   readonly metrics: readonly (Name | (string & {}))[] | string;
   /**
-   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got), or a descriptor, which is duplicated and not emptied. A pipe needs no reader; one
-   * that is full makes the sampling back off once 16,000 rows wait. Rows reach the output within a fifth of a second or so.
+   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got, or the output of another profile), or a descriptor, which is duplicated and not emptied. A pipe needs no reader
+   * meanwhile, but what nobody has read when the profile ends goes with it; one that is full makes the sampling back off once 16,000 rows
+   * wait. Rows reach the output within a fifth of a second or so.
    */
   readonly output: string | number;
   /** Microseconds from tick to tick, 0.1 to a day, fractions too, in whole nanoseconds. Default: 1000. */
@@ -52,19 +54,22 @@ export interface Profile extends AsyncDisposable {
   stop(): Promise<ProfileStats>;
 }
 
+const DEFAULT_INTERVAL_US = 1000;
 const MIN_INTERVAL_US = 0.1; // to read the clock and a few cells takes about as long
 const MAX_INTERVAL_US = 86_400_000_000;
 
-export function startProfile(attachment: Attachment, layout: Layout, given: unknown): Profile {
+export function startProfile(cells: ThreadCells, layout: Layout, given: unknown): Profile {
+  void cells.attachment; // throws when closed
   const where = 'startProfiling()';
   const options = checkedOptions<ProfileOptions>(where, given, ['metrics', 'output', 'intervalUs', 'annotate']);
   const output = checkedDestination(`${where}: output`, options.output);
   const names = checkedNames(`${where}: metrics`, options.metrics);
-  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => attachment.devices(group)));
-  const intervalUs = checkedInterval(`${where}: intervalUs`, options.intervalUs ?? 1000);
+  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => cells.attachment.devices(group)));
+  const intervalUs = options.intervalUs === undefined ? DEFAULT_INTERVAL_US : checkedInterval(`${where}: intervalUs`, options.intervalUs);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 
-  const started = attachment.startProfiling(
+  // Anew: a getter of the options may have closed it.
+  const started = cells.attachment.startProfiling(
     Uint32Array.from(columns, ({ cell }) => cell),
     Math.round(intervalUs * 1000),
     headerOf(names),
@@ -78,8 +83,9 @@ export function startProfile(attachment: Attachment, layout: Layout, given: unkn
   if (started.reason === 'foreign') {
     throw new MetricsError(ErrorCode.PROFILE, `Cannot open the output of the profile ${shown(output)}: it ${started.syscall}`);
   }
-  const cause = systemError(started, typeof output === 'string' ? output : undefined);
-  if (started.reason === 'open') {
+  const isOutput = started.reason === 'open';
+  const cause = systemError(started, isOutput && typeof output === 'string' ? output : undefined);
+  if (isOutput) {
     throw new MetricsError(ErrorCode.PROFILE, `Cannot open the output of the profile ${shown(output)}: ${cause.message}`, { cause });
   }
   throw new MetricsError(ErrorCode.NO_SPACE, `The profile cannot be started: ${cause.message}`, { cause });

@@ -11,6 +11,8 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "../include/vmm_metrics.h"
@@ -63,40 +65,74 @@ struct StartedProfile {
   ~StartedProfile() { store->Unreference(); }
 };
 
-// Stops a profile on a thread of the pool, since it may take a second.
-class StopWork : public Napi::AsyncWorker {
- public:
-  StopWork(Napi::Env env, const StartedProfile& started)
-      : AsyncWorker(env, "vmm-metrics.stopProfiling"), started_(started), deferred_(Napi::Promise::Deferred::New(env)) {}
+// A stop that a promise waits for, on a thread of its own: it may take a second, and the threads of the pool may all be waiting
+// for something that takes longer.
+struct Stopping {
+  const StartedProfile started;
+  napi_deferred deferred = nullptr;
+  napi_threadsafe_function done = nullptr;
+  std::thread thread;
+  ProfileResult result;
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override { result_ = started_.store->profiler().Stop(started_.profile); }
-  void OnOK() override {
-    Napi::Object figures = Napi::Object::New(Env());
-    figures["samples"] = static_cast<double>(result_.samples);
-    figures["missedTicks"] = static_cast<double>(result_.missed_ticks);
-    figures["backOffs"] = static_cast<double>(result_.back_offs);
-    figures["lateNsMedian"] = static_cast<double>(result_.late_ns_median);
-    figures["lateNsP99"] = static_cast<double>(result_.late_ns_p99);
-    figures["lateNsMax"] = static_cast<double>(result_.late_ns_max);
-    if (!result_.status.ok()) figures["failure"] = ToFailure(Env(), result_.status);
-    deferred_.Resolve(figures);
-  }
-
- private:
-  const StartedProfile started_;
-  const Napi::Promise::Deferred deferred_;
-  ProfileResult result_;
+  explicit Stopping(const StartedProfile& its_started) : started(its_started) {}
+  void Stop() { result = started.store->profiler().Stop(started.profile); }
 };
 
-// stopProfiling(started): a promise of what it was.
+Napi::Value ToFigures(Napi::Env env, const ProfileResult& result) {
+  Napi::Object figures = Napi::Object::New(env);
+  figures["samples"] = static_cast<double>(result.samples);
+  figures["missedTicks"] = static_cast<double>(result.missed_ticks);
+  figures["backOffs"] = static_cast<double>(result.back_offs);
+  figures["lateNsMedian"] = static_cast<double>(result.late_ns_median);
+  figures["lateNsP99"] = static_cast<double>(result.late_ns_p99);
+  figures["lateNsMax"] = static_cast<double>(result.late_ns_max);
+  if (!result.status.ok()) figures["failure"] = ToFailure(env, result.status);
+  return figures;
+}
+
+// The environment ends, and `done` with it, which the thread must not use then. Soon: a stop is bounded.
+void AwaitStopping(void* stopping) { static_cast<Stopping*>(stopping)->thread.join(); }
+
+// On the JavaScript thread; without an environment when that has ended meanwhile.
+void ResolveStopping(napi_env env, napi_value, void*, void* data) {
+  const std::unique_ptr<Stopping> stopping(static_cast<Stopping*>(data));
+  if (env == nullptr) return;
+  stopping->thread.join();
+  napi_remove_env_cleanup_hook(env, AwaitStopping, data);
+  napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
+  try {
+    napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));
+  } catch (const Napi::Error&) {
+    // The worker is being terminated: nobody waits for it any more.
+  }
+}
+
+// stopProfiling(started): a promise of what it was. The sampling ends at once.
 Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
-  auto* const work = new StopWork(info.Env(), *info[0].As<Napi::External<StartedProfile>>().Data());
-  const Napi::Promise promise = work->promise();
-  work->Queue();
-  return promise;
+  const Napi::Env env = info.Env();
+  auto* const stopping = new Stopping(*info[0].As<Napi::External<StartedProfile>>().Data());
+  stopping->started.profile->AskToStop();
+  napi_value promise = nullptr;
+  napi_create_promise(env, &stopping->deferred, &promise);
+  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "vmm-metrics.stopProfiling"), 0, 1, nullptr,
+                                  nullptr, nullptr, ResolveStopping, &stopping->done);
+  try {
+    const AsynchronousSignalsBlocked blocked;
+    stopping->thread = std::thread([stopping] {
+      stopping->Stop();
+      napi_call_threadsafe_function(stopping->done, stopping, napi_tsfn_nonblocking);
+    });
+  } catch (const std::system_error&) {
+    // No thread: here, then, where it is bounded too.
+    const std::unique_ptr<Stopping> here(stopping);
+    here->Stop();
+    napi_release_threadsafe_function(here->done, napi_tsfn_release);
+    napi_resolve_deferred(env, here->deferred, ToFigures(env, here->result));
+    return Napi::Value(env, promise);
+  }
+  // After the one of `done`, so that it comes before that.
+  napi_add_env_cleanup_hook(env, AwaitStopping, stopping);
+  return Napi::Value(env, promise);
 }
 
 class Attachment : public Napi::ObjectWrap<Attachment> {
@@ -135,16 +171,24 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
         rows_(std::make_shared<Rows>()) {
     shard_ = store_->ClaimShard();
     napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
+    here_.insert(this);
   }
 
   ~Attachment() override { Leave(false); }
 
  private:
-  static void LeaveEnvironment(void* self) { static_cast<Attachment*>(self)->Leave(false); }
+  static void LeaveEnvironment(void* self) {
+    // All profiles of this thread end with it, together.
+    for (const Attachment* one : here_) {
+      if (one->profile_ != nullptr) one->profile_->AskToStop();
+    }
+    static_cast<Attachment*>(self)->Leave(false);
+  }
 
   void Leave(bool always_flush) {
     if (left_) return;
     left_ = true;
+    here_.erase(this);
     napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
     // Nobody else could: the one who has the profile to stop it is this environment.
     if (profile_ != nullptr) store_->profiler().Stop(profile_);
@@ -305,6 +349,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
 
   void Detach(const Napi::CallbackInfo&) { Leave(true); }
 
+  static thread_local std::set<const Attachment*> here_;  // those of this thread that have not left
+
   Store* const store_;
   const napi_env env_;
   const std::shared_ptr<Rows> rows_;
@@ -312,6 +358,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   uint32_t shard_ = kSharedShard;
   bool left_ = false;
 };
+
+thread_local std::set<const Attachment*> Attachment::here_;
 
 struct EnvironmentData {
   Napi::FunctionReference attachment;

@@ -1,8 +1,8 @@
 #include "periodic.h"
 
-#include <signal.h>
-
 #include <system_error>
+
+#include "signal_mask.h"
 
 namespace vmm {
 
@@ -16,19 +16,13 @@ Status Periodic::Start(uint64_t interval_ms) {
     return {};
   }
   stopping_ = false;
-  sigset_t asynchronous, before;
-  sigfillset(&asynchronous);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
-  // A thread inherits the mask of its maker.
-  pthread_sigmask(SIG_BLOCK, &asynchronous, &before);
-  Status status;
   try {
+    const AsynchronousSignalsBlocked blocked;
     thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error& error) {
-    status = {Code::kThread, error.code().value(), "pthread_create"};
+    return {Code::kThread, error.code().value(), "pthread_create"};
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  return {};
 }
 
 void Periodic::Stop() {

@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "crash.h"
+#include "output_files.h"
 #include "signal_mask.h"
 
 namespace vmm {
@@ -27,6 +28,10 @@ constexpr size_t kBufferBytes = 64 * 1024;
 constexpr size_t kCommentBytesMax = 512;
 constexpr int kRetryMs = 5;
 constexpr uint64_t kRowsPerHint = 256;
+// A row that took longer to read than so much, and so much for each column, is read again, so often at most.
+constexpr uint64_t kReadingNs = 10'000;
+constexpr uint64_t kReadingOneNs = 1'000;
+constexpr int kReadAgain = 3;
 
 void Relax() {
 #if defined(__x86_64__)
@@ -44,44 +49,34 @@ void SleepWhile(const std::atomic<uint32_t>& word, uint32_t value, uint64_t unti
 
 void WakeAll(const std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, ~0u >> 1, nullptr, nullptr, 0); }
 
-// Blocks the signals that are not of a thread's own making; a thread inherits the mask of its maker.
-class AsynchronousSignalsBlocked {
- public:
-  AsynchronousSignalsBlocked() {
-    sigset_t asynchronous;
-    sigfillset(&asynchronous);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
-    pthread_sigmask(SIG_BLOCK, &asynchronous, &before_);
-  }
-  ~AsynchronousSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
 }  // namespace
 
-Profile::Profile(const Cells& cells, ProfileSpec&& spec) : cells_(cells), spec_(std::move(spec)), process_(getpid()) {}
-
-bool Profile::is_own() const { return getpid() == process_; }
+Profile::Profile(const Cells& cells, ProfileSpec&& spec) : cells_(cells), spec_(std::move(spec)) {}
 
 Status Profile::Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   const auto made = std::make_shared<Profile>(cells, std::move(spec));
   if (Status status = made->Open(); !status.ok()) return status;
-  const AsynchronousSignalsBlocked blocked;
   try {
+    const AsynchronousSignalsBlocked blocked;
     made->collector_ = std::thread([&self = *made] { self.Collect(); });
     std::thread([made] { made->Write(); }).detach();
   } catch (const std::system_error& error) {
-    made->RequestStop();
-    if (made->collector_.joinable()) made->collector_.join();
+    made->Cancel(false);
     return {Code::kThread, error.code().value(), "pthread_create"};
   }
+  // Last: when something is missing, what was in it is there still.
+  if (Status status = made->spec_.path.empty() ? Status{} : made->sink_.Truncate(); !status.ok()) {
+    made->Cancel(true);
+    return status;
+  }
+  uint32_t state = kMade;
+  // Release: publishes what Truncate did.
+  made->state_.compare_exchange_strong(state, kStarting, std::memory_order_release, std::memory_order_relaxed);
+  WakeAll(made->state_);
   *profile = made;
   return {};
 }
 
-// The output last: when there is no memory, it is as it was.
 Status Profile::Open() {
   const size_t columns = spec_.cells.size() + 1;
   for (const uint32_t cell : spec_.cells) {
@@ -91,12 +86,32 @@ Status Profile::Open() {
   buffer_bytes_ =
       std::max({kBufferBytes, columns * (kNumberBytesMax + 1), kCommentBytesMax + spec_.annotation.size() + spec_.header.size()});
   buffer_ = std::make_unique<char[]>(buffer_bytes_);
-  if (spec_.path.empty()) return sink_.OpenDescriptor(spec_.descriptor);
-  if (Status status = sink_.OpenPath(spec_.path.c_str()); !status.ok()) return status;
-  const Status status =
-      sink_.place().IsFile(spec_.lines) ? Status{Code::kForeign, EINVAL, "is where the lines go"} : sink_.Truncate();
+  Status status = spec_.path.empty() ? sink_.OpenDescriptor(spec_.descriptor) : sink_.OpenPath(spec_.path.c_str());
+  if (!status.ok()) return status;
+  const bool is_emptied = !spec_.path.empty();
+  if (is_emptied && sink_.place().IsFile(spec_.lines)) {
+    status = {Code::kForeign, EINVAL, "is where the lines go"};
+  } else if (!OutputFiles::Take(sink_.place())) {
+    status = {Code::kForeign, EBUSY, "is the output of another profile"};
+  }
   if (!status.ok()) sink_.Close();
   return status;
+}
+
+void Profile::Cancel(bool is_writing) {
+  // Release: as ever. Both threads find that there is nothing.
+  state_.store(kCollected, std::memory_order_release);
+  WakeAll(state_);
+  if (collector_.joinable()) collector_.join();
+  if (!is_writing) return;
+  std::unique_lock<std::mutex> written(written_mutex_);
+  written_changed_.wait(written, [this] { return written_; });
+}
+
+void Profile::CloseOutput() {
+  if (!sink_.is_open()) return;
+  OutputFiles::GiveBack(sink_.place());
+  sink_.Close();
 }
 
 // ---- sampling
@@ -105,6 +120,9 @@ void Profile::Collect() {
   pthread_setname_np(pthread_self(), "vmm-sampling");
   // By default a sleep may end 50 us late to save wakeups.
   prctl(PR_SET_TIMERSLACK, 1);
+  // Acquire: pairs with the release in Start and Cancel.
+  while (state_.load(std::memory_order_acquire) == kMade) SleepWhile(state_, kMade, MonotonicNs() + kWriteEveryNs);
+  if (state_.load(std::memory_order_relaxed) == kCollected) return;
   NoteStart();
   uint32_t starting = kStarting;
   // Release: publishes what NoteStart noted. It may have been told to stop already.
@@ -126,8 +144,7 @@ void Profile::Collect() {
       WaitUntil(now + kBackOffTicks * interval);
       continue;
     }
-    TakeSample(row, now);
-    lateness_.Record(now - due);
+    lateness_.Record(TakeSample(row, now) - due);
     if (interval < kSleepFromNs && ring_.filled() % kRowsPerHint == 0)
       spinning_on_.store(sched_getcpu(), std::memory_order_relaxed);
     due += interval;
@@ -147,13 +164,22 @@ void Profile::NoteStart() {
   snprintf(started_at_ + bytes, sizeof(started_at_) - bytes, ".%09ldZ", now.tv_nsec);
 }
 
-void Profile::TakeSample(uint64_t* row, uint64_t now_ns) {
-  *row++ = now_ns - origin_ns_;
-  for (const uint32_t cell : spec_.cells) {
-    const uint64_t total = cells_.Total(cell);
-    *row++ = cells_.kind(cell) == CellKind::kMin ? MinimumOf(total, cells_.Total(cell + 1)) : total;
+uint64_t Profile::TakeSample(uint64_t* row, uint64_t now_ns) {
+  const uint64_t limit_ns = kReadingNs + kReadingOneNs * spec_.cells.size();
+  for (int again = kReadAgain;; again--) {
+    uint64_t* field = row;
+    *field++ = now_ns - origin_ns_;
+    for (const uint32_t cell : spec_.cells) {
+      const uint64_t total = cells_.Total(cell);
+      *field++ = cells_.kind(cell) == CellKind::kMin ? MinimumOf(total, cells_.Total(cell + 1)) : total;
+    }
+    // The processor was taken away in between: the first values would be of another moment than the last ones.
+    const uint64_t after_ns = MonotonicNs();
+    if (after_ns - now_ns <= limit_ns || again == 0) break;
+    now_ns = after_ns;
   }
   ring_.Publish();
+  return now_ns;
 }
 
 uint64_t Profile::WaitUntil(uint64_t due_ns) {
@@ -179,7 +205,6 @@ uint64_t Profile::WaitUntil(uint64_t due_ns) {
 void Profile::Write() {
   pthread_setname_np(pthread_self(), "vmm-samples-out");
   const uint64_t pause_ns = std::min(kWriteEveryNs, std::max<uint64_t>(spec_.interval_ns, 1000) * 1000);
-  if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) CPU_ZERO(&allowed_);
   Status outcome;
   for (bool done = false; !done;) {
     MakeWay();
@@ -191,7 +216,7 @@ void Profile::Write() {
     } else if (progress == Progress::kAllOut) {
       done = state == kCollected;
       if (!done) SleepWhile(state_, state, MonotonicNs() + pause_ns);
-    } else if (state >= kStopping && MonotonicMs() >= deadline_ms_.load(std::memory_order_relaxed)) {
+    } else if (has_given_up_.load(std::memory_order_relaxed)) {
       outcome = {Code::kWrite, progress == Progress::kBlocked ? EAGAIN : ETIMEDOUT, "write"};
       done = true;
     } else if (progress == Progress::kBlocked) {
@@ -199,9 +224,10 @@ void Profile::Write() {
     }
   }
   if (!outcome.ok()) RequestStop();  // there is no use in more samples
-  uint32_t phase = kIdle;
-  // Acquire-release, as ever. Unless a crash handler has the output; then it ends with the process.
-  if (phase_.compare_exchange_strong(phase, kClosed, std::memory_order_acq_rel)) sink_.Close();
+  // Acquire-release, as ever. Not while a crash handler is at it; then it ends with the process, or with the object.
+  for (uint32_t phase : {kIdle, kTaken}) {
+    if (phase_.compare_exchange_strong(phase, kClosed, std::memory_order_acq_rel)) CloseOutput();
+  }
   const std::lock_guard<std::mutex> lock(written_mutex_);
   outcome_ = outcome;
   written_ = true;
@@ -213,19 +239,21 @@ void Profile::Write() {
 void Profile::MakeWay() {
   const int processor = spinning_on_.load(std::memory_order_relaxed);
   if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
+  cpu_set_t now;
+  if (sched_getaffinity(0, sizeof(now), &now) != 0) return;
+  // Somebody else has said where threads may run: that counts.
+  if (made_way_on_ < 0 || !CPU_EQUAL(&now, &others_)) allowed_ = now;
   made_way_on_ = processor;
-  cpu_set_t others = allowed_;
-  CPU_CLR(static_cast<size_t>(processor), &others);
-  if (CPU_COUNT(&others) != 0) sched_setaffinity(0, sizeof(others), &others);
+  others_ = allowed_;
+  CPU_CLR(static_cast<size_t>(processor), &others_);
+  if (CPU_COUNT(&others_) == 0) others_ = allowed_;
+  sched_setaffinity(0, sizeof(others_), &others_);
 }
 
 Profile::Progress Profile::WriteSome(Status* status) {
   uint32_t phase = kIdle;
   // Acquire-release: pairs with the release of whoever had the output before.
-  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
-    // A dying process writes nothing after its last whole row. One that lives on all the same goes on.
-    const bool survived = phase == kTaken && MonotonicMs() - taken_ms_.load(std::memory_order_relaxed) >= kSurvivedMs;
-    if (survived) phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+  if (IsForLastSamples() || !phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
     const timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
     return Progress::kBlocked;
@@ -233,6 +261,18 @@ Profile::Progress Profile::WriteSome(Status* status) {
   const Progress progress = SendSome(ring_.filled(), status);
   phase_.store(kIdle, std::memory_order_release);
   return progress;
+}
+
+// A dying process writes nothing after its last whole row.
+bool Profile::IsForLastSamples() {
+  int64_t crash_ms = crash_ms_.load(std::memory_order_relaxed);
+  if (crash_ms == 0) return false;
+  if (MonotonicMs() - crash_ms < kSurvivedMs) return true;
+  uint32_t phase = kTaken;
+  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+  // Unless another one has come meanwhile.
+  crash_ms_.compare_exchange_strong(crash_ms, 0, std::memory_order_relaxed);
+  return false;
 }
 
 Profile::Progress Profile::SendSome(uint64_t end_row, Status* status) {
@@ -251,7 +291,7 @@ bool Profile::Format(uint64_t end_row) {
   RawWriter out(buffer_.get(), buffer_bytes_);
   const uint32_t state = state_.load(std::memory_order_acquire);
   if (!has_opening_) {
-    if (state != kSampling && state != kCollected) return false;  // not begun, or told to stop before
+    if (state != kSampling && end_row == 0) return false;  // not begun
     FormatOpening(out);
     has_opening_ = true;
   } else if (ring_.taken() != end_row) {
@@ -283,6 +323,7 @@ void Append(RawWriter& out, const char* text, uint64_t number) {
 }  // namespace
 
 void Profile::FormatOpening(RawWriter& out) const {
+  if (sink_.needs_newline()) out.Char('\n');
   if (spec_.annotate) {
     out.Text("# start=", 8);
     out.Text(started_at_, strlen(started_at_));
@@ -315,9 +356,11 @@ ProfileResult Profile::Figures() const {
   return figures;
 }
 
-// In a crash handler: no lock, no allocation; the phase is taken from the writing thread between two of its writes. The deadline
-// ends the waiting; a file takes what is in the ring without any.
+// In a crash handler: no lock, no allocation; the phase is taken from the writing thread between two of its writes. Past the
+// deadline it ends with the row that it is at, if the output takes that.
 void Profile::LastSamples(int64_t deadline_ms) {
+  // The writing thread, which would take the phase again at once, leaves it.
+  crash_ms_.store(MonotonicMs(), std::memory_order_relaxed);
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_relaxed);
     if (phase == kTaken || phase == kClosed) return;
@@ -333,7 +376,7 @@ void Profile::LastSamples(int64_t deadline_ms) {
     Status ignored;                           // there is nobody left to tell
     for (bool done = false; !done;) {
       switch (SendSome(end_row, &ignored)) {
-        case Progress::kSome: break;
+        case Progress::kSome: done = sent_bytes_ == formatted_bytes_ && MonotonicMs() >= deadline_ms; break;
         case Progress::kAllOut:
         case Progress::kFailed: done = true; break;
         case Progress::kBlocked: {
@@ -344,7 +387,7 @@ void Profile::LastSamples(int64_t deadline_ms) {
       }
     }
   }
-  taken_ms_.store(MonotonicMs(), std::memory_order_relaxed);
+  crash_ms_.store(MonotonicMs(), std::memory_order_relaxed);
   phase_.store(kTaken, std::memory_order_release);
 }
 
@@ -352,25 +395,35 @@ void Profile::LastSamples(int64_t deadline_ms) {
 
 void Profile::RequestStop() {
   uint32_t state = state_.load(std::memory_order_relaxed);
-  // Release: publishes the deadline.
+  // Release: publishes when it was asked for.
   while (state < kStopping &&
          !state_.compare_exchange_weak(state, kStopping, std::memory_order_release, std::memory_order_relaxed)) {
   }
   WakeAll(state_);
 }
 
+void Profile::AskToStop() {
+  if (!is_own()) return;
+  int64_t never = 0;
+  asked_ms_.compare_exchange_strong(never, MonotonicMs(), std::memory_order_relaxed);
+  RequestStop();
+}
+
 ProfileResult Profile::Stop() {
   if (!is_own()) return {};  // its threads are the parent's
+  AskToStop();
   const std::lock_guard<std::mutex> lock(stop_mutex_);
   if (stopped_) return result_;
-  deadline_ms_.store(MonotonicMs() + kStopWritingMs, std::memory_order_relaxed);
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(kStopWaitingMs);
-  RequestStop();
   collector_.join();
   result_ = Figures();
+  // Who asked several profiles to stop waits for all of them at once.
+  const int64_t waited = (MonotonicMs() - asked_ms_.load(std::memory_order_relaxed)) / kStopStepMs;
   std::unique_lock<std::mutex> written(written_mutex_);
-  const bool is_written = written_changed_.wait_until(written, limit, [this] { return written_; });
-  result_.status = is_written ? outcome_ : Status{Code::kWrite, ETIMEDOUT, "write"};
+  for (int64_t steps = std::max<int64_t>(kStopSteps - waited, 1); steps > 0 && !written_; steps--) {
+    if (steps <= kGivingUpSteps) has_given_up_.store(true, std::memory_order_relaxed);
+    written_changed_.wait_for(written, std::chrono::milliseconds(kStopStepMs), [this] { return written_; });
+  }
+  result_.status = written_ ? outcome_ : Status{Code::kWrite, ETIMEDOUT, "write"};
   stopped_ = true;
   return result_;
 }

@@ -1,7 +1,7 @@
 // A Profile is one run of the profiler: one thread takes a row of values at each tick of a fixed grid, another one writes the
 // rows out as text, tab separated.
 //
-//   starting ──► sampling ──► stopping ──► collected
+//   made ──► starting ──► sampling ──► stopping ──► collected
 //
 // The text: `Time (ns)` and the names; then a row a sample, its time counted from the start and taken just before its values.
 //
@@ -15,7 +15,6 @@
 #pragma once
 
 #include <sched.h>
-#include <sys/types.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -27,6 +26,7 @@
 
 #include "cells.h"
 #include "histogram.h"
+#include "process_number.h"
 #include "raw_writer.h"
 #include "sample_ring.h"
 #include "sink.h"
@@ -70,19 +70,23 @@ class Profile {
   static constexpr uint64_t kBackOffTicks = 100;
   // Rows wait no longer than this to be written.
   static constexpr uint64_t kWriteEveryNs = 200'000'000;
-  // How long Stop goes on writing to an output that does not take it; and how long it waits for a write that does not return.
-  static constexpr int kStopWritingMs = 700;
-  static constexpr int kStopWaitingMs = 800;
+  // Stop waits in steps, so that the time in which the process itself was stopped counts for one. In the last ones it has given
+  // up an output that does not take its rows, and waits for a write that does not return.
+  static constexpr int kStopStepMs = 50;
+  static constexpr int kStopSteps = 16;
+  static constexpr int kGivingUpSteps = 2;
 
   // kOpen, kForeign: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is
-  // untouched but for kThread.
+  // untouched.
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   Profile(const Cells& cells, ProfileSpec&& spec);
-  ~Profile() { sink_.Close(); }  // open still when a crash handler had it, and the process lives on
+  ~Profile() { CloseOutput(); }  // open still when a crash handler had it, and the process lives on
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
+  // The first half of Stop, which does not wait.
+  void AskToStop();
   // Takes one last sample, writes out what is left, and closes the output; within a second, whatever the output does. In a forked
   // child it does nothing.
   ProfileResult Stop();
@@ -91,23 +95,26 @@ class Profile {
   // until the deadline, by MonotonicMs().
   void LastSamples(int64_t deadline_ms);
 
-  // After Stop, once no crash handler can come any more: gives back what only a running profile needs. Whoever keeps the object
-  // for its figures keeps little.
+  // After Stop, once no crash handler can come any more: gives back the rows and the buffer, which only a running profile needs.
   void FreeRows();
 
-  // Whether it runs in this process, and not in the one that this was forked from.
-  bool is_own() const;
+  // Whether it runs in this process, and not in the one that this was forked from. Async-signal-safe.
+  bool is_own() const { return ProcessNumber::IsOwn(process_); }
 
  private:
-  enum State : uint32_t { kStarting, kSampling, kStopping, kCollected };
+  // kMade: not before the output is emptied, and that not before there are both threads.
+  enum State : uint32_t { kMade, kStarting, kSampling, kStopping, kCollected };
   // Who has the output. kTaken: the process is dying, and every row that may still go out is out. kClosed: nobody.
   enum Phase : uint32_t { kIdle, kSending, kTaken, kClosed };
   enum class Progress { kSome, kAllOut, kBlocked, kFailed };
 
   Status Open();
+  // Of threads that were not let go yet.
+  void Cancel(bool is_writing);
   void Collect();
   void NoteStart();
-  void TakeSample(uint64_t* row, uint64_t now_ns);
+  // Returns the time of the row, which is later than `now_ns` when it had to be read again.
+  uint64_t TakeSample(uint64_t* row, uint64_t now_ns);
   // Waits until `due_ns`, or until it is to stop. Returns the time.
   uint64_t WaitUntil(uint64_t due_ns);
   void RequestStop();
@@ -119,6 +126,9 @@ class Profile {
   Progress WriteSome(Status* status);
   // The same for who has the phase. No row from `end_row` on.
   Progress SendSome(uint64_t end_row, Status* status);
+  // Whether a crash handler has the output, or is waiting for it. No longer when the process lives on all the same.
+  bool IsForLastSamples();
+  void CloseOutput();
   // Puts the next text into the empty buffer; false when there is none.
   bool Format(uint64_t end_row);
   void FormatOpening(RawWriter& out) const;
@@ -129,7 +139,7 @@ class Profile {
 
   const Cells& cells_;
   const ProfileSpec spec_;
-  const pid_t process_;
+  const uint32_t process_ = ProcessNumber::Own();
   SampleRing ring_;
 
   // The sampling thread's own, until kCollected.
@@ -141,17 +151,23 @@ class Profile {
 
   // Release on each step: kSampling publishes origin_ns_ and started_at_, kCollected all of the sampling thread's own. Both
   // threads sleep on it.
-  std::atomic<uint32_t> state_{kStarting};
-  std::atomic<int64_t> deadline_ms_{0};  // for writing; published by kStopping
+  std::atomic<uint32_t> state_{kMade};
+  std::atomic<int64_t> asked_ms_{0};  // when it was asked to stop first; 0: not yet. Published by kStopping
+  // Relaxed: publishes nothing. The writing thread ends when the output does not take its rows.
+  std::atomic<bool> has_given_up_{false};
 
   // Where a spinning sampling thread runs; -1: it sleeps, or has not said yet. Relaxed: a hint that publishes nothing.
   std::atomic<int> spinning_on_{-1};
-  int made_way_on_ = -1;    // the writing thread's own, as is
-  cpu_set_t allowed_ = {};  // what it may run on; empty when that cannot be told
+  // The writing thread's own: where it made way last, what it may run on, and what it set of that.
+  int made_way_on_ = -1;
+  cpu_set_t allowed_ = {};
+  cpu_set_t others_ = {};
 
   // Release on leaving kSending: publishes what follows to who has the output next.
   std::atomic<uint32_t> phase_{kIdle};
-  std::atomic<int64_t> taken_ms_{0};  // when a crash handler was done; published by kTaken
+  // When a crash handler came for the output, and then when it was done; 0: none did. Relaxed: what it did is published by
+  // kTaken.
+  std::atomic<int64_t> crash_ms_{0};
   Sink sink_;
   std::unique_ptr<char[]> buffer_;
   size_t buffer_bytes_ = 0;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <utility>
 
@@ -16,7 +15,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   }
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
-  process_.store(getpid(), std::memory_order_relaxed);
+  process_.store(ProcessNumber::Own(), std::memory_order_relaxed);
   visible_.store(running_.get(), std::memory_order_seq_cst);
   return {};
 }
@@ -30,13 +29,18 @@ ProfileResult Profiler::Stop(const std::shared_ptr<Profile>& profile) {
 }
 
 void Profiler::Stop() {
-  if (process_.load(std::memory_order_relaxed) != getpid()) return;  // nothing to end, or a forked child, as above
-  std::shared_ptr<Profile> running;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    running = running_;
-  }
-  if (running != nullptr) Stop(running);
+  if (const auto running = Running(); running != nullptr) Stop(running);
+}
+
+void Profiler::AskToStop() {
+  if (const auto running = Running(); running != nullptr) running->AskToStop();
+}
+
+std::shared_ptr<Profile> Profiler::Running() {
+  // Nothing runs, or this is a forked child, as above.
+  if (!ProcessNumber::IsOwn(process_.load(std::memory_order_relaxed))) return nullptr;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_;
 }
 
 void Profiler::Forget() {
@@ -58,7 +62,8 @@ void Profiler::Forget() {
 void Profiler::LastSamples(int64_t deadline_ms) {
   looking_.fetch_add(1, std::memory_order_seq_cst);
   Profile* const profile = visible_.load(std::memory_order_seq_cst);
-  if (profile != nullptr) profile->LastSamples(deadline_ms);
+  // A forked child has the rows too, but they are its parent's to write.
+  if (profile != nullptr && profile->is_own()) profile->LastSamples(deadline_ms);
   looking_.fetch_sub(1, std::memory_order_seq_cst);
 }
 

@@ -29,19 +29,21 @@ class Profiler {
   // Ends that profile, within a second; another one can be started then. Again it gives the same result.
   ProfileResult Stop(const std::shared_ptr<Profile>& profile);
 
-  // Ends the one that is running; without one it does nothing.
+  // Ends the one that is running; without one it does nothing. AskToStop does not wait for that.
   void Stop();
+  void AskToStop();
 
   // From the crash handler, see Profile.
   void LastSamples(int64_t deadline_ms);
 
  private:
   void Forget();
+  std::shared_ptr<Profile> Running();
 
   const Cells& cells_;
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
-  std::atomic<pid_t> process_{0};  // that started it; publishes nothing
+  std::atomic<uint32_t> process_{0};  // that started it, see ProcessNumber; publishes nothing
   std::atomic<Profile*> visible_{nullptr};
   std::atomic<int> looking_{0};
 };

@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include <initializer_list>
+
 namespace vmm {
 
 class SignalMask {
@@ -45,6 +47,26 @@ class SignalMask {
     while (sigtimedwait(&raised, nullptr, &now) < 0 && errno == EINTR) {
     }
   }
+
+ private:
+  sigset_t before_;
+};
+
+// AsynchronousSignalsBlocked blocks what others send, and not the faults of a thread's own making. For the making of threads,
+// which inherit the mask: the host's handlers are never to run on them.
+//
+// Thread-safety:       each thread has its own mask.
+class AsynchronousSignalsBlocked {
+ public:
+  AsynchronousSignalsBlocked() {
+    sigset_t asynchronous;
+    sigfillset(&asynchronous);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
+    pthread_sigmask(SIG_BLOCK, &asynchronous, &before_);
+  }
+  ~AsynchronousSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  AsynchronousSignalsBlocked(const AsynchronousSignalsBlocked&) = delete;
+  AsynchronousSignalsBlocked& operator=(const AsynchronousSignalsBlocked&) = delete;
 
  private:
   sigset_t before_;

@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { closeSync, linkSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, type ProfileOptions, perDevice, readRegion, store } from 'vmm-metrics';
 
@@ -231,6 +232,31 @@ describe('given an output', () => {
     expect(readFileSync(`${folder}/other`, 'utf8')).toBe('');
   });
 
+  test('when it is a descriptor of a file that ends in half a line, then the table begins on a line of its own', async () => {
+    const path = `${temporaryFolder()}/p`;
+    writeFileSync(path, '# half');
+    const descriptor = openSync(path, 'a');
+    await open().startProfiling({ metrics: 'g.n', output: descriptor, intervalUs: HOUR_US }).stop();
+    closeSync(descriptor);
+    expect(tableIn(path)).toMatchObject({ comments: ['# half'], header: ['Time (ns)', 'g.n'] });
+  });
+
+  test('when all threads of the pool are waiting for something else, then stop() does not, and the sampling ends at once', async () => {
+    const folder = temporaryFolder();
+    execFileSync('mkfifo', [`${folder}/pipe`]);
+    const output = `${folder}/p`;
+    const profile = open().startProfiling({ metrics: 'g.n', output, intervalUs: 1000 });
+    const waiting = Array.from({ length: 4 }, () => fs.open(`${folder}/pipe`, 'r')); // for a writer
+    await sleep(20);
+    const began = performance.now();
+    const { samples } = await profile.stop();
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(tableIn(output).rows).toHaveLength(samples);
+    const writer = openSync(`${folder}/pipe`, 'r+');
+    for (const handle of await Promise.all(waiting)) await handle.close();
+    closeSync(writer);
+  });
+
   test('when it is full, then stop() says so, each time, and the next profile runs', async () => {
     const metrics = open();
     const profile = metrics.startProfiling({ metrics: 'g.n', output: '/dev/full' });
@@ -283,6 +309,7 @@ describe('given wrong arguments', () => {
     { options: { metrics: undefined }, error: TypeError, message: /metrics must be a list of names, .* got undefined/ },
     { options: { metrics: ' ' }, error: RangeError, message: /metrics must name at least one metric; got ' '/ },
     { options: { metrics: [3] }, error: TypeError, message: /metrics\[0\] must be a string; got 3/ },
+    { options: { metrics: new Array(2) }, error: TypeError, message: /metrics\[0\] must be a string; got undefined/ },
     { options: { metrics: 'g.n,' }, error: RangeError, message: /metrics\[1\] is empty; got 'g\.n,'/ },
     {
       options: { metrics: 'g' },
@@ -301,6 +328,7 @@ describe('given wrong arguments', () => {
     { options: { metrics: 'd_gone.n' }, error: RangeError, message: /there is no metric 'd_gone\.n': 'd' has the devices 'there'$/ },
     { options: { metrics: '__proto__.n' }, error: RangeError, message: /there is no metric '__proto__\.n': a name is/ },
     { options: { intervalUs: '1' }, error: TypeError, message: /intervalUs must be a number; got '1'/ },
+    { options: { intervalUs: null }, error: TypeError, message: /intervalUs must be a number; got null/ },
     ...[0, -0, -1, 0.05, Number.NaN, Number.POSITIVE_INFINITY, 1e300].map((intervalUs) => ({
       options: { intervalUs },
       error: RangeError,
@@ -362,6 +390,36 @@ describe('given wrong arguments', () => {
     await metrics.startProfiling({ metrics: 'g.n', output: `${folder}/p` }).stop();
   });
 
+  test('when another profile of the process writes there, then it is refused, until that has ended', async () => {
+    const folder = temporaryFolder();
+    const [first, second] = [open(), open()];
+    const output = `${folder}/p`;
+    const profile = first.startProfiling({ metrics: 'g.n', output, intervalUs: HOUR_US });
+    const descriptor = openSync(output, 'a');
+    for (const same of [output, descriptor]) {
+      expect(() => second.startProfiling({ metrics: 'g.n', output: same })).toThrow(profileError(/: it is the output of another profile$/));
+    }
+    closeSync(descriptor);
+    await profile.stop();
+    expect(tableIn(output).rows).toHaveLength(1);
+    await second.startProfiling({ metrics: 'g.n', output, intervalUs: HOUR_US }).stop();
+    expect(tableIn(output).rows).toHaveLength(1);
+  });
+
+  test.each(['output', 'metrics', 'intervalUs', 'annotate'])('when the getter of %s closes the store, then ERR_METRICS_CLOSED', (name) => {
+    const metrics = open();
+    const options = { metrics: 'g.n', output: '/dev/null', intervalUs: 1000, annotate: false };
+    const value = options[name as keyof typeof options];
+    Object.defineProperty(options, name, {
+      enumerable: true,
+      get() {
+        metrics.close();
+        return value;
+      },
+    });
+    expect(() => metrics.startProfiling(options)).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+  });
+
   test('when a name could mean a metric of two devices, then it is refused', () => {
     const metrics = closing(Metrics.open(defineSchema({ d: perDevice({ t: latency('t'), sum_us: inc('s') }) }), { name: freshName() }));
     for (const id of ['a', 'a.t']) metrics.app.d.alloc(id);
@@ -378,12 +436,15 @@ describe('given a process or thread that ends without stop()', () => {
     { how: 'throw', ends: { code: 1 }, lines: 1 },
     { how: 'signal', ends: { signal: 'SIGTERM' }, lines: 1 },
     { how: 'abort', ends: { signal: 'SIGABRT' }, lines: 1 },
+    { how: 'hung', ends: { code: 7 }, lines: 1 },
     { how: 'worker', ends: { code: 0, stdout: '1\n' }, lines: 0 },
     { how: 'worker-stopping', ends: { code: 0, stdout: '1\n' }, lines: 0 },
   ])('when it is $how, then its samples are in the file', async ({ how, ends, lines }) => {
     const folder = temporaryFolder();
+    const began = performance.now();
     const death = await runChild('profile.mjs', [folder, how]);
     expect(death).toMatchObject(ends);
+    expect(performance.now() - began).toBeLessThan(5000); // ten hung ones take a second, not ten
     const { header, rows } = tableIn(`${folder}/profile.tsv`);
     expect(header).toEqual(['Time (ns)', 'g.n']);
     expect(rows.length).toBeGreaterThan(2);

@@ -346,12 +346,15 @@ TEST(
     if (unshare(CLONE_NEWPID) != 0) _exit(3);
     const Death init = InChild([&] {
       scene.Capture();
+      const uint32_t own = ProcessNumber::Own();
       if (unshare(CLONE_NEWPID) != 0) _exit(3);
       const pid_t child = StartChild([&] {
         CHECK_EQ(getpid(), 1);
+        if (ProcessNumber::IsOwn(own)) _exit(4);
         Fault();
       });
       CHECK_EQ(getpid(), 1);
+      CHECK(ProcessNumber::IsOwn(own));
       CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGSEGV);
     });
     CHECK_EQ(init.signal, 0);
@@ -673,12 +676,34 @@ TEST("given a profile in a process that survives, when it is stopped soon and le
     SleepMs(20);
     CHECK(is_open());
     raise(SIGABRT);
+    // It has an end for who reads it, before anybody lets go of the profile.
     scene.store->profiler().Stop(profile);
+    CHECK(!is_open());
     profile.reset();
     for (int i = 0; i < 10'000 && is_open(); i++) SleepMs(1);
     CHECK(!is_open());
   });
   close(readers_own);
+}
+
+TEST("given a profile, when a forked child captures anew and dies, then it writes none of its parent's rows") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    const auto profile = StartProfile(scene, scene.folder / "p");
+    SleepMs(100);  // rows that are not written yet
+    const Death child = InChild([&] {
+      CHECK(scene.store->CaptureSignals().ok());
+      raise(SIGSEGV);
+    });
+    CHECK_EQ(child.signal, SIGSEGV);
+    const ProfileResult result = scene.store->profiler().Stop(profile);
+    const ProfileText text(TextOf(scene.folder / "p"));
+    CHECK(text.is_whole);
+    CHECK_EQ(static_cast<uint64_t>(text.rows), result.samples);
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 0);
 }
 
 TEST("given a profile into a pipe without a reader, when the process is told to go, then it dies of that, and not of the pipe") {

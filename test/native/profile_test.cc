@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -313,6 +314,10 @@ TEST("given a write that never returns, when the profile is stopped, then within
   const int64_t crash_ms = NowMs();
   profile->LastSamples(MonotonicMs() + 100);
   CHECK(NowMs() - crash_ms < 5000);
+  // That write is still to come, and must not come into the midst of another profile's rows.
+  const auto next = bench.Start(bench.SpecOf(folder / "p", kMs));
+  CHECK(next == nullptr);
+  CHECK(bench.status.code == Code::kForeign && bench.status.error == EBUSY);
   g_hold = false;
   CHECK(took_ms < kBoundMs);
   CHECK(result.status.code == Code::kWrite && result.status.error == ETIMEDOUT);
@@ -321,6 +326,49 @@ TEST("given a write that never returns, when the profile is stopped, then within
   for (int i = 0; i < 10'000 && !left.expired(); i++) SleepMs(1);
   CHECK(left.expired());  // the thread that was left behind has used what it owns, and let go of it
   RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n");
+  const auto then = bench.Start(bench.SpecOf(folder / "p", kMs));
+  CHECK(then != nullptr);
+  CHECK(bench.profiler.Stop(then).status.ok());
+}
+
+TEST("given no thread to be had, when a profile starts, then it says so, and what is in its output is there still") {
+  const TemporaryFolder folder;
+  Bench bench;
+  std::ofstream(folder / "p") << "rows of yesterday\n";
+  pthread_attr_t before, huge;
+  CHECK_EQ(pthread_getattr_default_np(&before), 0);
+  CHECK_EQ(pthread_attr_init(&huge), 0);
+  CHECK_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 46), 0);  // of every new thread, from now on
+  CHECK_EQ(pthread_setattr_default_np(&huge), 0);
+  const auto refused = bench.Start(bench.SpecOf(folder / "p", kMs));
+  CHECK_EQ(pthread_setattr_default_np(&before), 0);
+  pthread_attr_destroy(&huge);
+  pthread_attr_destroy(&before);
+  CHECK(refused == nullptr);
+  CHECK(bench.status.code == Code::kThread);
+  CHECK_EQ(TextOf(folder / "p"), "rows of yesterday\n");
+  const auto profile = bench.Start(bench.SpecOf(folder / "p", kHour));
+  CHECK(profile != nullptr);
+  CHECK(bench.profiler.Stop(profile).status.ok());
+  CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), 1);
+}
+
+TEST("given more rows than can go out until the deadline, when the last ones are asked for, then some do, each whole") {
+  const TemporaryFolder folder;
+  Bench bench;
+  bench.Add("g.n", 1'000'000'000'000'000'000);
+  const auto profile = bench.Start(bench.SpecOf(folder / "p", 100'000, std::vector<std::string>(500, "g.n")));
+  const auto bytes = [&] { return static_cast<int64_t>(TextOf(folder / "p").size()); };
+  while (bytes() < 100'000) SleepMs(1);
+  SleepMs(60);  // some 600 rows of 10 kB, which go out each tenth of a second
+  const int64_t before = bytes();
+  profile->LastSamples(MonotonicMs());
+  const std::string text = TextOf(folder / "p");
+  CHECK(static_cast<int64_t>(text.size()) - before < 200'000);
+  CHECK(text.back() == '\n');
+  SleepMs(300);
+  CHECK_EQ(bytes(), text.size());  // the writing thread leaves the output to the handler
+  bench.profiler.Stop(profile);
 }
 
 TEST("given a profile that is over, when it is stopped again, then the one that runs by now goes on") {
