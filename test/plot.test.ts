@@ -46,8 +46,25 @@ describe('given a profile’s text', () => {
     expect(table.start).toBeUndefined();
   });
 
-  test('when the last row has no end, then it is left out', () => {
-    expect(profileTableOf(Buffer.from('Time (ns)\ta.x\n1\t2\n2\t')).timesNs).toHaveLength(1);
+  test('when the last row has no end, then it is left out, and that is known', () => {
+    const table = profileTableOf(Buffer.from('Time (ns)\ta.x\n1\t2\n2\t'));
+    expect(table.timesNs).toHaveLength(1);
+    expect(table.isCut).toBe(true);
+  });
+
+  test('when it is annotated but has no closing comment, then it is endless, and the grid tells which ticks were missed', () => {
+    const lines = ['# start=x interval_ns=10\tinc us', 'Time (ns)\ta.x', '31\t1', '40\t1', '79\t1', '83\t1', '85\t1'];
+    expect(tableOf(...lines)).toMatchObject({ isEndless: true, isGuessed: false, missedTicks: 4 });
+    const cutComment = profileTableOf(Buffer.from([...lines, '# samples=5 mis'].join('\n')));
+    expect(cutComment).toMatchObject({ isEndless: true, isCut: false });
+    const ended = tableOf(...lines, '# samples=5 missed_ticks=7 back_offs=0 late_ns_median=1 late_ns_p99=1 late_ns_max=1');
+    expect(ended).toMatchObject({ isEndless: false, missedTicks: 7 });
+  });
+
+  test('when it is not annotated, then missed ticks are unknown, and kinds guesses', () => {
+    const table = tableOf('Time (ns)\ta.x', '10\t1', '20\t1');
+    expect(table).toMatchObject({ isEndless: false, isGuessed: true, isCut: false });
+    expect(table.missedTicks).toBeUndefined();
   });
 
   test('when it is what startProfiling() wrote, then names and values are those, whatever the id', async () => {
@@ -62,6 +79,7 @@ describe('given a profile’s text', () => {
     expect(table.columns.map(({ name }) => name)).toEqual(['g.n', `d_${id}.n`]);
     expect(table.columns[1]!.values.at(-1)).toBe(10n ** 18n + 1n);
     expect(table.figures['samples']).toBe(table.timesNs.length);
+    expect(table).toMatchObject({ isEndless: false, isGuessed: false, isCut: false, missedTicks: table.figures['missed_ticks'] });
   });
 
   test.each([
@@ -73,6 +91,9 @@ describe('given a profile’s text', () => {
     { lines: ['Time (ns)\ta', '1\t2\t3'], message: /line 2: field 2 is no number/ },
     { lines: ['Time (ns)\ta', '1\t18446744073709551616'], message: /line 2: field 2 is no number/ },
     { lines: ['Time (ns)\ta', '5\t2', '5\t3'], message: /line 3: the time does not rise/ },
+    { lines: ['Time (ns)\ta', '5\t2', 'Time (ns)\ta', '5\t3'], message: /line 3: a second header; a file holds one profile/ },
+    { lines: ['Time (ns)\ta', '5\t2', '# start=x interval_ns=10', 'Time (ns)\ta'], message: /line 4: a second header/ },
+    { lines: ['# c', 'Time (ns)\ta'], message: /^no samples$/ },
   ])('when it is $lines, then the error says where', ({ lines, message }) => {
     expect(() => tableOf(...lines)).toThrow(message);
   });
@@ -119,11 +140,9 @@ describe('given rows', () => {
     expect(last).toBeCloseTo(1000);
   });
 
-  test('when there are none, or one, then there is still a page', () => {
-    for (const lines of [ANNOTATED, [...ANNOTATED, ...rows([1, 1])]]) {
-      const table = tableOf(...lines);
-      expect(profilePage('t', table, profileSeriesOf(table, 10), { script: '', style: '', license: '' })).toContain('<table>');
-    }
+  test('when there is one, then there is still a page', () => {
+    const table = tableOf(...ANNOTATED, ...rows([1, 1]));
+    expect(profilePage('t', table, profileSeriesOf(table, 10), { script: '', style: '', license: '' })).toContain('<table');
   });
 });
 

@@ -16,8 +16,16 @@ export interface ProfileTable {
   readonly intervalNs: number;
   /** How it went, as the last comment says it. */
   readonly figures: Readonly<Record<string, number>>;
+  /** Whether a first comment is there, but no last one: nobody stopped it, or not yet. */
+  readonly isEndless: boolean;
+  /** Whether there was a last row without its end. */
+  readonly isCut: boolean;
+  /** Whether kinds and units are guesses. */
+  readonly isGuessed: boolean;
+  /** Ticks without a row, as the last comment says; where there is none, as the grid tells; unknown when the interval is. */
+  readonly missedTicks?: number;
   /** Nanoseconds since the start, row by row; they rise. */
-  readonly timesNs: Float64Array;
+  readonly timesNs: Float64Array; // at least one
   /** Rows before which ticks were missed. */
   readonly gaps: ReadonlySet<number>;
   readonly columns: readonly TableColumn[];
@@ -29,6 +37,7 @@ export class ProfileTextError extends Error {}
 const NEWLINE = 10;
 const TAB = 9;
 const HASH = 35;
+const TIME = 'Time (ns)';
 const ZERO = 48;
 /** A number of so many digits is exact as a double. */
 const EXACT_DIGITS = 15;
@@ -50,8 +59,8 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     else header = line.split('\t').map(unescaped);
     at = lineEnd + 1;
   }
-  if (header === undefined || header[0] !== 'Time (ns)' || header.length < 2) {
-    throw new ProfileTextError("no profile: it has no header 'Time (ns)' and names");
+  if (header === undefined || header[0] !== TIME || header.length < 2) {
+    throw new ProfileTextError(`no profile: it has no header '${TIME}' and names`);
   }
 
   let lines = 0;
@@ -70,7 +79,12 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
       const isLast = column === header.length - 1;
       const fieldEnd = bytes.indexOf(isLast ? NEWLINE : TAB, at);
       const value = numberIn(bytes, at, fieldEnd);
-      if (value === undefined) throw new ProfileTextError(`line ${line}: field ${column + 1} is no number`);
+      if (value === undefined) {
+        const isHeader = bytes.toString('latin1', at, fieldEnd) === TIME;
+        throw new ProfileTextError(
+          isHeader ? `line ${line}: a second header; a file holds one profile` : `line ${line}: field ${column + 1} is no number`,
+        );
+      }
       if (column > 0) columns[column - 1]![row] = BigInt(value);
       else timesNs[row] = Number(value);
       at = fieldEnd + 1;
@@ -78,12 +92,19 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     if (row > 0 && !(timesNs[row]! > timesNs[row - 1]!)) throw new ProfileTextError(`line ${line}: the time does not rise`);
     row++;
   }
+  if (row === 0) throw new ProfileTextError('no samples');
   const notes = notesIn(comments);
   const times = timesNs.subarray(0, row);
+  const { missedTicks, ...spacing } = spacingOf(times, notes.intervalNs);
+  const missed = notes.figures['missed_ticks'] ?? missedTicks;
   return {
     ...(notes.start !== undefined && { start: notes.start }),
-    ...spacingOf(times, notes.intervalNs),
+    ...spacing,
+    ...(missed !== undefined && { missedTicks: missed }),
     figures: notes.figures,
+    isEndless: notes.intervalNs !== undefined && notes.figures['samples'] === undefined,
+    isCut: end < bytes.length && bytes[end] !== HASH,
+    isGuessed: notes.columns.length < columns.length,
     timesNs: times,
     columns: columns.map((all, i) => {
       const values = all.subarray(0, row);
@@ -122,18 +143,21 @@ function notesIn(comments: readonly string[]) {
 }
 
 /** With the interval, the grid tells which ticks were missed; without it, a step that is much longer than most. */
-function spacingOf(timesNs: Float64Array, known: number | undefined): { intervalNs: number; gaps: ReadonlySet<number> } {
+function spacingOf(timesNs: Float64Array, known: number | undefined) {
   const steps = timesNs.subarray(1).map((time, i) => time - timesNs[i]!);
   const intervalNs = known ?? steps.toSorted()[steps.length >> 1] ?? 1;
   const gaps = new Set<number>();
+  let missed = Math.max(0, Math.floor(timesNs[0]! / intervalNs) - 1);
   for (let row = 1; row < timesNs.length; row++) {
     const ticks =
       known === undefined
         ? Math.round(steps[row - 1]! / intervalNs)
         : Math.floor(timesNs[row]! / intervalNs) - Math.floor(timesNs[row - 1]! / intervalNs);
-    if (ticks > 1) gaps.add(row);
+    if (ticks <= 1) continue;
+    gaps.add(row);
+    missed += ticks - 1;
   }
-  return { intervalNs, gaps };
+  return { intervalNs, gaps, missedTicks: known === undefined ? undefined : missed };
 }
 
 function guessed(name: string, values: BigUint64Array): [kind: string, unit: string] {
