@@ -110,19 +110,52 @@ describe('given rows', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 5], [2, 10], [3, 25])]);
     expect(series.times).toEqual([0.00100001, 0.00200001, 0.00300001]);
     expect(series.charts).toEqual([
-      { title: 'g', unit: 'count per second', series: [{ name: 'g.n', values: [null, 5000, 15000] }] },
-      { title: 'g', unit: 'us', series: [{ name: 'g.t.max_us', values: [5, 10, 25] }] },
-      { title: 'd_x.y', unit: 'count per second', series: [{ name: 'd_x.y.n', values: [null, 0, 0] }] },
+      { title: 'g', unit: 'count per second', shortUnit: '/s', series: [{ name: 'g.n', values: [null, 5000, 15000] }] },
+      { title: 'g', unit: 'µs', shortUnit: 'µs', series: [{ name: 'g.t.max_us', values: [5, 10, 25] }] },
+      { title: 'd_x.y', unit: 'count per second', shortUnit: '/s', series: [{ name: 'd_x.y.n', values: [null, 0, 0] }] },
     ]);
     expect(series.totals[0]).toEqual({ name: 'g.n', unit: 'count', first: '5', last: '25', difference: '20', perSecond: 10000 });
-    expect(series.totals[1]).toEqual({ name: 'g.t.max_us', unit: 'us', first: '5', last: '25' });
+    expect(series.totals[1]).toEqual({ name: 'g.t.max_us', unit: 'µs', first: '5', last: '25' });
+  });
+
+  test.each([
+    { unit: 'us', shown: 'µs per second', shortUnit: 'µs/s', note: '1,000,000 is one thread busy all the time' },
+    { unit: 'ms', shown: 'ms per second', shortUnit: 'ms/s', note: '1,000 is one thread busy all the time' },
+    { unit: 'bytes', shown: 'bytes per second', shortUnit: 'bytes/s', note: undefined },
+    { unit: 'constructor', shown: 'constructor per second', shortUnit: 'constructor/s', note: undefined },
+  ])('when what goes up is of $unit, then its rate is $shown, and time is explained', ({ unit, shown, shortUnit, note }) => {
+    const [chart] = seriesOf([`# start=x interval_ns=10\tinc ${unit}`, 'Time (ns)\ta.x', '10\t1', '20\t2']).charts;
+    expect(chart).toMatchObject({ unit: shown, shortUnit });
+    expect(chart!.note).toBe(note);
   });
 
   test('when ticks were missed, then there is a gap; when a sample was only late, there is none', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2.9, 2], [3, 3], [7, 7], [8, 8])]);
-    expect(series.charts[0]!.series[0]!.values).toEqual([null, expect.closeTo(526.316), expect.closeTo(10000), null, 1000, 1000]);
+    expect(series.charts[0]!.series[0]!.values).toEqual([null, 1000, 1000, null, 1000, 1000]);
     expect(series.charts[1]!.series[0]!.values).toEqual([1, 2, 3, null, 7, 8]);
     expect(series.times[3]).toBeCloseTo(0.005);
+  });
+
+  test.each([
+    { after: 'one that was late', ticks: [1, 2.9, 3, 4], rates: [null, 526.316, 1818.18, 1818.18] },
+    { after: 'one that was late, with a gap next', ticks: [1, 2.9, 3, 6, 7], rates: [null, 1000, 1000, null, 333.333, 1000] },
+    { after: 'the last tick', ticks: [1, 2, 3, 3.06], rates: [null, 1000, 1886.79, 1886.79] },
+    { after: 'the tick after a gap', ticks: [1, 2, 5, 5.1], rates: [null, 1000, null, 645.161, 645.161] },
+    { after: 'the first tick', ticks: [1, 1.1, 2], rates: [null, 2000, 2000] },
+    { after: 'the first tick, with a gap next', ticks: [1, 1.1, 4], rates: [null, null, null, 666.667] },
+    { after: 'the only tick', ticks: [1, 1.1], rates: [null, null] },
+    { after: 'the last tick, by half an interval', ticks: [1, 2, 2.5], rates: [null, 1000, 2000] },
+  ])('when a row comes close after $after, then they share a rate, and all values are there', ({ ticks, rates }) => {
+    const series = seriesOf([...ANNOTATED, ...rows(...ticks.map((tick, i) => [tick, i] as const))]);
+    expect(series.charts[0]!.series[0]!.values).toEqual(rates);
+    expect(series.charts[1]!.series[0]!.values.filter((value) => value !== null)).toEqual(ticks.map((_, i) => i));
+    expect(series.totals[0]!.difference).toBe(String(ticks.length - 1));
+  });
+
+  test('when the last point has only a row that comes close, then it takes its rate with the point before', () => {
+    const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2, 2], [3, 3], [4, 4], [4.01, 5])], 3);
+    expect(series.rowsPerPoint).toBe(2);
+    expect(series.charts[0]!.series[0]!.values).toEqual([1000, 1492.54, 1492.54]);
   });
 
   test('when a counter wraps, then its rate does not', () => {

@@ -10,8 +10,11 @@ export interface Series {
 
 export interface Chart {
   readonly title: string;
-  /** Of the numbers in it. */
+  /** Of the numbers in it, in full, as `bytes per second`, and beside a number, as `bytes/s`; of a count empty, or `/s`. */
   readonly unit: string;
+  readonly shortUnit: string;
+  /** What the unit does not say by itself. */
+  readonly note?: string;
   readonly series: readonly Series[];
 }
 
@@ -39,17 +42,18 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
   const rows = table.timesNs.length;
   const rowsPerPoint = Math.max(1, Math.ceil(rows / pointsMax));
   const points = pointsOf(table, rowsPerPoint);
-  const charts = new Map<string, { title: string; unit: string; series: Series[] }>();
+  const stretches = stretchesOf(table, points);
+  const charts = new Map<string, Chart & { series: Series[] }>();
   for (const column of table.columns) {
     const title = titleOf(column.name);
-    const unit = column.kind === 'inc' ? `${column.unit} per second` : column.unit;
-    const key = JSON.stringify([title, unit]);
+    const units = unitsOf(column);
+    const key = JSON.stringify([title, units.unit]);
     let chart = charts.get(key);
     if (chart === undefined) {
-      chart = { title, unit, series: [] };
+      chart = { title, ...units, series: [] };
       charts.set(key, chart);
     }
-    chart.series.push({ name: column.name, values: valuesAt(column, table.timesNs, points) });
+    chart.series.push({ name: column.name, values: valuesAt(column, table.timesNs, points, stretches) });
   }
   return {
     times: points.map(({ timeNs }) => timeNs / 1e9),
@@ -85,10 +89,58 @@ function pointsOf({ timesNs, intervalNs, gaps }: ProfileTable, rowsPerPoint: num
   return points;
 }
 
-function valuesAt({ kind, values }: TableColumn, timesNs: Float64Array, points: readonly Point[]): (number | null)[] {
-  return points.map(({ from, to }) => {
+/** The rows between which a rate is taken. */
+interface Stretch {
+  readonly from: number;
+  to: number;
+}
+
+/**
+ * The stretch of each point; none where there is no rate yet. Each is half an interval or longer, since on a shorter one a single event
+ * would be a peak: a row comes close to one that was late, and the last one at any time. What is too close to the point before it takes its
+ * rate together with the next one, or before a gap and at the end with the one before.
+ */
+function stretchesOf({ timesNs, intervalNs }: ProfileTable, points: readonly Point[]): (Stretch | undefined)[] {
+  const stretches = new Array<Stretch | undefined>(points.length);
+  let last: Stretch | undefined;
+  let waiting: number[] = [];
+  let from = 0;
+  const settle = () => {
+    for (const i of waiting) stretches[i] = last;
+    waiting = [];
+  };
+  const settleBackwards = () => {
+    const nearest = waiting.at(-1);
+    if (last !== undefined && nearest !== undefined) from = last.to = points[nearest]!.to - 1;
+    settle();
+  };
+  points.forEach((point, i) => {
+    const to = point.to - 1;
+    if (point.from === point.to) settleBackwards();
+    else if (to > 0) {
+      waiting.push(i);
+      if (timesNs[to]! - timesNs[from]! < intervalNs / 2) return;
+      last = { from, to };
+      from = to;
+      settle();
+    }
+  });
+  settleBackwards();
+  return stretches;
+}
+
+function valuesAt(
+  { kind, values }: TableColumn,
+  timesNs: Float64Array,
+  points: readonly Point[],
+  stretches: readonly (Stretch | undefined)[],
+): (number | null)[] {
+  return points.map(({ from, to }, i) => {
     if (from === to) return null;
-    if (kind === 'inc') return from === 0 && to === 1 ? null : rate(values, timesNs, Math.max(0, from - 1), to - 1);
+    if (kind === 'inc') {
+      const stretch = stretches[i];
+      return stretch === undefined ? null : rate(values, timesNs, stretch.from, stretch.to);
+    }
     // The largest of them: a mean would hide what was there for a moment.
     let largest = values[from]!;
     for (let row = from + 1; row < to; row++) if (values[row]! > largest) largest = values[row]!;
@@ -103,9 +155,31 @@ function rate(values: BigUint64Array, timesNs: Float64Array, from: number, to: n
 
 function totalOf({ name, kind, unit, values }: TableColumn, timesNs: Float64Array): Total {
   const last = values.length - 1;
-  const ends = { name, unit, first: String(values[0] ?? ''), last: String(values[last] ?? '') };
+  const ends = { name, unit: unitText(unit), first: String(values[0] ?? ''), last: String(values[last] ?? '') };
   if (kind === 'store' || last < 1) return ends;
   return { ...ends, difference: String(BigInt.asUintN(64, values[last]! - values[0]!)), perSecond: rate(values, timesNs, 0, last) };
+}
+
+const TIME_UNITS = new Map([
+  ['us', { text: 'µs', inSecond: '1,000,000' }],
+  ['ms', { text: 'ms', inSecond: '1,000' }],
+]);
+
+/** As a page writes it. */
+function unitText(unit: string): string {
+  return TIME_UNITS.get(unit)?.text ?? unit;
+}
+
+function unitsOf({ kind, unit }: TableColumn): Pick<Chart, 'unit' | 'shortUnit' | 'note'> {
+  const text = unitText(unit);
+  const short = unit === 'count' ? '' : text;
+  if (kind === 'store') return { unit: text, shortUnit: short };
+  const time = TIME_UNITS.get(unit);
+  return {
+    unit: `${text} per second`,
+    shortUnit: `${short}/s`,
+    ...(time !== undefined && { note: `${time.inSecond} is one thread busy all the time` }),
+  };
 }
 
 /** The group or device that a metric's name begins with. */
