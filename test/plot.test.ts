@@ -194,6 +194,54 @@ describe('given a page', () => {
     expect(JSON.parse(json!)).toEqual(JSON.parse(JSON.stringify(series)));
   });
 
+  const pageOf = (...lines: string[]) => {
+    const table = tableOf(...lines);
+    return profilePage('t', table, profileSeriesOf(table, 1000), library);
+  };
+  const factsIn = (page: string) => /<p>(.*)<\/p>/.exec(page)![1]!.split(' · ');
+  const closingLine = '# samples=2 missed_ticks=0 back_offs=0 late_ns_median=47120 late_ns_p99=91000 late_ns_max=99000';
+
+  test.each([
+    { of: 'one sample', lines: [...ANNOTATED, ...rows([1, 1])], facts: ['1 sample, 1 ms apart', '0 ticks missed'] },
+    {
+      of: 'a whole profile',
+      lines: [...ANNOTATED, ...rows([1, 1], [2, 1]), closingLine],
+      facts: ['2 samples, 1 ms apart', '0 ticks missed', 'late by 47.12 µs (median), 91 µs (p99)'],
+    },
+    {
+      of: 'one without its end',
+      lines: [...ANNOTATED, ...rows([1, 1], [3, 1])],
+      facts: ['1 tick missed in 1 gap', 'it has no end: the process died, or still runs'],
+    },
+    {
+      of: 'one without annotations',
+      lines: ['Time (ns)\ta.x', '10\t1', '20\t1', '30\t1', '50\t1'],
+      facts: ['1 gap', 'kinds guessed: what never goes down is shown as a rate; annotate: true tells'],
+    },
+    { of: 'one that was cut', lines: [...ANNOTATED, ...rows([1, 1]), '2\t\0'], facts: ['the last row was cut, and is left out'] },
+  ])('when it is of $of, then the facts say so', ({ lines, facts }) => {
+    const text = lines.map((line) => `${line}\n`).join('');
+    const table = profileTableOf(Buffer.from(text.replace('\0\n', '')));
+    expect(factsIn(profilePage('t', table, profileSeriesOf(table, 1000), library))).toEqual(expect.arrayContaining(facts));
+  });
+
+  test('when all is well, then no fact says otherwise', () => {
+    expect(factsIn(pageOf(...ANNOTATED, ...rows([1, 1], [2, 1]), closingLine))).toHaveLength(4);
+  });
+
+  test('when totals are large, then each digit is there, with commas', () => {
+    const page = pageOf(...ANNOTATED, ...rows([1, 2n ** 53n + 1n], [2, 2n ** 64n - 1n]));
+    expect(page).toMatch(
+      /g\.n \(count\)<td[^>]*>9,007,199,254,740,993<td[^>]*>18,446,744,073,709,551,615<td[^>]*>18,437,736,874,454,810,622</,
+    );
+    // A narrow page leaves out what is empty, so that it may hold no newline.
+    expect(page).toMatch(/g\.t\.max_us \(µs\).*<td data-of="difference"><td data-of="per second"><\/tr>/);
+  });
+
+  test('when it is looked at, then a hint says how to zoom and hide', () => {
+    expect(pageOf(...ANNOTATED, ...rows([1, 1]))).toMatch(/Drag to zoom, double click for all.* name hides/);
+  });
+
   test('when it is made by the command, then it is whole, and loads nothing', () => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows([1, 1], [2, 2])].map((line) => `${line}\n`).join(''));

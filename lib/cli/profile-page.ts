@@ -3,6 +3,7 @@
 import type { ProfileSeries, Total } from './profile-series.ts';
 import type { ProfileTable } from './profile-table.ts';
 import { showProfile } from './profile-view.ts';
+import { digits } from './rows.ts';
 
 /** uPlot's files, as text. */
 export interface ChartLibrary {
@@ -30,16 +31,17 @@ ${library.license.replaceAll('--', '- -').trim()}
 <body>
 <h1>${escaped(title)}</h1>
 <p>${factsOf(table, series).map(escaped).join(' · ')}</p>
+<p class="hint">Drag to zoom, double click for all; a click on a name hides it. On touch: one finger moves, two zoom.</p>
 <nav>
 <button value="in">Zoom in</button><button value="out">Zoom out</button><button value="left" aria-label="Earlier">◀</button><button
  value="right" aria-label="Later">▶</button><button value="all">All</button>
 </nav>
 <main id="charts"></main>
-<div class="wide"><table>
+<table class="totals">
 <thead><tr><th>metric<th>first<th>last<th>difference<th>per second</thead>
 <tbody>
 ${series.totals.map(totalRow).join('\n')}
-</tbody></table></div>
+</tbody></table>
 <script>${inScript(library.script)}</script>
 <script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
 <script>(${inScript(String(showProfile))})(uPlot, JSON.parse(document.getElementById('profile').textContent));</script>
@@ -51,31 +53,53 @@ ${series.totals.map(totalRow).join('\n')}
 const STYLE = `
 :root { color-scheme: light dark }
 body { margin: 0 auto; max-width: 75rem; padding: 0.75rem; font: 15px/1.4 system-ui, sans-serif; color: #222; background: #fff }
-h1 { font-size: 1.2rem; margin: 0; overflow-wrap: anywhere }
-p { margin: 0.3rem 0 }
-nav { position: sticky; top: 0; z-index: 200; padding: 0.4rem 0; background: inherit }
-button { font: inherit; min-height: 2.4rem; min-width: 2.8rem; margin-right: 0.3rem }
-figure { margin: 0 0 1rem; overflow: hidden }
-figcaption { font-weight: 600; overflow-wrap: anywhere }
+h1 { font-size: 1.2rem; margin: 0 0 0.4rem; overflow-wrap: anywhere }
+p { margin: 0.4rem 0 }
+.hint, .note { opacity: 0.75; font-size: 13px; font-weight: 400 }
+nav { position: sticky; top: 0; z-index: 200; display: flex; flex-wrap: wrap; gap: 0.4rem; margin: 0.4rem 0; padding: 0.4rem 0; background: inherit }
+button { font: inherit; min-height: 2.4rem; min-width: 2.8rem; padding: 0 0.7rem }
+figure { margin: 0 0 1.2rem; overflow: hidden }
+figcaption { margin-bottom: 0.3rem; font-weight: 600; overflow-wrap: anywhere }
 .u-legend { text-align: left; font-size: 13px }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px }
-.wide th, .wide td { padding: 0.15rem 0.6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8884 }
-.wide th:first-child { text-align: left; font-weight: 400 }
+.u-legend .u-value { min-width: 6em; font-variant-numeric: tabular-nums }
+.totals { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px }
+.totals th, .totals td { padding: 0.15rem 0.6rem; text-align: right; border-bottom: 1px solid #8884 }
+.totals th:first-child { text-align: left; font-weight: 400; overflow-wrap: anywhere }
+.totals td { white-space: nowrap }
+@media (max-width: 50rem) {
+  .totals thead { display: none }
+  .totals, .totals tbody { display: block }
+  .totals tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.3rem 0; border-bottom: 1px solid #8884 }
+  .totals th, .totals td { padding: 0; border: 0 }
+  .totals th { flex-basis: 100% }
+  .totals td:empty { display: none }
+  .totals td::before { content: attr(data-of) ' '; opacity: 0.75 }
+}
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #181a1b } .u-select { background: #fff3 } }
 `;
 
-function factsOf({ start, intervalNs, figures, timesNs, gaps }: ProfileTable, { rowsPerPoint }: ProfileSeries): string[] {
-  const missed = figures['missed_ticks'];
-  return [
-    ...(start === undefined ? [] : [`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`]),
-    `${timesNs.length} samples, ${intervalText(intervalNs)} apart`,
-    missed === undefined ? `${gaps.size} gaps` : `${missed} ticks missed in ${gaps.size} gaps`,
-    ...(figures['late_ns_p99'] === undefined
-      ? []
-      : [`late by ${intervalText(figures['late_ns_median'] ?? 0)}, p99 ${intervalText(figures['late_ns_p99'])}`]),
-    ...(rowsPerPoint === 1 ? [] : [`each point stands for ${rowsPerPoint} samples: the mean of a rate, the largest of a value`]),
-  ];
+function factsOf(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[] {
+  const { start, intervalNs, figures, timesNs } = table;
+  const facts = [`${counted(timesNs.length, 'sample')}, ${intervalText(intervalNs)} apart`, gapsText(table)];
+  if (start !== undefined) facts.unshift(`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`);
+  const { late_ns_median: median, late_ns_p99: p99 } = figures;
+  if (median !== undefined && p99 !== undefined) facts.push(`late by ${intervalText(median)} (median), ${intervalText(p99)} (p99)`);
+  if (table.isEndless) facts.push('it has no end: the process died, or still runs');
+  if (table.isCut) facts.push('the last row was cut, and is left out');
+  if (table.isGuessed) facts.push('kinds guessed: what never goes down is shown as a rate; annotate: true tells');
+  if (rowsPerPoint > 1)
+    facts.push(`each point stands for ${digits(BigInt(rowsPerPoint))} samples: the mean of a rate, the largest of a value`);
+  return facts;
+}
+
+function gapsText({ gaps, missedTicks }: ProfileTable): string {
+  if (missedTicks === undefined) return counted(gaps.size, 'gap');
+  const missed = `${counted(missedTicks, 'tick')} missed`;
+  return gaps.size === 0 ? missed : `${missed} in ${counted(gaps.size, 'gap')}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${digits(BigInt(count))} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function intervalText(ns: number): string {
@@ -85,9 +109,13 @@ function intervalText(ns: number): string {
   return `${Math.round(ns)} ns`;
 }
 
-function totalRow({ name, unit, first, last, difference = '', perSecond }: Total): string {
+function totalRow({ name, unit, first, last, difference, perSecond }: Total): string {
+  // By way of bigint, since a double would be off.
+  const exact = (text = '') => (text === '' ? '' : digits(BigInt(text)));
   const rate = perSecond === undefined ? '' : perSecond.toLocaleString('en', { maximumFractionDigits: 1 });
-  return `<tr><th>${escaped(`${name} (${unit})`)}<td>${first}<td>${last}<td>${difference}<td>${rate}`;
+  const cells = { first: exact(first), last: exact(last), difference: exact(difference), 'per second': rate };
+  const of = Object.entries(cells).map(([column, text]) => `<td data-of="${column}">${text}`);
+  return `<tr><th>${escaped(`${name} (${unit})`)}${of.join('')}</tr>`;
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
