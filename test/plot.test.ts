@@ -3,12 +3,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
 
 import { profilePage } from '../dist/lib/cli/profile-page.js';
 import { type ProfileSeries, profileSeriesOf } from '../dist/lib/cli/profile-series.js';
 import { profileTableOf } from '../dist/lib/cli/profile-table.js';
+import { showProfile } from '../dist/lib/cli/profile-view.js';
 import { node } from './helpers/children.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
@@ -240,6 +241,45 @@ describe('given a page', () => {
 
   test('when it is looked at, then a hint says how to zoom and hide', () => {
     expect(pageOf(...ANNOTATED, ...rows([1, 1]))).toMatch(/Drag to zoom, double click for all.* name hides/);
+  });
+
+  test('when points have gaps on both sides, then they are dots, and values have their unit', () => {
+    interface SeriesOptions {
+      points: { filter(plot: unknown, series: number, areAllShown: boolean): number[] | null };
+      value(plot: unknown, value: number | null): string;
+    }
+    const options: { series: SeriesOptions[] }[] = [];
+    const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {} });
+    class Plot {
+      readonly over = element();
+      constructor(given: (typeof options)[number]) {
+        options.push(given);
+      }
+      setScale() {}
+    }
+    vi.stubGlobal('document', { getElementById: element, createElement: element, querySelectorAll: () => [], body: {} });
+    vi.stubGlobal('getComputedStyle', () => ({ color: '#000' }));
+    vi.stubGlobal(
+      'ResizeObserver',
+      class {
+        observe() {}
+      },
+    );
+    try {
+      showProfile(Plot as never, seriesOf([...ANNOTATED, ...rows([1, 1], [2, 2], [4, 3], [6, 4], [7, 5], [9, 6])]));
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    const [rate, value] = options.map(({ series }) => series[1]!);
+    // By place: a point, a point, a gap, a point, a gap, a point, a point, a gap, a point; the first has no rate.
+    expect(rate!.points.filter(undefined, 1, false)).toEqual([1, 3, 8]);
+    expect(value!.points.filter(undefined, 1, false)).toEqual([3, 8]);
+    expect(value!.points.filter(undefined, 1, true)).toBeNull();
+    expect([rate!.value(undefined, 12_500), value!.value(undefined, 12_500), rate!.value(undefined, null)]).toEqual([
+      '12.5k/s',
+      '12.5k µs',
+      '–',
+    ]);
   });
 
   test('when it is made by the command, then it is whole, and loads nothing', () => {

@@ -55,10 +55,23 @@ export function showProfile(UPlot: PlotConstructor, profile: ProfileSeries): voi
   };
   const seconds = (value: number) => `${Number(value.toPrecision(9))} s`;
 
+  // A line needs two points: where gaps are on both sides of one, it is a dot.
+  const alone = (values: readonly (number | null)[]) => {
+    const isGap = (value: number | null | undefined) => value === null || value === undefined;
+    return [...values.keys()].filter((i) => !isGap(values[i]) && isGap(values[i - 1]) && isGap(values[i + 1]));
+  };
+
   for (const chart of profile.charts) {
+    const beside = chart.shortUnit === '' || chart.shortUnit.startsWith('/') ? chart.shortUnit : ` ${chart.shortUnit}`;
     const figure = document.createElement('figure');
     const caption = document.createElement('figcaption');
     caption.textContent = `${chart.title} · ${chart.unit}`;
+    if (chart.note !== undefined) {
+      const note = document.createElement('div');
+      note.className = 'note';
+      note.textContent = chart.note;
+      caption.append(note);
+    }
     figure.append(caption);
     root.append(figure);
     const plot = new UPlot(
@@ -73,12 +86,18 @@ export function showProfile(UPlot: PlotConstructor, profile: ProfileSeries): voi
         ],
         series: [
           { label: 'time', value: (_plot: unknown, value: number | null) => (value === null ? '–' : seconds(value)) },
-          ...chart.series.map(({ name }, i) => ({
-            label: name.startsWith(`${chart.title}.`) ? name.slice(chart.title.length + 1) : name,
-            stroke: colors[i % colors.length],
-            width: 1.5,
-            value: (_plot: unknown, value: number | null) => (value === null || value === undefined ? '–' : shortNumber(value)),
-          })),
+          ...chart.series.map(({ name, values }, i) => {
+            const color = colors[i % colors.length];
+            const dots = alone(values);
+            return {
+              label: name.startsWith(`${chart.title}.`) ? name.slice(chart.title.length + 1) : name,
+              stroke: color,
+              width: 1.5,
+              points: { fill: color, filter: (_plot: unknown, _series: number, areAllShown: boolean) => (areAllShown ? null : dots) },
+              value: (_plot: unknown, value: number | null) =>
+                value === null || value === undefined ? '–' : `${shortNumber(value)}${beside}`,
+            };
+          }),
         ],
         hooks: {
           setSelect: [
