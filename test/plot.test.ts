@@ -1,7 +1,7 @@
 // The page of a profile: what is read, what is shown, and what the command says when it cannot.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
@@ -306,6 +306,8 @@ describe('given the command line', () => {
     { args: ['plot', 'a'], says: /-o FILE\.html/ },
     { args: ['plot', 'a', 'b', '-o', 'c'], says: /'b' is too much/ },
     { args: ['plot', 'a', '-o', 'c', '--points', '1'], says: /--points must be an integer from 2 to 1000000; got '1'/ },
+    { args: ['plot', '', '-o', 'c'], says: /FILE\.tsv must not be empty/ },
+    { args: ['plot', 'a', '-o', ''], says: /FILE\.html must not be empty/ },
     { args: ['plot', 'a', '--nope'], says: /^vmm-metrics: plot: .*--nope.*\n$/ },
   ])('when it is $args, then one line says what is wrong, and the exit code is 2', ({ args, says }) => {
     const { status, stdout, stderr } = cli(...args);
@@ -314,18 +316,95 @@ describe('given the command line', () => {
   });
 
   test.each([
-    { name: 'there is none', file: 'none', says: /ENOENT/ },
+    { name: 'there is none', file: 'none', says: /^vmm-metrics: Cannot read the profile '.*none': ENOENT: no such file/ },
     { name: 'it is no profile', file: 'text', says: /text: no profile: it has no header/ },
+    { name: 'it has no rows', file: 'header', says: /header: no samples\n$/ },
   ])('when the profile cannot be read since $name, then one line says so, the exit code is 1, and no page is made', ({ file, says }) => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/text`, 'hello\n');
+    writeFileSync(`${folder}/header`, 'Time (ns)\ta\n');
     const { status, stderr } = cli('plot', `${folder}/${file}`, '-o', `${folder}/page`);
     expect(stderr).toMatch(says);
     expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
     expect(existsSync(`${folder}/page`)).toBe(false);
   });
 
+  const profileIn = (folder: string) => {
+    const text = [...ANNOTATED, ...rows([1, 1], [2, 2])].map((line) => `${line}\n`).join('');
+    writeFileSync(`${folder}/p.tsv`, text);
+    return text;
+  };
+
+  test.each([
+    { name: 'the same path', output: 'p.tsv' },
+    { name: 'another path', output: './x/../p.tsv' },
+    { name: 'a hard link', output: 'hard' },
+    { name: 'a symbolic link', output: 'soft' },
+  ])('when the page is to go over the profile by $name, then one line says so, and the profile is as it was', ({ output }) => {
+    const folder = temporaryFolder();
+    const text = profileIn(folder);
+    mkdirSync(`${folder}/x`);
+    linkSync(`${folder}/p.tsv`, `${folder}/hard`);
+    symlinkSync('p.tsv', `${folder}/soft`);
+    const { status, stdout, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    expect(stderr).toMatch(/^vmm-metrics: plot: -o would overwrite the profile 'p\.tsv';.*\n$/);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
+  });
+
+  test('when -o is -, then the page goes to standard output, but not onto the profile', () => {
+    const folder = temporaryFolder();
+    const text = profileIn(folder);
+    const { status, stdout, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', '-'], { cwd: folder, encoding: 'utf8' });
+    expect({ status, stderr, files: readdirSync(folder) }).toEqual({ status: 0, stderr: '', files: ['p.tsv'] });
+    expect(stdout).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
+    const stdio = ['ignore', openSync(`${folder}/p.tsv`, 'a'), 'ignore'] as const;
+    expect(spawnSync(node, [main, 'plot', `${folder}/p.tsv`, '-o', '-'], { stdio: [...stdio] }).status).toBe(2);
+    expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
+  });
+
+  test('when standard output is read no further, then it ends without a word', () => {
+    const folder = temporaryFolder();
+    profileIn(folder);
+    const script = `set -o pipefail; '${node}' '${main}' plot '${folder}/p.tsv' -o - | head -c 10`;
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '<!doctype ', stderr: '' });
+  });
+
+  test('when an older page is there, then it is replaced at once, with its mode, and nothing else is left', () => {
+    const folder = temporaryFolder();
+    profileIn(folder);
+    const page = `${folder}/p.html`;
+    writeFileSync(page, 'old', { mode: 0o600 });
+    const old = openSync(page, 'r');
+    expect(cli('plot', `${folder}/p.tsv`, '-o', page).status).toBe(0);
+    expect(readFileSync(old, 'utf8')).toBe('old');
+    expect(readFileSync(page, 'utf8')).toContain('</html>');
+    expect(statSync(page).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder).sort()).toEqual(['p.html', 'p.tsv']);
+  });
+
+  test.each([
+    { name: 'a link', output: 'link', says: '' },
+    {
+      name: 'a full device',
+      output: '/dev/full',
+      says: "vmm-metrics: Cannot write the page '/dev/full': ENOSPC: no space left on device, write\n",
+    },
+    { name: 'in no folder', output: 'none/p', says: /^vmm-metrics: Cannot write the page 'none\/p': ENOENT/ },
+  ])('when the page is $name, then it is written to, or one line says why not', ({ output, says }) => {
+    const folder = temporaryFolder();
+    profileIn(folder);
+    writeFileSync(`${folder}/page`, 'old');
+    symlinkSync('page', `${folder}/link`);
+    const { status, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    expect(stderr).toMatch(says);
+    expect(status).toBe(output === 'link' ? 0 : 1);
+    expect(readFileSync(`${folder}/page`, 'utf8').endsWith('</html>\n')).toBe(output === 'link');
+    expect(readdirSync(folder).sort()).toEqual(['link', 'p.tsv', 'page']);
+  });
+
   test('when help is asked for, then it is printed', () => {
-    expect(cli('plot', '--help').stdout).toContain('Usage: vmm-metrics plot FILE.tsv -o FILE.html');
+    expect(cli('plot', '--help').stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*fewer\s+smooth/);
   });
 });
