@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -123,6 +124,7 @@ void Profile::Collect() {
   // Acquire: pairs with the release in Start and Cancel.
   while (state_.load(std::memory_order_acquire) == kMade) SleepWhile(state_, kMade, MonotonicNs() + kWriteEveryNs);
   if (state_.load(std::memory_order_relaxed) == kCollected) return;
+  sampling_thread_.store(static_cast<pid_t>(syscall(SYS_gettid)), std::memory_order_relaxed);
   NoteStart();
   uint32_t starting = kStarting;
   // Release: publishes what NoteStart noted. It may have been told to stop already.
@@ -239,15 +241,13 @@ void Profile::Write() {
 void Profile::MakeWay() {
   const int processor = spinning_on_.load(std::memory_order_relaxed);
   if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
-  cpu_set_t now;
-  if (sched_getaffinity(0, sizeof(now), &now) != 0) return;
-  // Somebody else has said where threads may run: that counts.
-  if (made_way_on_ < 0 || !CPU_EQUAL(&now, &others_)) allowed_ = now;
+  // Of those that the sampling thread may run on, which is what somebody else wants for both.
+  cpu_set_t others;
+  if (sched_getaffinity(sampling_thread_.load(std::memory_order_relaxed), sizeof(others), &others) != 0) return;
   made_way_on_ = processor;
-  others_ = allowed_;
-  CPU_CLR(static_cast<size_t>(processor), &others_);
-  if (CPU_COUNT(&others_) == 0) others_ = allowed_;
-  sched_setaffinity(0, sizeof(others_), &others_);
+  CPU_CLR(static_cast<size_t>(processor), &others);
+  if (CPU_COUNT(&others) == 0) CPU_SET(static_cast<size_t>(processor), &others);
+  sched_setaffinity(0, sizeof(others), &others);
 }
 
 Profile::Progress Profile::WriteSome(Status* status) {

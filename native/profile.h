@@ -14,7 +14,7 @@
 
 #pragma once
 
-#include <sched.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -158,10 +158,8 @@ class Profile {
 
   // Where a spinning sampling thread runs; -1: it sleeps, or has not said yet. Relaxed: a hint that publishes nothing.
   std::atomic<int> spinning_on_{-1};
-  // The writing thread's own: where it made way last, what it may run on, and what it set of that.
-  int made_way_on_ = -1;
-  cpu_set_t allowed_ = {};
-  cpu_set_t others_ = {};
+  std::atomic<pid_t> sampling_thread_{0};  // relaxed, as above
+  int made_way_on_ = -1;                   // the writing thread's own, as is
 
   // Release on leaving kSending: publishes what follows to who has the output next.
   std::atomic<uint32_t> phase_{kIdle};

@@ -1,8 +1,9 @@
 // `vmm-metrics profile`: what another process counts, sampled from outside.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, symlinkSync, truncateSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
@@ -155,6 +156,52 @@ describe('given a wrong call', () => {
     expect(stderr).toBe(`vmm-metrics: no process counts into '${folder}/r' any more: it was closed\n`);
     expect(status).toBe(1);
     expect(existsSync(`${folder}/t`)).toBe(false);
+  });
+
+  test('when the region is cut meanwhile, then one line says so, the exit code is 1, and no row has what was not there', async () => {
+    const file = `${temporaryFolder()}/r`;
+    await counter(file);
+    const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    sampling.stderr.setEncoding('utf8').on('data', (part: string) => (said += part));
+    await vi.waitUntil(() => existsSync(`${file}.tsv`) && readFileSync(`${file}.tsv`, 'utf8').split('\n').length > 5, 20_000);
+    truncateSync(file, 4096);
+    expect((await once(sampling, 'close'))[0]).toBe(1);
+    expect(said).toMatch(/^vmm-metrics: Region file '.*': it was cut short while it was read\n$/);
+    const [values] = profileTableOf(readFileSync(`${file}.tsv`)).columns.map((column) => column.values);
+    expect(values!.every((value, i) => i === 0 || value >= values![i - 1]!)).toBe(true);
+  });
+
+  test.each([
+    { end: 'a signal', more: [], isNamed: true },
+    { end: 'its time', more: ['--seconds', '1'], isNamed: false },
+  ])('when the table goes to a pipe that nobody reads, then $end ends it all the same, and the exit code is 1', async ({
+    more,
+    isNamed,
+  }) => {
+    const file = `${temporaryFolder()}/r`;
+    await counter(file);
+    const pipe = `${file}.pipe`;
+    execFileSync('mkfifo', [pipe]);
+    const reader = openSync(pipe, 'r+'); // who never reads
+    const wide = Array.from({ length: 60 }, (_, i) => `g.m${i}`).join();
+    const args = [main, 'profile', file, '--metrics', wide, '-o', isNamed ? pipe : '-', ...more];
+    const sampling = spawn(node, args, { stdio: ['ignore', isNamed ? 'ignore' : reader, 'pipe'] });
+    let said = '';
+    sampling.stderr!.setEncoding('utf8').on('data', (part: string) => {
+      said += part;
+    });
+    if (isNamed) {
+      await setTimeout(2500);
+      sampling.kill('SIGTERM');
+    }
+    expect((await once(sampling, 'close'))[0]).toBe(1);
+    closeSync(reader);
+    expect(said).toBe(
+      `vmm-metrics: Failed to write the profile to '${isNamed ? pipe : 'standard output'}': EAGAIN: resource temporarily unavailable, write\n`,
+    );
   });
 
   test('when the table cannot be written, then one line says so, and the exit code is 1', () => {

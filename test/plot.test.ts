@@ -107,6 +107,17 @@ const ANNOTATED = [
 const rows = (...ticks: (readonly [tick: number, n: bigint | number])[]) => ticks.map(([tick, n]) => `${tick * 1e6 + 10}\t${n}\t${n}\t7`);
 
 describe('given rows', () => {
+  test.each([
+    { name: 'begins anew', values: [1000, 1500, 30, 40], rates: [null, 500_000, 30_000, 10_000], difference: '540', perSecond: 180_000 },
+    { name: 'begins anew twice', values: [9, 3, 1], rates: [null, 3000, 1000], difference: '4', perSecond: 2000 },
+    { name: 'passes 2^64', values: [2n ** 64n - 5n, 5], rates: [null, 10_000], difference: '10', perSecond: 10_000 },
+  ])('when a counter $name, then its rates and its difference are what it went up', ({ values, rates, difference, perSecond }) => {
+    const table = tableOf(...ANNOTATED, ...rows(...values.map((value, i) => [i + 1, value] as const)));
+    const { charts, totals } = profileSeriesOf(table, 100);
+    expect(charts[0]!.series[0]!.values).toEqual(rates);
+    expect(totals[0]).toMatchObject({ difference, perSecond });
+  });
+
   test('when they are shown, then what only goes up is a rate, the rest a value, in charts by group and unit', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 5], [2, 10], [3, 25])]);
     expect(series.times).toEqual([0.00100001, 0.00200001, 0.00300001]);

@@ -42,7 +42,7 @@ function understood(args: readonly string[], options: Options): { values: object
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
     // What follows the first sentence of Node's are hints for programmers.
-    throw new UsageError((error as Error).message.split('. ')[0]!, { cause: error });
+    throw new UsageError((error as Error).message.split(/\.\s/)[0]!, { cause: error });
   }
 }
 

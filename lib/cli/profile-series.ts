@@ -44,6 +44,7 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
   const points = pointsOf(table, rowsPerPoint);
   const stretches = stretchesOf(table, points);
   const charts = new Map<string, Chart & { series: Series[] }>();
+  const totals: Total[] = [];
   for (const column of table.columns) {
     const title = titleOf(column.name);
     const units = unitsOf(column);
@@ -53,12 +54,21 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
       chart = { title, ...units, series: [] };
       charts.set(key, chart);
     }
-    chart.series.push({ name: column.name, values: valuesAt(column, table.timesNs, points, stretches) });
+    const ends = { first: String(column.values[0]), last: String(column.values.at(-1)) };
+    const total = { name: column.name, unit: unitText(column.unit), ...ends };
+    if (column.kind === 'store') {
+      chart.series.push({ name: column.name, values: valuesAt(column.values, points) });
+      totals.push(total);
+    } else {
+      const counter = counterOf(column.values);
+      chart.series.push({ name: column.name, values: ratesAt(counter, table.timesNs, points, stretches) });
+      totals.push({ ...total, ...wholeIncrease(counter, table.timesNs) });
+    }
   }
   return {
     times: points.map(({ timeNs }) => timeNs / 1e9),
     charts: [...charts.values()],
-    totals: table.columns.map((column) => totalOf(column, table.timesNs)),
+    totals,
     rowsPerPoint,
   };
 }
@@ -129,35 +139,73 @@ function stretchesOf({ timesNs, intervalNs }: ProfileTable, points: readonly Poi
   return stretches;
 }
 
-function valuesAt(
-  { kind, values }: TableColumn,
-  timesNs: Float64Array,
-  points: readonly Point[],
-  stretches: readonly (Stretch | undefined)[],
-): (number | null)[] {
-  return points.map(({ from, to }, i) => {
+/** The largest of each point: a mean would hide what was there for a moment. */
+function valuesAt(values: BigUint64Array, points: readonly Point[]): (number | null)[] {
+  return points.map(({ from, to }) => {
     if (from === to) return null;
-    if (kind === 'inc') {
-      const stretch = stretches[i];
-      return stretch === undefined ? null : rate(values, timesNs, stretch.from, stretch.to);
-    }
-    // The largest of them: a mean would hide what was there for a moment.
     let largest = values[from]!;
     for (let row = from + 1; row < to; row++) if (values[row]! > largest) largest = values[row]!;
     return rounded(Number(largest));
   });
 }
 
-/** Per second, between two rows. */
-function rate(values: BigUint64Array, timesNs: Float64Array, from: number, to: number): number {
-  return rounded((Number(BigInt.asUintN(64, values[to]! - values[from]!)) * 1e9) / (timesNs[to]! - timesNs[from]!));
+function ratesAt(counter: Counter, timesNs: Float64Array, points: readonly Point[], stretches: readonly (Stretch | undefined)[]) {
+  return points.map(({ from, to }, i) => {
+    const stretch = stretches[i];
+    return from === to || stretch === undefined ? null : rate(counter, timesNs, stretch.from, stretch.to);
+  });
 }
 
-function totalOf({ name, kind, unit, values }: TableColumn, timesNs: Float64Array): Total {
-  const last = values.length - 1;
-  const ends = { name, unit: unitText(unit), first: String(values[0] ?? ''), last: String(values[last] ?? '') };
-  if (kind === 'store' || last < 1) return ends;
-  return { ...ends, difference: String(BigInt.asUintN(64, values[last]! - values[0]!)), perSecond: rate(values, timesNs, 0, last) };
+/** Per second, between two rows. */
+function rate(counter: Counter, timesNs: Float64Array, from: number, to: number): number {
+  return rounded((Number(increase(counter, from, to)) * 1e9) / (timesNs[to]! - timesNs[from]!));
+}
+
+/** What only goes up, and the rows in which it began anew from 0. */
+interface Counter {
+  readonly values: BigUint64Array;
+  readonly restarts: readonly number[];
+}
+
+/** A fall of more than this is a counter that passed 2^64; any other one is a counter that began anew. */
+const HALF = 2n ** 63n;
+
+function counterOf(values: BigUint64Array): Counter {
+  const restarts: number[] = [];
+  for (let row = 1; row < values.length; row++) {
+    const [before, after] = [values[row - 1]!, values[row]!];
+    if (after < before && before - after <= HALF) restarts.push(row);
+  }
+  return { values, restarts };
+}
+
+function increase({ values, restarts }: Counter, from: number, to: number): bigint {
+  let total = 0n;
+  let begin = values[from]!;
+  for (let i = firstAfter(restarts, from); i < restarts.length && restarts[i]! <= to; i++) {
+    const row = restarts[i]!;
+    total += BigInt.asUintN(64, values[row - 1]! - begin);
+    begin = 0n;
+  }
+  return total + BigInt.asUintN(64, values[to]! - begin);
+}
+
+/** Where in an ascending list the first number greater than `bound` stands. */
+function firstAfter(ascending: readonly number[], bound: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle]! > bound) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** From the first row to the last; of a single row nothing. */
+function wholeIncrease(counter: Counter, timesNs: Float64Array): Pick<Total, 'difference' | 'perSecond'> {
+  const last = timesNs.length - 1;
+  if (last < 1) return {};
+  return { difference: String(increase(counter, 0, last)), perSecond: rate(counter, timesNs, 0, last) };
 }
 
 const TIME_UNITS = new Map([

@@ -1,10 +1,12 @@
 // `vmm-metrics profile`: the metrics of another process at a fixed rate, from outside, by its region file.
 
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import { createHistogram } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { checkedPath } from '../arguments.ts';
+import { binding, systemError } from '../binding.ts';
 import { annotationOf, checkedNames, headerOf } from '../profile-columns.ts';
 import { isRegion } from '../region/file.ts';
 import { RegionSampler } from '../region/sampler.ts';
@@ -22,7 +24,8 @@ other processes nothing but that their memory is read.
                      or .max_us. Of several files, each has a column for each
                      metric, named FILE:NAME
   -o, --output FILE  the table; - for standard output
-  --interval-us N    from tick to tick, 100 to 86400000000 (default 1000)
+  --interval-us N    from tick to tick, 100 to 86400000000 (default 1000). Below
+                     1000 many ticks are missed: there startProfiling() is for
   --seconds N        how long (default: until Ctrl-C, or until none of the
                      processes runs any more)
 `;
@@ -33,6 +36,9 @@ const INTERVAL_US = 1000;
 const MIN_INTERVAL_US = 100;
 const MAX_INTERVAL_US = 86_400_000_000;
 const MAX_SECONDS = 1e9;
+/** How long an output that takes nothing is waited for when the profile is over, and how often it is tried. */
+const OVER_PATIENCE_MS = 1000;
+const FULL_PAUSE_MS = 10;
 /** How long rows may wait until they are written, and how often it is looked whether the processes still run. */
 const PAUSE_MS = 200;
 
@@ -66,11 +72,11 @@ export const profile: Command = {
           `no process counts into ${paths.map((path) => `'${path}'`).join(', ')} any more: ${ENDED[states[0] as keyof typeof ENDED]}`,
         );
       }
-      const output = values.output === '-' ? 1 : openSync(values.output, 'w', 0o600);
+      const output = values.output === '-' ? STANDARD_OUTPUT : { fd: openSync(values.output, 'w', 0o600), name: values.output };
       try {
-        await sampleInto(output, samplers, columnNames(paths, names), intervalUs * 1000, seconds);
+        await sampleInto(output, samplers, columnNames(paths, names), Math.round(intervalUs * 1000), seconds);
       } finally {
-        if (output !== 1) closeSync(output);
+        if (output !== STANDARD_OUTPUT) closeSync(output.fd);
       }
     } catch (error) {
       throw error instanceof RangeError ? new Error(error.message) : error; // a name that is not there
@@ -87,7 +93,14 @@ function columnNames(paths: readonly string[], names: readonly string[]): string
   return paths.flatMap((path) => names.map((name) => `${isUnique ? basename(path) : path}:${name}`));
 }
 
-async function sampleInto(fd: number, samplers: readonly RegionSampler[], names: readonly string[], stepNs: number, seconds: number) {
+interface Output {
+  readonly fd: number;
+  readonly name: string;
+}
+
+const STANDARD_OUTPUT: Output = { fd: 1, name: 'standard output' };
+
+async function sampleInto(output: Output, samplers: readonly RegionSampler[], names: readonly string[], stepNs: number, seconds: number) {
   const columns = samplers.flatMap((sampler) => sampler.columns);
   const values = new BigUint64Array(columns.length);
   const late = createHistogram();
@@ -101,6 +114,7 @@ async function sampleInto(fd: number, samplers: readonly RegionSampler[], names:
   let text = `# start=${new Date().toISOString()} interval_ns=${stepNs}${annotationOf(columns)}\n${headerOf(names)}`;
   const begin = process.hrtime.bigint();
   const now = () => Number(process.hrtime.bigint() - begin);
+  const isOver = () => isAsked || now() > seconds * 1e9;
   const row = (ns: number) => {
     let first = 0;
     for (const sampler of samplers) {
@@ -116,7 +130,7 @@ async function sampleInto(fd: number, samplers: readonly RegionSampler[], names:
     if (now() - pausedAt >= PAUSE_MS * 1e6) {
       // Between two samples, whatever their distance: what is there is written, signals are heard, and the processes looked after.
       pausedAt = now();
-      writeAll(fd, text);
+      await writeOut(output, text, isOver);
       text = '';
       await new Promise(setImmediate);
       if ((await Promise.all(samplers.map((sampler) => sampler.state()))).every((state) => state !== 'running')) break;
@@ -139,22 +153,25 @@ async function sampleInto(fd: number, samplers: readonly RegionSampler[], names:
   samples++;
   const [median, p99, max] = late.count === 0 ? [0, 0, 0] : [late.percentile(50), late.percentile(99), late.max];
   text += `# samples=${samples} missed_ticks=${missed} back_offs=0 late_ns_median=${median} late_ns_p99=${p99} late_ns_max=${max}\n`;
-  writeAll(fd, text);
+  await writeOut(output, text, isOver);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, ask);
-  if (fd !== 1) report(`${samples} samples, ${missed} ticks missed`);
+  if (output !== STANDARD_OUTPUT) report(`${samples} samples, ${missed} ticks missed`);
 }
 
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(fd, bytes, done);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EPIPE' && fd === 1) process.exit(0); // who reads no further has what they wanted
-      if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
+/**
+ * Writes all, or throws. An output that takes nothing is waited for, while signals are heard; once it is over, for a second more.
+ */
+async function writeOut({ fd, name }: Output, text: string, isOver: () => boolean): Promise<void> {
+  let bytes: Uint8Array = Buffer.from(text);
+  for (let waitedMs = 0; bytes.length > 0; ) {
+    const { sent, failure } = binding().send(fd, bytes, 0);
+    bytes = bytes.subarray(sent);
+    if (failure === undefined) continue;
+    const { code, message } = systemError(failure);
+    if (code === 'EPIPE' && fd === 1) process.exit(0); // who reads no further has what they wanted
+    if (code !== 'EAGAIN' || waitedMs >= OVER_PATIENCE_MS) throw new Error(`Failed to write the profile to '${name}': ${message}`);
+    if (isOver()) waitedMs += FULL_PAUSE_MS;
+    await sleep(FULL_PAUSE_MS);
   }
 }
 

@@ -95,7 +95,7 @@ export class RegionFile {
     return filled;
   }
 
-  /** As read(), while nothing else of this thread goes on: of some bytes it takes a tenth of the time. */
+  /** Reads all of `into`, while nothing else of this thread goes on: of some bytes that takes a tenth of the time of read(). */
   readNow(into: Uint8Array, offset: number): void {
     let filled = 0;
     try {
@@ -105,7 +105,7 @@ export class RegionFile {
     } catch (cause) {
       throw this.trouble((cause as Error).message, cause);
     }
-    into.fill(0, filled);
+    if (filled < into.length) throw this.trouble('it was cut short while it was read');
   }
 
   /** Writes all of `from` at `offset`. */
