@@ -142,7 +142,7 @@ describe('given a wrong call', () => {
     symlinkSync('r', `${folder}/link`);
     for (const output of [`${folder}/r`, `${folder}/link`]) {
       const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', output, '--seconds', '0.01');
-      expect(stderr).toContain(`-o '${output}' is the region of a store, which a profile would destroy`);
+      expect(stderr).toContain(`-o '${output}' is the region of a store, which would be destroyed`);
       expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 2, lines: 2 });
     }
     expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);

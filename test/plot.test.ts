@@ -346,6 +346,17 @@ describe('given the command line', () => {
     return text;
   };
 
+  test('when the page is to go over a region, then one line says so, and the region is as it was', () => {
+    const folder = temporaryFolder();
+    profileIn(folder);
+    closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
+    const before = readFileSync(`${folder}/r`);
+    const { status, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', 'r'], { cwd: folder, encoding: 'utf8' });
+    expect(stderr).toMatch(/^vmm-metrics: plot: -o 'r' is the region of a store, which would be destroyed;.*\n$/);
+    expect(status).toBe(2);
+    expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);
+  });
+
   test.each([
     { name: 'the same path', output: 'p.tsv' },
     { name: 'another path', output: './x/../p.tsv' },

@@ -9,6 +9,7 @@ import { asUsage, type Command, parsed, UsageError } from './command.ts';
 import { type ChartLibrary, profilePage } from './profile-page.ts';
 import { profileSeriesOf } from './profile-series.ts';
 import { ProfileTextError, profileTableOf } from './profile-table.ts';
+import { refuseRegion } from './regions.ts';
 
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
 
@@ -40,6 +41,7 @@ export const plot: Command = {
     asUsage(() => checkedPath('FILE.tsv', input));
     const output = values.output;
     asUsage(() => checkedPath('FILE.html', output));
+    await refuseRegion(output);
     if (isProfile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
 
     const page = pageOf(input, values.title ?? basename(input), points);

@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkedPath } from '../arguments.ts';
 import { binding, systemError } from '../binding.ts';
 import { annotationOf, checkedNames, headerOf } from '../profile-columns.ts';
-import { isRegion } from '../region/file.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { asUsage, type Command, parsedMany, report, UsageError } from './command.ts';
+import { refuseRegion } from './regions.ts';
 
 const HELP = `Usage: vmm-metrics profile FILE... --metrics NAMES -o FILE.tsv
                             [--interval-us N] [--seconds N]
@@ -60,8 +60,7 @@ export const profile: Command = {
     const names = asUsage(() => checkedNames('--metrics', values.metrics));
     for (const path of paths) asUsage(() => checkedPath('FILE', path));
 
-    if (await isRegion(values.output))
-      throw new UsageError(`-o '${values.output}' is the region of a store, which a profile would destroy`);
+    await refuseRegion(values.output);
 
     const samplers: RegionSampler[] = [];
     try {

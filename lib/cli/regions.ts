@@ -5,8 +5,9 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkedPath } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
+import { isRegion } from '../region/file.ts';
 import { MAGIC } from '../region/format.ts';
-import { asUsage } from './command.ts';
+import { asUsage, UsageError } from './command.ts';
 
 export interface Regions {
   readonly isFolder: boolean;
@@ -53,4 +54,9 @@ async function mayBeRegion(path: string): Promise<boolean> {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ENOENT';
   }
+}
+
+/** @throws UsageError when what would be written would destroy the metrics of a process. */
+export async function refuseRegion(output: string): Promise<void> {
+  if (await isRegion(output)) throw new UsageError(`-o '${output}' is the region of a store, which would be destroyed`);
 }
