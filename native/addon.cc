@@ -107,31 +107,39 @@ void ResolveStopping(napi_env env, napi_value, void*, void* data) {
   }
 }
 
-// stopProfiling(started): a promise of what it was. The sampling ends at once.
-Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  auto* const stopping = new Stopping(*info[0].As<Napi::External<StartedProfile>>().Data());
-  stopping->started.profile->AskToStop();
-  napi_value promise = nullptr;
-  napi_create_promise(env, &stopping->deferred, &promise);
-  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "vmm-metrics.stopProfiling"), 0, 1, nullptr,
-                                  nullptr, nullptr, ResolveStopping, &stopping->done);
+// False: there can be no thread.
+bool StartStopping(Stopping* stopping) {
+  const AsynchronousSignalsBlocked blocked;
   try {
-    const AsynchronousSignalsBlocked blocked;
     stopping->thread = std::thread([stopping] {
       stopping->Stop();
       napi_call_threadsafe_function(stopping->done, stopping, napi_tsfn_nonblocking);
     });
   } catch (const std::system_error&) {
-    // No thread: here, then, where it is bounded too.
-    const std::unique_ptr<Stopping> here(stopping);
-    here->Stop();
-    napi_release_threadsafe_function(here->done, napi_tsfn_release);
-    napi_resolve_deferred(env, here->deferred, ToFigures(env, here->result));
+    return false;
+  }
+  return true;
+}
+
+// stopProfiling(started): a promise of what it was. The sampling ends at once.
+Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto stopping = std::make_unique<Stopping>(*info[0].As<Napi::External<StartedProfile>>().Data());
+  stopping->started.profile->AskToStop();
+  napi_value promise = nullptr;
+  napi_create_promise(env, &stopping->deferred, &promise);
+  const Napi::String name = Napi::String::New(env, "vmm-metrics.stopProfiling");
+  const bool has_done = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
+                                                        ResolveStopping, &stopping->done) == napi_ok;
+  if (has_done && StartStopping(stopping.get())) {
+    // After the one of `done`, so that it comes before that.
+    napi_add_env_cleanup_hook(env, AwaitStopping, stopping.release());
     return Napi::Value(env, promise);
   }
-  // After the one of `done`, so that it comes before that.
-  napi_add_env_cleanup_hook(env, AwaitStopping, stopping);
+  // Here, then, where it is bounded too.
+  if (has_done) napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
+  stopping->Stop();
+  napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));
   return Napi::Value(env, promise);
 }
 
