@@ -474,6 +474,10 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   header["degraded"] = offsetof(RegionHeader, degraded);
   header["crash"] = offsetof(RegionHeader, crash);
   header["line"] = offsetof(RegionHeader, line);
+  header["exitCode"] = offsetof(RegionHeader, exit_code);
+  header["unsettled"] = offsetof(RegionHeader, unsettled);
+  header["retiredEpoch"] = offsetof(RegionHeader, retired_epoch);
+  header["retiredCell"] = offsetof(RegionHeader, retired_cell);
   header["reserved"] = offsetof(RegionHeader, reserved);
   header["sinkPath"] = offsetof(RegionHeader, sink_path);
   crash["signal"] = offsetof(CrashRecord, signal);

@@ -26,7 +26,7 @@
 namespace vmm {
 
 constexpr uint64_t kMagic = 0x31534349'52544d56u;  // "VMTRICS1", little-endian
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 constexpr uint32_t kByteOrder = 0x01020304;  // as its writer stores it
 
 constexpr uint32_t kShards = 128;
@@ -62,7 +62,14 @@ constexpr uint32_t kFirstDirectoryRow = kBanks;
 constexpr uint32_t kFirstShardRow = kBanks + kDirectoryRows;
 constexpr uint32_t kRows = kFirstShardRow + kShards;
 
-enum class RegionState : uint32_t { kRunning = 1, kClosed = 2, kCrashed = 3 };
+// How the writer is, or how it ended.
+enum class RegionState : uint32_t {
+  kRunning = 1,
+  kClosed = 2,    // by close()
+  kCrashed = 3,   // by a captured signal; CrashRecord has it
+  kExited = 4,    // with RegionHeader::exit_code, without close()
+  kPanicked = 5,  // by an uncaught exception or unhandled rejection, with RegionHeader::exit_code
+};
 
 // What the crash handler leaves beside the cells. `signal` is written last: 0 means there is no record.
 struct CrashRecord {
@@ -120,7 +127,14 @@ struct RegionHeader {
   std::atomic<uint32_t> degraded;
   CrashRecord crash;
   LineInFlight line;
-  uint64_t reserved[34];
+  int32_t exit_code;  // published by `state`, for kExited and kPanicked
+  // 1: a line went out of which nobody can tell how much the sink took; what it said may be pending, and be said twice.
+  std::atomic<uint32_t> unsettled;
+  // How often devices were retired; release: publishes the totals of retired devices in the copy that its lowest bit names.
+  std::atomic<uint64_t> retired_epoch;
+  uint32_t retired_cell;  // where those totals begin; 0: there are none
+  uint32_t reserved_word;
+  uint64_t reserved[31];
   // Where lines go, absolute, NUL-terminated; empty: nowhere yet, or not known.
   char sink_path[kSinkPathBytesMax];
 };
@@ -145,7 +159,9 @@ static_assert(offsetof(RegionHeader, magic) == 0 && offsetof(RegionHeader, versi
               offsetof(RegionHeader, commit) == 128 && offsetof(RegionHeader, cells_used) == 136 &&
               offsetof(RegionHeader, shards_used) == 140 && offsetof(RegionHeader, devices_used) == 144 &&
               offsetof(RegionHeader, degraded) == 148 && offsetof(RegionHeader, crash) == 152 &&
-              offsetof(RegionHeader, line) == 184 && offsetof(RegionHeader, reserved) == 240 &&
+              offsetof(RegionHeader, line) == 184 && offsetof(RegionHeader, exit_code) == 240 &&
+              offsetof(RegionHeader, unsettled) == 244 && offsetof(RegionHeader, retired_epoch) == 248 &&
+              offsetof(RegionHeader, retired_cell) == 256 && offsetof(RegionHeader, reserved) == 264 &&
               offsetof(RegionHeader, sink_path) == 512);
 static_assert(offsetof(CrashRecord, code) == 4 && offsetof(CrashRecord, address) == 8 && offsetof(CrashRecord, thread_id) == 16 &&
               offsetof(CrashRecord, realtime_ns) == 24);

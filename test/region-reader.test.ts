@@ -387,7 +387,7 @@ describe('given a damaged region', () => {
   const entry = (bytes: Buffer) => Number(bytes.readBigUInt64LE(56)) + 3 * 4096;
   test.each<{ what: string; harm: (bytes: Buffer) => void; says: string }>([
     { what: 'another magic', harm: u32(0, 7), says: 'it is no region' },
-    { what: 'a later version', harm: u32(8, 2), says: 'its format is version 2, and this reader knows 1' },
+    { what: 'a later version', harm: u32(8, 3), says: 'its format is version 3, and this reader knows 1 to 2' },
     { what: 'the other byte order', harm: u32(12, 0x04030201), says: 'other byte order' },
     { what: 'no byte order', harm: u32(12, 7), says: 'byteOrder is 7' },
     { what: 'odd granules', harm: u32(16, 5000), says: 'granuleBytes is 5000' },
@@ -406,7 +406,7 @@ describe('given a damaged region', () => {
     { what: 'chunks behind its end', harm: u64(56, 2n ** 40n), says: 'it is cut short' },
     { what: 'no process', harm: u32(64, 0), says: 'processId is 0' },
     { what: 'no state', harm: u32(68, 0), says: 'state is 0' },
-    { what: 'an unknown state', harm: u32(68, 4), says: 'state is 4' },
+    { what: 'an unknown state', harm: u32(68, 6), says: 'state is 6' },
     { what: 'no bank', harm: u64(128, 3n), says: 'commit is 3' },
     { what: 'too many cells', harm: u32(136, 2 ** 32 - 1), says: 'cellsUsed is 4294967295' },
     { what: 'many cells', harm: u32(136, 2 ** 21), says: 'it is cut short' },

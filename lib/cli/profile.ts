@@ -30,7 +30,7 @@ other processes nothing but that their memory is read.
                      processes runs any more)
 `;
 
-const ENDED = { closed: 'it was closed', crashed: 'it crashed', killed: 'it was killed' };
+const ENDED = { closed: 'it was closed', exited: 'it exited', panicked: 'it panicked', crashed: 'it crashed', killed: 'it was killed' };
 const INTERVAL_US = 1000;
 /** A read takes some ten microseconds; below, native code of the process itself can sample. */
 const MIN_INTERVAL_US = 100;

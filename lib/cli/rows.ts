@@ -78,6 +78,8 @@ export function stateOf({ state, crash, name, pid, startedAt, degraded, isThisBo
   const how = {
     running: 'is running',
     closed: 'was closed',
+    exited: 'exited',
+    panicked: 'panicked',
     killed: 'was killed',
     crashed: crash
       ? `crashed by ${crash.signal} (code ${crash.code}, address 0x${crash.address.toString(16)}) at ${crash.at.toISOString()} in thread ${crash.threadId}`

@@ -320,7 +320,7 @@ function watchedRows(source: Source): WatchedRow[] {
 }
 
 function headOf({ path, reading, trouble, replaced }: Source, columns: number): string[] {
-  const colour = { running: 'green', closed: 'yellow', killed: 'red', crashed: 'red' } as const;
+  const colour = { running: 'green', closed: 'yellow', exited: 'yellow', panicked: 'red', killed: 'red', crashed: 'red' } as const;
   const state =
     reading === undefined ? [] : wrapped(stateOf(reading), columns - 2).map((line) => `  ${styleText(colour[reading.state], line)}`);
   return [

@@ -3,7 +3,9 @@
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+/** The oldest that this reader takes. */
+export const FORMAT_VERSION_MIN = 1;
 /** As its writer stores it. */
 export const BYTE_ORDER = 0x01020304;
 
@@ -49,7 +51,11 @@ export const HeaderOffset = {
   degraded: 148,
   crash: 152,
   line: 184,
-  reserved: 240,
+  exitCode: 240,
+  unsettled: 244,
+  retiredEpoch: 248,
+  retiredCell: 256,
+  reserved: 264,
   sinkPath: 512,
 } as const;
 
@@ -72,7 +78,7 @@ export const LINE_BYTES = 56;
 export const DirectoryEntryOffset = { group: 0, firstCell: 4, removed: 8, idBytes: 12, id: 16 } as const;
 
 /** Values of the field `state`. */
-export const RegionStateNumber = { running: 1, closed: 2, crashed: 3 } as const;
+export const RegionStateNumber = { running: 1, closed: 2, crashed: 3, exited: 4, panicked: 5 } as const;
 
 /** The bank that a value of `commit` names; 3 is none. */
 export function bankOf(commit: bigint): number {

@@ -13,8 +13,10 @@ import {
   DOCUMENT_BYTES_MAX,
   FIRST_SHARD_ROW,
   FORMAT_VERSION,
+  FORMAT_VERSION_MIN,
   HEADER_BYTES,
   HeaderOffset,
+  LINE_BYTES,
   LineOffset,
   linesOf,
   MAGIC,
@@ -57,7 +59,7 @@ export interface RegionHeader {
   readonly documentBytes: number;
   readonly chunksOffset: number;
   readonly pid: number;
-  readonly state: 'running' | 'closed' | 'crashed';
+  readonly state: 'running' | 'closed' | 'crashed' | 'exited' | 'panicked';
   readonly startTicks: bigint;
   readonly startedAt: Date;
   readonly bootId: string;
@@ -113,7 +115,8 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     must(false, 'byteOrder', u32(HeaderOffset.byteOrder));
   }
   const version = u32(HeaderOffset.version);
-  if (version !== FORMAT_VERSION) throw file.trouble(`its format is version ${version}, and this reader knows ${FORMAT_VERSION}`);
+  if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION)
+    throw file.trouble(`its format is version ${version}, and this reader knows ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`);
   fixed('shards', SHARDS);
   fixed('banks', BANKS);
   fixed('directoryRows', DIRECTORY_ROWS);
@@ -172,7 +175,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     devicesUsed,
     degraded: degraded === 1,
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
-    line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.reserved)),
+    line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),
     sinkPath: textUpToNul(bytes.subarray(HeaderOffset.sinkPath, HeaderOffset.sinkPath + SINK_PATH_BYTES_MAX)),
   };
 }

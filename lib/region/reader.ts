@@ -19,7 +19,7 @@ export type { CrashReport, Settlement };
  * `running`: its writer lives. `closed`: it was closed in order. `crashed`: its writer died of a signal that was captured. `killed`: it is
  * gone without a word, for instance by SIGKILL or with the machine; a copy of a file looks so too.
  */
-export type RegionState = 'running' | 'closed' | 'crashed' | 'killed';
+export type RegionState = 'running' | 'closed' | 'exited' | 'panicked' | 'crashed' | 'killed';
 
 /** Values of a region, nested as its schema: of each group its metrics, or its devices and their aggregate. As `metrics.snapshot()`. */
 export interface RegionValues {
