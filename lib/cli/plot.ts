@@ -41,7 +41,7 @@ export const plot: Command = {
     asUsage(() => checkedPath('FILE.tsv', input));
     const output = values.output;
     asUsage(() => checkedPath('FILE.html', output));
-    await refuseRegion(output);
+    refuseRegion(output);
     if (isProfile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
 
     const page = pageOf(input, values.title ?? basename(input), points);

@@ -60,12 +60,12 @@ export const profile: Command = {
     const names = asUsage(() => checkedNames('--metrics', values.metrics));
     for (const path of paths) asUsage(() => checkedPath('FILE', path));
 
-    await refuseRegion(values.output);
+    refuseRegion(values.output);
 
     const samplers: RegionSampler[] = [];
     try {
-      for (const path of paths) samplers.push(await RegionSampler.open(path, names));
-      const states = await Promise.all(samplers.map((sampler) => sampler.state()));
+      for (const path of paths) samplers.push(RegionSampler.open(path, names));
+      const states = samplers.map((sampler) => sampler.state());
       if (states.every((state) => state !== 'running')) {
         throw new Error(
           `no process counts into ${paths.map((path) => `'${path}'`).join(', ')} any more: ${ENDED[states[0] as keyof typeof ENDED]}`,
@@ -80,7 +80,7 @@ export const profile: Command = {
     } catch (error) {
       throw error instanceof RangeError ? new Error(error.message) : error; // a name that is not there
     } finally {
-      for (const sampler of samplers) await sampler.close();
+      for (const sampler of samplers) sampler.close();
     }
     return 0;
   },
@@ -132,7 +132,7 @@ async function sampleInto(output: Output, samplers: readonly RegionSampler[], na
       await writeOut(output, text, isOver);
       text = '';
       await new Promise(setImmediate);
-      if ((await Promise.all(samplers.map((sampler) => sampler.state()))).every((state) => state !== 'running')) break;
+      if (samplers.map((sampler) => sampler.state()).every((state) => state !== 'running')) break;
     }
     const leftNs = tick * stepNs - now();
     if (leftNs > 0) {

@@ -57,6 +57,6 @@ async function mayBeRegion(path: string): Promise<boolean> {
 }
 
 /** @throws UsageError when what would be written would destroy the metrics of a process. */
-export async function refuseRegion(output: string): Promise<void> {
-  if (await isRegion(output)) throw new UsageError(`-o '${output}' is the region of a store, which would be destroyed`);
+export function refuseRegion(output: string): void {
+  if (isRegion(output)) throw new UsageError(`-o '${output}' is the region of a store, which would be destroyed`);
 }

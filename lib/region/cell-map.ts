@@ -45,13 +45,13 @@ export class CellMap {
   }
 
   /** Reads the directory. Devices that are still being made are left out. */
-  static async read(file: RegionFile, header: RegionHeader, layout: Layout): Promise<CellMap> {
+  static read(file: RegionFile, header: RegionHeader, layout: Layout): CellMap {
     const { cellKinds } = layout;
     if (header.cellsUsed < cellKinds.length) {
       throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, and the schema alone has ${cellKinds.length} cells`);
     }
     const builder = new Builder(file, header.cellsUsed, layout);
-    await eachEntry(file, header, (entry) => builder.add(entry));
+    eachEntry(file, header, (entry) => builder.add(entry));
     return builder.finished((...parts) => new CellMap(...parts));
   }
 }
@@ -66,13 +66,13 @@ interface Entry {
   readonly id: Buffer;
 }
 
-async function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) => void): Promise<void> {
+function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) => void): void {
   const perChunk = header.granuleBytes / 8;
   const buffer = Buffer.allocUnsafe(Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES);
   for (let first = 0; first < header.devicesUsed; first += perChunk) {
     const count = Math.min(perChunk, header.devicesUsed - first);
     const row = (first / perChunk) * ROWS + FIRST_DIRECTORY_ROW;
-    await file.read(buffer.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
+    file.read(buffer.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
     for (let i = 0; i < count; i++) {
       const at = i * DIRECTORY_ENTRY_BYTES;
       const u32 = (offset: number) => buffer.readUInt32LE(at + offset);

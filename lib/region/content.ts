@@ -26,32 +26,31 @@ export interface RegionContent {
 /** How often a region is read anew because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
 
-export async function readContent(file: RegionFile): Promise<RegionContent> {
+export function readContent(file: RegionFile): RegionContent {
   let document: RegionDocument | undefined;
   let layout: Layout | undefined;
   for (let attempt = 1; ; attempt++) {
     // Before the header: who closes the store says so there first, and lets go then.
     const isHeld = file.isHeld();
-    const header = await readHeader(file);
-    document ??= await readDocument(file, header);
+    const header = readHeader(file);
+    document ??= readDocument(file, header);
     layout ??= checkedLayout(file, header, document);
-    const map = await CellMap.read(file, header, layout);
+    const map = CellMap.read(file, header, layout);
     // Banks before shards: what was flushed stands in both, and a counter only goes up.
-    const flushed = await bySlot(bankRows(file, header, bankOf(header.commit)), map);
-    const inFlight =
-      isHeld || header.line === undefined ? undefined : await bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
-    const totals = await bySlot(totalRows(file, header, map), map);
+    const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
+    const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
+    const totals = bySlot(totalRows(file, header, map), map);
     // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
     // over, so that what is pending is still at least that since the last.
-    if (attempt === ATTEMPTS || (await readCommit(file)) === header.commit) {
+    if (attempt === ATTEMPTS || readCommit(file) === header.commit) {
       return { document, layout, header, isHeld, map, flushed, inFlight, totals };
     }
   }
 }
 
-async function readDocument(file: RegionFile, header: RegionHeader): Promise<RegionDocument> {
+function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {
   const bytes = Buffer.alloc(header.documentBytes);
-  const there = await file.read(bytes, header.documentOffset);
+  const there = file.read(bytes, header.documentOffset);
   if (there < bytes.length) throw file.trouble(`it is cut short: of its document's ${bytes.length} bytes there are ${there}`);
   let text: string;
   try {
@@ -73,9 +72,9 @@ function checkedLayout(file: RegionFile, header: RegionHeader, { schema }: Regio
 }
 
 /** The values of rows, by slot. */
-async function bySlot(rows: AsyncIterable<Row>, map: CellMap): Promise<BigUint64Array> {
+function bySlot(rows: Iterable<Row>, map: CellMap): BigUint64Array {
   const values = new BigUint64Array(map.slotKinds.length);
-  for await (const { words, firstCell } of rows) {
+  for (const { words, firstCell } of rows) {
     for (let i = 0; i < words.length; i++) {
       const slot = map.slots[firstCell + i]!;
       // All removed devices of a group share their slots: what they counted adds up.
@@ -92,10 +91,10 @@ export interface Row {
   readonly words: BigUint64Array;
 }
 
-export async function* bankRows(file: RegionFile, header: RegionHeader, bank: number): AsyncGenerator<Row> {
+export function* bankRows(file: RegionFile, header: RegionHeader, bank: number): Generator<Row> {
   const buffer = pages(header.granuleBytes);
   for (const { chunk, firstCell, cells } of chunksOf(header)) {
-    await file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
+    file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
     yield { chunk, firstCell, words: wordsOf(buffer, 0, cells) };
   }
 }
@@ -104,7 +103,7 @@ export async function* bankRows(file: RegionFile, header: RegionHeader, bank: nu
 const READ_BYTES = 512 << 10;
 
 /** The values of the cells now: each over all shards, as its kind wants it. */
-export async function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): AsyncGenerator<Row> {
+export function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): Generator<Row> {
   const { granuleBytes, shardsUsed } = header;
   const rowsAtOnce = Math.max(1, Math.min(shardsUsed, READ_BYTES / granuleBytes));
   const buffer = pages(rowsAtOnce * granuleBytes);
@@ -114,7 +113,7 @@ export async function* totalRows(file: RegionFile, header: RegionHeader, map: Ce
     totals.fill(0n);
     for (let shard = 0; shard < shardsUsed; shard += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, shardsUsed - shard);
-      await file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
+      file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
       for (let row = 0; row < rows; row++) {
         const begin = row * granuleBytes;
         if (buffer.compare(empty, 0, cells * 8, begin, begin + cells * 8) === 0) continue; // a hole, most often

@@ -1,7 +1,8 @@
-// A region file that is open for reading: whose it is was checked, and what is not there reads as 0.
+// A region file that is open for reading: its owner was checked, and what is not there reads as 0.
+//
+// All of it is synchronous: Metrics.open() and init() read the region of an earlier life before they return.
 
-import { constants, readSync } from 'node:fs';
-import { type FileHandle, lstat, open, stat, statfs } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 
 import { shown } from '../arguments.ts';
 import { binding, type Failure, isFailure, systemError } from '../binding.ts';
@@ -17,18 +18,18 @@ const PROC_MAGIC = 0x9fa0;
 const DESCRIPTOR_PATH = /^\/proc\/(?:\d+|self|thread-self)\/fd\/\d+$/;
 
 /** Whether a path names a region, so that nothing else may be written there; what cannot be looked at is none. */
-export async function isRegion(path: string): Promise<boolean> {
-  let file: FileHandle | undefined;
+export function isRegion(path: string): boolean {
+  let fd: number | undefined;
   try {
     // A look before: to open a device can do things.
-    if (!(await stat(path)).isFile()) return false;
-    file = await open(path, constants.O_RDONLY | SAFELY);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, HeaderOffset.magic);
-    return bytesRead === 8 && buffer.readBigUInt64LE() === MAGIC;
+    if (!statSync(path).isFile()) return false;
+    fd = openSync(path, constants.O_RDONLY | SAFELY);
+    const magic = Buffer.alloc(8);
+    return readSync(fd, magic, 0, 8, HeaderOffset.magic) === 8 && magic.readBigUInt64LE() === MAGIC;
   } catch {
     return false;
   } finally {
-    await file?.close();
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
@@ -36,33 +37,34 @@ export class RegionFile {
   readonly path: string;
   /** Which file this is, however it is called. */
   readonly identity: string;
-  readonly #handle: FileHandle;
+  readonly #fd: number;
+  #isOpen = true;
 
-  private constructor(path: string, handle: FileHandle, identity: string) {
+  private constructor(path: string, fd: number, identity: string) {
     this.path = path;
     this.identity = identity;
-    this.#handle = handle;
+    this.#fd = fd;
   }
 
   /** Opens the file to read it, or to write it too. */
-  static async open(path: string, access: 'read' | 'write' = 'read'): Promise<RegionFile> {
+  static open(path: string, access: 'read' | 'write' = 'read'): RegionFile {
     const trouble = (text: string, cause?: unknown) => regionError(path, text, cause);
-    let handle: FileHandle | undefined;
+    let fd: number | undefined;
     try {
-      const isDescriptor = await isDescriptorLink(path);
+      const isDescriptor = isDescriptorLink(path);
       // A look before: to open a device can do things.
-      const before = isDescriptor ? await stat(path) : await lstat(path);
+      const before = isDescriptor ? statSync(path) : lstatSync(path);
       if (before.isSymbolicLink()) throw trouble('it is a symbolic link, which is not followed');
       if (!before.isFile()) throw trouble('it is not a regular file');
       const noFollow = isDescriptor ? 0 : constants.O_NOFOLLOW;
-      handle = await open(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | SAFELY | noFollow);
-      const info = await handle.stat();
+      fd = openSync(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | SAFELY | noFollow);
+      const info = fstatSync(fd);
       if (!info.isFile()) throw trouble('it is not a regular file');
       const user = process.geteuid!();
       if (user !== 0 && info.uid !== user) throw trouble(`it belongs to user ${info.uid}, and this is user ${user}`);
-      return new RegionFile(path, handle, `${info.dev}:${info.ino}`);
+      return new RegionFile(path, fd, `${info.dev}:${info.ino}`);
     } catch (error) {
-      await handle?.close();
+      if (fd !== undefined) closeSync(fd);
       if (error instanceof MetricsError) throw error;
       throw trouble((error as Error).message, error);
     }
@@ -70,54 +72,48 @@ export class RegionFile {
 
   /** Whether somebody holds the file: its writer lives. */
   isHeld(): boolean {
-    return this.#answer(binding().isLocked(this.#handle.fd));
+    return this.#answer(binding().isLocked(this.#fd));
   }
 
   /** Takes the file; false when somebody has it. Until it is closed. */
   lock(): boolean {
-    return this.#answer(binding().lock(this.#handle.fd));
+    return this.#answer(binding().lock(this.#fd));
   }
 
   /** How long it is by now: a living writer makes it grow. */
-  async bytes(): Promise<number> {
-    return (await this.#doing(this.#handle.stat())).size;
+  bytes(): number {
+    return this.#doing(() => fstatSync(this.#fd)).size;
   }
 
   /** Fills all of `into` from `offset`, behind the end of the file with zeros; says how many bytes there were. */
-  async read(into: Uint8Array, offset: number): Promise<number> {
+  read(into: Uint8Array, offset: number): number {
     let filled = 0;
     while (filled < into.length) {
-      const { bytesRead } = await this.#doing(this.#handle.read(into, filled, into.length - filled, offset + filled));
-      if (bytesRead === 0) break;
-      filled += bytesRead;
+      const count = this.#doing(() => readSync(this.#fd, into, filled, into.length - filled, offset + filled));
+      if (count === 0) break;
+      filled += count;
     }
     into.fill(0, filled);
     return filled;
   }
 
-  /** Reads all of `into`, while nothing else of this thread goes on: of some bytes that takes a tenth of the time of read(). */
-  readNow(into: Uint8Array, offset: number): void {
-    let filled = 0;
-    try {
-      for (let count = 1; count > 0 && filled < into.length; filled += count) {
-        count = readSync(this.#handle.fd, into, filled, into.length - filled, offset + filled);
-      }
-    } catch (cause) {
-      throw this.trouble((cause as Error).message, cause);
-    }
-    if (filled < into.length) throw this.trouble('it was cut short while it was read');
+  /** As read(), where all of the bytes must be there. */
+  readAll(into: Uint8Array, offset: number): void {
+    if (this.read(into, offset) < into.length) throw this.trouble('it was cut short while it was read');
   }
 
   /** Writes all of `from` at `offset`. */
-  async write(from: Uint8Array, offset: number): Promise<void> {
+  write(from: Uint8Array, offset: number): void {
     for (let done = 0; done < from.length; ) {
-      const { bytesWritten } = await this.#doing(this.#handle.write(from, done, from.length - done, offset + done));
-      done += bytesWritten;
+      done += this.#doing(() => writeSync(this.#fd, from, done, from.length - done, offset + done));
     }
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  /** Twice is harmless. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#fd);
   }
 
   /** What is wrong with this file, as an error. */
@@ -125,9 +121,9 @@ export class RegionFile {
     return regionError(this.path, text, cause);
   }
 
-  async #doing<T>(work: Promise<T>): Promise<T> {
+  #doing<T>(work: () => T): T {
     try {
-      return await work;
+      return work();
     } catch (cause) {
       throw this.trouble((cause as Error).message, cause);
     }
@@ -145,6 +141,6 @@ export function regionError(path: string, trouble: string, cause?: unknown): Met
 }
 
 /** A memfd has no other path than this. It leads to the open file alone, so there is no name that somebody could have exchanged. */
-async function isDescriptorLink(path: string): Promise<boolean> {
-  return DESCRIPTOR_PATH.test(path) && (await statfs('/proc')).type === PROC_MAGIC;
+function isDescriptorLink(path: string): boolean {
+  return DESCRIPTOR_PATH.test(path) && statfsSync('/proc').type === PROC_MAGIC;
 }

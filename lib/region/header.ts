@@ -82,22 +82,22 @@ const OFFSET_MAX = 2n ** 48n;
 export const CELLS_MAX = 2 ** 21;
 export const DEVICES_MAX = 2 ** 20;
 
-export async function readHeader(file: RegionFile): Promise<RegionHeader> {
+export function readHeader(file: RegionFile): RegionHeader {
   const bytes = pages(HEADER_BYTES);
-  const there = await file.read(bytes, 0);
+  const there = file.read(bytes, 0);
   if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC)
     throw file.trouble('it is no region: it does not begin with VMTRICS1');
   if (there < HEADER_BYTES) throw file.trouble(`it is cut short: of the header's ${HEADER_BYTES} bytes there are ${there}`);
   // Once more what the commit publishes: of what came with it, a part may have been copied before the writer got as far.
-  await file.read(bytes.subarray(HeaderOffset.cellsUsed, HeaderOffset.degraded), HeaderOffset.cellsUsed);
+  file.read(bytes.subarray(HeaderOffset.cellsUsed, HeaderOffset.degraded), HeaderOffset.cellsUsed);
   // After the counts: there is memory for what they count.
-  return headerOf(file, bytes, await file.bytes());
+  return headerOf(file, bytes, file.bytes());
 }
 
 /** The word as it is now. */
-export async function readCommit(file: RegionFile): Promise<bigint> {
+export function readCommit(file: RegionFile): bigint {
   const word = pages(8);
-  await file.read(word, HeaderOffset.commit);
+  file.read(word, HeaderOffset.commit);
   return word.readBigUInt64LE();
 }
 

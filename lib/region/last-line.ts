@@ -1,7 +1,6 @@
 // The last line of a process that is gone, said for it: once, and so that whoever dies in the middle has said it or not.
 
-import { constants, fstatSync, readlinkSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -24,21 +23,21 @@ const LOCK_PATIENCE_MS = 500;
  * line did not get out: nothing is committed then.
  */
 export async function flushLastLine(path: string, sink: string | number): Promise<boolean> {
-  const file = await RegionFile.open(path, 'write');
+  const file = RegionFile.open(path, 'write');
   try {
     await takeOver(file);
-    const content = await readSettled(file);
-    if (content.settlement === 'out') await writeWord(file, HeaderOffset.commit, content.commit);
+    const content = readSettled(file);
+    if (content.settlement === 'out') writeWord(file, HeaderOffset.commit, content.commit);
     if (!hasNews(content)) return false;
     const target = await openSink(sink);
     try {
-      await flushTo(file, content, target);
+      flushTo(file, content, target);
     } finally {
-      await target.close();
+      target.close();
     }
     return true;
   } finally {
-    await file.close();
+    file.close();
   }
 }
 
@@ -46,12 +45,12 @@ async function takeOver(file: RegionFile): Promise<void> {
   for (const deadline = Date.now() + LOCK_PATIENCE_MS; !file.lock(); await sleep(10)) {
     if (Date.now() < deadline) continue;
     if (!file.isHeld()) throw file.trouble('somebody else is flushing it');
-    const { header } = await readSettled(file);
+    const { header } = readSettled(file);
     throw file.trouble(`process ${header.pid} is running, and flushes it itself`);
   }
 }
 
-async function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): Promise<void> {
+function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): void {
   const { header, totals, before, commit } = content;
   const line = openLine(sourceOf(file, content), totals, before);
   const text = lineAt(line, header.crash?.at.getTime() ?? Date.now());
@@ -59,8 +58,8 @@ async function flushTo(file: RegionFile, content: SettledContent, target: SinkTa
   const next = ((linesOf(commit) + 1n) << 2n) | BigInt(bank);
 
   // The record of a line that was on its way earlier is void first: its bank is about to be another's.
-  await writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
-  await fillBank(file, content, bank, new Set(line.kept.map(({ regionCell }) => regionCell)));
+  writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+  fillBank(file, content, bank, new Set(line.kept.map(({ regionCell }) => regionCell)));
 
   const info = fstatSync(target.fd, { bigint: true });
   const isSame = header.line !== undefined && info.dev === header.line.device && info.ino === header.line.inode;
@@ -73,22 +72,22 @@ async function flushTo(file: RegionFile, content: SettledContent, target: SinkTa
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
-  await file.write(record, HeaderOffset.line);
-  await file.write(sinkPathOf(target), HeaderOffset.sinkPath);
-  await writeWord(file, HeaderOffset.line + LineOffset.commit, next);
+  file.write(record, HeaderOffset.line);
+  file.write(sinkPathOf(target), HeaderOffset.sinkPath);
+  writeWord(file, HeaderOffset.line + LineOffset.commit, next);
 
   const { sent, failure } = binding().send(target.fd, bytes, PATIENCE_MS);
   if (failure !== undefined) {
-    await writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
+    writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
     const cause = systemError(failure);
     throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics to '${target.path}': ${cause.message}`, { cause });
   }
-  await writeWord(file, HeaderOffset.commit, next);
-  await writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+  writeWord(file, HeaderOffset.commit, next);
+  writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
 }
 
 /** The values of the line go into a bank that nobody reads yet; what waits for a later line stays as it was flushed. */
-async function fillBank(file: RegionFile, content: SettledContent, bank: number, kept: ReadonlySet<number>): Promise<void> {
+function fillBank(file: RegionFile, content: SettledContent, bank: number, kept: ReadonlySet<number>): void {
   const { header, map, commit, layout } = content;
   const keptCells = new Set<number>();
   for (const [group, devices] of map.devices.entries()) {
@@ -97,40 +96,37 @@ async function fillBank(file: RegionFile, content: SettledContent, bank: number,
     }
   }
   const flushed = bankRows(file, header, bankOf(commit));
-  for await (const { chunk, firstCell, words } of totalRows(file, header, map)) {
-    const before = (await flushed.next()).value!.words;
+  for (const { chunk, firstCell, words } of totalRows(file, header, map)) {
+    const before = flushed.next().value!.words;
     for (let i = 0; keptCells.size > 0 && i < words.length; i++) {
       if (keptCells.has(firstCell + i)) words[i] = before[i]!;
     }
-    await file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
+    file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
   }
 }
 
 interface SinkTarget {
   readonly fd: number;
   readonly path: string;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** A path, or a descriptor. A pipe must have a reader: when the last end is closed, what nobody has read is gone. */
 async function openSink(sink: string | number): Promise<SinkTarget> {
   if (typeof sink === 'number') {
-    return { fd: sink, path: descriptorPath(sink), close: async () => {} };
+    return { fd: sink, path: descriptorPath(sink), close: () => {} };
   }
-  if (await isRegion(sink)) {
+  if (isRegion(sink)) {
     throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': it is the region of a store`);
   }
   const flags = constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY;
-  const opened = async (more: number): Promise<FileHandle> => open(sink, flags | more, 0o600);
+  const opened = (more: number) => openSync(sink, flags | more, 0o600);
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       // Without O_CREAT first: with it, a pipe of another user in a shared folder is refused.
-      const file = await opened(constants.O_WRONLY).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error;
-        return opened(constants.O_WRONLY | constants.O_CREAT);
-      });
-      return { fd: file.fd, path: resolve(sink), close: () => file.close() };
+      const fd = openedOrMade(opened);
+      return { fd, path: resolve(sink), close: () => closeSync(fd) };
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
       if (code === 'ENXIO' && Date.now() < deadline) {
@@ -140,6 +136,16 @@ async function openSink(sink: string | number): Promise<SinkTarget> {
       const why = code === 'ENXIO' ? `nobody reads it: ${message}` : message;
       throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': ${why}`, { cause });
     }
+  }
+}
+
+/** Without O_CREAT first: with it, a pipe of another user in a shared folder is refused. */
+function openedOrMade(open: (more: number) => number): number {
+  try {
+    return open(constants.O_WRONLY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return open(constants.O_WRONLY | constants.O_CREAT);
   }
 }
 
@@ -159,8 +165,8 @@ function sinkPathOf({ path }: SinkTarget): Buffer {
   return bytes;
 }
 
-async function writeWord(file: RegionFile, offset: number, word: bigint): Promise<void> {
+function writeWord(file: RegionFile, offset: number, word: bigint): void {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(word);
-  await file.write(bytes, offset);
+  file.write(bytes, offset);
 }

@@ -1,6 +1,6 @@
 // A region as its reader sees it, in whatever process: plain values, what is pending, and how the writer is.
 
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 import { checkedPath, shown } from '../arguments.ts';
 import { CellKind } from '../layout.ts';
@@ -80,11 +80,16 @@ export interface RegionReading {
  * (32,768 at once, or 65,536 metrics of devices), or belongs to another user and this process is not root's.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
-  const file = await RegionFile.open(checkedPath('readRegion(): path', path));
+  return readRegionNow(checkedPath('readRegion(): path', path));
+}
+
+/** readRegion() without the promise. */
+export function readRegionNow(path: string): RegionReading {
+  const file = RegionFile.open(path);
   try {
-    return await readingOf(file);
+    return readingOf(file);
   } finally {
-    await file.close();
+    file.close();
   }
 }
 
@@ -96,15 +101,15 @@ export interface SettledContent extends RegionContent {
   readonly commit: bigint;
 }
 
-export async function readSettled(file: RegionFile): Promise<SettledContent> {
-  const content = await readContent(file);
+export function readSettled(file: RegionFile): SettledContent {
+  const content = readContent(file);
   const { header, inFlight, flushed, totals, map } = content;
   // A counter wraps; one whose memory was lost begins anew.
   const isLost = (before: bigint, slot: number) => header.degraded && map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
   const counted = (before: BigUint64Array) => before.map((value, slot) => (isLost(value, slot) ? 0n : value));
   if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: undefined, commit: header.commit };
   const line = openLine(sourceOf(file, content), inFlight, flushed);
-  const settlement = await settle(header, header.line!, line);
+  const settlement = settle(header, header.line!, line);
   if (settlement !== 'out') return { ...content, before: counted(flushed), settlement, commit: header.commit };
   return { ...content, before: counted(inFlight), settlement, commit: header.line!.commit };
 }
@@ -118,8 +123,8 @@ export function hasNews({ totals, before }: SettledContent): boolean {
   return totals.some((total, slot) => total !== before[slot]);
 }
 
-async function readingOf(file: RegionFile): Promise<RegionReading> {
-  const content = await readSettled(file);
+function readingOf(file: RegionFile): RegionReading {
+  const content = readSettled(file);
   const { header, document, layout, map, totals, before, settlement } = content;
   const { schema, name, identity } = document;
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
@@ -141,7 +146,7 @@ async function readingOf(file: RegionFile): Promise<RegionReading> {
     ...(settlement && { lineInFlight: settlement }),
     ...(header.sinkPath !== '' && { sinkPath: header.sinkPath }),
     bootId: header.bootId,
-    isThisBoot: header.bootId === (await thisBoot()),
+    isThisBoot: header.bootId === thisBoot(),
     line(timeMs = Date.now()) {
       const time = header.crash?.at.getTime() ?? checkedTime(timeMs);
       line ??= openLine(sourceOf(file, content), totals, before);
@@ -151,9 +156,9 @@ async function readingOf(file: RegionFile): Promise<RegionReading> {
 }
 
 /** How the writer of a region is by now. */
-export async function stateOf(file: RegionFile): Promise<RegionState> {
+export function stateOf(file: RegionFile): RegionState {
   const isHeld = file.isHeld(); // before the header: who closes the store says so there first, and lets go then
-  const { state } = await readHeader(file);
+  const { state } = readHeader(file);
   return state === 'running' && !isHeld ? 'killed' : state;
 }
 
@@ -165,9 +170,9 @@ function checkedTime(timeMs: unknown): number {
   return timeMs;
 }
 
-async function thisBoot(): Promise<string> {
+function thisBoot(): string {
   try {
-    return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   } catch {
     return 'unknown';
   }

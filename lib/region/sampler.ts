@@ -41,16 +41,16 @@ export class RegionSampler {
    * Opens a region file, and finds the metrics in it.
    * @throws RangeError, naming the metric, for one that is not there; MetricsError `ERR_METRICS_REGION` as readRegion().
    */
-  static async open(path: string, names: readonly string[]): Promise<RegionSampler> {
-    const file = await RegionFile.open(path);
+  static open(path: string, names: readonly string[]): RegionSampler {
+    const file = RegionFile.open(path);
     try {
-      const { header, document, layout, map } = await readContent(file);
+      const { header, document, layout, map } = readContent(file);
       const devicesOf = (group: number) => map.devices[group]!.map((device) => ({ ...device, firstCell: device.regionCell }));
       const columns = names.map((name) => columnOf('--metrics', name, layout, devicesOf));
       const kinds = columns.map(({ cell }) => map.kinds[cell]!);
       return new RegionSampler(file, header, document.name, columns, kinds);
     } catch (error) {
-      await file.close();
+      file.close();
       throw error;
     }
   }
@@ -65,7 +65,7 @@ export class RegionSampler {
         rows = pages(shards * granuleBytes);
         this.#rows.set(chunk, rows);
       }
-      this.#file.readNow(rows, rowOffset(this.#header, chunk, FIRST_SHARD_ROW));
+      this.#file.readAll(rows, rowOffset(this.#header, chunk, FIRST_SHARD_ROW));
     }
     this.#cells.forEach(({ kind, chunk, at }, i) => {
       const rows = this.#rows.get(chunk)!;
@@ -83,17 +83,17 @@ export class RegionSampler {
   }
 
   /** How its writer is by now. */
-  async state(): Promise<RegionState> {
+  state(): RegionState {
     return stateOf(this.#file);
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  close(): void {
+    this.#file.close();
   }
 
   /** Shards are claimed while it is sampled. What a damaged file claims is believed as far as there can be shards. */
   #shards(): number {
-    this.#file.readNow(this.#counts, HeaderOffset.commit); // with what stands in the same line of the cache
+    this.#file.readAll(this.#counts, HeaderOffset.commit); // with what stands in the same line of the cache
     return Math.min(SHARDS, Math.max(1, this.#counts.readUInt32LE(HeaderOffset.shardsUsed - HeaderOffset.commit)));
   }
 }

@@ -1,7 +1,6 @@
 // Whether the line that a dead process had on its way got out. The process can no longer tell; the sink can.
 
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
 import type { LineRecord, RegionHeader } from './header.ts';
 import type { OpenLine } from './line.ts';
@@ -17,34 +16,34 @@ const SEARCHED_BYTES = 1 << 20;
 /** The time is the only thing in a line that its values do not give: milliseconds in at most 64 bits. */
 const TIME = /^\d{1,20}$/;
 
-export async function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tail }: OpenLine): Promise<Settlement> {
+export function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tail }: OpenLine): Settlement {
   if (line.bytes !== 0n && line.sent === line.bytes) return 'out';
   if (!line.isRegularFile || sinkPath === '') return 'unknown';
-  let file: FileHandle | undefined;
+  let fd: number | undefined;
   try {
     // A look before: to open a device can do things.
     const isIt = (info: { isFile(): boolean; dev: bigint; ino: bigint }) =>
       info.isFile() && info.dev === line.device && info.ino === line.inode;
-    if (!isIt(await stat(sinkPath, { bigint: true }))) return 'unknown';
-    file = await open(sinkPath, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    const info = await file.stat({ bigint: true });
+    if (!isIt(statSync(sinkPath, { bigint: true }))) return 'unknown';
+    fd = openSync(sinkPath, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const info = fstatSync(fd, { bigint: true });
     if (!isIt(info)) return 'unknown';
     if (line.offset >= info.size) return 'pending';
     const length = Buffer.byteLength(head) + Buffer.byteLength(tail ?? '');
     const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + 2 * length);
-    return isAmong(await readAt(file, bytes, line.offset), head, tail) ? 'out' : 'pending';
+    return isAmong(readAt(fd, bytes, line.offset), head, tail) ? 'out' : 'pending';
   } catch {
     return 'unknown';
   } finally {
-    await file?.close();
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
-async function readAt(file: FileHandle, count: number, offset: bigint): Promise<Buffer> {
+function readAt(fd: number, count: number, offset: bigint): Buffer {
   const buffer = Buffer.alloc(count);
   let filled = 0;
   while (filled < count) {
-    const { bytesRead } = await file.read(buffer, filled, count - filled, Number(offset) + filled);
+    const bytesRead = readSync(fd, buffer, filled, count - filled, Number(offset) + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
