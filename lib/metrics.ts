@@ -228,7 +228,7 @@ export class Metrics<S extends SchemaShape> {
     if (attachment.captureSignals(signals, leaveIgnored, limitMs) !== undefined) {
       throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
     }
-    this.#unwatchDisplacement ??= watchDisplacement(() => attachment.displaced());
+    this.#unwatchDisplacement ??= watchDisplacement(() => (this.#cells.closed ? [] : attachment.displaced()));
   }
 
   /**
@@ -242,6 +242,7 @@ export class Metrics<S extends SchemaShape> {
     const marked = markedMetric(this.#layout, (def) => def.onPanic === true);
     const metric = marked && accessorOf(this.#cells, marked.def, marked.cell);
     this.#unwatchPanics = watchPanics(() => {
+      if (this.#cells.closed) return;
       if (metric && 'store' in metric) metric.store(1);
       else if (metric && 'inc' in metric) metric.inc();
       attachment.flush(); // what does not get out is counted; there is nobody to throw to

@@ -34,29 +34,55 @@ export function checkedCaptureOptions(options: unknown): { signals: Uint32Array;
   return { signals: Uint32Array.from(numbers), leaveIgnored: ignored === 'leave', limitMs };
 }
 
+/** What is asked after a listener of a captured signal came or went: the captured signals whose place somebody else's handler has. */
+type Displaced = () => readonly number[];
+
+/** The stores of this thread whose signals are captured. One listener serves them all: Node takes more than ten for a leak. */
+const captured = new Set<Displaced>();
+/** Signals whose listeners changed since the last turn of the loop. */
+const changed = new Set<NodeJS.Signals>();
+/** Signals that a warning named already, while anything is captured. */
+const warned = new Set<NodeJS.Signals>();
+let checking: NodeJS.Immediate | undefined;
+
 /**
- * Warns when `process.on(<signal>)`, or its end, takes the place of a captured signal's handler: without a word it would no longer be
- * counted. Returns what ends it.
+ * Warns once a signal when `process.on(<signal>)`, or its end, takes the place of a captured signal's handler: without a word the signal
+ * would no longer be counted. `displaced` is never called after the returned function, which ends it.
  */
-export function watchDisplacement(displaced: () => readonly number[]): () => void {
+export function watchDisplacement(displaced: Displaced): () => void {
   if (!isMainThread) return () => {}; // process.on(<signal>) is the main thread's
-  const warned = new Set<number>();
-  const check = (event: string | symbol) => {
-    if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
-    // The handler is put in place after the listener is added.
-    setImmediate(() => {
-      const number = constants.signals[event as NodeJS.Signals];
-      if (!displaced().includes(number) || warned.has(number)) return;
-      warned.add(number);
-      process.emitWarning(
-        `${event} is no longer counted by the metrics: process.on('${event}') has taken its place. Call captureSignals() again to have both.`,
-        {
-          type: 'MetricsWarning',
-          code: 'METRICS_SIGNAL_DISPLACED',
-        },
-      );
-    }).unref();
+  // Asked of Node each time: a host may have called removeAllListeners().
+  if (!process.listeners('newListener' as never).includes(noteChange as never)) process.on('newListener', noteChange);
+  if (!process.listeners('removeListener' as never).includes(noteChange as never)) process.on('removeListener', noteChange);
+  captured.add(displaced);
+  return () => {
+    if (!captured.delete(displaced) || captured.size > 0) return;
+    process.off('newListener', noteChange).off('removeListener', noteChange);
+    clearImmediate(checking);
+    checking = undefined;
+    changed.clear();
+    warned.clear();
   };
-  process.on('newListener', check).on('removeListener', check);
-  return () => void process.off('newListener', check).off('removeListener', check);
+}
+
+function noteChange(event: string | symbol): void {
+  if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
+  changed.add(event as NodeJS.Signals);
+  // The handler is put in place after the listener is added.
+  checking ??= setImmediate(checkPlaces).unref();
+}
+
+function checkPlaces(): void {
+  checking = undefined;
+  // Each store is asked: each counts what happened to it.
+  const numbers = new Set([...captured].flatMap((displaced) => displaced()));
+  const names = [...changed].filter((signal) => numbers.has(constants.signals[signal]) && !warned.has(signal));
+  changed.clear();
+  for (const signal of names) {
+    warned.add(signal);
+    process.emitWarning(
+      `${signal} is no longer counted by the metrics: process.on('${signal}') has taken its place. Call captureSignals() again to have both.`,
+      { type: 'MetricsWarning', code: 'METRICS_SIGNAL_DISPLACED' },
+    );
+  }
 }

@@ -207,19 +207,29 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     store_->Detach(always_flush);
   }
 
+  // The store. After detach() its memory may be gone, and each method that needs the store throws here; what only writes does
+  // nothing.
+  Store* Attached(const Napi::CallbackInfo& info) const {
+    if (!left_) return store_;
+    Napi::Error closed = Napi::Error::New(info.Env(), "These metrics are closed");
+    closed.Set("code", "ERR_METRICS_CLOSED");
+    throw closed;
+  }
+
   Napi::Value Shard(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), shard_); }
   Napi::Value ChunkCells(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), store_->cells().region().chunk_cells());
+    return Napi::Number::New(info.Env(), Attached(info)->cells().region().chunk_cells());
   }
 
   // row(chunk, shard): an ArrayBuffer over those cells; null where this Node allows none; or a failure.
   Napi::Value Row(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
+    Store* const store = Attached(info);
     void* address = nullptr;
-    if (Status status = store_->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok())
+    if (Status status = store->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok())
       return ToFailure(env, status);
-    const size_t bytes = store_->cells().region().granule_bytes();
-    RowHint* hint = new RowHint{bytes, rows_, store_};
+    const size_t bytes = store->cells().region().granule_bytes();
+    RowHint* hint = new RowHint{bytes, rows_, store};
     rows_->insert(address);
     napi_value buffer = nullptr;
     const napi_status made = napi_create_external_arraybuffer(env, address, bytes, FreeRow, hint, &buffer);
@@ -240,29 +250,31 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   }
 
   Napi::Value Total(const Napi::CallbackInfo& info) {
-    return Napi::BigInt::New(info.Env(), store_->cells().Total(Uint32Of(info[0])));
+    return Napi::BigInt::New(info.Env(), Attached(info)->cells().Total(Uint32Of(info[0])));
   }
   Napi::Value Pending(const Napi::CallbackInfo& info) {
-    return Napi::BigInt::New(info.Env(), store_->cells().Pending(Uint32Of(info[0])));
+    return Napi::BigInt::New(info.Env(), Attached(info)->cells().Pending(Uint32Of(info[0])));
   }
   Napi::Value Totals(const Napi::CallbackInfo& info) {
-    const uint32_t count = store_->cells().used();
+    const Cells& cells = Attached(info)->cells();
+    const uint32_t count = cells.used();
     Napi::BigUint64Array totals = Napi::BigUint64Array::New(info.Env(), count);
-    for (uint32_t index = 0; index < count; index++) totals[index] = store_->cells().Total(index);
+    for (uint32_t index = 0; index < count; index++) totals[index] = cells.Total(index);
     return totals;
   }
 
   Napi::Value AllocDevice(const Napi::CallbackInfo& info) {
     const Device* device = nullptr;
-    const Status status = store_->AllocDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &device);
+    const Status status = Attached(info)->AllocDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &device);
     if (!status.ok()) return ToFailure(info.Env(), status);
     return Napi::Number::New(info.Env(), device->first_cell);
   }
   Napi::Value RemoveDevice(const Napi::CallbackInfo& info) {
-    return Napi::Boolean::New(info.Env(), store_->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value()));
+    return Napi::Boolean::New(info.Env(),
+                              Attached(info)->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value()));
   }
   Napi::Value AllDevices(const Napi::CallbackInfo& info) {
-    const std::vector<Devices::Entry> all = store_->AllDevices(Uint32Of(info[0]));
+    const std::vector<Devices::Entry> all = Attached(info)->AllDevices(Uint32Of(info[0]));
     Napi::Array out = Napi::Array::New(info.Env(), all.size());
     for (uint32_t i = 0; i < all.size(); i++) {
       Napi::Object entry = Napi::Object::New(info.Env());
@@ -279,7 +291,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     const bool is_path = info[0].IsString();
     const std::string path = is_path ? info[0].As<Napi::String>().Utf8Value() : std::string();
     const int descriptor = is_path ? -1 : info[0].As<Napi::Number>().Int32Value();
-    switch (store_->flusher().Init(is_path ? path.c_str() : nullptr, descriptor, &status)) {
+    switch (Attached(info)->flusher().Init(is_path ? path.c_str() : nullptr, descriptor, &status)) {
       case InitResult::kDone: return Napi::Boolean::New(info.Env(), true);
       case InitResult::kAlready: return Napi::Boolean::New(info.Env(), false);
       case InitResult::kFailed: break;
@@ -288,7 +300,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   }
   Napi::Value Flush(const Napi::CallbackInfo& info) {
     Status status;
-    switch (store_->Flush(&status)) {
+    switch (Attached(info)->Flush(&status)) {
       case FlushResult::kOut: return Napi::Boolean::New(info.Env(), true);
       case FlushResult::kNotInitialized: return Napi::Boolean::New(info.Env(), false);
       case FlushResult::kFailed: break;
@@ -296,7 +308,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     return ToFailure(info.Env(), status);
   }
   Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info) {
-    return ToFailure(info.Env(), store_->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
+    return ToFailure(info.Env(),
+                     Attached(info)->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
   }
   // captureSignals(signals, leaveIgnored, limitMs)
   Napi::Value CaptureSignals(const Napi::CallbackInfo& info) {
@@ -304,11 +317,11 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     for (const uint32_t signal : VectorOf<uint32_t>(info[0])) options.signals |= SetOf(static_cast<int>(signal));
     options.leave_ignored = info[1].As<Napi::Boolean>().Value();
     options.limit_ms = info[2].As<Napi::Number>().Int32Value();
-    return ToFailure(info.Env(), store_->CaptureSignals(options));
+    return ToFailure(info.Env(), Attached(info)->CaptureSignals(options));
   }
   // displaced(): the numbers of the captured signals whose place somebody else's handler has.
   Napi::Value CheckDisplaced(const Napi::CallbackInfo& info) {
-    const SignalSet displaced = store_->CheckDisplaced();
+    const SignalSet displaced = Attached(info)->CheckDisplaced();
     Napi::Array out = Napi::Array::New(info.Env());
     for (int signal = 1; signal < kSignals; signal++) {
       if ((displaced & SetOf(signal)) != 0) out[out.Length()] = Napi::Number::New(info.Env(), signal);
@@ -319,6 +332,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   // startProfiling(cells, intervalNs, header, annotation, output): what StopProfiling takes; or a failure.
   Napi::Value StartProfiling(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
+    Store* const store = Attached(info);
     ProfileSpec spec;
     spec.cells = VectorOf<uint32_t>(info[0]);
     spec.interval_ns = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
@@ -330,25 +344,26 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     } else {
       spec.descriptor = info[4].As<Napi::Number>().Int32Value();
     }
-    spec.lines = store_->flusher().place();
+    spec.lines = store->flusher().place();
     std::shared_ptr<Profile> profile;
-    if (Status status = store_->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
+    if (Status status = store->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
     profile_ = profile;
-    store_->Retain();
-    return Napi::External<StartedProfile>::New(env, new StartedProfile{store_, std::move(profile)},
+    store->Retain();
+    return Napi::External<StartedProfile>::New(env, new StartedProfile{store, std::move(profile)},
                                                [](Napi::Env, StartedProfile* started) { delete started; });
   }
 
   // The external for other addons; it keeps the store's memory, and does not keep the store open.
   Napi::Value Native(const Napi::CallbackInfo& info) {
     const napi_env env = info.Env();
+    Store* const store = Attached(info);
     napi_value external = nullptr;
-    store_->Retain();
+    store->Retain();
     const napi_status made = napi_create_external(
-        env, const_cast<vmm_metrics_abi*>(&store_->abi()),
-        [](napi_env, void*, void* store) { static_cast<Store*>(store)->Unreference(); }, store_, &external);
+        env, const_cast<vmm_metrics_abi*>(&store->abi()),
+        [](napi_env, void*, void* store) { static_cast<Store*>(store)->Unreference(); }, store, &external);
     if (made != napi_ok) {
-      store_->Unreference();
+      store->Unreference();
       return info.Env().Undefined();
     }
     napi_type_tag_object(env, external, &vmm_metrics_type_tag);

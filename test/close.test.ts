@@ -1,0 +1,74 @@
+// What runs after close(): listeners of ours that were on their way, and methods of an attachment that was given back.
+
+import { describe, expect, test } from 'vitest';
+
+import { binding, type StoreSpec } from '../lib/binding.ts';
+import { layoutOf } from '../lib/layout.ts';
+import { defineSchema, group, inc, perDevice } from '../lib/schema.ts';
+import { storeSpecOf } from '../lib/store-spec.ts';
+import { runChild } from './helpers/children.ts';
+import { freshName } from './helpers/workplace.ts';
+
+/** Freed memory is filled, so that what uses it fails each time. */
+const options = { before: 'export MALLOC_PERTURB_=170' };
+const withoutStack = (stderr: string) => stderr.split('\n').filter((line) => !/^\s*(at |file:)|^$|^\s*\^/.test(line));
+
+describe('given captured stores', () => {
+  test('when a host takes its listener off and closes them in one turn, then the process goes on', async () => {
+    expect(await runChild('close-in-use.mjs', ['listener'], options)).toMatchObject({ code: 0, signal: null, stdout: 'alive\n' });
+  });
+
+  test("when a host's monitor closes them before ours sees the panic, then the process ends as stock Node does", async () => {
+    const [captured, stock] = await Promise.all([
+      runChild('close-in-use.mjs', ['monitor'], options),
+      runChild('close-in-use.mjs', ['stock'], options),
+    ]);
+    expect(captured).toMatchObject({ code: stock.code, signal: stock.signal });
+    expect(captured.code).toBe(1);
+    expect(withoutStack(captured.stderr)[1]).toBe(withoutStack(stock.stderr)[1]);
+    expect(captured.stderr).toContain('Error: the host fails');
+  });
+
+  test('when the same happens in a worker, then its error and exit code are those of stock Node', async () => {
+    expect(await runChild('close-in-use.mjs', ['worker'], options)).toMatchObject({ code: 0, signal: null, stdout: 'the host fails\n1\n' });
+  });
+
+  test('when there are 12 of them, then Node sees no leak of listeners, a displaced signal is reported once, and no listener stays', async () => {
+    const { stdout, stderr } = await runChild('close-in-use.mjs', ['many', '12'], options);
+    expect(stderr).not.toContain('MaxListenersExceededWarning');
+    expect(stdout).toBe('MetricsWarning METRICS_SIGNAL_DISPLACED\nno listener left\n');
+  });
+});
+
+describe('given an attachment that was given back', () => {
+  const schema = defineSchema({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) });
+  const spec = (): StoreSpec => storeSpecOf(freshName(), schema, layoutOf(schema), {}, { previous: 'keep' });
+
+  test('when its methods are called, then each fails cleanly or does nothing', () => {
+    const attachment = binding().open(spec());
+    if (typeof attachment !== 'object' || 'reason' in attachment) throw new Error('the store cannot be opened');
+    attachment.detach();
+    attachment.detach();
+    attachment.add(0, 1n);
+    attachment.set(0, 1n);
+    attachment.raise(0, 1n);
+    const uses: (() => unknown)[] = [
+      () => attachment.chunkCells,
+      () => attachment.row(0, 0),
+      () => attachment.total(0),
+      () => attachment.pending(0),
+      () => attachment.totals(),
+      () => attachment.allocDevice(0, 'a'),
+      () => attachment.removeDevice(0, 'a'),
+      () => attachment.devices(0),
+      () => attachment.init('/dev/null'),
+      () => attachment.flush(),
+      () => attachment.startPeriodicFlush(1000),
+      () => attachment.captureSignals(Uint32Array.of(1), false, 500),
+      () => attachment.displaced(),
+      () => attachment.startProfiling(Uint32Array.of(0), 1_000_000, 'Time (ns)\n', undefined, '/dev/null'),
+      () => attachment.native(),
+    ];
+    for (const use of uses) expect(use, String(use)).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+  });
+});
