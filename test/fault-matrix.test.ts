@@ -520,4 +520,6 @@ row(22, 'addon loaded by a worker alone, which has ended', (add) => {
   }
 });
 
+row(30, 'native stack overflow, thread that gave one of its two claims back', (add) => onThreads(add, 'overflow', SEGV, ['claimed-twice']));
+
 printTable();

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -151,6 +152,14 @@ napi_value DieHere(napi_env env, napi_callback_info info) {
     // It has claimed a shard, and so has an alternate stack.
     thread = std::thread([die] {
       const vmm_metrics::Shard shard(AttachedStore());
+      die();
+    });
+  } else if (where == "claimed-twice") {
+    // It has given one of its two claims back.
+    thread = std::thread([die] {
+      auto first = std::make_unique<vmm_metrics::Shard>(AttachedStore());
+      const vmm_metrics::Shard second(AttachedStore());
+      first.reset();
       die();
     });
   } else if (where == "pool") {

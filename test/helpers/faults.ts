@@ -7,8 +7,11 @@ import { type ChildDeath, type ChildOptions, runChild } from './children.ts';
 import { expectExact, type Load, makeLedger } from './ledger.ts';
 import { at, type Line, linesOf, temporaryFolder } from './workplace.ts';
 
-/** Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a shard. */
-export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached';
+/**
+ * Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a shard, `claimed-twice`
+ * one that has claimed two and given one back.
+ */
+export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached' | 'claimed-twice';
 
 /** What test/fixtures/fault.mjs does. */
 export interface Plan {

@@ -16,13 +16,13 @@ namespace {
 
 // An attachment of JavaScript's and one of native code.
 struct Attached {
-  Attached() {
+  explicit Attached(const std::string& name = "native") {
     OpenConflict conflict;
     CHECK(Store::Open(SchemaBuilder()
                           .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
                           .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
                           .PerDevice("d_x", {Inc("i")})
-                          .Build("native"),
+                          .Build(name),
                       &store, &conflict)
               .ok());
     native.abi = &store->abi();
@@ -240,6 +240,28 @@ TEST("given a thread without an alternate stack, when it claims a shard, then it
     CHECK(claimed.ss_size >= 64 * 1024);
     CHECK((after.ss_flags & SS_DISABLE) != 0);
   }).join();
+}
+
+TEST(
+    "given a thread with claims in two stores, when it gives one back, whichever, then it has an alternate stack until the "
+    "last") {
+  Attached one;
+  Attached other("another");
+  for (const int first : {0, 1}) {
+    std::thread([&] {
+      vmm_metrics_shard shards[2];
+      CHECK_EQ(vmm_metrics_claim(&one.native, &shards[0]), VMM_METRICS_OK);
+      CHECK_EQ(vmm_metrics_claim(&other.native, &shards[1]), VMM_METRICS_OK);
+      stack_t now;
+      vmm_metrics_give_back(first == 0 ? &one.native : &other.native, &shards[first]);
+      sigaltstack(nullptr, &now);
+      CHECK((now.ss_flags & SS_DISABLE) == 0);
+      CHECK(now.ss_size >= 64 * 1024);
+      vmm_metrics_give_back(first == 0 ? &other.native : &one.native, &shards[1 - first]);
+      sigaltstack(nullptr, &now);
+      CHECK((now.ss_flags & SS_DISABLE) != 0);
+    }).join();
+  }
 }
 
 TEST("given a thread with an alternate stack of its own, when it claims a shard, then that stack is left alone") {
