@@ -74,9 +74,17 @@ export type AccessorOf<D extends MetricDef> = D extends IncDef
       ? LatencyMetric
       : never;
 
-/** The accessors of fields, in an object without a prototype, so that no field's name means something else. */
-export function accessorsOf(cells: ThreadCells, metrics: readonly MetricLayout[], firstCell: number): Record<string, unknown> {
-  const accessors: Record<string, unknown> = Object.create(null);
+/**
+ * The accessors of fields. `prototype` is that of `throwsForUnknown()`: no field's name means something else, and a name that is no field
+ * throws.
+ */
+export function accessorsOf(
+  cells: ThreadCells,
+  metrics: readonly MetricLayout[],
+  firstCell: number,
+  prototype: object,
+): Record<string, unknown> {
+  const accessors: Record<string, unknown> = Object.create(prototype);
   for (const { name, def, cell } of metrics) accessors[name] = accessorOf(cells, def, firstCell + cell);
   return Object.freeze(accessors);
 }

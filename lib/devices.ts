@@ -7,6 +7,7 @@ import { ErrorCode, MetricsError } from './errors.ts';
 import type { DeviceGroupLayout } from './layout.ts';
 import type { Fields } from './schema.ts';
 import type { ThreadCells } from './thread-cells.ts';
+import { throwing, throwsForUnknown } from './unknown-names.ts';
 
 /** The metrics of one device. */
 export type DeviceMetrics<F extends Fields> = { readonly [K in keyof F]: AccessorOf<F[K]> };
@@ -36,9 +37,23 @@ export class ThreadDevices implements Devices<Fields> {
   readonly #layout: DeviceGroupLayout;
   readonly #known = new Map<string, { readonly firstCell: number; readonly metrics: DeviceMetrics<Fields> }>();
 
+  /** Of the accessors of each device. */
+  readonly #prototype: object;
+
   constructor(cells: ThreadCells, layout: DeviceGroupLayout) {
     this.#cells = cells;
     this.#layout = layout;
+    this.#prototype = throwsForUnknown(
+      `metrics.app.${layout.key}.alloc(id)`,
+      layout.metrics.map(({ name }) => name),
+    );
+  }
+
+  static {
+    Object.setPrototypeOf(
+      ThreadDevices.prototype,
+      throwing((name, receiver) => (#layout in receiver ? receiver.#noSuch(name) : new TypeError(`Devices have no '${name}'`))),
+    );
   }
 
   alloc(id: string): DeviceMetrics<Fields> {
@@ -57,7 +72,7 @@ export class ThreadDevices implements Devices<Fields> {
     // Another thread may have removed the device and made it anew since: then its cells are others.
     const known = this.#known.get(id);
     if (known?.firstCell === firstCell) return known.metrics;
-    const metrics = accessorsOf(this.#cells, this.#layout.metrics, firstCell) as DeviceMetrics<Fields>;
+    const metrics = accessorsOf(this.#cells, this.#layout.metrics, firstCell, this.#prototype) as DeviceMetrics<Fields>;
     this.#known.set(id, { firstCell, metrics });
     return metrics;
   }
@@ -74,5 +89,13 @@ export class ThreadDevices implements Devices<Fields> {
     checkedDeviceId(id);
     this.#known.delete(id);
     return attachment.removeDevice(this.#layout.group, id);
+  }
+
+  #noSuch(name: string): TypeError {
+    const { key, metrics } = this.#layout;
+    const where = `metrics.app.${key}`;
+    if (metrics.some((metric) => metric.name === name))
+      return new TypeError(`${where} is a group of devices: '${name}' is a metric of each, ${where}.alloc(id).${name}`);
+    return new TypeError(`${where} has no '${name}': it is a group of devices, with alloc(id), ids() and remove(id)`);
   }
 }

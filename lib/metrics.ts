@@ -17,6 +17,7 @@ import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, t
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
 import { ThreadCells } from './thread-cells.ts';
+import { throwsForUnknown } from './unknown-names.ts';
 import { type MetricsSnapshot, valuesOf } from './values.ts';
 
 export interface OpenOptions {
@@ -76,7 +77,7 @@ const openHere = new Map<string, Metrics<SchemaShape>>();
 export class Metrics<S extends SchemaShape> {
   /**
    * Opens the store of that name: the first call in a process makes it, later ones attach, also in worker threads. Twice in a thread
-   * gives the same object.
+   * gives the same object; each call then needs its own `close()`.
    *
    * ```ts
    * const metrics = Metrics.open(firecracker, { name: 'vm0' });
@@ -103,6 +104,7 @@ export class Metrics<S extends SchemaShape> {
     if (there !== undefined) {
       const difference = firstDifference(there.#facts, facts);
       if (difference !== undefined) throw mismatch(name, difference);
+      there.#opens++;
       return there as Metrics<SchemaShape> as unknown as Metrics<S>;
     }
 
@@ -122,13 +124,18 @@ export class Metrics<S extends SchemaShape> {
     return metrics;
   }
 
-  /** The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`. */
+  /**
+   * The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`. Any other name
+   * throws a TypeError that says what there is; `in` asks whether a name is there.
+   */
   readonly app: Accessors<S>;
 
   readonly #name: string;
   readonly #layout: Layout;
   readonly #facts: Layout['facts'];
   readonly #cells: ThreadCells;
+  /** How many calls of `open()` in this thread have not been closed. */
+  #opens = 1;
   #native: object | undefined;
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
@@ -138,9 +145,13 @@ export class Metrics<S extends SchemaShape> {
     this.#layout = layout;
     this.#facts = facts;
     this.#cells = cells;
-    const app: Record<string, unknown> = Object.create(null);
+    const keys = layout.entries.filter(({ kind }) => kind !== 'utcTimestampMs').map(({ key }) => key);
+    const app: Record<string, unknown> = Object.create(throwsForUnknown('metrics.app', keys));
     for (const entry of layout.entries) {
-      if (entry.kind === 'group') app[entry.key] = accessorsOf(cells, entry.metrics, 0);
+      if (entry.kind === 'group') {
+        const names = entry.metrics.map(({ name }) => name);
+        app[entry.key] = accessorsOf(cells, entry.metrics, 0, throwsForUnknown(`metrics.app.${entry.key}`, names));
+      }
       if (entry.kind === 'perDevice') app[entry.key] = new ThreadDevices(cells, entry);
     }
     this.app = Object.freeze(app) as Accessors<S>;
@@ -304,12 +315,15 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Gives this thread's attachment back, and ends the profile that it started, within a second. The last one in the process flushes a last
-   * line, ends the flush thread and the capture, and frees the name. Afterwards increments do nothing. Twice is harmless. A thread that ends without it does the same by itself, with a
-   * last line only if there is something new to say.
+   * Takes back one `open()` of this thread: a helper that opens and closes the metrics leaves them open for its caller. The last one gives
+   * this thread's attachment back, and ends the profile that it started, within a second. Afterwards increments do nothing, and a further
+   * `close()` is harmless. (A thread has one object for all its opens, so a caller that closes twice takes back the open of another.)
+   *
+   * The last attachment of the process flushes a last line, ends the flush thread and the capture, and frees the name. A thread that ends
+   * takes back all its opens by itself, with a last line only if there is something new to say.
    */
   close(): void {
-    if (this.#cells.closed) return;
+    if (this.#cells.closed || --this.#opens > 0) return;
     this.#unwatchPanics?.();
     this.#unwatchDisplacement?.();
     openHere.delete(this.#name);
