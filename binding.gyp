@@ -20,6 +20,7 @@
         "native/profile.cc",
         "native/profiler.cc",
         "native/program.cc",
+        "native/recovery.cc",
         "native/region.cc",
         "native/region_file.cc",
         "native/region_guard.cc",

@@ -32,15 +32,22 @@ Flusher::Flusher(Cells& cells, const ProgramView& program, const DeviceList* dev
 
 Flusher::~Flusher() { sink_.Close(); }
 
-InitResult Flusher::Init(const char* path, int descriptor, Status* status) {
+InitResult Flusher::Init(const char* path, int descriptor, Status* status, Recoveries* recoveries) {
   Locked locked(mutex_);
   if (initialized_.load(std::memory_order_relaxed)) return InitResult::kAlready;  // set under the lock
   *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
   if (!status->ok()) return InitResult::kFailed;
   sink_.CopyPath(cells_.region().header().sink_path, kSinkPathBytesMax);
+  if (recoveries != nullptr) recoveries_.Take(recoveries);
   // Release: pairs with the acquire load in LastLine, which may come without the lock.
   initialized_.store(true, std::memory_order_release);
   return InitResult::kDone;
+}
+
+Status Flusher::Recover() {
+  Locked locked(mutex_);
+  if (!initialized_.load(std::memory_order_relaxed) || recoveries_.is_empty()) return {};  // set under the lock
+  return InSending(kIdle, [&] { return Resume(); });
 }
 
 Sink::Place Flusher::place() const {
@@ -105,6 +112,7 @@ FlushResult Flusher::FlushHeld(Status* status) {
 void Flusher::Close() {
   Locked locked(mutex_);
   initialized_.store(false, std::memory_order_relaxed);  // nobody is left who could look
+  recoveries_.Close();
   sink_.Close();
 }
 
@@ -129,9 +137,15 @@ Status Flusher::Resume() {
   bool replaced = false;
   if (Status status = sink_.ReopenIfReplaced(&replaced); !status.ok()) return status;
   // A tail without its head is no line: in another file, the held line is not out, and its deltas stay pending.
-  if (replaced) Hold(nullptr);
+  if (replaced) {
+    Hold(nullptr);
+    recoveries_.Restart();
+  }
   Line* const held = HeldLine();
-  return held != nullptr ? SendRest(*held) : Status{};
+  if (held != nullptr) {
+    if (Status status = SendRest(*held); !status.ok()) return status;
+  }
+  return recoveries_.Send(sink_);
 }
 
 Status Flusher::SendRest(Line& line) {
@@ -166,6 +180,20 @@ bool Flusher::LastLine(int64_t deadline_ms) {
   return is_out;
 }
 
+template <typename Send>
+bool Flusher::Within(int64_t deadline_ms, Send send) {
+  SignalMask mask;
+  for (;;) {
+    const Status status = send();
+    if (status.ok()) return true;
+    SignalMask::Discard(status.error);
+    if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;
+    const int64_t left_ms = deadline_ms - MonotonicMs();
+    if (left_ms <= 0) return false;
+    sink_.WaitWritable(static_cast<int>(left_ms));
+  }
+}
+
 bool Flusher::SendLastLine(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
@@ -179,27 +207,20 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   }
   bool replaced = false;
   sink_.ReopenIfReplaced(&replaced);
-  if (replaced) Hold(nullptr);
+  if (replaced) {
+    Hold(nullptr);
+    recoveries_.Restart();
+  }
+  const auto send = [&](Line& line) { return Within(deadline_ms, [&] { return SendRest(line); }); };
   Line* const held = HeldLine();
-  if (held != nullptr && !SendWithin(*held, deadline_ms)) return false;
+  if (held != nullptr && !send(*held)) return false;
+  // One that is partly out must be whole first. The others are pending in their files still: the next life says them.
+  if (recoveries_.is_partly_sent() && !Within(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
   // The process may have survived an earlier last line. What a flush was building when the phase was taken is in neither bank.
   const uint32_t bank = CommittedBank(cells_) == kCrashBank ? 1 : kCrashBank;
   if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
   last_line_.Begin(cells_.region(), sink_);
-  return SendWithin(last_line_, deadline_ms);
-}
-
-bool Flusher::SendWithin(Line& line, int64_t deadline_ms) {
-  SignalMask mask;
-  for (;;) {
-    const Status status = SendRest(line);
-    if (status.ok()) return true;
-    SignalMask::Discard(status.error);
-    if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;
-    const int64_t left_ms = deadline_ms - MonotonicMs();
-    if (left_ms <= 0) return false;
-    sink_.WaitWritable(static_cast<int>(left_ms));
-  }
+  return send(last_line_);
 }
 
 }  // namespace vmm

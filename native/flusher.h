@@ -20,6 +20,7 @@
 
 #include "line.h"
 #include "program.h"
+#include "recovery.h"
 #include "sink.h"
 
 namespace vmm {
@@ -37,8 +38,11 @@ class Flusher {
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
-  // Sets the sink, once; after a failure again. `path` null: `descriptor`.
-  InitResult Init(const char* path, int descriptor, Status* status);
+  // Sets the sink, once; after a failure again. `path` null: `descriptor`. When it is set, the last lines of earlier lives are
+  // taken over from `recoveries`, and go out before any line of this.
+  InitResult Init(const char* path, int descriptor, Status* status, Recoveries* recoveries = nullptr);
+  // Sends what is left of those, and no line of this.
+  Status Recover();
 
   // Where lines go; as Sink::place. Of no sink all is 0.
   Sink::Place place() const;
@@ -70,7 +74,8 @@ class Flusher {
   // handler on another thread waits for its end. kCrashing when one has the phase already. `from` is the phase to leave.
   template <typename Work>
   Status InSending(Phase from, Work work);
-  // Looks whether the sink is still the one that the path names, and sends the tail of a held line.
+  // Looks whether the sink is still the one that the path names, and sends what goes before the next line: the tail of a held
+  // one, then recoveries.
   Status Resume();
   // Sends what is left of a line, and commits it when all is out; what is out only in part is held.
   Status SendRest(Line& line);
@@ -81,7 +86,9 @@ class Flusher {
   // The tail alone.
   FlushResult FlushHeld(Status* status);
   bool SendLastLine(int64_t deadline_ms);
-  bool SendWithin(Line& line, int64_t deadline_ms);
+  // Calls `send` until it is done, at most until the deadline.
+  template <typename Send>
+  bool Within(int64_t deadline_ms, Send send);
 
   Cells& cells_;
   const ProgramView& program_;
@@ -96,6 +103,7 @@ class Flusher {
   // The line that has a tail which the sink has not taken yet: `line_`, or the last one of a process that survived it.
   std::atomic<Line*> held_{nullptr};
   uint64_t lines_built_ = 0;
+  Recoveries recoveries_;
   Line last_line_;
 };
 

@@ -1,0 +1,280 @@
+// Recoveries: the last lines of earlier lives go out whole, once, and before any line of the store's own.
+//
+// Invariant: what the file of an earlier life says of its line is so at any moment.
+
+#include "recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "clock.h"
+#include "file_lock.h"
+#include "line_reader.h"
+#include "rig.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+struct Record {
+  uint64_t commit, device, inode, offset, bytes, sent;
+  uint32_t is_regular_file, reserved;
+};
+
+// The header of a dead region, which is all that native code sees of one.
+class DeadRegion {
+ public:
+  explicit DeadRegion(const std::string& path, const Record& in_flight = {}) : path_(path), before_(in_flight) {
+    WriteText(path, std::string(sizeof(RegionHeader), '\0'));
+    file_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    CHECK_EQ(pwrite(file_, &before_, sizeof(before_), offsetof(RegionHeader, line)), sizeof(before_));
+  }
+  ~DeadRegion() { close(file_); }
+
+  void AddTo(Recoveries* recoveries, const std::string& line, uint64_t commit = 4, const char* remove_path = "") const {
+    bool is_ours = false;
+    CHECK(LockFile(file_, &is_ours).ok() && is_ours);
+    CHECK(recoveries->Add({file_, commit, line.data(), line.size(), &before_, before_.commit != 0, remove_path}).ok());
+  }
+  void Close() { close(std::exchange(file_, -1)); }
+
+  Record record() const {
+    Record record = {};
+    const std::string text = TextOf(path_);
+    memcpy(&record, text.data() + offsetof(RegionHeader, line), sizeof(record));
+    return record;
+  }
+  uint64_t commit() const {
+    uint64_t word = 0;
+    const std::string text = TextOf(path_);
+    memcpy(&word, text.data() + offsetof(RegionHeader, commit), sizeof(word));
+    return word;
+  }
+  bool IsLocked() const {
+    const int file = open(path_.c_str(), O_RDWR | O_CLOEXEC);
+    bool is_ours = false;
+    CHECK(LockFile(file, &is_ours).ok());
+    close(file);
+    return !is_ours;
+  }
+
+ private:
+  const std::string path_;
+  const Record before_;
+  int file_ = -1;
+};
+
+StoreSpec Small() { return SchemaBuilder().Group("g", {Inc("i")}).Group("l", {Inc("missed")}).OnMissedFlush("l.missed").Build(""); }
+
+std::string LineOf(int i, size_t bytes = 0) {
+  const std::string begin = "{\"g\":{\"i\":" + std::to_string(i) + "},\"pad", end = "\":{\"n\":1}}\n";
+  const size_t rest = begin.size() + end.size();
+  return begin + std::string(bytes > rest ? bytes - rest : 0, 'x') + end;
+}
+
+bool Init(Rig& rig, const std::string& path, Recoveries* recoveries) {
+  return rig.flusher.Init(path.c_str(), -1, &rig.status, recoveries) == InitResult::kDone;
+}
+
+TEST("given lines of earlier lives, when the sink takes them, then they go first, in order, are committed, and the locks are gone") {
+  TemporaryFolder folder;
+  DeadRegion oldest(folder / "r.previous.2"), newest(folder / "r.previous");
+  Recoveries recoveries;
+  oldest.AddTo(&recoveries, LineOf(1), 6, (folder / "r.previous.2").c_str());
+  newest.AddTo(&recoveries, LineOf(2), 9);
+  newest.Close();
+  CHECK(newest.IsLocked());
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "f", &recoveries));
+  CHECK(rig.flusher.Recover().ok());
+  CHECK_EQ(TextOf(folder / "f"), LineOf(1) + LineOf(2));
+  CHECK_EQ(newest.commit(), 9);
+  CHECK(access((folder / "r.previous.2").c_str(), F_OK) != 0);
+  CHECK(access((folder / "r.previous").c_str(), F_OK) == 0);
+  CHECK(!newest.IsLocked());
+  CHECK_EQ(rig.commits(), 0);
+  rig.Add("g.i", 3);
+  CHECK_EQ(rig.Flush(), FlushResult::kOut);
+  CHECK_EQ(Lines(TextOf(folder / "f")).Sum("g.i"), 6);
+}
+
+TEST("given a file to be removed whose name is another's by now, when its line is out, then that other stays") {
+  TemporaryFolder folder;
+  DeadRegion dead(folder / "r.previous.2");
+  Recoveries recoveries;
+  dead.AddTo(&recoveries, LineOf(1), 4, (folder / "r.previous.2").c_str());
+  CHECK_EQ(rename((folder / "r.previous.2").c_str(), (folder / "r.previous.3").c_str()), 0);
+  WriteText(folder / "r.previous.2", "another");
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "f", &recoveries));
+  CHECK(rig.flusher.Recover().ok());
+  CHECK_EQ(TextOf(folder / "r.previous.2"), "another");
+  CHECK(access((folder / "r.previous.3").c_str(), F_OK) == 0);
+}
+
+TEST("given a sink that is set already, when another is, then what was prepared goes nowhere, and its file is free") {
+  TemporaryFolder folder;
+  DeadRegion dead(folder / "r.previous");
+  Rig rig(Small());
+  CHECK(rig.Init(folder / "f"));
+  {
+    Recoveries recoveries;
+    dead.AddTo(&recoveries, LineOf(1));
+    dead.Close();
+    CHECK_EQ(rig.flusher.Init((folder / "g").c_str(), -1, &rig.status, &recoveries), InitResult::kAlready);
+    CHECK(dead.IsLocked());
+  }
+  CHECK(!dead.IsLocked());
+  CHECK(rig.flusher.Recover().ok());
+  CHECK_EQ(TextOf(folder / "f"), "");
+}
+
+TEST("given a pipe that is full, when lines cannot go out, then nothing is in flight, no own line passes them, and they come later") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  fifo.Fill();
+  // Half a line of the dead process is in the pipe, which must be known still when nothing came of the attempt.
+  struct stat pipe = {};
+  CHECK_EQ(stat((folder / "fifo").c_str(), &pipe), 0);
+  DeadRegion dead(folder / "r.previous", {4, pipe.st_dev, pipe.st_ino, 0, 100, 50, 0, 0});
+  Recoveries recoveries;
+  dead.AddTo(&recoveries, LineOf(1));
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
+  CHECK_EQ(dead.record().sent, 50);
+  CHECK_EQ(dead.record().bytes, 100);
+  rig.Add("g.i", 5);
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(rig.Total("l.missed"), 1);
+  CHECK_EQ(rig.commits(), 0);
+  fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kOut);
+  const std::string text = fifo.Take();
+  // A newline ends the half line.
+  CHECK_EQ(text.substr(0, LineOf(1).size() + 1), "\n" + LineOf(1));
+  CHECK_EQ(Lines(text.substr(1)).Sum("g.i"), 6);
+  CHECK_EQ(dead.commit(), 4);
+}
+
+TEST("given a pipe that takes a line of an earlier life in part, when it is read, then the rest goes first, and the record says so") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion dead(folder / "r.previous");
+  Recoveries recoveries;
+  const std::string line = LineOf(1, 9000);
+  dead.AddTo(&recoveries, line);
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  rig.Add("g.i", 5);
+  CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
+  CHECK_EQ(dead.record().commit, 4);
+  CHECK_EQ(dead.record().bytes, line.size());
+  CHECK_EQ(dead.record().sent, Fifo::kBytes);
+  CHECK_EQ(dead.commit(), 0);
+  std::string text = fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(dead.record().sent, 2 * Fifo::kBytes);
+  text += fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kOut);
+  text += fifo.Take();
+  CHECK_EQ(text.substr(0, line.size()), line);
+  CHECK_EQ(dead.record().sent, line.size());
+  CHECK_EQ(dead.commit(), 4);
+  CHECK_EQ(Lines(text).count(), 2);
+  CHECK_EQ(Lines(text).broken, 0);
+}
+
+TEST("given a line of an earlier life that is half out, when the process crashes, then it is finished before the last line") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion first(folder / "r.previous.2"), second(folder / "r.previous");
+  Recoveries recoveries;
+  const std::string line = LineOf(1, 6000);
+  first.AddTo(&recoveries, line);
+  second.AddTo(&recoveries, LineOf(2));
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
+  rig.Add("g.i", 5);
+  std::string text = fifo.Take();
+  CHECK(rig.flusher.LastLine(MonotonicMs() + 10'000));
+  text += fifo.Take();
+  CHECK_EQ(text.substr(0, line.size()), line);
+  CHECK_EQ(first.commit(), 4);
+  CHECK_EQ(second.commit(), 0);  // which has time until the next life
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.count(), 2);
+  CHECK_EQ(lines.values[1].at("g.i"), 5);
+}
+
+TEST("given a line of an earlier life that is half out, when the process crashes and nobody reads, then no last line is fused to it") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion dead(folder / "r.previous");
+  Recoveries recoveries;
+  dead.AddTo(&recoveries, LineOf(1, 6000));
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
+  rig.Add("g.i", 5);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + 20));
+  CHECK_EQ(fifo.Take() + fifo.Take(), LineOf(1, 6000).substr(0, Fifo::kBytes));
+  CHECK_EQ(rig.Pending("g.i"), 5);
+  CHECK_EQ(dead.commit(), 0);
+}
+
+TEST("given a line of an earlier life that is half in a file, when the file is replaced, then all of it goes to the new one") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "f");
+  DeadRegion dead(folder / "r.previous");
+  Recoveries recoveries;
+  const std::string line = LineOf(1, 6000);
+  dead.AddTo(&recoveries, line);
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "f", &recoveries));
+  CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
+  CHECK_EQ(rename((folder / "f").c_str(), (folder / "g").c_str()), 0);
+  WriteText(folder / "f", "");
+  CHECK_EQ(rig.Flush(), FlushResult::kOut);
+  CHECK_EQ(TextOf(folder / "f").substr(0, line.size()), line);
+  CHECK_EQ(Lines(TextOf(folder / "f")).count(), 2);
+  CHECK_EQ(dead.commit(), 4);
+}
+
+TEST("given lines of earlier lives, when a child is forked, then it holds none of their locks") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  fifo.Fill();
+  DeadRegion dead(folder / "r.previous");
+  Recoveries recoveries;
+  dead.AddTo(&recoveries, LineOf(1));
+  dead.Close();
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  int ready[2];
+  CHECK_EQ(pipe(ready), 0);
+  const pid_t child = StartChild([&] {
+    CHECK_EQ(write(ready[1], "!", 1), 1);
+    SleepMs(kChildLimitMs);
+  });
+  char byte = 0;
+  CHECK_EQ(read(ready[0], &byte, 1), 1);
+  CHECK(dead.IsLocked());
+  rig.flusher.Close();
+  CHECK(!dead.IsLocked());
+  kill(child, SIGKILL);
+  Await(child, kChildLimitMs, [] {});
+}
+
+}  // namespace
+}  // namespace vmm
