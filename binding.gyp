@@ -25,6 +25,7 @@
         "native/region_file.cc",
         "native/region_guard.cc",
         "native/sink.cc",
+        "native/sink_turn.cc",
         "native/store.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

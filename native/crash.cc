@@ -247,7 +247,22 @@ void HandleDeath(int signal, siginfo_t* info) {
   });
   // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
   const int64_t deadline_ms = MonotonicMs() + g_limit_ms.load(std::memory_order_relaxed);  // set before the handler was
-  ForEachCaptured([&](Captured& captured) { captured.flusher->LastLine(deadline_ms); });
+  // A store that waits for the half line of another comes after that one.
+  const Captured* done[kCapturedMax];
+  int done_count = 0;
+  const auto is_done = [&](const Captured& captured) {
+    for (int i = 0; i < done_count; i++) {
+      if (done[i] == &captured) return true;
+    }
+    return false;
+  };
+  for (const bool whoever : {false, true}) {
+    ForEachCaptured([&](Captured& captured) {
+      if (done_count == kCapturedMax || is_done(captured) || (!whoever && captured.flusher->WaitsForTurn())) return;
+      done[done_count++] = &captured;
+      captured.flusher->LastLine(deadline_ms);
+    });
+  }
   // After every store's line: a profile is worth less than the last numbers.
   ForEachCaptured([&](Captured& captured) {
     if (captured.profiler != nullptr) captured.profiler->LastSamples(deadline_ms);

@@ -37,6 +37,7 @@ InitResult Flusher::Init(const char* path, int descriptor, Status* status, Recov
   if (initialized_.load(std::memory_order_relaxed)) return InitResult::kAlready;  // set under the lock
   *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
   if (!status->ok()) return InitResult::kFailed;
+  sink_.TakeTurns(FinishLine, this);
   sink_.CopyPath(cells_.region().header().sink_path, kSinkPathBytesMax);
   if (recoveries != nullptr) recoveries_.Take(recoveries);
   // Release: pairs with the acquire load in LastLine, which may come without the lock.
@@ -69,8 +70,10 @@ FlushResult Flusher::Flush(Status* status, int patience_ms) {
   const int64_t deadline_ms = patience_ms == 0 ? 0 : MonotonicMs() + patience_ms;
   const uint64_t built = lines_built_;
   FlushResult result = FlushLocked(status);
+  if (sink_.lacks_turn() && sink_.LetOtherFinish()) result = FlushLocked(status);
   while (result == FlushResult::kFailed && status->error == EAGAIN && MonotonicMs() < deadline_ms) {
     sink_.WaitWritable(static_cast<int>(deadline_ms - MonotonicMs()));
+    if (sink_.lacks_turn()) sink_.LetOtherFinish();
     // What is held may be this flush's own line, or that of an earlier one, behind which this one's is still to come.
     const bool is_own = HeldLine() != nullptr && lines_built_ != built;
     result = is_own ? FlushHeld(status) : FlushLocked(status);
@@ -97,10 +100,7 @@ FlushResult Flusher::FlushLocked(Status* status) {
     return FlushResult::kFailed;
   }
   lines_built_++;
-  *status = InSending(kBuilding, [&] {
-    line_.Begin(cells_.region(), sink_);
-    return SendRest(line_);
-  });
+  *status = InSending(kBuilding, [&] { return SendRest(line_); });
   return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
 }
 
@@ -148,7 +148,19 @@ Status Flusher::Resume() {
   return recoveries_.Send(sink_);
 }
 
+void Flusher::FinishLine(void* self) {
+  Flusher* const flusher = static_cast<Flusher*>(self);
+  if (pthread_mutex_trylock(&flusher->mutex_) != 0) return;
+  Status ignored;  // the tail stays held, and it is still the turn of this store
+  if (flusher->HeldLine() != nullptr || flusher->recoveries_.is_partly_sent()) flusher->FlushHeld(&ignored);
+  pthread_mutex_unlock(&flusher->mutex_);
+}
+
 Status Flusher::SendRest(Line& line) {
+  if (!line.is_partly_sent()) {
+    if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
+    line.Begin(cells_.region(), sink_);
+  }
   Status status;
   line.Sent(cells_.region(), sink_.Write(line.unsent(), line.unsent_bytes(), &status));
   if (status.ok()) line.Commit(cells_.region());
@@ -219,7 +231,6 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   // The process may have survived an earlier last line. What a flush was building when the phase was taken is in neither bank.
   const uint32_t bank = CommittedBank(cells_) == kCrashBank ? 1 : kCrashBank;
   if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
-  last_line_.Begin(cells_.region(), sink_);
   return send(last_line_);
 }
 

@@ -60,6 +60,9 @@ class Flusher {
   // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail yet to go.
   bool HasNews() const;
 
+  // Whether another store has a line half sent to the same sink: the last line of that one goes first. In a handler too.
+  bool WaitsForTurn() const { return initialized_.load(std::memory_order_acquire) && sink_.is_others_turn(); }
+
   // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it is out;
   // when it is not, that is missed like any other.
   bool LastLine(int64_t deadline_ms);
@@ -77,6 +80,8 @@ class Flusher {
   // Looks whether the sink is still the one that the path names, and sends what goes before the next line: the tail of a held
   // one, then recoveries.
   Status Resume();
+  // For another store that waits for its turn at the same sink: sends the tail of the held line, unless a flush is under way.
+  static void FinishLine(void* self);
   // Sends what is left of a line, and commits it when all is out; what is out only in part is held.
   Status SendRest(Line& line);
   // Null: no line has a tail to send, and none is on its way.

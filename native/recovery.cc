@@ -165,12 +165,19 @@ bool Recoveries::Begin(Recovery& recovery, const Sink& sink) {
   const bool is_cut = recovery.has_line && !place.is_regular_file && earlier.device == place.device &&
                       earlier.inode == place.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
   recovery.begin = recovery.sent = sink.needs_newline() || is_cut ? 0 : 1;
-  const Record record = {recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, 0, place.is_regular_file, 0};
+  const Record record = {
+      recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, 0, place.is_regular_file, 0};
   return WriteAt(recovery.file, &record, sizeof(record), offsetof(RegionHeader, line));
 }
 
 Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
-  if (!recovery.is_partly_sent() && !Begin(recovery, sink)) return {};
+  if (!recovery.is_partly_sent()) {
+    if (!sink.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
+    if (!Begin(recovery, sink)) {
+      sink.CancelLine();
+      return {};
+    }
+  }
   Status status;
   recovery.sent += sink.Write(recovery.text + recovery.sent, recovery.end - recovery.sent, &status);
   const uint64_t sent = recovery.sent - recovery.begin;

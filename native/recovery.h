@@ -50,8 +50,8 @@ class Recoveries {
   bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }  // publishes nothing
   bool is_partly_sent() const;
 
-  // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when it is partly
-  // sent.
+  // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when it is
+  // partly sent.
   Status Send(Sink& sink);
   // The rest of the one that is partly sent, and no other: for a crash handler.
   Status FinishSent(Sink& sink);

@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "format.h"
@@ -16,6 +18,9 @@ namespace {
 
 // What a pipe takes at once or not at all.
 constexpr size_t kPipeAtomBytes = PIPE_BUF;
+
+// /dev/tty, which is whichever terminal controls the process.
+constexpr dev_t kControllingTerminal = 5 << 8;  // major 5, minor 0
 
 int OpenRetrying(const char* path, int flags, mode_t mode) {
   for (;;) {
@@ -133,7 +138,20 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   is_pipe_ = S_ISFIFO(info.st_mode);
   end_ = kind == Kind::kFile ? info.st_size : 0;
   cut_at_ = 0;
+  is_amid_line_ = false;
+  turn_.Join(info);
   return {};
+}
+
+void Sink::TakeTurns(SinkTurn::FinishLine finish, void* store) {
+  struct stat info;
+  if (fstat(fd_, &info) != 0) return;
+  unsigned terminal = 0;
+  if (S_ISCHR(info.st_mode) && info.st_rdev == kControllingTerminal && ioctl(fd_, TIOCGDEV, &terminal) == 0) {
+    info.st_rdev = terminal;
+  }
+  turn_.Register(finish, store);
+  turn_.Join(info);
 }
 
 Status Sink::Truncate() {
@@ -143,6 +161,8 @@ Status Sink::Truncate() {
 }
 
 void Sink::Close() {
+  turn_.Leave();
+  turn_.Unregister();
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
 }
@@ -155,7 +175,11 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
     if (kind_ == Kind::kFile) end_ = info.st_size;
     if (is_cut) {
       *replaced = info.st_size < cut_at_;
-      if (*replaced) cut_at_ = 0;
+      if (*replaced) {
+        cut_at_ = 0;
+        is_amid_line_ = false;
+        turn_.Drop();
+      }
       needs_newline_ = !EndsInNewline(fd_, info.st_size);
     }
   }
@@ -193,7 +217,31 @@ void Sink::CopyPath(char* out, size_t bytes) const {
   strcpy(out, path);
 }
 
+bool Sink::TakeTurn() {
+  const bool is_ours = turn_.Take();
+  lacks_turn_.store(!is_ours, std::memory_order_relaxed);
+  return is_ours;
+}
+
+bool Sink::BeginLine() {
+  if (!TakeTurn()) return false;
+  struct stat info;
+  if (kind_ == Kind::kFile && turn_.is_shared() && fstat(fd_, &info) == 0) end_ = info.st_size;
+  return true;
+}
+
 size_t Sink::Write(const char* bytes, size_t count, Status* status) {
+  if (!TakeTurn()) {
+    *status = {Code::kWrite, EAGAIN, "write"};
+    return 0;
+  }
+  const size_t written = WriteAll(bytes, count, status);
+  is_amid_line_ = written < count && (is_amid_line_ || written != 0);
+  turn_.Pass(is_amid_line_ || written != 0, written == count);
+  return written;
+}
+
+size_t Sink::WriteAll(const char* bytes, size_t count, Status* status) {
   size_t written = 0;
   while (written < count) {
     const ssize_t result = WriteOnce(bytes + written, count - written);
@@ -232,6 +280,11 @@ ssize_t Sink::WriteOnce(const char* bytes, size_t count) const {
 }
 
 bool Sink::WaitWritable(int timeout_ms) const {
+  if (turn_.IsOthers()) {
+    const timespec moment = {0, 1'000'000};
+    nanosleep(&moment, nullptr);
+    return true;
+  }
   pollfd waiting = {fd_, POLLOUT, 0};
   return poll(&waiting, 1, timeout_ms) > 0;
 }

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sink_turn.h"
 #include "status.h"
 
 namespace vmm {
@@ -29,12 +30,26 @@ class Sink {
   void Close();
   bool is_open() const { return fd_ >= 0; }
 
+  // For who writes lines: from now on, and as long as this is open, it takes turns with the other stores of this process that
+  // write to the same place. See SinkTurn::Register. Not in a handler.
+  void TakeTurns(SinkTurn::FinishLine finish, void* store);
+
   // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or whether
   // the file was truncated in the middle of a line: either way, the first half of that line is gone. Looks where it ends.
   Status ReopenIfReplaced(bool* replaced);
 
+  // Before the first Write of a line: takes the turn, and looks where the sink ends when others write there too. False: it is
+  // another store's turn.
+  bool BeginLine();
+  // Gives the turn back: after BeginLine there is nothing to write after all.
+  void CancelLine() { turn_.Pass(false, false); }
   // Whether what is there does not end in a newline, so that one must go first. Cleared by the first byte written.
-  bool needs_newline() const { return needs_newline_; }
+  bool needs_newline() const { return needs_newline_ || turn_.needs_newline(); }
+  // Whether the last Write or BeginLine failed with EAGAIN since it was another store's turn.
+  bool lacks_turn() const { return lacks_turn_.load(std::memory_order_relaxed); }  // of the same thread, or a moment old
+  bool is_others_turn() const { return turn_.IsOthers(); }
+  // Asks the other store to send its tail. False: it is still its turn. Not in a handler.
+  bool LetOtherFinish() const { return turn_.LetOtherFinish(); }
 
   // Which file is open, and where it ends, as of the last look at it and with what was written since.
   struct Place {
@@ -50,10 +65,11 @@ class Sink {
   // Its path with its NUL; empty when it has none, or none so short. Not in a handler.
   void CopyPath(char* out, size_t bytes) const;
 
-  // Writes as much as goes without waiting. Returns the bytes written; fewer than asked with `*status` saying why.
+  // Writes as much as goes without waiting, up to the end of a line. Returns the bytes written; fewer than asked with `*status`
+  // saying why.
   size_t Write(const char* bytes, size_t count, Status* status);
 
-  // Waits until the sink may take more, at most `timeout_ms`. False when it took too long.
+  // Waits until the sink may take more, at most `timeout_ms`; for another store's turn a moment. False when it took too long.
   bool WaitWritable(int timeout_ms) const;
 
  private:
@@ -62,6 +78,8 @@ class Sink {
   // Standard output by its path, where it is a socket, which cannot be opened by a path.
   Status OpenOwnSocket(const char* path);
   Status Adopt(int fd, Kind kind, const struct stat& info);
+  bool TakeTurn();
+  size_t WriteAll(const char* bytes, size_t count, Status* status);
   ssize_t WriteOnce(const char* bytes, size_t count) const;
 
   int fd_ = -1;
@@ -69,6 +87,9 @@ class Sink {
   bool needs_newline_ = false;
   bool follows_path_ = false;
   bool is_pipe_ = false;
+  bool is_amid_line_ = false;  // half a line of ours is there
+  std::atomic<bool> lacks_turn_{false};
+  SinkTurn turn_;
   off_t end_ = 0;
   off_t cut_at_ = 0;  // where a file ended when it took a line only in part; 0: it did not
   dev_t device_ = 0;

@@ -72,7 +72,9 @@ class DeadRegion {
   int file_ = -1;
 };
 
-StoreSpec Small() { return SchemaBuilder().Group("g", {Inc("i")}).Group("l", {Inc("missed")}).OnMissedFlush("l.missed").Build(""); }
+StoreSpec Small() {
+  return SchemaBuilder().Group("g", {Inc("i")}).Group("l", {Inc("missed")}).OnMissedFlush("l.missed").Build("");
+}
 
 std::string LineOf(int i, size_t bytes = 0) {
   const std::string begin = "{\"g\":{\"i\":" + std::to_string(i) + "},\"pad", end = "\":{\"n\":1}}\n";
@@ -84,7 +86,9 @@ bool Init(Rig& rig, const std::string& path, Recoveries* recoveries) {
   return rig.flusher.Init(path.c_str(), -1, &rig.status, recoveries) == InitResult::kDone;
 }
 
-TEST("given lines of earlier lives, when the sink takes them, then they go first, in order, are committed, and the locks are gone") {
+TEST(
+    "given lines of earlier lives, when the sink takes them, then they go first, in order, are committed, and the locks are "
+    "gone") {
   TemporaryFolder folder;
   DeadRegion oldest(folder / "r.previous.2"), newest(folder / "r.previous");
   Recoveries recoveries;
@@ -137,7 +141,9 @@ TEST("given a sink that is set already, when another is, then what was prepared 
   CHECK_EQ(TextOf(folder / "f"), "");
 }
 
-TEST("given a pipe that is full, when lines cannot go out, then nothing is in flight, no own line passes them, and they come later") {
+TEST(
+    "given a pipe that is full, when lines cannot go out, then nothing is in flight, no own line passes them, and they come "
+    "later") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   fifo.Fill();
@@ -165,7 +171,9 @@ TEST("given a pipe that is full, when lines cannot go out, then nothing is in fl
   CHECK_EQ(dead.commit(), 4);
 }
 
-TEST("given a pipe that takes a line of an earlier life in part, when it is read, then the rest goes first, and the record says so") {
+TEST(
+    "given a pipe that takes a line of an earlier life in part, when it is read, then the rest goes first, and the record says "
+    "so") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   DeadRegion dead(folder / "r.previous");
@@ -217,7 +225,9 @@ TEST("given a line of an earlier life that is half out, when the process crashes
   CHECK_EQ(lines.values[1].at("g.i"), 5);
 }
 
-TEST("given a line of an earlier life that is half out, when the process crashes and nobody reads, then no last line is fused to it") {
+TEST(
+    "given a line of an earlier life that is half out, when the process crashes and nobody reads, then no last line is fused to "
+    "it") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   DeadRegion dead(folder / "r.previous");
