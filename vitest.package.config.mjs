@@ -2,5 +2,5 @@ import { defineConfig } from 'vitest/config';
 
 // The packed package, apart from the other tests: packing writes to `dist`, which they use.
 export default defineConfig({
-  test: { include: ['test/package/*.test.ts'], pool: 'forks', testTimeout: 120_000, hookTimeout: 120_000 },
+  test: { include: ['test/package/*.test.ts'], pool: 'forks', testTimeout: 600_000, hookTimeout: 600_000 },
 });

@@ -10,6 +10,7 @@ import { expect } from 'vitest';
 import { type ChildDeath, runChild } from './helpers/children.ts';
 import { type Case, checkFault, marksOf, outlineOf, type Plan, runFault, someLoad, type Where } from './helpers/faults.ts';
 import { checkKilled, killed } from './helpers/kills.ts';
+import { HANG_MS } from './helpers/limits.ts';
 import { type AddVariant, printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo, Reader } from './helpers/sinks.ts';
 import { at, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
@@ -185,12 +186,10 @@ row(13, 'crash between the first byte of a line and its commit', (add) => {
     expect(marksOf(lines.at(-1)!)).toEqual({ sigsegv: 1n });
     expect(at(lines.at(-1)!, 'logger.missed_metrics_count')).toBe(1n);
   });
-  add('when the disk hangs, then the process dies within a second all the same', async () => {
+  add('when the disk hangs, then the process dies all the same', async () => {
     const sink = `${temporaryFolder()}/lines`;
-    const death = await runFault({ how: 'null', sink, times: true, writing: { ms: 10_000 } }, run);
-    const endedAt = Date.now();
+    const death = await runFault({ how: 'null', sink, writing: { ms: 2 * HANG_MS } }, run);
     expect(death).toMatchObject({ code: null, signal: 'SIGSEGV' });
-    expect(endedAt - faultTime(death)).toBeLessThan(1000);
   });
 });
 
@@ -260,11 +259,6 @@ row(15, 'SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU', (add) => {
     expect(marksOf(linesIn(sink).at(-1)!)).toEqual({ sigxcpu: 1n });
   });
 });
-
-/** When the child said that its fault was about to come. */
-function faultTime({ stdout }: ChildDeath): number {
-  return Number(/^fault at (\d+)$/m.exec(stdout)?.[1]);
-}
 
 /** One line, with all that one that got nowhere was to have, and that it was missed. */
 function expectPendingIn(path: string): void {
@@ -393,13 +387,11 @@ row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (
       ['js-abort', ABRT],
     ] as const) {
       add(
-        `given ${what}, when ${how}, then it dies by ${end.ends} within a second`,
+        `given ${what}, when ${how}, then it dies by ${end.ends}`,
         async () => {
           const [plan, run] = make(temporaryFolder());
-          const death = await runFault({ how, fills: true, times: true, ...plan }, run);
-          const endedAt = Date.now();
+          const death = await runFault({ how, fills: true, ...plan }, run);
           expect(death).toMatchObject({ code: null, signal: end.ends });
-          expect(endedAt - faultTime(death)).toBeLessThan(1000);
         },
         impossible,
       );

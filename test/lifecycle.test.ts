@@ -6,6 +6,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 
 import { binding } from '../lib/binding.ts';
 import { runChild } from './helpers/children.ts';
+import { HANG_MS } from './helpers/limits.ts';
 import { at, closing, freshName, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
@@ -126,8 +127,11 @@ describe('periodic flush', () => {
       metrics.app.g.n.inc();
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
-    const lines = linesIn(path);
-    expect(lines.length).toBeGreaterThan(20);
+    // However late they are; the event loop is blocked all the time.
+    for (let waitedMs = 0; waitedMs < HANG_MS && linesIn(path).length <= 20; waitedMs += 5) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+    expect(linesIn(path).length).toBeGreaterThan(20);
     metrics.startPeriodicFlush({ intervalMs: 60_000 }); // a second call changes the interval
     metrics.write();
     const after = linesIn(path);
@@ -172,11 +176,12 @@ describe('reportStartTime', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     const [nowUs, cpuUs] = clocks() as unknown as [bigint, bigint];
     metrics.reportStartTime({ startTimeUs: nowUs - 5_000n, startTimeCpuUs: 0, parentCpuTimeUs: 1_000_000_000 });
+    const [laterUs, laterCpuUs] = clocks() as unknown as [bigint, bigint];
     const { wall, cpu } = metrics.snapshot().g;
     expect(wall).toBeGreaterThanOrEqual(5_000n);
-    expect(wall).toBeLessThan(5_000_000n);
+    expect(wall).toBeLessThanOrEqual(laterUs - nowUs + 5_000n);
     expect(cpu).toBeGreaterThanOrEqual(cpuUs + 1_000_000_000n);
-    expect(cpu).toBeLessThan(cpuUs + 1_005_000_000n);
+    expect(cpu).toBeLessThanOrEqual(laterCpuUs + 1_000_000_000n);
   });
 
   test('when only one is given, then only that is set', () => {
@@ -223,11 +228,12 @@ describe('worker threads', () => {
     expect(metrics.app.vcpu.exit_io_in.count()).toBe(8_000_000n);
   });
 
-  test('when 200 workers come one after another, then it is exact, and they share a few shards', async () => {
+  // More than the 128 shards.
+  test('when 140 workers come one after another, then it is exact, and they share a few shards', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
-    for (let i = 0; i < 200; i++) await run('increment.mjs', { name, count: 1000 });
-    expect(metrics.app.vcpu.exit_io_in.count()).toBe(200_000n);
+    for (let i = 0; i < 140; i++) await run('increment.mjs', { name, count: 1000 });
+    expect(metrics.app.vcpu.exit_io_in.count()).toBe(140_000n);
   });
 
   test('when busy workers are terminated at any moment, then nothing is lost that they had added', async () => {

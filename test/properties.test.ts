@@ -594,7 +594,7 @@ test(
         : { numRuns: 600, interruptAfterTimeLimit: 13_000 },
     );
   },
-  60_000 + soakSeconds * 1000,
+  600_000 + soakSeconds * 1000,
 );
 
 test(
@@ -632,7 +632,10 @@ test(
       }
     };
     const seconds = Math.max(1, soakSeconds / 20);
-    writeFor(seconds * 500);
+    const counted = () => metrics.snapshot().g.hits;
+    // On a busy machine for longer, until they have all done something.
+    do writeFor(seconds * 500);
+    while (linesIn(path).length <= 100 || counted() <= 1000n);
     const aloneUntil = linesIn(path).length;
     for (let i = 0; i < 20; i++) {
       if (!metrics.app.dev.remove('c')) metrics.app.dev.alloc('c');
@@ -648,8 +651,6 @@ test(
     const lines = linesIn(path);
     const deltas = (path: string) => lines.map((line) => at(line, path) as bigint);
     const total = (all: bigint[]) => all.reduce((sum, delta) => sum + delta, 0n);
-    expect(rounds).toBeGreaterThan(1000n);
-    expect(aloneUntil).toBeGreaterThan(100);
     expect(total(deltas('g.hits'))).toBe(rounds);
     expect(total(deltas('dev_a.hits'))).toBe(rounds);
     expect(total(deltas('dev.hits'))).toBe(rounds * BigInt(ids.length));
@@ -657,5 +658,5 @@ test(
     const sums = lines.slice(0, aloneUntil).map((line) => total(ids.map((id) => at(line, `dev_${id}.hits`) as bigint)));
     expect(deltas('dev.hits').slice(0, aloneUntil)).toEqual(sums);
   },
-  60_000 + soakSeconds * 1000,
+  600_000 + soakSeconds * 1000,
 );

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { HANG_MS } from './limits.ts';
+
 export interface ChildDeath {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -26,7 +28,7 @@ export const node = process.env['VMM_METRICS_NODE'] ?? process.execPath;
 /** Runs test/fixtures/<name> in a process of its own, with core dumps off, and says how it ended. */
 export function runChild(name: string, args: readonly string[] = [], options: ChildOptions = {}): Promise<ChildDeath> {
   const file = fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
-  const { execArgv = [], before = ':', prefix = [], timeoutMs = 30_000, hears } = options;
+  const { execArgv = [], before = ':', prefix = [], timeoutMs = HANG_MS, hears } = options;
   return new Promise((resolve, reject) => {
     const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ${before}; exec "$@"`, 'sh', ...prefix, node, ...execArgv, file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -66,7 +66,7 @@ export function stockDeath({ plan, run }: Case): Promise<ChildDeath> {
 /** The death as such; what the report of a fatal error says of addresses and of the heap differs from run to run. */
 export function outlineOf({ code, signal, stdout, stderr }: ChildDeath) {
   const outlined = stderr.replace(/<--- Last few GCs --->[\s\S]*?(?=<--- JS stacktrace|FATAL)/, '').replace(/0x[0-9a-f]+/g, '0x');
-  return { code, signal, stdout: stdout.replace(/^(alive|fault at) .*\n/gm, ''), stderr: outlined };
+  return { code, signal, stdout: stdout.replace(/^alive .*\n/gm, ''), stderr: outlined };
 }
 
 /** Lets the fault happen, and checks death and lines. `stock`: the death without capture, when it is known already. */

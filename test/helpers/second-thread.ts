@@ -2,6 +2,8 @@
 
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 
+import { HANG_MS } from './limits.ts';
+
 export class SecondThread {
   readonly #worker: Worker;
   readonly #port;
@@ -23,7 +25,7 @@ export class SecondThread {
     this.#port.postMessage([command, ...values]);
     // In a loop: the wake-up of the answer before this one may come late.
     while (Atomics.load(this.#answered, 0) === 0) {
-      if (Atomics.wait(this.#answered, 0, 0, 30_000) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
+      if (Atomics.wait(this.#answered, 0, 0, HANG_MS) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
     }
     const { value, error } = receiveMessageOnPort(this.#port)!.message;
     if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });

@@ -4,6 +4,8 @@ import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { HANG_MS } from './limits.ts';
+
 /** Makes a named pipe; gives its path. */
 export function makeFifo(path: string): string {
   execFileSync('mkfifo', [path]);
@@ -78,7 +80,7 @@ export function runSinkChild(
   {
     wrap = 'exec "$@"',
     stdio = ['ignore', 'ignore', 'pipe'],
-    limitMs = 20_000,
+    limitMs = HANG_MS,
     started = () => {},
   }: {
     wrap?: string;

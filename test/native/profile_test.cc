@@ -1,7 +1,7 @@
 // Profile and Profiler: what a run writes, and how it ends, whatever its output does.
 //
-// The limits in these tests are far apart from what they tell, since a machine under load is late. Here write() is in the place
-// of the C library's, so that one can hang as on a disk that is gone.
+// No test here measures how long something took: a machine under load is late. What would wait for an hour, or for ever, and
+// ends, did not wait. Here write() is in the place of the C library's, so that one can hang as on a disk that is gone.
 
 #include "profile.h"
 
@@ -29,7 +29,6 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kHour = 3600 * 1000 * kMs;
-constexpr int kBoundMs = 1000;  // of a stop
 
 StoreSpec Schema() {
   return SchemaBuilder().Group("g", {Inc("n"), Gauge("level"), Latency("time")}).PerDevice("d", {Inc("n")}).Build("profile");
@@ -78,6 +77,9 @@ Rows RowsOf(const std::string& text, const std::string& header) {
 // While it is set, a write of the thread that writes samples does not return; `g_held` says that one is there.
 std::atomic<bool> g_hold{false}, g_held{false};
 
+// What this thread wrote itself.
+thread_local int64_t t_written_bytes = 0;
+
 pid_t ThreadNamed(const std::string& name) {
   pid_t found = 0;
   DIR* const listed = opendir("/proc/self/task");
@@ -86,6 +88,23 @@ pid_t ThreadNamed(const std::string& name) {
   }
   closedir(listed);
   return found;
+}
+
+int EntriesIn(const char* path) {
+  int entries = 0;
+  DIR* const listed = opendir(path);
+  while (readdir(listed) != nullptr) entries++;
+  closedir(listed);
+  return entries;
+}
+
+// A busy machine may let the threads of a profile begin late.
+void AwaitRows(const std::string& path, int rows) {
+  const auto are_there = [&] {
+    const std::string text = TextOf(path);
+    return std::count(text.begin(), text.end(), '\n') > rows;  // and the header
+  };
+  for (int i = 0; i < kChildLimitMs && !are_there(); i++) SleepMs(1);
 }
 
 TEST(
@@ -97,6 +116,7 @@ TEST(
     bench.Add("g.n", 1);
     SleepMs(1);
   }
+  AwaitRows(folder / "p", 6);
   Set(bench.At("g.level"), 7);
   const ProfileResult result = bench.profiler.Stop(profile);
   CHECK(result.status.ok());
@@ -123,7 +143,7 @@ TEST("given a profile, when it is stopped, then its lateness is that of its rows
   const TemporaryFolder folder;
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kIntervalNs));
-  SleepMs(200);
+  AwaitRows(folder / "p", 9);
   const ProfileResult result = bench.profiler.Stop(profile);
   if (result.late_ns_max >= kIntervalNs) return;  // on a machine this late a row's time does not tell its tick
   Rows rows = RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n");
@@ -159,29 +179,23 @@ TEST("given values of every size and a latency, when sampled, then they are exac
   }
 }
 
-TEST("given an interval of an hour, when stopped, then at once, with the last sample alone") {
+TEST("given an interval of an hour, when stopped, then it ends, with the last sample alone") {
   const TemporaryFolder folder;
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kHour));
   SleepMs(5);
-  const int64_t begin_ms = NowMs();
   const ProfileResult result = bench.profiler.Stop(profile);
-  CHECK(NowMs() - begin_ms < kBoundMs);
   CHECK_EQ(result.samples, 1);
   CHECK_EQ(result.missed_ticks, 0);
   CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), 1);
 }
 
-TEST(
-    "given an interval far below what the machine can do, when it runs, then ticks are missed and counted, and the stop is "
-    "short") {
+TEST("given an interval far below what the machine can do, when it runs, then ticks are missed and counted") {
   const TemporaryFolder folder;
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", 1));
-  SleepMs(20);
-  const int64_t begin_ms = NowMs();
+  AwaitRows(folder / "p", 1);
   const ProfileResult result = bench.profiler.Stop(profile);
-  CHECK(NowMs() - begin_ms < kBoundMs);
   CHECK(result.samples > 1 && result.missed_ticks > result.samples);
   CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), result.samples);
 }
@@ -255,25 +269,24 @@ TEST("given a profile, when another is started, then it is refused, and its outp
 
 TEST("given a full disk, when it runs, then the sampling ends, and the stop says why, each time") {
   Bench bench;
+  while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
+  const int threads = EntriesIn("/proc/self/task");
   const auto profile = bench.Start(bench.SpecOf("/dev/full", kMs));
-  SleepMs(500);
+  while (EntriesIn("/proc/self/task") > threads) SleepMs(1);  // both end by themselves
   const ProfileResult first = bench.profiler.Stop(profile);
   CHECK(first.status.code == Code::kWrite && first.status.error == ENOSPC);
-  CHECK(first.samples < 250);
   CHECK_EQ(bench.profiler.Stop(profile).status.error, ENOSPC);
   CHECK(bench.Start(bench.SpecOf("/dev/null", kMs)) != nullptr);
 }
 
-TEST("given a pipe that nobody reads, when the profile is stopped, then within a second, and it says that rows are lost") {
+TEST("given a pipe that nobody reads, when the profile is stopped, then it ends, and says that rows are lost") {
   const TemporaryFolder folder;
   Fifo fifo(folder / "pipe");
   fifo.Fill();
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "pipe", kMs));
   SleepMs(10);
-  const int64_t begin_ms = NowMs();
   const ProfileResult result = bench.profiler.Stop(profile);
-  CHECK(NowMs() - begin_ms < kBoundMs);
   CHECK(result.status.code == Code::kWrite && result.status.error == EAGAIN);
 }
 
@@ -282,7 +295,13 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   Fifo fifo(folder / "pipe");
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "pipe", 10'000));
-  SleepMs(1500);
+  // At this interval the sampling thread leaves the processor by itself only to back off.
+  const auto leaves = [] {
+    const std::string status = TextOf("/proc/self/task/" + std::to_string(ThreadNamed("vmm-sampling")) + "/status");
+    const size_t at = status.find("\nvoluntary_ctxt_switches:");
+    return at == std::string::npos ? 0 : std::strtol(status.c_str() + at + 25, nullptr, 10);
+  };
+  for (int i = 0; i < kChildLimitMs && leaves() < 20; i++) SleepMs(1);
   std::string text;
   std::thread reading([&] {
     for (int empty = 0; empty < 200;) {
@@ -299,32 +318,27 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   const Rows rows = RowsOf(text, "Time (ns)\tg.n\n");
   CHECK_EQ(rows.size(), result.samples);
   CHECK(rows.size() >= SampleRing::kRows);
-  CHECK((result.samples + result.missed_ticks) * 10 > rows.back()[0] / 10'000 * 9);  // nearly all ticks passed in back-offs
+  CHECK(result.missed_ticks >= (result.back_offs - 1) * Profile::kBackOffTicks);  // the last one may have been cut short
 }
 
-TEST("given a write that never returns, when the profile is stopped, then within a second, and the write may end later") {
+TEST("given a write that never returns, when the profile is stopped, then it ends, and the write may end later") {
   const TemporaryFolder folder;
   Bench bench;
   g_hold = true;
   auto profile = bench.Start(bench.SpecOf(folder / "p", kMs));
   while (!g_held) SleepMs(1);
-  const int64_t begin_ms = NowMs();
   const ProfileResult result = bench.profiler.Stop(profile);
-  const int64_t took_ms = NowMs() - begin_ms;
   // A crash meanwhile waits for the output no longer than it may.
-  const int64_t crash_ms = NowMs();
   profile->LastSamples(MonotonicMs() + 100);
-  CHECK(NowMs() - crash_ms < 5000);
   // That write is still to come, and must not come into the midst of another profile's rows.
   const auto next = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(next == nullptr);
   CHECK(bench.status.code == Code::kForeign && bench.status.error == EBUSY);
   g_hold = false;
-  CHECK(took_ms < kBoundMs);
   CHECK(result.status.code == Code::kWrite && result.status.error == ETIMEDOUT);
   const std::weak_ptr<Profile> left = profile;
   profile.reset();
-  for (int i = 0; i < 10'000 && !left.expired(); i++) SleepMs(1);
+  for (int i = 0; i < kChildLimitMs && !left.expired(); i++) SleepMs(1);
   CHECK(left.expired());  // the thread that was left behind has used what it owns, and let go of it
   RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n");
   const auto then = bench.Start(bench.SpecOf(folder / "p", kMs));
@@ -365,15 +379,29 @@ TEST("given more rows than can go out until the deadline, when the last ones are
     return static_cast<int64_t>(info.st_size);
   };
   while (bytes() < 100'000) SleepMs(1);
-  SleepMs(60);  // some 600 rows of 10 kB, which go out each tenth of a second
-  const int64_t before = bytes();
-  profile->LastSamples(MonotonicMs());
+  g_held = false;
+  g_hold = true;
+  while (!g_held) SleepMs(1);
+  SleepMs(100);  // while it is held, rows of 10 kB come, ten a millisecond
+  // The deadline is over. The writing thread is at a buffer, and keeps the output until that is out: nothing to be had.
+  t_written_bytes = 0;
+  const int64_t crash_ms = MonotonicMs();
+  profile->LastSamples(crash_ms);
+  CHECK_EQ(t_written_bytes, 0);
+  g_hold = false;
+  for (int i = 0; i < kChildLimitMs && t_written_bytes == 0 && MonotonicMs() - crash_ms < kSurvivedMs / 2; i++) {
+    profile->LastSamples(MonotonicMs());
+    SleepMs(1);
+  }
   const int64_t after = bytes();
-  CHECK(after - before < 200'000);
   SleepMs(300);
-  CHECK_EQ(bytes(), after);  // the writing thread leaves the output to the handler
-  CHECK_EQ(TextOf(folder / "p").back(), '\n');
-  bench.profiler.Stop(profile);
+  if (MonotonicMs() - crash_ms < kSurvivedMs) {  // else the process counts as one that has survived
+    CHECK(t_written_bytes > 0);
+    CHECK(t_written_bytes < 200'000);
+    CHECK_EQ(bytes(), after);  // the writing thread leaves the output to the handler
+    CHECK_EQ(TextOf(folder / "p").back(), '\n');
+  }
+  CHECK(bench.profiler.Stop(profile).samples > 0);
 }
 
 TEST("given a profile that is over, when it is stopped again, then the one that runs by now goes on") {
@@ -393,7 +421,7 @@ TEST("given a sampling thread that spins, when rows go out, then the writing thr
   while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
   const auto profile = bench.Start(bench.SpecOf("/dev/null", 10'000));
   int processors = 0;
-  for (int i = 0; i < 10'000 && processors != CPU_COUNT(&own) - 1; i++) {
+  for (int i = 0; i < kChildLimitMs && processors != CPU_COUNT(&own) - 1; i++) {
     SleepMs(1);
     const pid_t thread = ThreadNamed("vmm-samples-out");
     if (thread != 0 && sched_getaffinity(thread, sizeof(writing), &writing) == 0) processors = CPU_COUNT(&writing);
@@ -408,7 +436,7 @@ TEST("given a profile, when it runs, then its threads take no signal that somebo
   const auto profile = bench.Start(bench.SpecOf("/dev/null", kMs));
   for (const char* const name : {"vmm-sampling", "vmm-samples-out"}) {
     pid_t thread = 0;
-    for (int i = 0; i < 10'000 && (thread = ThreadNamed(name)) == 0; i++) SleepMs(1);
+    for (int i = 0; i < kChildLimitMs && (thread = ThreadNamed(name)) == 0; i++) SleepMs(1);
     const std::string status = TextOf("/proc/self/task/" + std::to_string(thread) + "/status");
     const uint64_t blocked = std::strtoull(status.c_str() + status.find("SigBlk:") + 7, nullptr, 16);
     for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGCHLD, SIGPIPE}) CHECK((blocked >> (signal - 1) & 1) == 1);
@@ -417,16 +445,13 @@ TEST("given a profile, when it runs, then its threads take no signal that somebo
   bench.profiler.Stop(profile);
 }
 
-TEST("given a profile that goes on, when a second has gone by, then its samples are in the file") {
+TEST("given a profile that goes on, when time goes by, then its samples are in the file") {
   const TemporaryFolder folder;
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", 10 * kMs));
-  const auto rows = [&] {
-    const std::string text = TextOf(folder / "p");
-    return std::count(text.begin(), text.end(), '\n');
-  };
-  SleepMs(1000);
-  CHECK(rows() >= 10);
+  AwaitRows(folder / "p", 10);
+  const std::string text = TextOf(folder / "p");
+  CHECK(std::count(text.begin(), text.end(), '\n') > 10);
   bench.profiler.Stop(profile);
 }
 
@@ -496,7 +521,7 @@ TEST("given a profile, when the process forks, then a stop in the child does not
   const TemporaryFolder folder;
   Bench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kMs));
-  SleepMs(20);  // so that there are samples, which are not the child's
+  AwaitRows(folder / "p", 1);  // so that there are samples, which are not the child's
   CheckInChild([&] {
     bench.profiler.Stop();
     CHECK_EQ(bench.profiler.Stop(profile).samples, 0);
@@ -531,19 +556,12 @@ TEST("given many profiles that are over, when they are kept for their figures, t
 TEST("given a profile, when it runs, then its threads leave no descriptor and no thread behind") {
   const TemporaryFolder folder;
   Bench bench;
-  const auto count = [](const char* path) {
-    int entries = 0;
-    DIR* const listed = opendir(path);
-    while (readdir(listed) != nullptr) entries++;
-    closedir(listed);
-    return entries;
-  };
-  const int descriptors = count("/proc/self/fd"), threads = count("/proc/self/task");
+  const int descriptors = EntriesIn("/proc/self/fd"), threads = EntriesIn("/proc/self/task");
   for (int i = 0; i < 20; i++) bench.profiler.Stop(bench.Start(bench.SpecOf(folder / "p", kMs)));
   // The writing thread is gone a moment after it said so, that of an earlier test too.
-  for (int i = 0; i < 1000 && count("/proc/self/task") > threads; i++) SleepMs(1);
-  CHECK(count("/proc/self/task") <= threads);
-  CHECK_EQ(count("/proc/self/fd"), descriptors);
+  for (int i = 0; i < kChildLimitMs && EntriesIn("/proc/self/task") > threads; i++) SleepMs(1);
+  CHECK(EntriesIn("/proc/self/task") <= threads);
+  CHECK_EQ(EntriesIn("/proc/self/fd"), descriptors);
 }
 
 }  // namespace
@@ -556,5 +574,7 @@ extern "C" ssize_t write(int fd, const void* bytes, size_t count) {
     vmm::g_held = true;
     vmm::SleepMs(1);
   }
-  return syscall(SYS_write, fd, bytes, count);
+  const ssize_t written = syscall(SYS_write, fd, bytes, count);
+  if (written > 0) vmm::t_written_bytes += written;
+  return written;
 }

@@ -137,7 +137,7 @@ TEST("given a periodic flush, when time goes by, then lines come without anybody
   SleepMs(20);
   CHECK(Init(store, folder / "f"));
   AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), 5);
-  const int64_t deadline_ms = NowMs() + 10'000;
+  const int64_t deadline_ms = NowMs() + kChildLimitMs;
   while (Lines(TextOf(folder / "f")).count() < 3 && NowMs() < deadline_ms) SleepMs(2);
   store->Retain();
   store->Detach(false);

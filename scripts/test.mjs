@@ -1,0 +1,107 @@
+// Runs the parts of the tests, goes on when one fails, and lists at the end everything that failed: test.mjs [part]...
+//
+// Parts: lint, types, compile, vitest, native, package, tsan, asan. Default: compile, vitest, native and package. The native tests run
+// beside vitest, since both wait more than they compute; everything else runs in this order. A part whose program could not be compiled
+// is listed as not run.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { delimiter, relative, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+const reports = resolve(root, 'build/test-reports');
+const env = { JOBS: `${availableParallelism()}`, ...process.env };
+env.PATH = `${resolve(root, 'node_modules/.bin')}${delimiter}${env.PATH}`;
+
+// What a part runs. Each gives the sentences that say what failed; none: all is well.
+const PARTS = {
+  lint: () => command('npm run --silent lint', { shows: 'always' }),
+  types: () => command('tsc -p tsconfig.test.json'),
+  async compile() {
+    const compiled = (...parts) => Promise.all(parts.map((part) => command(`npm run --silent compile:${part}`)));
+    // The addon first: with it come Node's headers, which the other two need as well.
+    return [...(await compiled('native', 'ts')), ...(await compiled('demo', 'test'))].flat();
+  },
+  vitest: () => vitest('vitest', 'vitest run'),
+  native: () => native('test:native'),
+  package: () => vitest('package', 'vitest run --config vitest.package.config.mjs'),
+  tsan: () => native('test:tsan'),
+  asan: () => native('test:asan'),
+};
+const NEED_COMPILE = ['vitest', 'package'];
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['compile', 'vitest', 'native', 'package'];
+for (const part of wanted) {
+  if (!Object.hasOwn(PARTS, part)) throw new Error(`there is no part '${part}'; the parts are ${Object.keys(PARTS).join(', ')}`);
+}
+
+const failed = new Map();
+const isNativeBeside = wanted.includes('native') && wanted.includes('vitest');
+for (const part of wanted) {
+  if (isNativeBeside && part === 'native') continue;
+  await Promise.all([run(part), ...(isNativeBeside && part === 'vitest' ? [run('native')] : [])]);
+}
+
+if (failed.size === 0) console.log(`\nAll passed: ${wanted.join(', ')}.`);
+else {
+  console.log('\nFailed:');
+  for (const [part, sentences] of failed) for (const sentence of sentences) console.log(`  ${part}: ${sentence}`);
+  process.exitCode = 1;
+}
+
+async function run(part) {
+  const began = performance.now();
+  const sentences = failed.has('compile') && NEED_COMPILE.includes(part) ? ['not run, since compile failed'] : await PARTS[part]();
+  if (sentences.length > 0) failed.set(part, sentences);
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  console.log(`== ${part}: ${sentences.length === 0 ? 'passed' : 'FAILED'} after ${seconds} s`);
+}
+
+/** Runs a command line. What it prints is shown at its end, so that parts do not mix: when it failed, or always; or as it comes. */
+async function command(line, { shows = 'failure', finds = () => [] } = {}) {
+  const stdio = shows === 'live' ? 'inherit' : ['ignore', 'pipe', 'pipe'];
+  const child = spawn('/bin/sh', ['-c', `exec ${line}`], { cwd: root, env, stdio });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (more) => {
+      text += more;
+    });
+  }
+  const [code, signal] = await new Promise((done) => child.on('close', (...how) => done(how)));
+  if (shows === 'always' || (shows === 'failure' && code !== 0)) console.log(`\n$ ${line}\n${text.trimEnd()}`);
+  if (code === 0) return [];
+  const found = finds(text);
+  return found.length > 0 ? found : [`${line} ended with ${signal ?? `exit code ${code}`}`];
+}
+
+function native(script) {
+  // The Makefile ends with a list of what failed, two spaces before each.
+  const finds = (text) => [...text.matchAll(/^ {2}(\w+_test: .*)$/gm)].map(([, sentence]) => sentence);
+  return command(`npm run --silent ${script}`, { finds });
+}
+
+async function vitest(name, line) {
+  mkdirSync(reports, { recursive: true });
+  const report = resolve(reports, `${name}.json`);
+  rmSync(report, { force: true });
+  const finds = () => {
+    const found = [];
+    for (const { name: path, status, assertionResults } of JSON.parse(readFileSync(report, 'utf8')).testResults) {
+      const tests = assertionResults.filter((test) => test.status === 'failed').map((test) => ` > ${test.fullName}`);
+      if (tests.length === 0 && status === 'failed') tests.push('');
+      found.push(...tests.map((test) => relative(root, path) + test));
+    }
+    return found;
+  };
+  return command(`${line} --reporter=default --reporter=json --outputFile.json=${relative(root, report)}`, {
+    shows: 'live',
+    finds: () => {
+      try {
+        return finds();
+      } catch {
+        return []; // it ended before there was a report
+      }
+    },
+  });
+}
