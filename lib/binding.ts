@@ -53,6 +53,17 @@ export interface NativeDevice {
   readonly removed: boolean;
 }
 
+/** The last line of an earlier life: native/recovery.h. */
+export interface Recovery {
+  /** The dead region, open for writing and locked; it is duplicated. */
+  readonly file: number;
+  readonly commit: bigint;
+  readonly text: Uint8Array;
+  readonly record: Uint8Array;
+  readonly hasLine: boolean;
+  readonly removePath: string;
+}
+
 /** One thread's attachment to a store. */
 /** A profile that runs, or ran; native code keeps its store's memory for it. */
 export type NativeProfile = object & { readonly profile: unique symbol };
@@ -85,7 +96,10 @@ export interface Attachment {
   allocDevice(group: number, id: string): number | Failure;
   removeDevice(group: number, id: string): boolean;
   devices(group: number): NativeDevice[];
-  init(destination: string | number): boolean | Failure;
+  /** `recoveries` go out before any line of this store, the first at once. */
+  init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
+  /** True for the first who asks: the file is the store's by now, and nobody has looked at what was there before. */
+  inherits(): boolean;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;

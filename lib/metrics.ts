@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
-import { checkedDestination, checkedOptions, checkedPath, checkedText, checkedValue, shown } from './arguments.ts';
+import { checkedBoolean, checkedDestination, checkedOptions, checkedPath, checkedText, checkedValue, shown } from './arguments.ts';
 import { type Attachment, binding, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
@@ -13,6 +13,8 @@ import type { ProfileName } from './profile-columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import type { Identity } from './program.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
+import { GENERATIONS_MAX, tidyGenerations } from './region/generations.ts';
+import { prepareRecoveries } from './region/recovery.ts';
 import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
@@ -34,10 +36,16 @@ export interface OpenOptions {
    */
   readonly file?: string;
   /**
-   * What becomes of the file of a process that is dead or has closed it: `'keep'` renames it to `<file>.previous`, in the place of an older
-   * one; `'discard'` replaces it; `'refuse'` leaves it and opens nothing. Default: `'keep'`. That of a living process is never touched.
+   * What becomes of the file of a process that is dead or has closed it: `'keep'` renames it to `<file>.previous`, and older ones to
+   * `<file>.previous.2` and so on; `'discard'` replaces it; `'refuse'` leaves it and opens nothing. Default: `'keep'`. The file of a living
+   * process is never touched.
+   *
+   * Older than `.previous` are kept those that have something pending, 16 files in all. Beyond that the oldest is removed, with a warning
+   * `METRICS_REGION_DROPPED`, and the metric marked `onError` goes up.
    */
   readonly previous?: 'keep' | 'discard' | 'refuse';
+  /** Whether `init()` writes the last lines of the kept files first, see there. Default: true. */
+  readonly recover?: boolean;
 }
 
 export interface PeriodicFlushOptions {
@@ -119,8 +127,9 @@ export class Metrics<S extends SchemaShape> {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
     }
     if (isFailure(opened)) throw place.file === undefined ? noSpace('The store cannot be made', opened) : noFile(place.file, opened);
-    const metrics = new Metrics<S>(name, layout, facts, cellsOf(opened));
+    const metrics = new Metrics<S>(name, layout, facts, place, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
+    if (place.file !== undefined && opened.inherits()) metrics.#tidy(place.file, spec.errorCell);
     return metrics;
   }
 
@@ -133,6 +142,7 @@ export class Metrics<S extends SchemaShape> {
   readonly #name: string;
   readonly #layout: Layout;
   readonly #facts: Layout['facts'];
+  readonly #place: Place;
   readonly #cells: ThreadCells;
   /** How many calls of `open()` in this thread have not been closed. */
   #opens = 1;
@@ -140,10 +150,11 @@ export class Metrics<S extends SchemaShape> {
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
 
-  private constructor(name: string, layout: Layout, facts: Layout['facts'], cells: ThreadCells) {
+  private constructor(name: string, layout: Layout, facts: Layout['facts'], place: Place, cells: ThreadCells) {
     this.#name = name;
     this.#layout = layout;
     this.#facts = facts;
+    this.#place = place;
     this.#cells = cells;
     const keys = layout.entries.filter(({ kind }) => kind !== 'utcTimestampMs').map(({ key }) => key);
     const app: Record<string, unknown> = Object.create(throwsForUnknown('metrics.app', keys));
@@ -162,14 +173,18 @@ export class Metrics<S extends SchemaShape> {
    *
    * A file is appended to, and made with mode 0600 if it is not there; a path that no longer names the open file is opened again at the
    * next flush. A named pipe needs no reader and never blocks. Contract: Firecracker's `init`.
+   *
+   * With a region file, first come the last lines of earlier lives: of each kept file that has something pending and whose lines went to the
+   * same path, the oldest first, each once. What does not get out goes before the next line, and nothing is thrown for it. `recover: false`
+   * among the options of `open()` leaves them.
    * @throws TypeError, RangeError for a wrong argument; MetricsError `ERR_METRICS_ALREADY_INITIALIZED` the second time,
    * `ERR_METRICS_OPEN` when it cannot be opened (`cause` has `code`, `errno`, `syscall`) or is a region file.
    */
   init(destination: string | number): void {
-    const { attachment } = this.#cells;
+    void this.#cells.attachment; // throws when closed
     const checked = checkedDestination('init(): destination', destination);
     // Absolute, since it is looked up again when the file is rotated, wherever the process stands by then.
-    const result = attachment.init(typeof checked === 'string' ? resolve(checked) : checked);
+    const result = this.#initiate(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
     if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
     if (result.reason === 'foreign') {
@@ -335,6 +350,29 @@ export class Metrics<S extends SchemaShape> {
     this.close();
   }
 
+  #initiate(destination: string | number): boolean | Failure {
+    const { attachment } = this.#cells;
+    const { file, recover } = this.#place;
+    if (file === undefined || !recover) return attachment.init(destination);
+    const recoveries = prepareRecoveries(file, destination);
+    try {
+      return attachment.init(destination, recoveries.lines);
+    } finally {
+      recoveries.close();
+    }
+  }
+
+  /** What earlier lives have left is the business of the one that has the file. */
+  #tidy(file: string, errorCell: number | undefined): void {
+    for (const path of tidyGenerations(file)) {
+      if (errorCell !== undefined) this.#cells.attachment.add(errorCell, 1n);
+      process.emitWarning(
+        `The region ${shown(path)} was removed with counts that are in no line: ${GENERATIONS_MAX} newer ones with such counts are kept`,
+        { type: 'MetricsWarning', code: 'METRICS_REGION_DROPPED' },
+      );
+    }
+  }
+
   #startTimeMetric(clock: 'wall' | 'cpu'): StoreMetric {
     const marked = markedMetric(this.#layout, (def) => def.startTime === clock);
     if (marked === undefined)
@@ -355,11 +393,18 @@ function cellsOf(attachment: Attachment): ThreadCells {
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 function checkedOpenOptions(options: unknown): { name: string; identity: Identity; place: Place } {
-  const known = ['name', 'id', 'properties', 'file', 'previous'] as const;
-  const { name = 'default', id, properties, file, previous } = checkedOptions<OpenOptions>('Metrics.open()', options, known);
+  const known = ['name', 'id', 'properties', 'file', 'previous', 'recover'] as const;
+  const {
+    name = 'default',
+    id,
+    properties,
+    file,
+    previous,
+    recover = true,
+  } = checkedOptions<OpenOptions>('Metrics.open()', options, known);
   if (checkedText('Metrics.open(): name', name) === '') throw new RangeError('Metrics.open(): name must not be empty');
   if (id !== undefined) checkedText('Metrics.open(): id', id);
-  const place = checkedPlace(file, previous);
+  const place = { ...checkedPlace(file, previous), recover: checkedBoolean('Metrics.open(): recover', recover) };
   if (properties === undefined) return { name, identity: id === undefined ? {} : { id }, place };
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
     throw new TypeError(`Metrics.open(): properties must be an object of strings; got ${shown(properties)}`);
@@ -371,7 +416,7 @@ function checkedOpenOptions(options: unknown): { name: string; identity: Identit
   return { name, identity: { ...(id !== undefined && { id }), properties: Object.freeze({ ...properties }) }, place };
 }
 
-function checkedPlace(file: string | undefined, previous: unknown = 'keep'): Place {
+function checkedPlace(file: string | undefined, previous: unknown = 'keep'): Omit<Place, 'recover'> {
   if (!['keep', 'discard', 'refuse'].includes(previous as string)) {
     const message = `Metrics.open(): previous must be 'keep', 'discard' or 'refuse'; got ${shown(previous)}`;
     throw typeof previous === 'string' ? new RangeError(message) : new TypeError(message);

@@ -18,9 +18,17 @@ const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, laten
 export interface Place {
   readonly file?: string;
   readonly previous: 'keep' | 'discard' | 'refuse';
+  /** Whether `init()` says the last lines of earlier lives. */
+  readonly recover: boolean;
 }
 
-export function storeSpecOf(name: string, schema: Schema, layout: Layout, identity: Identity, { file, previous }: Place): StoreSpec {
+export function storeSpecOf(
+  name: string,
+  schema: Schema,
+  layout: Layout,
+  identity: Identity,
+  { file, previous }: Omit<Place, 'recover'>,
+): StoreSpec {
   const program = programOf(layout, identity);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
   const error = markedMetric(layout, (def) => def.onError === true);

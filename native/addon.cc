@@ -143,6 +143,19 @@ Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
   return Napi::Value(env, promise);
 }
 
+// From a list of `{ file, commit, text, record, hasLine, removePath }`. One that cannot be added is said by the next life.
+void AddRecoveries(const Napi::Value& value, Recoveries* recoveries) {
+  if (!value.IsArray()) return;
+  const Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Object one = list.Get(i).As<Napi::Object>();
+    const std::vector<char> text = VectorOf<char>(one.Get("text")), record = VectorOf<char>(one.Get("record"));
+    const std::string remove_path = one.Get("removePath").As<Napi::String>().Utf8Value();
+    recoveries->Add({one.Get("file").As<Napi::Number>().Int32Value(), Uint64Of(one.Get("commit")), text.data(), text.size(),
+                     record.data(), one.Get("hasLine").As<Napi::Boolean>().Value(), remove_path.c_str()});
+  }
+}
+
 class Attachment : public Napi::ObjectWrap<Attachment> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -161,6 +174,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
                            InstanceMethod<&Attachment::AllDevices>("devices"),
                            InstanceMethod<&Attachment::Init>("init"),
+                           InstanceMethod<&Attachment::Inherits>("inherits"),
                            InstanceMethod<&Attachment::Flush>("flush"),
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
@@ -286,18 +300,25 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     return out;
   }
 
+  // init(destination, recoveries)
   Napi::Value Init(const Napi::CallbackInfo& info) {
     Status status;
+    Recoveries recoveries;
+    AddRecoveries(info[1], &recoveries);
     const bool is_path = info[0].IsString();
     const std::string path = is_path ? info[0].As<Napi::String>().Utf8Value() : std::string();
     const int descriptor = is_path ? -1 : info[0].As<Napi::Number>().Int32Value();
-    switch (Attached(info)->flusher().Init(is_path ? path.c_str() : nullptr, descriptor, &status)) {
-      case InitResult::kDone: return Napi::Boolean::New(info.Env(), true);
+    Flusher& flusher = Attached(info)->flusher();
+    switch (flusher.Init(is_path ? path.c_str() : nullptr, descriptor, &status, &recoveries)) {
+      case InitResult::kDone:
+        flusher.Recover();  // what does not get out goes before the next line
+        return Napi::Boolean::New(info.Env(), true);
       case InitResult::kAlready: return Napi::Boolean::New(info.Env(), false);
       case InitResult::kFailed: break;
     }
     return ToFailure(info.Env(), status);
   }
+  Napi::Value Inherits(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), Attached(info)->Inherits()); }
   Napi::Value Flush(const Napi::CallbackInfo& info) {
     Status status;
     switch (Attached(info)->Flush(&status)) {

@@ -48,6 +48,14 @@ bool Lock(int fd) {
   return false;
 }
 
+// Whether nobody has it for themselves: there is a shared lock on it, of somebody who says the last line of a dead process.
+bool IsShared(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  const bool is_shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+  if (fd >= 0) close(fd);
+  return is_shared;
+}
+
 // Renames, unless there is something of the new name.
 int RenameExclusively(const char* from, const char* to) {
   if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
@@ -110,7 +118,8 @@ Status RegionFile::TakeOver(const std::string& path, int* descriptor) {
     bool again = false;
     if (Status status = TakeOverOnce(path, descriptor, &again); !status.ok() || !again) return status;
   }
-  return {Code::kRegion, EBUSY, "open"};
+  // Others have taken it again and again meanwhile.
+  return {Code::kBusy, EBUSY, "open"};
 }
 
 Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* again) {
@@ -135,10 +144,9 @@ Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* 
     status = {Code::kForeign, 0, "belongs to another user"};
   } else if (pread(fd, &magic, sizeof(magic), offsetof(RegionHeader, magic)) != sizeof(magic) || magic != kMagic) {
     status = {Code::kForeign, 0, "is no region"};
-  } else if (!Lock(fd)) {
-    const bool is_held = errno == EWOULDBLOCK;
+  } else {
+    if (!Lock(fd)) status = errno == EWOULDBLOCK ? Status{Code::kBusy, EWOULDBLOCK, "flock"} : CannotOpen("flock");
     if (pread(fd, &holder, sizeof(holder), offsetof(RegionHeader, process_id)) != sizeof(holder)) holder = 0;
-    status = is_held ? Status{Code::kBusy, EWOULDBLOCK, "flock"} : CannotOpen("flock");
     holder_ = holder;
   }
   // Another opener may have moved it away before the lock was ours.
@@ -195,19 +203,44 @@ Status RegionFile::Publish() {
   return status;
 }
 
-Status RegionFile::Keep() {
-  const std::string previous = path_ + ".previous";
+std::string RegionFile::Generation(int number) const {
+  return path_ + (number == 1 ? ".previous" : ".previous." + std::to_string(number));
+}
+
+Status RegionFile::IsMovable(int number) {
+  const std::string name = Generation(number);
   struct stat info;
-  // Of a folder, the rename says best why not.
-  if (lstat(previous.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
-    int older = -1;
-    const Status status = TakeOver(previous, &older);
-    if (older >= 0) close(older);
-    if (status.code == Code::kBusy) return {Code::kForeign, 0, "cannot be kept as .previous, which a process has in use"};
-    if (status.code == Code::kForeign) return {Code::kForeign, 0, "cannot be kept as .previous, which is no region of this user"};
-    if (!status.ok()) return status;
+  // Of a folder, the rename would say why not, if it could be asked without being done.
+  if (lstat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {Code::kRegion, EISDIR, "rename"};
+  int fd = -1;
+  const int32_t holder = holder_;
+  const Status status = TakeOver(name, &fd);
+  if (fd >= 0) close(fd);
+  holder_ = holder;  // of the path, and of nothing else
+  // Somebody who says its last line has it shared: they go on, whatever its name.
+  if (status.code == Code::kBusy && IsShared(name)) return {};
+  if (status.code == Code::kBusy) return {Code::kForeign, 0, "cannot be kept as .previous, which a process has in use"};
+  if (status.code == Code::kForeign) return {Code::kForeign, 0, "cannot be kept as .previous, which is no region of this user"};
+  return status;
+}
+
+// Under the lock of what has the path: others who want to move it wait for that.
+Status RegionFile::Keep() {
+  struct stat info;
+  int last = 1;
+  for (; last < kGenerationNames && lstat(Generation(last).c_str(), &info) == 0; last++) {
+    if (Status status = IsMovable(last); !status.ok()) return status;
   }
-  return rename(path_.c_str(), previous.c_str()) == 0 ? Status{} : CannotOpen("rename");
+  // All names are taken, by as many who died before they looked: the oldest has to go.
+  if (lstat(Generation(last).c_str(), &info) == 0) {
+    if (Status status = IsMovable(last); !status.ok()) return status;
+    unlink(Generation(last).c_str());
+  }
+  for (int number = last; number > 1; number--) {
+    const bool is_moved = RenameExclusively(Generation(number - 1).c_str(), Generation(number).c_str()) == 0;
+    if (!is_moved && errno != ENOENT) return CannotOpen("renameat2");
+  }
+  return RenameExclusively(path_.c_str(), Generation(1).c_str()) == 0 ? Status{} : CannotOpen("renameat2");
 }
 
 Status RegionFile::TakeName(bool is_there) {

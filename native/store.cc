@@ -185,7 +185,11 @@ void Store::EndWithProcess() {
 
 void Store::FlushNews() {
   Status ignored;  // as above
-  if (flusher_.HasNews()) Flush(&ignored, kLastFlushMs);
+  if (flusher_.HasNews()) {
+    Flush(&ignored, kLastFlushMs);
+  } else {
+    flusher_.Recover();
+  }
 }
 
 Status Store::CaptureSignals(const CaptureOptions& options) {

@@ -88,6 +88,11 @@ class Store {
 
   bool is_closed() const { return closed_.load(std::memory_order_acquire); }
 
+  // True once, for a store with a file: what was in the file's place is kept under other names, and nobody has looked at it.
+  bool Inherits() {
+    return !spec_.file.empty() && !has_inherited_.exchange(true, std::memory_order_relaxed);
+  }  // publishes nothing
+
   uint32_t ClaimShard();
   void GiveBackShard(uint32_t shard);
 
@@ -138,6 +143,7 @@ class Store {
   std::atomic<int> references_{1};
   std::atomic<bool> closed_{false};
   std::atomic<bool> is_captured_{false};
+  std::atomic<bool> has_inherited_{false};
   std::atomic<SignalSet> displaced_{0};
   bool is_guarded_ = false;
 };

@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -103,15 +104,17 @@ describe('given a path where nothing is', () => {
 });
 
 describe('given the file of a dead process', () => {
-  const dead = async () => {
+  const dead = async (end = 'kill') => {
     const folder = temporaryFolder();
     const file = `${folder}/r`;
-    expect(await child({ file, steps: ['open', 'kill'] })).toMatchObject({ signal: 'SIGKILL' });
+    const plan = { file, steps: ['open', end], ...(end === 'close' && { sink: `${folder}/lines` }) };
+    expect(await child(plan)).toMatchObject(end === 'close' ? { code: 0 } : { signal: 'SIGKILL' });
+    rmSync(`${folder}/lines`, { force: true });
     return { folder, file, inode: statSync(file).ino };
   };
 
-  test('when it is opened, then it is kept beside as .previous, one generation', async () => {
-    const { folder, file, inode } = await dead();
+  test('when it is opened again and again with nothing pending, then it is kept beside as .previous, one generation', async () => {
+    const { folder, file, inode } = await dead('close');
     open(file).close();
     expect(statSync(`${file}.previous`).ino).toBe(inode);
     const second = statSync(file).ino;

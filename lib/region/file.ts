@@ -70,6 +70,11 @@ export class RegionFile {
     }
   }
 
+  /** Of the open file, for native code; this object closes it. */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
   /** Whether somebody holds the file: its writer lives. */
   isHeld(): boolean {
     return this.#answer(binding().isLocked(this.#fd));

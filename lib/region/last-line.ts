@@ -8,9 +8,9 @@ import { binding, systemError } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { bankRows, rowOffset, totalRows } from './content.ts';
 import { isRegion, RegionFile } from './file.ts';
-import { BANKS, bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
+import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
-import { hasNews, readSettled, type SettledContent, sourceOf } from './reader.ts';
+import { hasNews, isCut, readSettled, type SettledContent, sourceOf } from './reader.ts';
 
 /** How long a reader of a pipe is waited for. */
 const PATIENCE_MS = 5000;
@@ -26,8 +26,7 @@ export async function flushLastLine(path: string, sink: string | number): Promis
   const file = RegionFile.open(path, 'write');
   try {
     await takeOver(file);
-    const content = readSettled(file);
-    if (content.settlement === 'out') writeWord(file, HeaderOffset.commit, content.commit);
+    const content = settleInPlace(file);
     if (!hasNews(content)) return false;
     const target = await openSink(sink);
     try {
@@ -50,39 +49,75 @@ async function takeOver(file: RegionFile): Promise<void> {
   }
 }
 
-function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): void {
-  const { header, totals, before, commit } = content;
+/** Reads a region that is ours. A line that was out after all is committed. */
+export function settleInPlace(file: RegionFile): SettledContent {
+  const content = readSettled(file);
+  if (content.settlement === 'out') writeWord(file, HeaderOffset.commit, content.commit);
+  return content;
+}
+
+export interface PreparedLine {
+  readonly text: string;
+  /** What the header's word is once the line is out. */
+  readonly commit: bigint;
+  /** The line in flight as the header has it by now: what it says again when nothing of this one is out. */
+  readonly record: Buffer;
+  /** Whether nothing waits for another line. */
+  readonly isComplete: boolean;
+}
+
+/**
+ * Makes the line, and puts its values into a bank: one that stands neither for what was flushed nor for a line in flight, so that all
+ * is as it was for whoever reads the region.
+ */
+export function prepareLine(file: RegionFile, content: SettledContent): PreparedLine {
+  const { header, totals, before, commit, settlement } = content;
   const line = openLine(sourceOf(file, content), totals, before);
-  const text = lineAt(line, header.crash?.at.getTime() ?? Date.now());
-  const bank = (bankOf(commit) + 1) % BANKS;
-  const next = ((linesOf(commit) + 1n) << 2n) | BigInt(bank);
-
-  // The record of a line that was on its way earlier is void first: its bank is about to be another's.
-  writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+  const taken = [bankOf(commit), ...(header.line && settlement !== 'out' ? [bankOf(header.line.commit)] : [])];
+  const bank = [0, 1, 2].find((one) => !taken.includes(one))!;
   fillBank(file, content, bank, new Set(line.kept.map(({ regionCell }) => regionCell)));
+  const record = Buffer.alloc(LINE_BYTES);
+  file.read(record, HeaderOffset.line);
+  return {
+    text: lineAt(line, header.crash?.at.getTime() ?? Date.now()),
+    commit: ((linesOf(commit) + 1n) << 2n) | BigInt(bank),
+    record,
+    isComplete: line.kept.length === 0,
+  };
+}
 
+function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): void {
+  const { header } = content;
+  const { text, commit, record: earlier } = prepareLine(file, content);
   const info = fstatSync(target.fd, { bigint: true });
   const isSame = header.line !== undefined && info.dev === header.line.device && info.ino === header.line.inode;
   // Half a line of the dead process may be in the pipe: what follows must not be taken for its other half.
-  const isCut = isSame && !info.isFile() && header.line!.sent > 0n && header.line!.sent < header.line!.bytes;
-  const bytes = Buffer.from(isCut ? `\n${text}` : text);
+  const bytes = Buffer.from(isSame && isCut(content) ? `\n${text}` : text);
   const record = Buffer.alloc(LINE_BYTES);
+  record.writeBigUInt64LE(commit, LineOffset.commit);
   record.writeBigUInt64LE(info.dev, LineOffset.device);
   record.writeBigUInt64LE(info.ino, LineOffset.inode);
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
+  const earlierPath = Buffer.alloc(SINK_PATH_BYTES_MAX);
+  file.read(earlierPath, HeaderOffset.sinkPath);
+  // In this order: a record whose sink is not the one of the path settles nothing, and its line counts as pending.
   file.write(record, HeaderOffset.line);
   file.write(sinkPathOf(target), HeaderOffset.sinkPath);
-  writeWord(file, HeaderOffset.line + LineOffset.commit, next);
 
   const { sent, failure } = binding().send(target.fd, bytes, PATIENCE_MS);
   if (failure !== undefined) {
-    writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
+    if (sent > 0) writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
+    else {
+      // Nothing of it is out, so nothing is in flight but what was before.
+      file.write(earlierPath, HeaderOffset.sinkPath);
+      file.write(earlier, HeaderOffset.line);
+    }
     const cause = systemError(failure);
     throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics to '${target.path}': ${cause.message}`, { cause });
   }
-  writeWord(file, HeaderOffset.commit, next);
+  writeWord(file, HeaderOffset.commit, commit);
   writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
 }
 

@@ -123,6 +123,17 @@ export function hasNews({ totals, before }: SettledContent): boolean {
   return totals.some((total, slot) => total !== before[slot]);
 }
 
+/** Whether half a line is in a pipe, so that what follows must begin with a newline: else two lines would be fused. */
+export function isCut({ header, settlement }: SettledContent): boolean {
+  const { line } = header;
+  return line !== undefined && settlement !== 'out' && !line.isRegularFile && line.sent > 0n && line.sent < line.bytes;
+}
+
+/** Whether there is nothing left to do for this life. */
+export function isSaid(content: SettledContent): boolean {
+  return !hasNews(content) && !isCut(content);
+}
+
 function readingOf(file: RegionFile): RegionReading {
   const content = readSettled(file);
   const { header, document, layout, map, totals, before, settlement } = content;

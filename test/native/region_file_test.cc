@@ -22,6 +22,7 @@
 
 #include "check.h"
 #include "child.h"
+#include "file_lock.h"
 #include "region.h"
 #include "temporary_folder.h"
 
@@ -64,6 +65,15 @@ std::vector<std::string> NamesIn(const TemporaryFolder& folder) {
   return names;
 }
 using Names = std::vector<std::string>;
+
+// Whether there is nothing but the file and those that were kept.
+bool NamesOfGenerations(const TemporaryFolder& folder) {
+  const Names names = NamesIn(folder);
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return name == "r" || name == "r.previous" ||
+           (name.rfind("r.previous.", 0) == 0 && name.find_first_not_of("0123456789", 11) == std::string::npos);
+  });
+}
 
 TEST("given a path where nothing is, when it is opened, then it is there, whole, of mode 0600, and alone") {
   TemporaryFolder folder;
@@ -113,7 +123,49 @@ TEST("given the file of a process that is gone, when it is opened, then its poli
   const ino_t fourth = std::make_unique<Opened>(path, Previous::kKeep)->inode;
   CHECK_EQ(InodeOf(path), fourth);
   CHECK_EQ(InodeOf(path + ".previous"), third);
-  CHECK(NamesIn(folder) == (Names{"r", "r.previous"}));
+  CHECK_EQ(InodeOf(path + ".previous.2"), first);
+  CHECK(NamesIn(folder) == (Names{"r", "r.previous", "r.previous.2"}));
+}
+
+TEST("given what was kept often, when the file is opened again, then each moves on by one, up to a name that is free") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  std::vector<ino_t> lives;
+  for (int i = 0; i < 5; i++) lives.push_back(std::make_unique<Opened>(path)->inode);
+  // r, .previous, .previous.2, .previous.3, .previous.4
+  CHECK_EQ(unlink((path + ".previous.2").c_str()), 0);
+  const ino_t last = std::make_unique<Opened>(path)->inode;
+  CHECK_EQ(InodeOf(path), last);
+  CHECK_EQ(InodeOf(path + ".previous"), lives[4]);
+  CHECK_EQ(InodeOf(path + ".previous.2"), lives[3]);
+  CHECK_EQ(InodeOf(path + ".previous.3"), lives[1]);
+  CHECK_EQ(InodeOf(path + ".previous.4"), lives[0]);
+  CHECK_EQ(NamesIn(folder).size(), 5);
+}
+
+TEST("given all names taken, when the file is opened again, then the oldest goes") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  std::vector<ino_t> lives;
+  for (int i = 0; i < kGenerationNames + 3; i++) lives.push_back(std::make_unique<Opened>(path)->inode);
+  CHECK_EQ(NamesIn(folder).size(), kGenerationNames + 1);
+  CHECK_EQ(InodeOf(path + ".previous"), lives[kGenerationNames + 1]);
+  CHECK_EQ(InodeOf(path + ".previous." + std::to_string(kGenerationNames)), lives[2]);
+}
+
+TEST("given a region that somebody says the last line of, when the file is opened again, then it moves on all the same") {
+  TemporaryFolder folder;
+  const std::string path = folder / "r";
+  std::make_unique<Opened>(path).reset();
+  std::make_unique<Opened>(path).reset();
+  const int fd = open((path + ".previous").c_str(), O_RDWR | O_CLOEXEC);
+  bool is_ours = false;
+  CHECK(LockFile(fd, &is_ours).ok() && is_ours);
+  struct stat info = {};
+  CHECK_EQ(fstat(fd, &info), 0);
+  CHECK(Opened(path).status.ok());
+  CHECK_EQ(InodeOf(path + ".previous.2"), info.st_ino);
+  close(fd);
 }
 
 TEST("given a file that is held, when it is opened, then kBusy names the holder, whatever the policy, until it lets go") {
@@ -298,7 +350,9 @@ TEST("given many processes that open one path over and over, when one has it, th
     }
     CHECK_EQ(board.opened + board.busy, 40 * Board::kProcesses);
     CHECK(board.opened > 0);
-    CHECK(NamesIn(folder) == (previous == Previous::kKeep ? Names{"r", "r.previous"} : Names{"r"}));
+    const size_t kept = std::min<size_t>(static_cast<size_t>(board.opened - 1), kGenerationNames);
+    CHECK_EQ(NamesIn(folder).size(), previous == Previous::kKeep ? 1 + kept : 1);
+    if (previous == Previous::kKeep) CHECK(NamesOfGenerations(folder));
     munmap(memory, sizeof(Board));
   }
 }
@@ -321,7 +375,7 @@ TEST("given a process that is killed at any moment of an opening, when the path 
     Opened opened(path);
     CHECK(opened.status.ok());
     CHECK_EQ(InodeOf(path), opened.inode);
-    for (const std::string& name : NamesIn(folder)) CHECK(name == "r" || name == "r.previous");
+    CHECK(NamesOfGenerations(folder));
   }
 }
 

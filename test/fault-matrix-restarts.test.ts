@@ -1,0 +1,32 @@
+// Row 32 of the fault matrix: three lives on one region path and one sink, each killed by SIGKILL at any moment. VMM_METRICS_SOAK_LIVES says
+// how often for each sink, VMM_METRICS_SOAK_SEED which moments.
+
+import { afterAll } from 'vitest';
+
+import { Lives, type Moment, type SinkKind } from './helpers/lives.ts';
+import { printTable, row } from './helpers/matrix-table.ts';
+import { randomFrom } from './helpers/random.ts';
+
+const rounds = Number(process.env['VMM_METRICS_SOAK_LIVES'] ?? 2);
+const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
+const random = randomFrom(seed);
+
+/** Half of them while a life opens, inits and says what earlier ones have left; half while it counts at full speed. */
+const moment = (): Moment => (random() < 0.4 ? { from: 'start', ms: 30 + random() * 200 } : { from: 'ready', ms: random() * 60 });
+
+row(32, 'three SIGKILLs in a row on one region path and one sink', (add) => {
+  const kinds: readonly SinkKind[] = ['file', 'pipe', 'unread pipe', 'full disk'];
+  for (const kind of kinds) {
+    for (let round = 1; round <= rounds; round++) {
+      add(`given a sink that is a ${kind}, when lives are killed, round ${round}, then the lines of all add up`, async () => {
+        const lives = new Lives(kind);
+        for (let life = 0; life < 3; life++) await lives.live(moment());
+        await lives.live('quiet');
+        await lives.check();
+      });
+    }
+  }
+});
+
+afterAll(() => console.log(`seed ${seed}`));
+printTable();

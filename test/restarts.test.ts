@@ -1,0 +1,223 @@
+// Lives of one region file after another: nothing that was counted is lost, however often they die.
+
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { describe, expect, test, vi } from 'vitest';
+import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
+
+import { runChild } from './helpers/children.ts';
+import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+
+/** Each counts 5. */
+async function life(file: string, plan: { sink?: string; steps?: readonly string[]; options?: object } = {}) {
+  return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })]);
+}
+const said = (lines: readonly Line[]) => lines.reduce((sum, line) => sum + (at(line, 'vcpu.exit_io_in') as bigint), 0n);
+const generations = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('r.previous'));
+
+const schema = defineSchema({
+  utc_timestamp_ms: utcTimestampMs(),
+  g: group({ n: inc('n'), trouble: inc('trouble', { onError: true }), missed: inc('missed', { onMissedFlush: true }) }),
+});
+const open = (file: string, options: object = {}) => closing(Metrics.open(schema, { name: freshName(), file, ...options }));
+
+describe('given a process in a crash loop', () => {
+  test('when it is killed twice before a flush and started a third time, then the lines have the counts of all three lives', async () => {
+    const folder = temporaryFolder();
+    const [file, sink] = [`${folder}/r`, `${folder}/lines`];
+    for (let i = 0; i < 2; i++) expect(await life(file, { sink })).toMatchObject({ signal: 'SIGKILL' });
+    expect(await life(file, { sink, steps: ['open', 'close'] })).toMatchObject({ code: 0 });
+    expect(said(linesIn(sink))).toBe(15n);
+    expect(linesIn(sink)).toHaveLength(3);
+    expect(generations(folder)).toEqual(['r.previous']);
+    expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: false, linesFlushed: 1n, state: 'killed' });
+  });
+
+  test('when it never gets as far as a sink, then 16 lives are kept, with a warning for each that is not, and .previous is the newest', async () => {
+    const folder = temporaryFolder();
+    const file = `${folder}/r`;
+    let inode = 0;
+    for (let i = 0; i < 20; i++) {
+      inode = i === 19 ? statSync(file).ino : 0;
+      const { stderr } = await life(file, { steps: ['open', 'tick', 'kill'] });
+      expect(stderr.includes('METRICS_REGION_DROPPED'), `life ${i}: ${stderr}`).toBe(i > 16);
+    }
+    expect(generations(folder)).toHaveLength(16);
+    expect(statSync(`${file}.previous`).ino).toBe(inode);
+    const metrics = open(file);
+    expect(metrics.app.g.trouble.count()).toBe(1n);
+  }, 120_000);
+
+  test('when an older life has nothing pending, then it is not kept, and does not push out one that has', async () => {
+    const folder = temporaryFolder();
+    const file = `${folder}/r`;
+    await life(file); // 5 pending
+    for (let i = 0; i < 3; i++) {
+      const metrics = open(file, { recover: false });
+      metrics.init(`${folder}/lines`);
+      metrics.app.g.n.inc();
+      metrics.close();
+    }
+    open(file);
+    expect(generations(folder)).toHaveLength(2);
+    const oldest = generations(folder).find((name) => name !== 'r.previous')!;
+    expect(await readRegion(`${folder}/${oldest}`)).toMatchObject({ hasPending: true });
+  });
+});
+
+describe('given a killed life with something pending', () => {
+  const killed = async (sinkOf: (folder: string) => string = (folder) => `${folder}/lines`) => {
+    const folder = temporaryFolder();
+    const [file, sink] = [`${folder}/r`, sinkOf(folder)];
+    expect(await life(file, { sink })).toMatchObject({ signal: 'SIGKILL' });
+    return { folder, file, sink };
+  };
+
+  test('when the next has the same sink, then init() writes its line, once', async () => {
+    const { file, sink } = await killed();
+    const metrics = open(file);
+    metrics.init(sink);
+    expect(said(linesIn(sink))).toBe(5n);
+    metrics.close();
+    const again = open(file);
+    again.init(sink);
+    expect(linesIn(sink).filter((line) => 'vcpu' in line)).toHaveLength(1);
+  });
+
+  test('when the next has another sink, or recover: false, or discards it, then nothing is written', async () => {
+    const { folder, file, sink } = await killed();
+    const other = open(file);
+    other.init(`${folder}/others`);
+    other.close();
+    expect(linesIn(`${folder}/others`).some((line) => 'vcpu' in line)).toBe(false);
+    const leaving = open(file, { recover: false });
+    leaving.init(sink);
+    expect(readFileSync(sink, 'utf8')).toBe('');
+    leaving.close();
+    expect(await readRegion(`${file}.previous.2`)).toMatchObject({ hasPending: true });
+    const discarding = open(file, { previous: 'discard', recover: false });
+    discarding.init(sink);
+    expect(generations(folder)).toHaveLength(2);
+  });
+
+  test('when the next gives the sink as a descriptor of the same file, then its line is written', async () => {
+    const { file, sink } = await killed();
+    const fd = openSync(sink, 'a');
+    open(file).init(fd);
+    closeSync(fd);
+    expect(said(linesIn(sink))).toBe(5n);
+  });
+
+  test('when its disk is full, then init() does not throw, write() does, and what comes first when there is room is its line', async () => {
+    const { folder, file, sink } = await killed();
+    unlinkSync(sink);
+    symlinkSync('/dev/full', sink);
+    const metrics = open(file);
+    metrics.init(sink);
+    metrics.app.g.n.add(3);
+    expect(() => metrics.write()).toThrow(
+      expect.objectContaining({ code: 'ERR_METRICS_WRITE', cause: expect.objectContaining({ code: 'ENOSPC' }) }),
+    );
+    expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: true });
+    expect((await readRegion(`${file}.previous`)).lineInFlight).toBeUndefined();
+    unlinkSync(sink);
+    writeFileSync(`${folder}/disk`, '');
+    symlinkSync('disk', sink);
+    expect(metrics.write()).toBe(true);
+    const lines = linesIn(sink);
+    expect(lines.map((line) => 'vcpu' in line)).toEqual([true, false]);
+    expect(at(lines[1]!, 'g.n')).toBe(3n);
+    expect(at(lines[1]!, 'g.missed')).toBe(1n);
+  });
+
+  test('when nobody reads its pipe, then the periodic flush writes its line as soon as somebody does', async () => {
+    const { file, sink } = await killed((folder) => {
+      execFileSync('mkfifo', [`${folder}/lines`]);
+      return `${folder}/lines`;
+    });
+    const pipe = openSync(sink, constants.O_RDWR | constants.O_NONBLOCK);
+    fill(pipe);
+    const metrics = open(file);
+    metrics.init(sink);
+    metrics.startPeriodicFlush({ intervalMs: 5 });
+    metrics.app.g.n.add(3);
+    await vi.waitUntil(() => metrics.app.g.missed.count() > 2n);
+    let text = '';
+    await vi.waitUntil(() => {
+      text += drained(pipe);
+      return metrics.app.g.n.fetchDiff() === 0n;
+    });
+    metrics.close();
+    text += drained(pipe);
+    closeSync(pipe);
+    const lines = linesOf(text.replace(/^\n+/, ''));
+    expect(lines.filter((line) => 'vcpu' in line)).toHaveLength(1);
+    expect('vcpu' in lines[0]!).toBe(true);
+    expect(lines.slice(1).reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(3n);
+    expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: false });
+  });
+
+  test('when the command flushes it while the next one starts, then its line is there once', async () => {
+    const { file, sink } = await killed();
+    const metrics = open(file);
+    const command = execFileSync.bind(undefined, process.execPath, ['dist/lib/cli/main.js', 'flush', `${file}.previous`, '--to', sink]);
+    metrics.init(sink);
+    command({ stdio: 'ignore' });
+    expect(said(linesIn(sink))).toBe(5n);
+  });
+
+  test('when the region is damaged, then init() goes on without it, and it stays', async () => {
+    const { file, sink } = await killed();
+    const bytes = readFileSync(file);
+    bytes.writeUInt32LE(99, 8); // a version that nobody knows
+    writeFileSync(file, bytes);
+    const metrics = open(file);
+    metrics.init(sink);
+    metrics.close();
+    open(file).init(sink);
+    expect(existsSync(`${file}.previous.2`)).toBe(true);
+    expect(said(linesIn(sink).filter((line) => 'vcpu' in line))).toBe(0n);
+  });
+
+  test('when init() is called twice, then its line is written once', async () => {
+    const { file, sink } = await killed();
+    const metrics = open(file);
+    metrics.init(sink);
+    expect(() => metrics.init(sink)).toThrow(expect.objectContaining({ code: 'ERR_METRICS_ALREADY_INITIALIZED' }));
+    expect(said(linesIn(sink))).toBe(5n);
+  });
+});
+
+/** With empty lines, so that there is room for nothing. */
+function fill(pipe: number): void {
+  const page = Buffer.alloc(4096, '\n');
+  try {
+    for (;;) writeSync(pipe, page);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+}
+
+function drained(pipe: number): string {
+  let text = '';
+  const buffer = Buffer.alloc(1 << 16);
+  try {
+    for (let count = 1; count > 0; ) text += buffer.toString('utf8', 0, (count = readSync(pipe, buffer)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+  return text;
+}
