@@ -9,7 +9,9 @@
         "native/crash.cc",
         "native/devices.cc",
         "native/directory.cc",
+        "native/disposition.cc",
         "native/flusher.cc",
+        "native/handler_chain.cc",
         "native/line.cc",
         "native/native_abi.cc",
         "native/output_files.cc",
@@ -24,6 +26,7 @@
         "native/region.cc",
         "native/region_file.cc",
         "native/region_guard.cc",
+        "native/sibling.cc",
         "native/sink.cc",
         "native/sink_turn.cc",
         "native/store.cc"

@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstring>
 #include <mutex>
 
 #include "clock.h"
+#include "handler_chain.h"
 #include "process_mark.h"
 #include "profiler.h"
 #include "region_guard.h"
+#include "sibling.h"
 #include "signal_mask.h"
 
 namespace vmm {
@@ -25,21 +26,16 @@ constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGT
 constexpr int kPolite[] = {SIGTERM, SIGINT, SIGHUP};
 // How long a thread that crashes second waits for the first one's line and for death, beyond the limit of that.
 constexpr int kOtherCrashMs = 400;
+// How long the release of a store waits for handlers: those that only count return soon, if they are not kept from the processor;
+// one that sends last lines never comes back.
+constexpr int kReleaseMs = 10'000;
+constexpr int kReleaseInCrashMs = 200;
 
 using TrapFunction = bool (*)(int, siginfo_t*, void*);
 
 // All of it is per process. The handler reads what Capture published before it installed the handler.
 std::mutex g_lock;
 std::atomic<Captured*> g_captured[kCapturedMax];
-// What stood in our place when we took it last, and the first time. The second is for a crash inside a crash: somebody who stands
-// in the first may hand on to us. Each is immutable and kept for ever, since a handler may still read it while the next is put in
-// its place.
-struct Earlier {
-  struct sigaction action;
-  const Earlier* older;
-};
-std::atomic<const Earlier*> g_earlier[kSignals];
-std::atomic<const Earlier*> g_first[kSignals];
 std::atomic<SignalSet> g_installed{0};
 // Those among them that nobody asked for or marked: to handle such a one instead of us is the host's good right.
 std::atomic<SignalSet> g_unasked{0};
@@ -54,10 +50,6 @@ std::atomic<int64_t> g_crash_done_ms{0};
 std::atomic<int> g_looking{0};
 
 void HandleSignal(int signal, siginfo_t* info, void* context);
-
-// Acquire: pairs with the release stores in Install.
-const struct sigaction& EarlierOf(int signal) { return g_earlier[signal].load(std::memory_order_acquire)->action; }
-const struct sigaction& FirstOf(int signal) { return g_first[signal].load(std::memory_order_acquire)->action; }
 
 bool IsFatal(int signal) {
   for (const int fatal : kFatal) {
@@ -88,19 +80,39 @@ bool IsHarmlessByDefault(int signal) { return signal == SIGCHLD || signal == SIG
 
 bool IsStopByDefault(int signal) { return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU; }
 
+// Whether a signal that nobody's instruction raised ends the process, or may, once it meets this disposition.
+bool IsDeadly(int signal, const Disposition& disposition, int hops) {
+  if (IsFunction(disposition.action)) {
+    // For a fatal signal it may well be the end; and a handler that is to run once, as Node's for SIGTERM, raises the signal
+    // again.
+    if (IsFatal(signal) || (disposition.action.sa_flags & SA_RESETHAND) != 0) return true;
+    return disposition.sibling != nullptr && hops < kSiblingHopsMax && disposition.sibling->is_deadly(signal, hops + 1);
+  }
+  return IsDefault(disposition.action) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal);
+}
+
+// The same for another copy that has our handler below its own. When two copies stand above one another by turns, each is asked
+// for one disposition deeper every time.
+bool IsDeadlyHere(int signal, int hops) {
+  const Disposition* const disposition = signal > 0 && signal < kSignals ? DispositionAt(signal, hops / 2) : nullptr;
+  return disposition != nullptr && IsDeadly(signal, *disposition, hops);
+}
+
+// Memory of a region of ours that was lost: of this copy's, or of one that we stand above.
+bool RepairHere(void* address, int hops) {
+  if (RepairRegion(address)) return true;
+  if (hops >= kSiblingHopsMax) return false;
+  for (const Disposition* at = DispositionAt(SIGBUS, 0); at != nullptr; at = at->older) {
+    if (at->sibling != nullptr && at->sibling->repair(address, hops + 1)) return true;
+  }
+  return false;
+}
+
 // gettid(2) by number: the wrapper is missing in older C libraries, and caching it would need a thread_local, whose first use
 // in a dlopened library may allocate.
 pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal); }
-
-bool IsFunction(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
-}
-
-bool IsDefault(const struct sigaction& action) { return !IsFunction(action) && action.sa_handler == SIG_DFL; }
-
-bool IsIgnored(const struct sigaction& action) { return !IsFunction(action) && action.sa_handler == SIG_IGN; }
 
 bool IsOurs(const struct sigaction& action) { return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal; }
 
@@ -148,11 +160,10 @@ void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t th
   header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // likewise
 }
 
-// Puts the earlier disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours and
-// called it: that one has its turn now, and has had it when the signal comes again. `again`: this thread came here before, by way
-// of somebody who stands in our earlier place and hands on to us.
-void PassOn(int signal, siginfo_t* info, bool again) {
-  struct sigaction next = again ? FirstOf(signal) : EarlierOf(signal);
+// Puts that disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours and called
+// it: that one has its turn now, and has had it when the signal comes again.
+void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
+  struct sigaction next = disposition.action;
   if (IsForced(signal, info) && IsIgnored(next)) next.sa_handler = SIG_DFL;  // as the kernel does
   sigaction(signal, &next, nullptr);
   if (IsRetried(signal, info)) return;  // the fault happens again
@@ -189,60 +200,53 @@ void StopByDefault(int signal) {
   sigaction(signal, &ours, nullptr);
 }
 
-// A signal that does not mean death: counted, and left to what would have become of it. False when that is death.
-bool HandleHarmless(int signal, siginfo_t* info, void* context) {
+// A signal that does not mean death: counted, and left to what would have become of it. False when that is death. `depth`: how
+// often our handler is running for this signal already, called by those that it hands on to; the signal is counted by the
+// outermost.
+bool HandleHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
   if (IsForced(signal, info)) return false;
-  const struct sigaction& earlier = EarlierOf(signal);
-  const auto count = [&] { ForEachCaptured([&](Captured& captured) { CountIn(captured, signal); }); };
-  if (IsFunction(earlier)) {
-    // For a fatal signal it may well be the end; and one that is to run once, as Node's for SIGTERM, raises the signal again.
-    if (IsFatal(signal) || (earlier.sa_flags & SA_RESETHAND) != 0) return false;
-    count();
-    if ((earlier.sa_flags & SA_SIGINFO) != 0) {
-      earlier.sa_sigaction(signal, info, context);
-    } else {
-      earlier.sa_handler(signal);
-    }
-    return true;
-  }
-  if (IsDefault(earlier) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal)) {
+  if (IsDeadly(signal, earlier, 0)) {
     // The init process of a container that handles no signal is not killed by one that is sent; only abort() is its end all the
     // same.
-    const bool is_kept_from_init = getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
+    const bool is_kept_from_init =
+        IsDefault(earlier.action) && getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
     if (!is_kept_from_init) return false;
   }
-  count();
-  if (IsDefault(earlier) && IsStopByDefault(signal)) StopByDefault(signal);
+  if (depth == 0) ForEachCaptured([&](Captured& captured) { CountIn(captured, signal); });
+  if (IsFunction(earlier.action)) {
+    CallHandler(earlier, signal, info, context);
+  } else if (IsDefault(earlier.action) && IsStopByDefault(signal)) {
+    StopByDefault(signal);
+  }
   return true;
 }
 
 // A handler that stands for the repair of regions alone: any other SIGBUS is the business of whoever was there before.
-bool IsHandedOn(int signal, siginfo_t* info, void* context) {
+bool TryHandOn(int signal, siginfo_t* info, void* context, const Disposition& earlier) {
   if (signal != SIGBUS || (g_unasked.load(std::memory_order_relaxed) & SetOf(signal)) == 0) return false;  // a set of bits
-  const struct sigaction& earlier = EarlierOf(signal);
-  if (!IsFunction(earlier) || (earlier.sa_flags & SA_RESETHAND) != 0) {
-    PassOn(signal, info, false);  // death; or a handler that is to run once, and after which death comes
-  } else if ((earlier.sa_flags & SA_SIGINFO) != 0) {
-    earlier.sa_sigaction(signal, info, context);
+  if (!IsFunction(earlier.action) || (earlier.action.sa_flags & SA_RESETHAND) != 0) {
+    PassOn(signal, info, earlier);  // death; or a handler that is to run once, and after which death comes
   } else {
-    earlier.sa_handler(signal);
+    CallHandler(earlier, signal, info, context);
   }
   return true;
 }
 
-void HandleDeath(int signal, siginfo_t* info) {
+// `is_counted`: the signal was taken for harmless first, and handed on to somebody who handed on to us.
+void HandleDeath(int signal, siginfo_t* info, const Disposition& earlier, bool is_counted) {
   const pid_t thread = ThreadId();
   pid_t crashed = 0;
   // Acquire-release: one thread wins; it publishes nothing by it.
   if (!g_crashed_thread.compare_exchange_strong(crashed, thread, std::memory_order_acq_rel)) {
     if (crashed != thread) WaitForDeath();
-    PassOn(signal, info, true);
+    // This thread may have come here before, by way of somebody who hands on to us: then only what was there first is left.
+    PassOn(signal, info, *FirstDisposition(signal));
     return;
   }
   g_crash_done_ms.store(0, std::memory_order_relaxed);  // read after g_crashed_thread only
   ForEachCaptured([&](Captured& captured) {
     WriteRecord(captured, signal, info, thread);
-    CountIn(captured, signal);
+    if (!is_counted) CountIn(captured, signal);
     CountDegraded(captured);
   });
   // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
@@ -267,27 +271,27 @@ void HandleDeath(int signal, siginfo_t* info) {
   ForEachCaptured([&](Captured& captured) {
     if (captured.profiler != nullptr) captured.profiler->LastSamples(deadline_ms);
   });
-  PassOn(signal, info, false);
+  PassOn(signal, info, earlier);
   // Release: pairs with the acquire load in ReviveIfSurvived, for a process that lives on.
   g_crash_done_ms.store(MonotonicMs(), std::memory_order_release);
 }
 
 // Memory of our own region that was lost: given back, and the instruction runs again.
-bool IsRepaired(int signal, const siginfo_t* info) {
-  return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairRegion(info->si_addr);
+bool TryRepair(int signal, const siginfo_t* info) {
+  return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairHere(info->si_addr, 0);
 }
 
-// A SIGBUS that somebody sent while a line is going out on this thread, where of all signals it alone is not blocked (see
-// SignalMask): comes again when the line is out.
-bool IsPostponed(int signal, siginfo_t* info, void* context) {
-  if (signal != SIGBUS || IsForced(signal, info)) return false;
+// A signal of a fault that somebody sent while a line is going out on this thread, where these signals are not blocked (see
+// SignalMask): comes again when the line is out. SIGABRT is blocked there, so that only abort() can have raised it.
+bool TryPostpone(int signal, siginfo_t* info, void* context) {
+  if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsHere())
+    return false;
   sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
-  if (!SignalMask::IsOf(blocked)) return false;
   sigset_t only;
   sigemptyset(&only);
-  sigaddset(&only, SIGBUS);
+  sigaddset(&only, signal);
   pthread_sigmask(SIG_BLOCK, &only, nullptr);  // else it would come at once, into this handler
-  sigaddset(&blocked, SIGBUS);                 // and from the return of this handler on
+  sigaddset(&blocked, signal);                 // and from the return of this handler on
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;
 }
 
@@ -299,48 +303,63 @@ void HandleSignal(int signal, siginfo_t* info, void* context) {
   // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
   const TrapFunction trap_function = g_trap_function.load(std::memory_order_relaxed);  // set before the handler was
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
-  if (!is_trap && !IsRepaired(signal, info) && !IsPostponed(signal, info, context)) {
+  if (!is_trap && !TryRepair(signal, info) && !TryPostpone(signal, info, context)) {
     if (!g_process.IsHere()) {
       // A forked child shares the parent's cells and sink, and has no business with either.
-      PassOn(signal, info, true);
-    } else if (!HandleHarmless(signal, info, context) && !IsHandedOn(signal, info, context)) {
-      HandleDeath(signal, info);
+      PassOn(signal, info, *FirstDisposition(signal));
+    } else {
+      // Each time that those we hand on to hand on to us again, what is one older has its turn.
+      const ChainEntry entry(context);
+      const Disposition& earlier = *DispositionAt(signal, entry.depth());
+      if (!HandleHarmless(signal, info, context, earlier, entry.depth()) && !TryHandOn(signal, info, context, earlier)) {
+        HandleDeath(signal, info, earlier, entry.depth() > 0);
+      }
     }
   }
   errno = saved_errno;
 }
 
-void Install(int signal, bool leave_ignored) {
-  struct sigaction now = {};
-  if (sigaction(signal, nullptr, &now) != 0 || IsOurs(now)) return;
-  if (leave_ignored && IsIgnored(now)) return;
+// Our handler as it is to stand above `below`.
+struct sigaction OursAbove(int signal, const struct sigaction& below) {
   struct sigaction ours = {};
   ours.sa_sigaction = HandleSignal;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (now.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
-  if (IsFunction(now) && !IsFatal(signal)) {
-    // We only count before him: what he blocks, and whether a system call is interrupted, stays as he asked for it.
-    ours.sa_flags |= now.sa_flags & (SA_RESTART | SA_NODEFER);
-    ours.sa_mask = now.sa_mask;
+  ours.sa_flags = SA_SIGINFO | (below.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
+  const bool is_for_repairs = signal == SIGBUS && (g_unasked.load(std::memory_order_relaxed) & SetOf(signal)) != 0;
+  if (IsFunction(below) && (below.sa_flags & SA_RESETHAND) == 0 && (!IsFatal(signal) || is_for_repairs)) {
+    // We call it ourselves: on which stack it runs, what it blocks, and whether a system call is interrupted, stays as it was
+    // asked for.
+    ours.sa_flags |= below.sa_flags & (SA_RESTART | SA_NODEFER | SA_ONSTACK);
+    ours.sa_mask = below.sa_mask;
   } else {
-    ours.sa_flags |= SA_RESTART;
-    if (signal == SIGCHLD && IsIgnored(now)) ours.sa_flags |= SA_NOCLDWAIT;
+    ours.sa_flags |= SA_RESTART | SA_ONSTACK;
+    if (signal == SIGCHLD && IsIgnored(below)) ours.sa_flags |= SA_NOCLDWAIT;
     sigfillset(&ours.sa_mask);
     // A fault inside the handler must not wait for the handler.
     for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
-    // Nor must the loss of a region's memory while the handler of another SIGBUS reads it.
-    if (signal == SIGBUS) ours.sa_flags |= SA_NODEFER;
   }
-  const Earlier* earlier = g_earlier[signal].load(std::memory_order_relaxed);  // written under the lock only
-  if (earlier == nullptr || std::memcmp(&earlier->action, &now, sizeof(now)) != 0) earlier = new Earlier{now, earlier};
-  // Release, both: publishes the disposition to handlers.
-  if (g_first[signal].load(std::memory_order_relaxed) == nullptr) g_first[signal].store(earlier, std::memory_order_release);
-  g_earlier[signal].store(earlier, std::memory_order_release);
+  if (signal == SIGBUS) {
+    // Nor must the loss of a region's memory while the handler of another SIGBUS reads it.
+    ours.sa_flags |= SA_NODEFER;
+    sigdelset(&ours.sa_mask, SIGBUS);
+  }
+  return ours;
+}
+
+// Puts our handler above what is there; or, where it is there already, as it is to be by now (see g_unasked).
+void Install(int signal, bool leave_ignored) {
+  struct sigaction now = {};
+  if (sigaction(signal, nullptr, &now) != 0) return;
+  if (!IsOurs(now)) {
+    if (leave_ignored && IsIgnored(now)) return;
+    NoteDisposition(signal, now, SiblingOf(now));
+  }
+  const struct sigaction ours = OursAbove(signal, DispositionAt(signal, 0)->action);
   if (sigaction(signal, &ours, nullptr) == 0) g_installed.fetch_or(SetOf(signal), std::memory_order_relaxed);  // under the lock
 }
 
 void Uninstall(int signal) {
   struct sigaction now;
-  if (sigaction(signal, nullptr, &now) == 0 && IsOurs(now)) sigaction(signal, &EarlierOf(signal), nullptr);
+  if (sigaction(signal, nullptr, &now) == 0 && IsOurs(now)) sigaction(signal, &DispositionAt(signal, 0)->action, nullptr);
   g_installed.fetch_and(~SetOf(signal), std::memory_order_relaxed);  // under the lock
 }
 
@@ -349,6 +368,11 @@ void AdoptProcess() {
   // A forked child: what was captured is its parent's.
   for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
   g_looking.store(0, std::memory_order_seq_cst);
+  // And so is a crash of the parent's, also one that it survived. Relaxed, both: nothing else runs here.
+  g_crashed_thread.store(0, std::memory_order_relaxed);
+  g_crash_done_ms.store(0, std::memory_order_relaxed);
+  ChainEntry::ForgetAll();
+  SignalMask::ForgetAll();
   g_process.Set();
 }
 
@@ -386,17 +410,17 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
     if (!is_asked && !is_unasked) continue;
     const bool was_installed = (g_installed.load(std::memory_order_relaxed) & SetOf(signal)) != 0;  // written under the lock only
     if (is_unasked && was_installed) continue;
-    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted: a handler
-    // would only interrupt calls.
-    Install(signal, options.leave_ignored || is_unasked);
     // Relaxed, both: a set of bits that publishes nothing but itself.
     if (is_unasked) g_unasked.fetch_or(SetOf(signal), std::memory_order_relaxed);
     if (is_asked) g_unasked.fetch_and(~SetOf(signal), std::memory_order_relaxed);
+    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted: a handler
+    // would only interrupt calls.
+    Install(signal, options.leave_ignored || is_unasked);
   }
   return {};
 }
 
-void Release(Captured* captured) {
+bool Release(Captured* captured) {
   std::lock_guard<std::mutex> lock(g_lock);
   bool any_left = false;
   for (std::atomic<Captured*>& place : g_captured) {
@@ -411,13 +435,21 @@ void Release(Captured* captured) {
     for (int signal = 1; signal < kSignals; signal++) {
       if ((installed & SetOf(signal)) != 0 && !(signal == SIGBUS && AreRegionsGuarded())) Uninstall(signal);
     }
-    if (AreRegionsGuarded()) g_unasked.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits
+    if (AreRegionsGuarded()) {
+      g_unasked.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits
+      struct sigaction now;
+      if (sigaction(SIGBUS, nullptr, &now) == 0 && IsOurs(now)) Install(SIGBUS, false);
+    }
   }
-  // A handler that saw the store before is still at it. A crashing one never comes back here, and needs not be waited for long.
-  for (int waited_ms = 0; g_looking.load(std::memory_order_seq_cst) != 0 && waited_ms < 2000; waited_ms++) {
+  // A handler that saw the store before is still at it.
+  for (int waited_ms = 0; g_looking.load(std::memory_order_seq_cst) != 0; waited_ms++) {
+    // Relaxed: it publishes nothing.
+    const bool is_crash = g_crashed_thread.load(std::memory_order_relaxed) != 0;
+    if (waited_ms >= (is_crash ? kReleaseInCrashMs : kReleaseMs)) return false;
     const timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
   }
+  return true;
 }
 
 Status Guard(Region* region) {
@@ -426,8 +458,8 @@ Status Guard(Region* region) {
   if (Status status = GuardRegion(region); !status.ok()) return status;
   if ((g_installed.load(std::memory_order_relaxed) & SetOf(SIGBUS)) == 0) {  // written under the lock only
     FindTrapFunction();
-    Install(SIGBUS, false);
     g_unasked.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits that publishes nothing but itself
+    Install(SIGBUS, false);
   }
   return {};
 }
@@ -451,14 +483,26 @@ SignalSet Displaced() {
   SignalSet displaced = 0;
   for (int signal = 1; signal < kSignals; signal++) {
     struct sigaction now;
-    if ((installed & SetOf(signal)) != 0 && sigaction(signal, nullptr, &now) == 0 && !IsOurs(now)) displaced |= SetOf(signal);
+    if ((installed & SetOf(signal)) == 0 || sigaction(signal, nullptr, &now) != 0 || IsOurs(now)) continue;
+    if (SiblingOf(now) == nullptr) displaced |= SetOf(signal);
   }
   return displaced;
 }
 
+void Retake(SignalSet signals) {
+  std::lock_guard<std::mutex> lock(g_lock);
+  if (!g_process.IsHere()) return;
+  const SignalSet displaced = Displaced() & signals;
+  for (int signal = 1; signal < kSignals; signal++) {
+    if ((displaced & SetOf(signal)) != 0) Install(signal, false);
+  }
+}
+
 void ReviveIfSurvived() {
   if (g_crashed_thread.load(std::memory_order_relaxed) == 0) return;  // the usual case; a moment late is early enough
-  std::lock_guard<std::mutex> lock(g_lock);
+  // Not waited for: this may be a flush of exit(), in a signal handler that interrupted the one who has the lock.
+  const std::unique_lock<std::mutex> lock(g_lock, std::try_to_lock);
+  if (!lock.owns_lock()) return;
   const int64_t done_ms = g_crash_done_ms.load(std::memory_order_acquire);  // pairs with the release store in HandleDeath
   if (done_ms == 0 || MonotonicMs() - done_ms < kSurvivedMs) return;
   const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // written under the lock only
@@ -476,3 +520,5 @@ void ReviveIfSurvived() {
 }
 
 }  // namespace vmm
+
+const vmm::Sibling vmm_metrics_sibling = {sizeof(vmm::Sibling), 0, vmm::HandleSignal, vmm::IsDeadlyHere, vmm::RepairHere};

@@ -14,14 +14,13 @@
 #include <cstdint>
 
 #include "cells.h"
+#include "disposition.h"
 #include "flusher.h"
 #include "status.h"
 
 namespace vmm {
 
 class Profiler;
-
-constexpr int kSignals = 65;  // signals are 1 to 64
 
 // What one store wants to know of signals. Immutable while captured.
 struct Captured {
@@ -59,8 +58,9 @@ constexpr int kCapturedMax = 16;
 // took. kFull when kCapturedMax stores are captured.
 Status Capture(Captured* captured, const CaptureOptions& options = {});
 
-// Ends it for this store. When it returns no handler uses the store any more, unless the process is dying.
-void Release(Captured* captured);
+// Ends it for this store. True: no handler uses the store any more. False: a handler is still sending last lines, and the store
+// must stay as it is, memory and sink, for as long as the process lives.
+bool Release(Captured* captured);
 
 // Keeps a loss of memory of this region, which is a file, from ending the process: takes SIGBUS, whether captured or not. kFull
 // when too many regions are guarded. Unguard waits for handlers.
@@ -68,8 +68,12 @@ Status Guard(Region* region);
 void Unguard(Region* region);
 
 // The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is captured.
-// Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way.
+// Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way. Another copy of this
+// library is nobody else: it hands on.
 SignalSet Displaced();
+
+// Takes the place of those among `signals` again that are displaced, above the handler that is there now, which is handed on to.
+void Retake(SignalSet signals);
 
 // A process that is still alive this long after its last line has survived, by grace of an earlier handler.
 constexpr int kSurvivedMs = 2000;

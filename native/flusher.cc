@@ -21,6 +21,20 @@ class Locked {
   pthread_mutex_t& mutex_;
 };
 
+uintptr_t ThisThread() { return reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self())); }
+
+// Says for as long as it lives that this thread is at it.
+class Marked {
+ public:
+  explicit Marked(std::atomic<uintptr_t>& mark) : mark_(mark) { mark_.store(ThisThread(), std::memory_order_relaxed); }
+  ~Marked() { mark_.store(0, std::memory_order_relaxed); }
+  Marked(const Marked&) = delete;
+  Marked& operator=(const Marked&) = delete;
+
+ private:
+  std::atomic<uintptr_t>& mark_;
+};
+
 uint32_t CommittedBank(const Cells& cells) {
   return cells.region().commit() & 3;  // only flushes change it
 }
@@ -63,8 +77,31 @@ Status Flusher::Fit(uint64_t line_bytes) {
 }
 
 FlushResult Flusher::Flush(Status* status, int patience_ms) {
-  *status = {};
   Locked locked(mutex_);
+  return FlushWithin(status, patience_ms);
+}
+
+void Flusher::FlushAtExit(int patience_ms) {
+  const int64_t deadline_ms = MonotonicMs() + patience_ms;
+  for (;;) {
+    if (pthread_mutex_trylock(&mutex_) == 0) {
+      Status ignored;  // there is nobody left to tell; what does not get out is counted
+      if (HasNewsLocked()) FlushWithin(&ignored, patience_ms);
+      pthread_mutex_unlock(&mutex_);
+      return;
+    }
+    const bool is_own = flusher_.load(std::memory_order_relaxed) == ThisThread();
+    if (is_own || MonotonicMs() >= deadline_ms) break;
+    const timespec pause = {0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+  // Whoever has the lock never gives it back while this thread is here.
+  LastLine(MonotonicMs() + patience_ms);
+}
+
+FlushResult Flusher::FlushWithin(Status* status, int patience_ms) {
+  *status = {};
+  const Marked flushing(flusher_);
   // Not the sink itself: the handler of a crash on another thread may be about to open it again.
   if (!initialized_.load(std::memory_order_relaxed)) return FlushResult::kNotInitialized;  // set under the lock
   const int64_t deadline_ms = patience_ms == 0 ? 0 : MonotonicMs() + patience_ms;
@@ -126,9 +163,15 @@ Status Flusher::InSending(Phase from, Work work) {
   SignalMask mask;
   uint32_t phase = from;
   if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) return {Code::kCrashing, ECANCELED, "write"};
-  const Status status = work();
-  // Release: pairs with the crash handler's acquire of the phase.
-  phase_.store(kIdle, std::memory_order_release);
+  Status status;
+  {
+    const Marked sending(sender_);
+    status = work();
+  }
+  // Release: pairs with the crash handler's acquire of the phase. Unless this thread's own handler took it, and the process lives
+  // on.
+  phase = kSending;
+  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_release, std::memory_order_relaxed);
   if (!status.ok()) SignalMask::Discard(status.error);
   return status;
 }
@@ -162,7 +205,11 @@ Status Flusher::SendRest(Line& line) {
     line.Begin(cells_.region(), sink_);
   }
   Status status;
-  line.Sent(cells_.region(), sink_.Write(line.unsent(), line.unsent_bytes(), &status));
+  sending_.store(&line, std::memory_order_relaxed);
+  const size_t bytes = sink_.Write(line.unsent(), line.unsent_bytes(), &status);
+  // A fault in there was mended, but its handler has settled the line already.
+  if (sending_.exchange(nullptr, std::memory_order_relaxed) == nullptr) return {Code::kCrashing, ECANCELED, "write"};
+  line.Sent(cells_.region(), bytes);
   if (status.ok()) line.Commit(cells_.region());
   Hold(line.is_partly_sent() ? &line : nullptr);
   return status;
@@ -175,6 +222,10 @@ void Flusher::Hold(Line* line) {
 
 bool Flusher::HasNews() const {
   Locked locked(mutex_);
+  return HasNewsLocked();
+}
+
+bool Flusher::HasNewsLocked() const {
   if (HeldLine() != nullptr) return true;
   const uint32_t bank = CommittedBank(cells_);
   const uint32_t count = cells_.used();
@@ -206,17 +257,39 @@ bool Flusher::Within(int64_t deadline_ms, Send send) {
   }
 }
 
-bool Flusher::SendLastLine(int64_t deadline_ms) {
+bool Flusher::TakePhase(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
     if (phase == kTaken) return false;
-    if (phase != kSending && phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel)) break;
+    const bool is_own = phase == kSending && sender_.load(std::memory_order_relaxed) == ThisThread();
+    if ((phase != kSending || is_own) && phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel)) {
+      if (is_own) SettleInterrupted();
+      return true;
+    }
     // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits for a
     // reader, so this is short, unless the disk itself hangs; then ours would hang too.
     if (MonotonicMs() >= deadline_ms) return false;
     const timespec pause = {0, 50'000};
     nanosleep(&pause, nullptr);
   }
+}
+
+void Flusher::SettleInterrupted() {
+  Line* const line = sending_.exchange(nullptr, std::memory_order_relaxed);
+  if (line == nullptr) {
+    // A line of an earlier life, which its own file says is in flight; or nothing. What follows begins on a line of its own.
+    size_t none = 0;
+    sink_.SettleInterrupted("", 0, &none);
+    return;
+  }
+  const bool is_known = line->SettleInterrupted(cells_.region(), sink_);
+  // Of what nobody can tell, all is said again: rather twice than not at all. The record says so.
+  if (!is_known) cells_.region().header().unsettled.store(1, std::memory_order_relaxed);
+  Hold(is_known && line->is_partly_sent() ? line : nullptr);
+}
+
+bool Flusher::SendLastLine(int64_t deadline_ms) {
+  if (!TakePhase(deadline_ms)) return false;
   bool replaced = false;
   sink_.ReopenIfReplaced(&replaced);
   if (replaced) {

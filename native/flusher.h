@@ -1,8 +1,9 @@
 // A Flusher runs the program into a line, hands the line whole to the sink, and only then commits it.
 //
 //   idle ──► building ──► sending ──► idle
-//               │
-//               └──► taken: a crash handler dropped the line that was being built
+//               │            │
+//               │            └──► taken: the thread that was sending has a fault of its own, and its handler asks the sink what
+//               is out └──► taken: a crash handler dropped the line that was being built
 //
 // A line that a pipe took only in part is held; its tail goes first at the next flush, and then it is committed.
 //
@@ -54,6 +55,11 @@ class Flusher {
   // With patience, a pipe that is full is waited for so long: for the last line of an orderly end.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
+  // A line if it would say more than the last one did, for exit(), which a signal handler may call: the lock is waited for so
+  // long at most, and not at all when this very thread was interrupted with it; then the line goes out as the last one of a dying
+  // process does.
+  void FlushAtExit(int patience_ms);
+
   // Closes the sink, once nobody flushes and no crash handler knows of this any more.
   void Close();
 
@@ -86,7 +92,9 @@ class Flusher {
   Status SendRest(Line& line);
   // Null: no line has a tail to send, and none is on its way.
   void Hold(Line* line);
+  bool HasNewsLocked() const;
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
+  FlushResult FlushWithin(Status* status, int patience_ms);
   FlushResult FlushLocked(Status* status);
   // The tail alone.
   FlushResult FlushHeld(Status* status);
@@ -94,6 +102,10 @@ class Flusher {
   // Calls `send` until it is done, at most until the deadline.
   template <typename Send>
   bool Within(int64_t deadline_ms, Send send);
+  // Takes the phase for good. False when the deadline has passed.
+  bool TakePhase(int64_t deadline_ms);
+  // This thread had a fault between the first byte and the commit of a line: what is out of it counts.
+  void SettleInterrupted();
 
   Cells& cells_;
   const ProgramView& program_;
@@ -103,6 +115,11 @@ class Flusher {
   // Release on leaving kSending: publishes the line and the sink to a crash handler on another thread, which acquires.
   std::atomic<uint32_t> phase_{kIdle};
   std::atomic<bool> initialized_{false};
+  // The thread that is flushing, and the one that has the phase at kSending; 0: none. Relaxed: a thread looks for itself alone.
+  std::atomic<uintptr_t> flusher_{0};
+  std::atomic<uintptr_t> sender_{0};
+  // The line that sender_ is handing to the sink. Relaxed: its handler on the same thread reads it, and takes it away.
+  std::atomic<Line*> sending_{nullptr};
   Sink sink_;
   Line line_;
   // The line that has a tail which the sink has not taken yet: `line_`, or the last one of a process that survived it.

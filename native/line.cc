@@ -72,6 +72,14 @@ void Line::Sent(Region& region, size_t bytes) {
   region.header().line.sent.store(sent_ - begin_, std::memory_order_relaxed);
 }
 
+bool Line::SettleInterrupted(Region& region, Sink& sink) {
+  size_t out = 0;
+  const bool is_known = sink.SettleInterrupted(unsent(), unsent_bytes(), &out);
+  Sent(region, out);
+  if (is_known && unsent_bytes() == 0) Commit(region);
+  return is_known;
+}
+
 void Line::GiveUp(Region& region) {
   // Relaxed: nothing of the record counts any more. Begin sees to the order.
   region.header().line.commit.store(0, std::memory_order_relaxed);

@@ -39,6 +39,9 @@ class Line {
   // pending.
   void Commit(Region& region);
 
+  // What of it, when it was interrupted in its sending, is out by now; false: nobody can tell.
+  bool SettleInterrupted(Region& region, Sink& sink);
+
   const char* unsent() const { return text_ + sent_; }
   size_t unsent_bytes() const { return end_ - sent_; }
   bool is_partly_sent() const { return sent_ > begin_ && sent_ < end_; }

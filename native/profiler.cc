@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "lock_within.h"
+
 namespace vmm {
 
 Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
@@ -32,14 +34,23 @@ void Profiler::Stop() {
   if (const auto running = Running(); running != nullptr) Stop(running);
 }
 
-void Profiler::AskToStop() {
-  if (const auto running = Running(); running != nullptr) running->AskToStop();
+void Profiler::StopAtExit(int patience_ms) {
+  if (const auto running = Running(patience_ms); running != nullptr) running->Stop();
 }
 
-std::shared_ptr<Profile> Profiler::Running() {
+void Profiler::AskToStopAtExit(int patience_ms) {
+  if (const auto running = Running(patience_ms); running != nullptr) running->AskToStop();
+}
+
+std::shared_ptr<Profile> Profiler::Running(int patience_ms) {
   // Nothing runs, or this is a forked child, as above.
   if (!ProcessNumber::IsOwn(process_.load(std::memory_order_relaxed))) return nullptr;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
+  if (patience_ms < 0) {
+    lock.lock();
+  } else if (!LockWithin(lock, patience_ms)) {
+    return nullptr;
+  }
   return running_;
 }
 

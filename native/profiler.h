@@ -29,16 +29,20 @@ class Profiler {
   // Ends that profile, within a second; another one can be started then. Again it gives the same result.
   ProfileResult Stop(const std::shared_ptr<Profile>& profile);
 
-  // Ends the one that is running; without one it does nothing. AskToStop does not wait for that.
+  // Ends the one that is running; without one it does nothing.
   void Stop();
-  void AskToStop();
+  // Both for exit(), which may have been called in a signal handler on the thread that has the lock: they wait for it so long at
+  // most.
+  void StopAtExit(int patience_ms);
+  void AskToStopAtExit(int patience_ms);
 
   // From the crash handler, see Profile.
   void LastSamples(int64_t deadline_ms);
 
  private:
   void Forget();
-  std::shared_ptr<Profile> Running();
+  // Null without one. `patience_ms` -1: the lock is waited for as long as it takes.
+  std::shared_ptr<Profile> Running(int patience_ms = -1);
 
   const Cells& cells_;
   std::mutex mutex_;

@@ -200,8 +200,8 @@ Status Region::PrepareRepairs() {
 
 bool Region::Repair(void* address) {
   if (granules_ == nullptr) return false;
-  // The handler of a crash on this thread would wait for the memory that is being replaced here, for ever.
-  SignalMask mask;
+  // The handler of a signal on this thread would wait for the memory that is being replaced here, for ever.
+  SignalMask mask(SignalMask::Faults::kBlocked);
   // Sequentially consistent, with ForgetRow.
   repairing_.fetch_add(1, std::memory_order_seq_cst);
   bool is_repaired = false;

@@ -1,39 +1,67 @@
-// SignalMask blocks every signal on this thread for the moment in which a line goes out: a handler that ran between the write
-// and the commit could not tell whether the line is out. Every signal but SIGBUS: the commit itself may find that the region's
-// memory is lost, and a blocked fault kills.
+// SignalMask blocks the signals that others send to this thread for the moment in which a line goes out: a handler that ran
+// between the write and the commit could not tell whether the line is out. The signals of real faults are left as they are, and
+// SIGBUS is open: a blocked fault kills without a handler, and the commit itself may find that the region's memory is lost. A
+// fault signal that is sent all the same is postponed by the crash handler; after a fault of this very thread it asks the sink
+// what is out (see Flusher).
 //
 // Thread-safety:       each thread has its own mask.
 // Async-signal-safety: safe.
+// Memory ordering:     relaxed. A thread looks for its own mark alone, and publishes nothing by it.
 
 #pragma once
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
+#include <atomic>
+#include <cstdint>
 #include <initializer_list>
 
 namespace vmm {
 
 class SignalMask {
  public:
-  SignalMask() {
-    sigset_t all;
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  // What to do with the signals of faults other than SIGBUS.
+  enum class Faults { kOpen, kBlocked };
+
+  explicit SignalMask(Faults faults = Faults::kOpen) {
+    sigset_t sent;
+    sigfillset(&sent);
+    for (const int fault : kFaults) {
+      if (fault == SIGBUS || faults == Faults::kOpen) sigdelset(&sent, fault);
+    }
+    pthread_sigmask(SIG_BLOCK, &sent, &before_);
+    for (std::atomic<uintptr_t>& mark : marks_) {
+      uintptr_t free = 0;
+      if (!mark.compare_exchange_strong(free, ThisThread(), std::memory_order_relaxed)) continue;
+      mark_ = &mark;
+      break;
+    }
+    if (sigismember(&before_, SIGBUS) != 1) return;
+    sigemptyset(&sent);
+    sigaddset(&sent, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &sent, nullptr);
   }
-  ~SignalMask() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~SignalMask() {
+    if (mark_ != nullptr) mark_->store(0, std::memory_order_relaxed);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
   SignalMask(const SignalMask&) = delete;
   SignalMask& operator=(const SignalMask&) = delete;
 
-  // Whether these signals are blocked by a SignalMask: by nobody else is SIGBUS alone left out.
-  static bool IsOf(const sigset_t& blocked) {
-    for (int signal = 1; signal <= 31; signal++) {
-      const bool is_blockable = signal != SIGKILL && signal != SIGSTOP;
-      if (is_blockable && (sigismember(&blocked, signal) == 1) != (signal != SIGBUS)) return false;
+  // Whether a SignalMask is in force on this thread. When more than kMarks are at once, some say no.
+  static bool IsHere() {
+    for (const std::atomic<uintptr_t>& mark : marks_) {
+      if (mark.load(std::memory_order_relaxed) == ThisThread()) return true;
     }
-    return true;
+    return false;
+  }
+
+  // In a forked child: its parent's other threads are not here.
+  static void ForgetAll() {
+    for (std::atomic<uintptr_t>& mark : marks_) mark.store(0, std::memory_order_relaxed);
   }
 
   // A write to a pipe without readers or past the file limit raises a signal for this thread, besides its error. The error is
@@ -49,7 +77,17 @@ class SignalMask {
   }
 
  private:
+  // What an instruction raises by itself. SIGABRT is not among them: abort() unblocks it.
+  static constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+  static constexpr int kMarks = 64;
+
+  static uintptr_t ThisThread() { return reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self())); }
+
+  // The threads on which a mask is in force; 0: the place is free.
+  static inline std::atomic<uintptr_t> marks_[kMarks] = {};
+
   sigset_t before_;
+  std::atomic<uintptr_t>* mark_ = nullptr;
 };
 
 // AsynchronousSignalsBlocked blocks what others send, and not the faults of a thread's own making. For the making of threads,

@@ -170,7 +170,7 @@ void Sink::Close() {
 Status Sink::ReopenIfReplaced(bool* replaced) {
   *replaced = false;
   struct stat info;
-  const bool is_cut = cut_at_ != 0 || needs_newline_;
+  const bool is_cut = cut_at_ != 0 || (needs_newline_ && kind_ == Kind::kFile);
   if ((is_cut || (kind_ == Kind::kFile && !follows_path_)) && fstat(fd_, &info) == 0) {
     if (kind_ == Kind::kFile) end_ = info.st_size;
     if (is_cut) {
@@ -243,6 +243,7 @@ size_t Sink::Write(const char* bytes, size_t count, Status* status) {
 
 size_t Sink::WriteAll(const char* bytes, size_t count, Status* status) {
   size_t written = 0;
+  began_at_ = end_;
   while (written < count) {
     const ssize_t result = WriteOnce(bytes + written, count - written);
     if (result > 0) {
@@ -260,6 +261,34 @@ size_t Sink::WriteAll(const char* bytes, size_t count, Status* status) {
   cut_at_ = 0;
   *status = {};
   return written;
+}
+
+bool Sink::SettleInterrupted(const char* bytes, size_t count, size_t* out) {
+  const bool is_known = FindWritten(bytes, count, out);
+  is_amid_line_ = is_known && *out < count && (is_amid_line_ || *out != 0);
+  turn_.Pass(is_amid_line_ || *out != 0, *out == count);
+  return is_known;
+}
+
+bool Sink::FindWritten(const char* bytes, size_t count, size_t* out) {
+  *out = 0;
+  needs_newline_ = true;
+  struct stat info;
+  if (kind_ != Kind::kFile || fstat(fd_, &info) != 0) return false;
+  const size_t grown = info.st_size <= began_at_ ? 0 : static_cast<size_t>(info.st_size - began_at_);
+  end_ = info.st_size;
+  const size_t common = grown < count ? grown : count;
+  for (size_t at = 0; at < common;) {
+    char there[1024];
+    const size_t piece = common - at < sizeof(there) ? common - at : sizeof(there);
+    // Somebody else's bytes came first: ours may be behind them or not.
+    if (!ReadAt(fd_, there, piece, began_at_ + static_cast<off_t>(at)) || memcmp(there, bytes + at, piece) != 0) return false;
+    at += piece;
+  }
+  *out = common;
+  needs_newline_ = common == 0 && !is_amid_line_ && !EndsInNewline(fd_, info.st_size);
+  if (common != 0 && common < count) cut_at_ = info.st_size;
+  return true;
 }
 
 ssize_t Sink::WriteOnce(const char* bytes, size_t count) const {

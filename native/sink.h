@@ -69,6 +69,10 @@ class Sink {
   // saying why.
   size_t Write(const char* bytes, size_t count, Status* status);
 
+  // How much of what the interrupted Write of these bytes was to write is out, as the file tells; for a handler on the thread
+  // that was interrupted in it. False: nobody can tell, and a newline is due. Afterwards it is as if Write had returned.
+  bool SettleInterrupted(const char* bytes, size_t count, size_t* out);
+
   // Waits until the sink may take more, at most `timeout_ms`; for another store's turn a moment. False when it took too long.
   bool WaitWritable(int timeout_ms) const;
 
@@ -79,6 +83,8 @@ class Sink {
   Status OpenOwnSocket(const char* path);
   Status Adopt(int fd, Kind kind, const struct stat& info);
   bool TakeTurn();
+  // SettleInterrupted without its turn.
+  bool FindWritten(const char* bytes, size_t count, size_t* out);
   size_t WriteAll(const char* bytes, size_t count, Status* status);
   ssize_t WriteOnce(const char* bytes, size_t count) const;
 
@@ -91,7 +97,8 @@ class Sink {
   std::atomic<bool> lacks_turn_{false};
   SinkTurn turn_;
   off_t end_ = 0;
-  off_t cut_at_ = 0;  // where a file ended when it took a line only in part; 0: it did not
+  off_t began_at_ = 0;  // where a file ended when Write began
+  off_t cut_at_ = 0;    // where a file ended when it took a line only in part; 0: it did not
   dev_t device_ = 0;
   ino_t inode_ = 0;
   char path_[PATH_MAX] = {};

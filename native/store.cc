@@ -2,10 +2,12 @@
 
 #include <errno.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <map>
 #include <utility>
 
+#include "lock_within.h"
 #include "process_mark.h"
 
 namespace vmm {
@@ -14,12 +16,39 @@ namespace {
 
 // How long the last line of an orderly end waits for a pipe that is full.
 constexpr int kLastFlushMs = 250;
+// How long exit() waits for somebody who opens or closes a store.
+constexpr int kExitLockMs = 250;
 
-// The stores of this process by name. Leaked on purpose: worker threads may still detach while statics are destroyed.
+// A store by its name. Whoever makes or closes it does so without the registry's lock, since files may be slow; the others that
+// want the name, or the file that is being given up, wait.
+struct Registered {
+  Store* store = nullptr;  // null: it is being made
+  bool is_closing = false;
+  std::string file;
+};
+
+// The stores of this process. Leaked on purpose: worker threads may still detach while statics are destroyed.
 struct Registry {
   std::mutex mutex;
+  std::condition_variable changed;
   ProcessMark process;
-  std::map<std::string, Store*> stores;
+  std::map<std::string, Registered> stores;
+
+  // Whether somebody who wants this name and file must wait. Under the lock.
+  bool IsBusy(const std::string& name, const std::string& file) const {
+    for (const auto& [taken, one] : stores) {
+      if (taken == name && (one.store == nullptr || one.is_closing)) return true;
+      if (!file.empty() && one.file == file && one.is_closing) return true;
+    }
+    return false;
+  }
+
+  // A forked child: the stores are its parent's, and who was making or closing one is not here. Under the lock.
+  void AdoptProcess() {
+    if (process.IsHere()) return;
+    stores.clear();
+    process.Set();
+  }
 };
 
 void FlushAtExit();
@@ -38,12 +67,20 @@ Registry& TheRegistry() {
 void FlushAtExit() {
   Registry& registry = TheRegistry();
   if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
-  // A thread that was opening or closing a store just now may never give the lock back.
-  const std::unique_lock<std::mutex> lock(registry.mutex, std::try_to_lock);
-  if (!lock.owns_lock()) return;
+  std::vector<Store*> stores;
+  {
+    // exit() may have been called in a signal handler, on the thread that has the lock. It is never held for long otherwise.
+    std::unique_lock<std::mutex> lock(registry.mutex, std::defer_lock);
+    if (!LockWithin(lock, kExitLockMs)) return;
+    for (const auto& [name, one] : registry.stores) {
+      if (one.store == nullptr) continue;
+      one.store->Retain();  // never given back: the process ends
+      stores.push_back(one.store);
+    }
+  }
   // All together, so that they take a second at most, and not a second each.
-  for (const auto& [name, store] : registry.stores) store->profiler().AskToStop();
-  for (const auto& [name, store] : registry.stores) store->EndWithProcess();
+  for (Store* const store : stores) store->profiler().AskToStopAtExit(kExitLockMs);
+  for (Store* const store : stores) store->EndWithProcess();
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -117,39 +154,66 @@ Status Store::Create(OpenConflict* conflict) {
 }
 
 Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
-  Registry& registry = TheRegistry();
-  std::lock_guard<std::mutex> lock(registry.mutex);
   *store = nullptr;
+  Registry& registry = TheRegistry();
+  std::unique_lock<std::mutex> lock(registry.mutex);
+  registry.AdoptProcess();
+  registry.changed.wait(lock, [&] { return !registry.IsBusy(spec.name, spec.file); });
   const auto found = registry.stores.find(spec.name);
   if (found != registry.stores.end()) {
-    if (found->second->spec_.schema_text != spec.schema_text) {
-      conflict->other_schema = found->second->spec_.schema_text;
+    Store* const there = found->second.store;
+    if (there->spec_.schema_text != spec.schema_text) {
+      conflict->other_schema = there->spec_.schema_text;
       return {};
     }
-    *store = found->second;
-    (*store)->Retain();
-  } else {
-    Store* made = new Store(std::move(spec));
-    if (Status status = made->Create(conflict); !status.ok()) {
-      made->Unreference();
-      return status;
-    }
-    registry.stores[made->spec_.name] = made;
-    *store = made;
+    there->Retain();
+    there->attachments_++;
+    *store = there;
+    return {};
   }
-  (*store)->attachments_++;
-  return {};
+  const std::string name = spec.name;
+  Registered& place = registry.stores[name];  // which stays where it is, whatever comes and goes
+  place.file = spec.file;
+  lock.unlock();
+
+  Store* made = nullptr;
+  Status status;
+  try {
+    made = new Store(std::move(spec));
+    status = made->Create(conflict);
+  } catch (const std::bad_alloc&) {
+    status = {Code::kMemory, ENOMEM, "malloc"};
+  }
+  if (!status.ok() && made != nullptr) made->Unreference();
+
+  lock.lock();
+  if (status.ok()) {
+    made->attachments_ = 1;
+    place.store = made;
+    *store = made;
+  } else {
+    registry.stores.erase(name);
+  }
+  registry.changed.notify_all();
+  return status;
 }
 
 void Store::Detach(bool always_flush) {
+  Registry& registry = TheRegistry();
   bool last;
   {
-    Registry& registry = TheRegistry();
     std::lock_guard<std::mutex> lock(registry.mutex);
     last = --attachments_ == 0;
-    if (last) registry.stores.erase(spec_.name);
+    const auto found = registry.stores.find(spec_.name);
+    if (last && found != registry.stores.end() && found->second.store == this) found->second.is_closing = true;
   }
-  if (last) Close(always_flush);
+  if (last) {
+    Close(always_flush);
+    std::lock_guard<std::mutex> lock(registry.mutex);
+    const auto found = registry.stores.find(spec_.name);
+    if (found != registry.stores.end() && found->second.store == this) registry.stores.erase(found);
+    registry.changed.notify_all();
+  }
   Unreference();
 }
 
@@ -164,7 +228,11 @@ void Store::Close(bool always_flush) {
   } else {
     FlushNews();
   }
-  if (is_captured_.load(std::memory_order_relaxed)) Release(&captured_);
+  if (is_captured_.load(std::memory_order_relaxed) && !Release(&captured_)) {
+    // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the end.
+    Retain();
+    return;
+  }
   SetState(RegionState::kClosed);
   // Whoever opens the file next finds it closed, though other addons may have it mapped still.
   cells_.region().Unlock();
@@ -178,8 +246,9 @@ void Store::SetState(RegionState state) {
 }
 
 void Store::EndWithProcess() {
-  FlushNews();
-  profiler_.Stop();
+  BeforeFlush();
+  flusher_.FlushAtExit(kLastFlushMs);
+  profiler_.StopAtExit(kExitLockMs);
   SetState(RegionState::kClosed);
 }
 
@@ -202,12 +271,16 @@ Status Store::CaptureSignals(const CaptureOptions& options) {
 }
 
 FlushResult Store::Flush(Status* status, int patience_ms) {
+  BeforeFlush();
+  return flusher_.Flush(status, patience_ms);
+}
+
+void Store::BeforeFlush() {
   if (is_captured_.load(std::memory_order_relaxed)) {
     ReviveIfSurvived();
     CheckDisplaced();
   }
   if (is_guarded_) CountDegraded(captured_);
-  return flusher_.Flush(status, patience_ms);
 }
 
 SignalSet Store::CheckDisplaced() {
@@ -218,6 +291,14 @@ SignalSet Store::CheckDisplaced() {
   if (fresh != 0 && spec_.error_cell != Flusher::kNoCell) {
     AddShared(cells_.Shared(spec_.error_cell), static_cast<uint64_t>(__builtin_popcountll(fresh)));
   }
+  return displaced;
+}
+
+SignalSet Store::RetakeSignals() {
+  if (!is_captured_.load(std::memory_order_relaxed)) return 0;
+  Retake(~SignalSet{0});
+  const SignalSet displaced = Displaced();
+  displaced_.fetch_and(displaced, std::memory_order_relaxed);  // a set of bits that publishes nothing
   return displaced;
 }
 

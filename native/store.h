@@ -112,6 +112,8 @@ class Store {
 
   // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
   SignalSet CheckDisplaced();
+  // Takes the places of captured signals again, above whoever has them now and is handed on to. Says which it could not get.
+  SignalSet RetakeSignals();
 
   Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
@@ -125,6 +127,8 @@ class Store {
   ~Store();
   Status Create(OpenConflict* conflict);
   void SetState(RegionState state);
+  // What captured signals and a file need now and then.
+  void BeforeFlush();
   void Close(bool always_flush);
 
   const StoreSpec spec_;

@@ -1,0 +1,119 @@
+// A Scene is a store whose process is about to die, in a child of the test, and what it left.
+//
+// The store is opened before the fork: the child shares its region, in which the parent then finds what is still pending and the
+// crash record. The sink is the child's own.
+//
+// Thread-safety:       one thread at a time, except as the store says.
+// Async-signal-safety: none.
+
+#pragma once
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "line_reader.h"
+#include "schema_builder.h"
+#include "store.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+
+struct SignalName {
+  int signal;
+  const char* name;
+};
+constexpr SignalName kSignalNames[] = {{SIGSEGV, "segv"}, {SIGBUS, "bus"},  {SIGILL, "ill"},   {SIGFPE, "fpe"},
+                                       {SIGABRT, "abrt"}, {SIGSYS, "sys"},  {SIGTRAP, "trap"}, {SIGTERM, "term"},
+                                       {SIGHUP, "hup"},   {SIGCHLD, "chld"}};
+
+inline std::string MarkOf(int signal) {
+  for (const auto& s : kSignalNames) {
+    if (s.signal == signal) return std::string("signals.") + s.name;
+  }
+  return "";
+}
+
+// With `wide`, lines are longer than a pipe of one page takes.
+inline StoreSpec Schema(const std::string& name, bool wide = false) {
+  std::vector<Field> fields = {Inc("i"), Latency("l")};
+  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  std::vector<Field> signals;
+  for (const auto& s : kSignalNames) signals.push_back(s.signal == SIGCHLD || s.signal == SIGHUP ? Inc(s.name) : Gauge(s.name));
+  SchemaBuilder schema;
+  schema.Group("g", fields).Group("signals", signals).PerDevice("d", {Inc("i")}).Group("logger", {Inc("missed")});
+  schema.OnMissedFlush("logger.missed");
+  for (const auto& s : kSignalNames) schema.OnSignal(static_cast<uint32_t>(s.signal), MarkOf(s.signal));
+  return schema.Build(name);
+}
+
+struct Scene {
+  explicit Scene(const std::string& name = "crash", bool wide = false) {
+    OpenConflict conflict;
+    CHECK(Store::Open(Schema(name, wide), &store, &conflict).ok());
+  }
+  ~Scene() { store->Detach(false); }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
+  // In the child: from here on its death is captured.
+  void Capture(const std::string& sink, int limit_ms = kChildLimitMs / 2) {
+    Status status;
+    if (!CHECK_EQ(store->flusher().Init(sink.c_str(), -1, &status), InitResult::kDone)) _exit(2);
+    // The limit is far away: only pipes that stay full wait for it, and their tests set their own.
+    CaptureOptions options;
+    options.limit_ms = limit_ms;
+    if (!CHECK(store->CaptureSignals(options).ok())) _exit(2);
+  }
+  void Capture() { Capture(folder / "f"); }
+  void Add(uint64_t n) { AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), n); }
+  FlushResult Flush() {
+    Status status;
+    return store->flusher().Flush(&status);
+  }
+
+  uint64_t Total(const std::string& path) { return AsLeft().Total(CellOf(store->spec(), path)); }
+  uint64_t Pending(const std::string& path) { return AsLeft().Pending(CellOf(store->spec(), path)); }
+  Cells& AsLeft() {
+    GoByHeader(store->cells().region());
+    return store->cells();
+  }
+  const CrashRecord& record() { return store->cells().region().header().crash; }
+
+  Lines lines() { return Lines(TextOf(folder / "f")); }
+  // The invariant.
+  void CheckExact(const Lines& lines) {
+    CHECK_EQ(lines.broken, 0);
+    for (const NamedMetric& metric : store->spec().metrics) {
+      if (metric.kind != VMM_METRICS_INC) continue;
+      CHECK_EQ(lines.Sum(metric.name) + Pending(metric.name), Total(metric.name));
+    }
+  }
+  // One more line than before, that is the last one of a death by `signal`.
+  void CheckLastLine(int signal, size_t lines_before = 0) {
+    const Lines all = lines();
+    CheckExact(all);
+    CHECK_EQ(all.tail, "");
+    CHECK_EQ(Pending("g.i"), 0);
+    CHECK_EQ(record().signal.load(), signal);
+    CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kCrashed));
+    if (!CHECK_EQ(all.count(), lines_before + 1)) return;
+    for (const auto& s : kSignalNames) CHECK_EQ(all.values.back().at(MarkOf(s.signal)), s.signal == signal ? 1 : 0);
+  }
+
+  TemporaryFolder folder;
+  Store* store = nullptr;
+};
+
+// Memory that nobody may touch. A null pointer would do, if the sanitizers did not look for it.
+inline volatile char* Forbidden() {
+  return static_cast<volatile char*>(mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+inline void Fault() { *Forbidden() = 1; }
+
+}  // namespace vmm

@@ -1,0 +1,325 @@
+// Handlers that hand on: whoever stands above or below our handler is reached once, the process dies or lives as it would, and
+// nothing runs in a circle.
+
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "alternate_stack.h"
+#include "check.h"
+#include "child.h"
+#include "crash.h"
+#include "crash_scene.h"
+
+namespace vmm {
+namespace {
+
+volatile sig_atomic_t g_calls[kSignals];
+
+// A host's handler that is put above whoever is there, and hands on to them. One of each number, as hosts have several.
+template <int kNumber>
+struct Above {
+  static inline struct sigaction found[kSignals];
+
+  static void Handle(int signal, siginfo_t* info, void* context) {
+    g_calls[signal] = g_calls[signal] + 1;
+    if (g_calls[signal] > 100) _exit(99);  // it runs in a circle
+    const struct sigaction& next = found[signal];
+    if ((next.sa_flags & SA_SIGINFO) != 0) {
+      next.sa_sigaction(signal, info, context);
+    } else if (next.sa_handler == SIG_DFL || next.sa_handler == SIG_IGN) {
+      // Nobody: a host returns then.
+    } else {
+      next.sa_handler(signal);
+    }
+  }
+
+  static void Install(int signal, int flags = 0) {
+    struct sigaction above = {};
+    above.sa_sigaction = Handle;
+    above.sa_flags = SA_SIGINFO | flags;
+    CHECK_EQ(sigaction(signal, &above, &found[signal]), 0);
+  }
+};
+
+TEST(
+    "given handlers above ours that hand on, when we are put above them again and a signal that kills comes, then each is "
+    "reached once") {
+  for (const int signal : {SIGTERM, SIGHUP, SIGABRT}) {
+    for (const int handlers : {1, 2}) {
+      Scene scene("handing" + std::to_string(signal) + std::to_string(handlers));
+      const Death death = InChild([&] {
+        scene.Capture();
+        Above<1>::Install(signal);
+        CHECK(scene.store->CaptureSignals().ok());
+        if (handlers == 2) {
+          Above<2>::Install(signal);
+          CHECK(scene.store->CaptureSignals().ok());
+        }
+        CHECK(scene.store->CaptureSignals().ok());
+        scene.Add(5);
+        raise(signal);
+        _exit(98);
+      });
+      CHECK_EQ(death.signal, signal);
+      CHECK_EQ(death.exit_code, 0);
+      scene.CheckLastLine(signal);
+    }
+  }
+}
+
+TEST(
+    "given a handler above ours that hands on, when we are above it again and a fault comes, then it is reached, and the process "
+    "dies of it") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    Above<1>::Install(SIGSEGV);
+    CHECK(scene.store->CaptureSignals().ok());
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST(
+    "given handlers above ours that hand on, when a harmless signal comes again and again, then each counts it once, and all "
+    "live") {
+  CheckInChild([] {
+    Scene scene;
+    static volatile sig_atomic_t g_first = 0;
+    struct sigaction first = {};
+    first.sa_handler = [](int) { g_first = g_first + 1; };
+    sigaction(SIGHUP, &first, nullptr);
+    scene.Capture();
+    Above<1>::Install(SIGHUP);
+    Above<1>::Install(SIGCHLD);
+    CHECK(scene.store->CaptureSignals().ok());
+    Above<2>::Install(SIGHUP);
+    CHECK(scene.store->CaptureSignals().ok());
+    for (int n = 0; n < 10; n++) raise(SIGHUP), raise(SIGCHLD);
+    CHECK_EQ(static_cast<int>(g_first), 10);
+    CHECK_EQ(static_cast<int>(g_calls[SIGHUP]), 20);  // two handlers
+    CHECK_EQ(static_cast<int>(g_calls[SIGCHLD]), 10);
+    CHECK_EQ(scene.Total("signals.hup"), 10);
+    CHECK_EQ(scene.Total("signals.chld"), 10);
+  });
+}
+
+TEST(
+    "given a handler that leaves by a jump, when its signal comes a thousand times, then each is counted, and the handler "
+    "reached") {
+  CheckInChild([] {
+    Scene scene;
+    static sigjmp_buf g_back;
+    static volatile sig_atomic_t g_reached = 0;
+    struct sigaction jumps = {};
+    jumps.sa_handler = [](int) {
+      g_reached = g_reached + 1;
+      siglongjmp(g_back, 1);
+    };
+    sigaction(SIGHUP, &jumps, nullptr);
+    scene.Capture();
+    Above<1>::Install(SIGHUP);
+    CHECK(scene.store->CaptureSignals().ok());
+    for (volatile int i = 0; i < 1000; i = i + 1) {
+      g_calls[SIGHUP] = 0;
+      if (sigsetjmp(g_back, 1) == 0) raise(SIGHUP);
+    }
+    CHECK_EQ(static_cast<int>(g_reached), 1000);
+    CHECK_EQ(scene.Total("signals.hup"), 1000);
+  });
+}
+
+TEST(
+    "given a survived abort under a handler that hands on, when a signal comes after it, then nothing runs in a circle, and it "
+    "dies of it") {
+  Scene scene;
+  const Death death = InChild([&] {
+    static sigjmp_buf g_back;
+    scene.Capture();
+    Above<1>::Install(SIGTERM);
+    struct sigaction jumps = {};
+    jumps.sa_handler = [](int) { siglongjmp(g_back, 1); };
+    sigaction(SIGABRT, &jumps, nullptr);
+    CHECK(scene.store->CaptureSignals().ok());
+    if (sigsetjmp(g_back, 1) == 0) std::abort();
+    // Until it counts as survived; the flush captures again.
+    Status status;
+    for (int tries = 0; scene.store->Flush(&status) != FlushResult::kOut && tries < 1000; tries++) SleepMs(20);
+    CHECK_EQ(status.error, 0);
+    scene.Add(5);
+    raise(SIGTERM);
+  });
+  CHECK_EQ(death.signal, SIGTERM);
+  const Lines lines = scene.lines();
+  scene.CheckExact(lines);
+  CHECK_EQ(lines.values.back().at("signals.term"), 1);
+}
+
+// Calls that come and go: what is noted of them is bounded.
+TEST(
+    "given a place that is taken and given back for ever, when it is taken again each time, then the handlers keep their order") {
+  CheckInChild([] {
+    Scene scene;
+    static volatile sig_atomic_t g_host = 0;
+    struct sigaction host = {}, by_default = {};
+    host.sa_handler = [](int) { g_host = g_host + 1; };
+    by_default.sa_handler = SIG_DFL;
+    scene.Capture();
+    const Disposition* with_host = nullptr;
+    const int failed = check::failed;
+    for (int i = 0; i < 1000 && check::failed == failed; i++) {
+      sigaction(SIGHUP, &host, nullptr);
+      Retake(~SignalSet{0});
+      if (with_host == nullptr) with_host = DispositionAt(SIGHUP, 0);
+      CHECK(DispositionAt(SIGHUP, 0) == with_host);
+      raise(SIGHUP);
+      sigaction(SIGHUP, &by_default, nullptr);
+      Retake(~SignalSet{0});
+      CHECK_EQ(Displaced(), 0);
+    }
+    CHECK_EQ(static_cast<int>(g_host), 1000);
+    CHECK_EQ(scene.Total("signals.hup"), 1000);
+  });
+}
+
+TEST(
+    "given our handler put back by somebody who stood above it, when signals are captured again, then they are looked after as "
+    "ever") {
+  CheckInChild([] {
+    const int failed = check::failed;
+    Scene first("first");
+    struct sigaction before;
+    sigaction(SIGHUP, nullptr, &before);
+    CHECK(first.store->CaptureSignals().ok());
+    struct sigaction ours;
+    Above<1>::Install(SIGHUP);
+    first.store->Retain();
+    first.store->Detach(false);                                         // ours stays below
+    CHECK_EQ(sigaction(SIGHUP, &Above<1>::found[SIGHUP], nullptr), 0);  // and comes back
+    Scene second("second");
+    CHECK(second.store->CaptureSignals().ok());
+    struct sigaction other = {};
+    other.sa_handler = [](int) {};
+    sigaction(SIGHUP, &other, &ours);
+    CHECK_EQ(Displaced(), SetOf(SIGHUP));
+    sigaction(SIGHUP, &ours, nullptr);
+    second.store->Retain();
+    second.store->Detach(false);
+    struct sigaction after;
+    sigaction(SIGHUP, nullptr, &after);
+    CHECK(after.sa_handler == before.sa_handler);
+    std::fflush(stdout);
+    _exit(check::failed == failed ? 0 : 1);  // both are gone
+  });
+}
+
+// More than an alternate stack of ours has.
+__attribute__((noinline)) void UseALargeFrame() {
+  volatile char frame[200 * 1024];
+  for (size_t i = 0; i < sizeof(frame); i += 512) frame[i] = 1;
+}
+
+TEST(
+    "given a host's handler with a large frame, when its signal is captured or only a region file open, then it runs as without "
+    "us") {
+  for (const bool with_file : {false, true}) {
+    CheckInChild([&] {
+      static volatile sig_atomic_t g_done = 0;
+      const int signal = with_file ? SIGBUS : SIGHUP;
+      struct sigaction large = {};
+      large.sa_handler = [](int) {
+        UseALargeFrame();
+        g_done = 1;
+      };
+      sigaction(signal, &large, nullptr);
+      TemporaryFolder folder;
+      StoreSpec spec = Schema("large");
+      if (with_file) spec.file = folder / "r";
+      OpenConflict conflict;
+      Store* store = nullptr;
+      CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
+      void* const stack = MakeAlternateStack();
+      if (!with_file) CHECK(store->CaptureSignals().ok());
+      raise(signal);
+      CHECK_EQ(static_cast<int>(g_done), 1);
+      FreeAlternateStack(stack);
+      store->Detach(false);
+    });
+  }
+}
+
+TEST(
+    "given a host's handler for SIGBUS, when a region file was open before and signals are captured, then an overflow still has "
+    "its line") {
+  Scene scene;
+  const Death death = InChild([&] {
+    struct sigaction host = {};
+    host.sa_handler = [](int) {};
+    sigaction(SIGBUS, &host, nullptr);
+    TemporaryFolder folder;
+    StoreSpec spec = Schema("guarded");
+    spec.file = folder / "r";
+    OpenConflict conflict;
+    Store* store = nullptr;
+    CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
+    scene.Capture();
+    struct sigaction now;
+    sigaction(SIGBUS, nullptr, &now);
+    CHECK((now.sa_flags & SA_ONSTACK) != 0);
+    store->Detach(false);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+}
+
+TEST(
+    "given a handler below ours that forks while the process dies, when the child captures a store of its own and dies, then it "
+    "has its line") {
+  for (const bool survived : {false, true}) {
+    Scene scene("forking" + std::to_string(survived));
+    Scene own("own" + std::to_string(survived));
+    static Scene* g_own;
+    g_own = &own;
+    static sigjmp_buf g_back;
+    static volatile sig_atomic_t g_child = 0;
+    static volatile sig_atomic_t g_forks_later = 0;
+    g_forks_later = survived ? 1 : 0;
+    static const auto child = [] {
+      const pid_t made = fork();
+      if (made == 0) {
+        g_own->Capture();
+        g_own->Add(6);
+        Fault();
+      }
+      g_child = made;
+    };
+    const Death death = InChild([&] {
+      struct sigaction mends = {};
+      mends.sa_handler = [](int) {
+        if (g_forks_later == 0) child();
+        siglongjmp(g_back, 1);
+      };
+      sigaction(SIGABRT, &mends, nullptr);
+      scene.Capture();
+      scene.Add(5);
+      if (sigsetjmp(g_back, 1) == 0) std::abort();
+      if (survived) child();
+      int how = 0;
+      CHECK_EQ(waitpid(g_child, &how, 0), static_cast<pid_t>(g_child));
+      CHECK(WIFSIGNALED(how) && WTERMSIG(how) == SIGSEGV);
+    });
+    CHECK_EQ(death.signal, 0);
+    CHECK_EQ(death.exit_code, 0);
+    own.CheckLastLine(SIGSEGV);
+  }
+}
+
+}  // namespace
+}  // namespace vmm
