@@ -29,18 +29,33 @@ const SAFE = [
     'stat',
     'write',
   ],
-  ...['pthread_sigmask', 'sigaction', 'sigaddset', 'sigdelset', 'sigemptyset', 'sigfillset', 'sigismember', 'sigtimedwait', 'syscall'],
+  ...[
+    'pthread_self',
+    'pthread_sigmask',
+    'sigaction',
+    'sigaddset',
+    'sigdelset',
+    'sigemptyset',
+    'sigfillset',
+    'sigismember',
+    'sigtimedwait',
+    'syscall',
+  ],
   ...['memcmp', 'memcpy', 'memmove', 'memset', 'strlen', '__errno_location'],
 ];
 /** What the compiler puts in by itself; the last is for exceptions, which nothing here throws. */
 const BY_THE_COMPILER = ['__stack_chk_fail', '_GLOBAL_OFFSET_TABLE_', '_Unwind_Resume'];
+
+/** Variables of the addon. */
+const VARIABLE = /(g_[a-z_]+|marks_|kFaults)E?$/;
 
 /** For each function of the addon: the functions that it names. */
 function callGraph(): Map<string, Set<string>> {
   const graph = new Map<string, Set<string>>();
   for (const name of readdirSync(objects).filter((file) => file.endsWith('.o') && file !== 'addon.o')) {
     let current = '';
-    for (const line of execFileSync('objdump', ['-dr', '--no-show-raw-insn', `${objects}${name}`], { encoding: 'utf8' }).split('\n')) {
+    const lines = execFileSync('objdump', ['-dr', '--no-show-raw-insn', `${objects}${name}`], { encoding: 'utf8' }).split('\n');
+    for (const [i, line] of lines.entries()) {
       const start = /^[0-9a-f]+ <([^>]+)>:$/.exec(line);
       if (start) {
         // Parts that the compiler moved elsewhere belong to their function.
@@ -48,8 +63,9 @@ function callGraph(): Map<string, Set<string>> {
         if (!graph.has(current)) graph.set(current, new Set());
         continue;
       }
-      // A relocation, or a call or jump within the object.
-      const named = /R_\w+\s+([\w.$]+)/.exec(line) ?? /\b(?:call|jmp|bl?|j\w+)\s+[0-9a-f]+ <([\w.$]+)/.exec(line);
+      // A relocation, or a call or jump within the object. Where a relocation follows, the instruction's own operand says nothing yet.
+      const isOpen = /^\s*[0-9a-f]+: R_/.test(lines[i + 1] ?? '');
+      const named = isOpen ? null : (/R_\w+\s+([\w.$]+)/.exec(line) ?? /\b(?:call|jmp|bl?|j\w+)\s+[0-9a-f]+ <([\w.$]+)/.exec(line));
       const callee = named?.[1]?.replace(/\.(cold|part\.\d+|constprop\.\d+|isra\.\d+)/g, '');
       if (callee !== undefined && callee !== current && !/^\.(text|rodata|data|bss|L)/.test(callee)) graph.get(current)?.add(callee);
     }
@@ -73,8 +89,7 @@ function reachable(from: string): Map<string, string[]> {
 function unsafeWays(from: string): string[] {
   return [...reachable(from)]
     .filter(
-      ([name]) =>
-        !graph.has(name) && !SAFE.includes(name.replace(/64$/, '')) && !BY_THE_COMPILER.includes(name) && !/g_[a-z_]+E?$/.test(name),
+      ([name]) => !graph.has(name) && !SAFE.includes(name.replace(/64$/, '')) && !BY_THE_COMPILER.includes(name) && !VARIABLE.test(name),
     )
     .map(([, way]) => way.join(' -> '));
 }
