@@ -1,0 +1,206 @@
+// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still needs it, and who waits
+// for whom when stores are made and closed.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "crash.h"
+#include "crash_scene.h"
+
+namespace vmm {
+namespace {
+
+// While it is set, a lock on a named file is not to be had: a file system that hangs.
+std::atomic<bool> g_hangs{false};
+std::atomic<int> g_hanging{0};
+
+}  // namespace
+}  // namespace vmm
+
+// The sanitizers have calls of their own for much; this one they leave alone.
+extern "C" int flock(int fd, int operation) noexcept {
+  const auto hangs = [] { return vmm::g_hangs.load(); };
+  struct stat info;
+  const bool is_named = fstat(fd, &info) == 0 && info.st_nlink != 0;  // a memfd is on no file system that hangs
+  if (hangs() && is_named && (operation & LOCK_EX) != 0) {
+    vmm::g_hanging++;
+    while (hangs()) vmm::SleepMs(1);
+    vmm::g_hanging--;
+  }
+  return static_cast<int>(syscall(SYS_flock, fd, operation));
+}
+
+namespace vmm {
+namespace {
+
+Store* OpenStore(const std::string& name, const std::string& file, Status* status) {
+  StoreSpec spec = Schema(name);
+  spec.file = file;
+  OpenConflict conflict;
+  Store* store = nullptr;
+  *status = Store::Open(std::move(spec), &store, &conflict);
+  return store;
+}
+
+TEST("given a loop that flushes, when a signal handler calls exit() anywhere in it, then the process ends with its code, and all lines are whole") {
+  for (int round = 0; round < 20; round++) {
+    TemporaryFolder folder;
+    const std::string sink = folder / "f";
+    const Death death = InChild([&] {
+      Scene scene("exits");  // of this process: the parent's are not its own to flush
+      Status status;
+      if (!CHECK_EQ(scene.store->flusher().Init(sink.c_str(), -1, &status), InitResult::kDone)) _exit(2);
+      if (round % 2 == 0 && !CHECK(scene.store->CaptureSignals().ok())) _exit(2);
+      signal(SIGUSR1, [](int) { std::exit(42); });
+      signal(SIGALRM, [](int) { raise(SIGUSR1); });
+      const itimerval soon = {{0, 0}, {0, 2000 + round * 397}};
+      setitimer(ITIMER_REAL, &soon, nullptr);
+      for (;;) {
+        scene.Add(1);
+        scene.store->Flush(&status);
+      }
+    });
+    CHECK_EQ(death.signal, 0);
+    CHECK_EQ(death.exit_code, 42);
+    const Lines lines(TextOf(sink));
+    CHECK_EQ(lines.broken, 0);
+    CHECK_EQ(lines.tail, "");
+    CHECK(lines.count() > 0);
+  }
+}
+
+TEST("given another thread that never gives the flusher's lock back, when the process exits, then it ends all the same") {
+  const Death death = InChild([&] {
+    Scene scene("held");
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    Status status;
+    // A flush with patience has the lock for as long as the pipe is full.
+    std::vector<char> full(1 << 20, ' ');
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], full.data(), full.size()) > 0) {
+    }
+    CHECK_EQ(scene.store->flusher().Init(nullptr, ends[1], &status), InitResult::kDone);
+    scene.Add(1);
+    std::thread([&] {
+      Status ignored;
+      scene.store->flusher().Flush(&ignored, 1 << 30);
+    }).detach();
+    SleepMs(20);
+    std::exit(7);
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 7);
+}
+
+TEST("given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out when it is read") {
+  TemporaryFolder folder;
+  const std::string fifo = folder / "fifo";
+  CHECK_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  int said[2];
+  CHECK_EQ(pipe(said), 0);
+  const pid_t child = StartChild([&] {
+    Scene scene("waits", true);
+    Status status;
+    CHECK_EQ(scene.store->flusher().Init(fifo.c_str(), -1, &status), InitResult::kDone);
+    const int holder = open(fifo.c_str(), O_RDWR);
+    fcntl(holder, F_SETPIPE_SZ, 4096);
+    CaptureOptions options;
+    options.limit_ms = 10'000;
+    CHECK(scene.store->CaptureSignals(options).ok());
+    scene.Add(5);
+    while (scene.store->Flush(&status) == FlushResult::kOut) {
+    }
+    std::thread([] { Fault(); }).detach();
+    while (scene.record().signal.load() == 0) SleepMs(1);
+    SleepMs(100);  // so that the handler is with its line
+    scene.store->Detach(true);
+    CHECK_EQ(write(said[1], "x", 1), 1);
+    for (;;) pause();
+  });
+  close(said[1]);
+  char x = 0;
+  CHECK_EQ(read(said[0], &x, 1), 1);  // the attachment is gone
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
+  std::string text;
+  char piece[4096];
+  const Death death = Await(child, kChildLimitMs, [&] {
+    for (ssize_t bytes; (bytes = read(reader, piece, sizeof(piece))) > 0;) text.append(piece, static_cast<size_t>(bytes));
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.tail, "");
+  if (CHECK(lines.count() > 1)) CHECK_EQ(lines.values.back().at("signals.segv"), 1);
+  close(reader);
+  close(said[0]);
+}
+
+TEST("given a store whose file system hangs, when other stores are opened and closed, then they do not wait for it") {
+  TemporaryFolder folder;
+  g_hangs = true;
+  Status slow;
+  std::thread hangs([&] {
+    Store* const store = OpenStore("hangs", folder / "r", &slow);
+    if (store != nullptr) store->Detach(false);
+  });
+  while (g_hanging == 0) SleepMs(1);
+  Status status;
+  for (int i = 0; i < 3; i++) {
+    Store* const other = OpenStore("other", "", &status);
+    CHECK(status.ok());
+    if (other != nullptr) other->Detach(true);
+  }
+  CHECK(g_hanging > 0);
+  g_hangs = false;
+  hangs.join();
+  CHECK(slow.ok());
+}
+
+TEST("given a store that is being closed by another thread, when its name and file are opened again, then that waits, and is not busy") {
+  for (const bool same_name : {true, false}) {
+    TemporaryFolder folder;
+    const std::string file = folder / "r";
+    Status status;
+    Store* first = OpenStore("closing", file, &status);
+    if (!CHECK(status.ok())) return;
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    CHECK(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    std::vector<char> full(4096, ' ');
+    while (write(ends[1], full.data(), full.size()) > 0) {
+    }
+    CHECK_EQ(first->flusher().Init(nullptr, ends[1], &status), InitResult::kDone);
+    AddShared(first->cells().Shared(CellOf(first->spec(), "g.i")), 1);
+    std::atomic<bool> is_closing{false};
+    // Its last line waits for a reader that never comes.
+    std::thread closes([&] {
+      is_closing = true;
+      first->Detach(true);
+    });
+    while (!is_closing || !first->is_closed()) SleepMs(1);
+    Store* const again = OpenStore(same_name ? "closing" : "another", file, &status);
+    CHECK(status.ok());
+    closes.join();
+    if (again != nullptr) again->Detach(false);
+    close(ends[0]);
+    close(ends[1]);
+  }
+}
+
+}  // namespace
+}  // namespace vmm
