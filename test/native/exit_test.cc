@@ -1,5 +1,5 @@
-// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still needs it, and who waits
-// for whom when stores are made and closed.
+// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still needs it,
+// and who waits for whom when stores are made and closed.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -55,7 +55,9 @@ Store* OpenStore(const std::string& name, const std::string& file, Status* statu
   return store;
 }
 
-TEST("given a loop that flushes, when a signal handler calls exit() anywhere in it, then the process ends with its code, and all lines are whole") {
+TEST(
+    "given a loop that flushes, when a signal handler calls exit() anywhere in it, then the process ends with its code, and all "
+    "lines are whole") {
   for (int round = 0; round < 20; round++) {
     TemporaryFolder folder;
     const std::string sink = folder / "f";
@@ -106,7 +108,9 @@ TEST("given another thread that never gives the flusher's lock back, when the pr
   CHECK_EQ(death.exit_code, 7);
 }
 
-TEST("given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out when it is read") {
+TEST(
+    "given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out when "
+    "it is read") {
   TemporaryFolder folder;
   const std::string fifo = folder / "fifo";
   CHECK_EQ(mkfifo(fifo.c_str(), 0600), 0);
@@ -170,7 +174,9 @@ TEST("given a store whose file system hangs, when other stores are opened and cl
   CHECK(slow.ok());
 }
 
-TEST("given a store that is being closed by another thread, when its name and file are opened again, then that waits, and is not busy") {
+TEST(
+    "given a store that is being closed by another thread, when its name and file are opened again, then that waits, and is not "
+    "busy") {
   for (const bool same_name : {true, false}) {
     TemporaryFolder folder;
     const std::string file = folder / "r";
