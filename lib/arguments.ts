@@ -26,18 +26,35 @@ export function checkedValue(name: string, value: unknown): bigint {
   throw new TypeError(`${name} must be a number or a bigint; got ${shown(value)}`);
 }
 
-/** A plain object of options with known names only: a misspelled option must not be silently ignored. */
+/** An object as a literal makes it, of this realm or another (a vm context has its own Object), or one without a prototype. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === null || prototype === Object.prototype) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf');
+}
+
+/** `of` ends the sentence, as in "an object of strings". */
+export function checkedPlainObject(name: string, value: unknown, of = ''): object {
+  if (isPlainObject(value)) return value;
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  throw new TypeError(`${name} must be ${isObject ? 'a plain object' : 'an object'}${of}; got ${shown(value)}`);
+}
+
+/**
+ * A plain object of options with known names only: a misspelled option must not be silently ignored. The result is a copy: each option is
+ * read once, so that what was checked is what is used.
+ */
 export function checkedOptions<T extends object>(where: string, options: unknown, known: readonly (keyof T & string)[]): T {
   if (options === undefined) return {} as T;
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${where}: options must be an object; got ${shown(options)}`);
-  }
-  for (const name of Object.keys(options)) {
+  checkedPlainObject(`${where}: options`, options);
+  const names = Object.keys(options as object);
+  for (const name of names) {
     if (!(known as readonly string[]).includes(name)) {
       throw new TypeError(`${where}: unknown option ${shown(name)}; known are ${known.map((k) => `'${k}'`).join(', ')}`);
     }
   }
-  return options as T;
+  return Object.fromEntries(names.map((name) => [name, (options as Record<string, unknown>)[name]])) as T;
 }
 
 export function checkedBoolean(name: string, value: unknown): boolean {

@@ -1,9 +1,9 @@
-// The native addon: how it is found, and what it looks like from here. What it takes has been checked already.
+// The native addon as it looks from here. What it takes has been checked already.
 
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { resolve } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 
+import { type LoadedAddon, loadAddon } from './addon-file.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
 /** What went wrong below: a reason, and the system's errno and call. */
@@ -118,6 +118,8 @@ export interface Attachment {
 }
 
 export interface Binding {
+  /** Of the package that the addon was built from. */
+  readonly version: string;
   /** An attachment, the text of the other schema that has the name, or a failure. */
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
@@ -153,35 +155,17 @@ export function systemError({ errno, syscall }: Failure, path?: string): NodeJS.
   return Object.assign(error, { code, errno: -errno, syscall }, path === undefined ? {} : { path });
 }
 
-const require = createRequire(import.meta.url);
-let loaded: Binding | undefined;
+let loaded: LoadedAddon<Binding> | undefined;
 
 /**
- * The addon: an own build first, then the prebuilt one for this platform, then one built from the packed sources.
- * @throws MetricsError `ERR_METRICS_NATIVE`, naming what was tried.
+ * The addon of this thread; the first call loads it.
+ * @param file The addon's file, if the caller named one.
+ * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried; and when another file than `file` is loaded already.
  */
-export function binding(): Binding {
-  loaded ??= load();
-  return loaded;
-}
-
-function load(): Binding {
-  const nodeGypBuild = require('node-gyp-build') as (directory: string) => Binding;
-  const root = dirname(require.resolve('vmm-metrics/package.json'));
-  const tried = [root, join(root, 'source')];
-  for (const directory of tried) {
-    try {
-      return nodeGypBuild(directory);
-    } catch (error) {
-      if (error instanceof Error && error.message.startsWith('No native build was found')) continue;
-      const message = error instanceof Error ? error.message : String(error);
-      throw new MetricsError(ErrorCode.NATIVE, `The native addon in ${directory} cannot be loaded: ${message}`, { cause: error });
-    }
+export function binding(file?: string): Binding {
+  loaded ??= loadAddon<Binding>(file);
+  if (file !== undefined && resolve(file) !== loaded.path) {
+    throw new MetricsError(ErrorCode.NATIVE, `The native addon ${loaded.path} is loaded already; the option addon says ${resolve(file)}`);
   }
-  const platform = `${process.platform}-${process.arch}, Node ${process.version}`;
-  const places = tried.flatMap((directory) => [join(directory, 'build', 'Release'), join(directory, 'prebuilds')]).join(', ');
-  throw new MetricsError(
-    ErrorCode.NATIVE,
-    `There is no native addon for ${platform}; looked in ${places}. Build one with: npm install node-addon-api && npx --yes node-gyp rebuild -C ${tried[1]}`,
-  );
+  return loaded.exports;
 }

@@ -3,75 +3,55 @@
 import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
-import { checkedBoolean, checkedDestination, checkedOptions, checkedPath, checkedText, checkedValue, shown } from './arguments.ts';
+import { checkedDestination, checkedOptions, checkedValue, shown } from './arguments.ts';
 import { type Attachment, binding, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
+import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
 import { watchPanics } from './panics.ts';
 import type { ProfileName } from './profile-columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
-import type { Identity } from './program.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import { GENERATIONS_MAX, tidyGenerations } from './region/generations.ts';
 import { prepareRecoveries } from './region/recovery.ts';
-import { type Fields, type GroupDef, isSchema, type PerDeviceDef, type Schema, type SchemaShape } from './schema.ts';
+import { type Fields, type GroupDef, type PerDeviceDef, type Schema, type SchemaShape, schemaOf, type TimestampDef } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
 import { ThreadCells } from './thread-cells.ts';
 import { throwsForUnknown } from './unknown-names.ts';
 import { type MetricsSnapshot, valuesOf } from './values.ts';
 
-export interface OpenOptions {
-  /** Which store of this process. Default: `'default'`. */
-  readonly name?: string;
-  /** Put as `"id"` into each line, right after the timestamp. Default: left out. */
-  readonly id?: string;
-  /** Put as `"properties"` into each line, after the id, keys sorted by their bytes. Default: left out. */
-  readonly properties?: Readonly<Record<string, string>>;
-  /**
-   * A file that the values live in, so that they outlive the process however it ends: `readRegion()` and the command `vmm-metrics` read
-   * it, while the process runs and after. On a tmpfs it costs no disk writes; it is made with mode 0600. Default: none, the values are
-   * in memory.
-   */
-  readonly file?: string;
-  /**
-   * What becomes of the file of a process that is dead or has closed it: `'keep'` renames it to `<file>.previous`, and older ones to
-   * `<file>.previous.2` and so on; `'discard'` replaces it; `'refuse'` leaves it and opens nothing. Default: `'keep'`. The file of a living
-   * process is never touched.
-   *
-   * Older than `.previous` are kept those that have something pending, 16 files in all. Beyond that the oldest is removed, with a warning
-   * `METRICS_REGION_DROPPED`, and the metric marked `onError` goes up.
-   */
-  readonly previous?: 'keep' | 'discard' | 'refuse';
-  /** Whether `init()` writes the last lines of the kept files first, see there. Default: true. */
-  readonly recover?: boolean;
-}
-
 export interface PeriodicFlushOptions {
   /** Milliseconds between two lines. Default: 60,000. */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
 }
 
 export interface StartTimes {
   /** When the process was started, by CLOCK_MONOTONIC, in microseconds. */
-  readonly startTimeUs?: number | bigint;
+  readonly startTimeUs?: number | bigint | undefined;
   /** What CLOCK_PROCESS_CPUTIME_ID said at the start, in microseconds. */
-  readonly startTimeCpuUs?: number | bigint;
+  readonly startTimeCpuUs?: number | bigint | undefined;
   /** CPU time that the parent spent for this process before it ran, in microseconds; added to the CPU time. */
-  readonly parentCpuTimeUs?: number | bigint;
+  readonly parentCpuTimeUs?: number | bigint | undefined;
 }
 
 /** The accessors of a schema, nested as it is. */
 export type Accessors<S extends SchemaShape> = {
-  readonly [K in keyof S as S[K] extends GroupDef | PerDeviceDef ? K : never]: S[K] extends GroupDef<infer F>
+  readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
     ? { readonly [N in keyof F]: AccessorOf<F[N]> }
     : S[K] extends PerDeviceDef<infer F>
       ? Devices<F>
-      : never;
+      : RunTimeGroup;
 };
 
-export type { DeviceMetrics, Fields };
+/** A group of a schema that is known at run time only: its names and kinds are checked when they are used. */
+export interface RunTimeGroup {
+  // biome-ignore lint/suspicious/noExplicitAny: an accessor, or a method of devices; nothing says which.
+  readonly [name: string]: any;
+}
+
+export type { DeviceMetrics, Fields, OpenOptions };
 
 /** The stores that this thread is attached to. */
 const openHere = new Map<string, Metrics<SchemaShape>>();
@@ -97,17 +77,19 @@ export class Metrics<S extends SchemaShape> {
    * region, a symbolic link, another user's) or cannot be made. A file that is there is untouched then.
    */
   static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
-    const { name, identity, place } = checkedOpenOptions(options);
-    if (!isSchema(schema))
+    const { name, identity, place, addon } = checkedOpenOptions(options);
+    const checked = schemaOf(schema);
+    if (checked === undefined)
       throw new MetricsError(ErrorCode.SCHEMA, `Metrics.open(): schema must come from defineSchema(); got ${shown(schema)}`);
-    const layout = layoutOf(schema);
+    const layout = layoutOf(checked);
     for (const key of ['id', 'properties'] as const) {
-      if (identity[key] !== undefined && key in schema.shape) {
+      if (identity[key] !== undefined && key in checked.shape) {
         throw new MetricsError(ErrorCode.SCHEMA, `${key}: the option '${key}' and the schema both want this key of the line`);
       }
     }
 
     const facts = factsOf(layout, identity, place.file);
+    const native = binding(addon);
     const there = openHere.get(name);
     if (there !== undefined) {
       const difference = firstDifference(there.#facts, facts);
@@ -116,13 +98,13 @@ export class Metrics<S extends SchemaShape> {
       return there as Metrics<SchemaShape> as unknown as Metrics<S>;
     }
 
-    const spec = storeSpecOf(name, schema, layout, identity, place);
+    const spec = storeSpecOf(name, checked, layout, identity, place);
     const documentBytes = Buffer.byteLength(spec.document);
     if (place.file !== undefined && documentBytes > DOCUMENT_BYTES_MAX) {
       const what = 'The name, schema, id and properties';
       throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${documentBytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
     }
-    const opened = binding().open(spec);
+    const opened = native.open(spec);
     if (typeof opened === 'string') {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
     }
@@ -391,40 +373,6 @@ function cellsOf(attachment: Attachment): ThreadCells {
 }
 
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
-
-function checkedOpenOptions(options: unknown): { name: string; identity: Identity; place: Place } {
-  const known = ['name', 'id', 'properties', 'file', 'previous', 'recover'] as const;
-  const {
-    name = 'default',
-    id,
-    properties,
-    file,
-    previous,
-    recover = true,
-  } = checkedOptions<OpenOptions>('Metrics.open()', options, known);
-  if (checkedText('Metrics.open(): name', name) === '') throw new RangeError('Metrics.open(): name must not be empty');
-  if (id !== undefined) checkedText('Metrics.open(): id', id);
-  const place = { ...checkedPlace(file, previous), recover: checkedBoolean('Metrics.open(): recover', recover) };
-  if (properties === undefined) return { name, identity: id === undefined ? {} : { id }, place };
-  if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
-    throw new TypeError(`Metrics.open(): properties must be an object of strings; got ${shown(properties)}`);
-  }
-  for (const [key, value] of Object.entries(properties)) {
-    checkedText(`Metrics.open(): a key of properties`, key);
-    checkedText(`Metrics.open(): properties.${key}`, value);
-  }
-  return { name, identity: { ...(id !== undefined && { id }), properties: Object.freeze({ ...properties }) }, place };
-}
-
-function checkedPlace(file: string | undefined, previous: unknown = 'keep'): Omit<Place, 'recover'> {
-  if (!['keep', 'discard', 'refuse'].includes(previous as string)) {
-    const message = `Metrics.open(): previous must be 'keep', 'discard' or 'refuse'; got ${shown(previous)}`;
-    throw typeof previous === 'string' ? new RangeError(message) : new TypeError(message);
-  }
-  if (file === undefined) return { previous: previous as Place['previous'] };
-  // Absolute: it must be the same file in every thread, wherever the process stands.
-  return { file: resolve(checkedPath('Metrics.open(): file', file)), previous: previous as Place['previous'] };
-}
 
 function since(name: string, start: number | bigint, nowUs: bigint): bigint {
   const startUs = checkedValue(`reportStartTime(): ${name}`, start);

@@ -23,12 +23,12 @@ export interface ProfileOptions<Name extends string = string> {
    */
   readonly output: string | number;
   /** Microseconds from tick to tick, 0.1 to a day, fractions too, in whole nanoseconds. Default: 1000. */
-  readonly intervalUs?: number;
+  readonly intervalUs?: number | undefined;
   /**
    * Whether there is a first line with the start time, the interval and each column's kind and unit, and a last one with the figures that
    * `stop()` gives, both marked by a `#`. Default: false.
    */
-  readonly annotate?: boolean;
+  readonly annotate?: boolean | undefined;
 }
 
 /** How a profile went. */

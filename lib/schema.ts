@@ -3,7 +3,7 @@
 
 import { constants } from 'node:os';
 
-import { type CapturableSignal, checkedBoolean, checkedOptions, checkedSignal, checkedText, shown } from './arguments.ts';
+import { type CapturableSignal, checkedBoolean, checkedOptions, checkedSignal, checkedText, isPlainObject, shown } from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
 /** Unit of a metric's value. Left out, it follows from the name: `_us`, `_ms`, `_bytes`, else a count. */
@@ -15,25 +15,25 @@ export type StoreAggregate = 'sum' | 'min' | 'max';
 /** Events that raise a metric by themselves. Each marker is given to at most one metric of a schema. */
 export interface EventMarkers {
   /** Raised when this signal is captured: an inc metric by 1, a store metric set to 1. */
-  readonly onSignal?: CapturableSignal;
+  readonly onSignal?: CapturableSignal | undefined;
   /** Raised when an uncaught exception or unhandled rejection is about to end the process or a worker. */
-  readonly onPanic?: boolean;
+  readonly onPanic?: boolean | undefined;
   /** Raised by each flush whose whole line did not get out. */
-  readonly onMissedFlush?: boolean;
+  readonly onMissedFlush?: boolean | undefined;
   /** Raised by other trouble of the store itself. */
-  readonly onError?: boolean;
+  readonly onError?: boolean | undefined;
 }
 
 export interface IncOptions extends EventMarkers {
-  readonly unit?: Unit;
+  readonly unit?: Unit | undefined;
 }
 
 export interface StoreOptions extends EventMarkers {
-  readonly unit?: Unit;
+  readonly unit?: Unit | undefined;
   /** The metric that `reportStartTime()` sets from this clock. */
-  readonly startTime?: 'wall' | 'cpu';
+  readonly startTime?: 'wall' | 'cpu' | undefined;
   /** In the aggregate of devices. Default: `'sum'`. */
-  readonly aggregate?: StoreAggregate;
+  readonly aggregate?: StoreAggregate | undefined;
 }
 
 export interface IncDef extends IncOptions {
@@ -61,9 +61,9 @@ export interface GroupDef<F extends Fields = Fields> {
 
 export interface PerDeviceOptions {
   /** Whether the line has the sum of all devices under the group's own key, after them. Default: true. */
-  readonly aggregate?: boolean;
+  readonly aggregate?: boolean | undefined;
   /** What the aggregate shows as `min_us` and `max_us`: the true extremum of the devices (default), or 0 as Firecracker prints. */
-  readonly latencyAggregate?: 'extremum' | 'zero';
+  readonly latencyAggregate?: 'extremum' | 'zero' | undefined;
 }
 
 export interface PerDeviceDef<F extends Fields = Fields> {
@@ -86,11 +86,28 @@ export interface Schema<S extends SchemaShape = SchemaShape> {
   readonly shape: S;
 }
 
-/** Schemas that `defineSchema` checked; nothing else is let into `Metrics.open`. */
-const checkedSchemas = new WeakSet<object>();
+/** On each schema that a `defineSchema()` checked, whichever copy of this package, realm or version it is of. */
+const BRAND = Symbol.for('vmm-metrics.schema');
 
-export function isSchema(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && checkedSchemas.has(value);
+/** Schemas that this `defineSchema()` checked, by what was given: those of other copies were checked again. */
+const checkedSchemas = new WeakMap<object, Schema>();
+
+/**
+ * The schema, if `value` comes from a `defineSchema()`. One of another copy of this package, or of another realm, is checked again.
+ * @throws MetricsError `ERR_METRICS_SCHEMA` for a schema of another copy that this one cannot take.
+ */
+export function schemaOf(value: unknown): Schema | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const known = checkedSchemas.get(value);
+  if (known !== undefined || !(BRAND in value)) return known;
+  try {
+    const schema = defineSchema((value as unknown as Schema).shape);
+    checkedSchemas.set(value, schema);
+    return schema;
+  } catch (cause) {
+    const message = `The schema is of another copy of vmm-metrics, and this one cannot take it: ${(cause as Error).message}`;
+    throw new MetricsError(ErrorCode.SCHEMA, message, { cause });
+  }
 }
 
 const EVENT_MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError'] as const;
@@ -101,7 +118,7 @@ const UNITS: readonly Unit[] = ['count', 'bytes', 'us', 'ms'];
  * @param doc What is counted, for people.
  * @throws TypeError for an unknown option or a wrong type.
  */
-export function inc<const O extends IncOptions>(doc: string, options?: O): IncDef {
+export function inc(doc: string, options?: IncOptions): IncDef {
   const o = checkedOptions<IncOptions>('inc()', options, ['unit', ...EVENT_MARKERS]);
   return Object.freeze({
     kind: 'inc',
@@ -116,7 +133,7 @@ export function inc<const O extends IncOptions>(doc: string, options?: O): IncDe
  * @param doc What the value says, for people.
  * @throws TypeError for an unknown option or a wrong type.
  */
-export function store<const O extends StoreOptions>(doc: string, options?: O): StoreDef {
+export function store(doc: string, options?: StoreOptions): StoreDef {
   const o = checkedOptions<StoreOptions>('store()', options, ['unit', 'startTime', 'aggregate', ...EVENT_MARKERS]);
   oneOf('store(): startTime', o.startTime, ['wall', 'cpu']);
   oneOf('store(): aggregate', o.aggregate, ['sum', 'min', 'max']);
@@ -180,18 +197,20 @@ export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
     const kind = kindOf(def);
     if (kind === 'utcTimestampMs') {
       claimMarker(markers, 'utcTimestampMs()', key);
-      return [key, def] as const;
+      return [key, utcTimestampMs()] as const;
     }
     if (kind === 'group' || kind === 'perDevice') {
-      const entry = def as GroupDef | PerDeviceDef;
-      if (entry.kind === 'perDevice')
-        again(key, () => perDevice(entry.fields, { aggregate: entry.aggregate, latencyAggregate: entry.latencyAggregate }));
-      return [key, Object.freeze({ ...entry, fields: checkedFields(entry, key, markers) })] as const;
+      const { fields: given, ...options } = def as GroupDef | PerDeviceDef;
+      const fields = checkedFields(kind, given, key, markers);
+      if (kind === 'group') return [key, group(fields)] as const;
+      const { aggregate, latencyAggregate } = options as PerDeviceDef;
+      return [key, again(key, () => perDevice(fields, { aggregate, latencyAggregate }))] as const;
     }
     throw schemaError(key, `must be group(), perDevice() or utcTimestampMs(); got ${shownDef(def)}`);
   });
-  const schema = Object.freeze({ shape: Object.freeze(Object.fromEntries(frozen)) as unknown as S });
-  checkedSchemas.add(schema);
+  const schema = { shape: Object.freeze(Object.fromEntries(frozen)) as unknown as S };
+  Object.freeze(Object.defineProperty(schema, BRAND, { value: true }));
+  checkedSchemas.set(schema, schema);
   return schema;
 }
 
@@ -209,8 +228,8 @@ const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
 
-function checkedFields(entry: GroupDef | PerDeviceDef, key: string, markers: Map<string, string>): Fields {
-  const checked = plainEntries(entry.fields, key).map(([name, def]) => {
+function checkedFields(kind: 'group' | 'perDevice', fields: unknown, key: string, markers: Map<string, string>): Fields {
+  const checked = plainEntries(fields, key).map(([name, def]) => {
     const path = `${key}.${name}`;
     if (!METRIC_KINDS.has(kindOf(def))) throw schemaError(path, `must be inc(), store() or latency(); got ${shownDef(def)}`);
     const metric = checkedAgain(path, def as MetricDef);
@@ -220,10 +239,10 @@ function checkedFields(entry: GroupDef | PerDeviceDef, key: string, markers: Map
       ...(metric.kind === 'store' && metric.startTime ? [`startTime: ${metric.startTime}`] : []),
     ];
     for (const marker of given) {
-      if (entry.kind === 'perDevice') throw schemaError(path, `${marker} belongs on a metric of a plain group, not of devices`);
+      if (kind === 'perDevice') throw schemaError(path, `${marker} belongs on a metric of a plain group, not of devices`);
       claimMarker(markers, marker, path);
     }
-    if (entry.kind === 'group' && metric.kind === 'store' && metric.aggregate) {
+    if (kind === 'group' && metric.kind === 'store' && metric.aggregate) {
       throw schemaError(path, 'aggregate has a meaning only in perDevice()');
     }
     return [name, metric] as const;
@@ -255,10 +274,8 @@ function signalName(signal: CapturableSignal | undefined): string {
 function plainEntries(object: unknown, path: string): [string, unknown][] {
   if (typeof object !== 'object' || object === null || Array.isArray(object))
     throw schemaError(path, `must be an object; got ${shown(object)}`);
-  const prototype = Object.getPrototypeOf(object);
   // `{ __proto__: ... }` sets the prototype instead of a key, and would vanish without a word.
-  if (prototype !== Object.prototype && prototype !== null)
-    throw schemaError(path, "must be a plain object, and '__proto__' is a reserved key");
+  if (!isPlainObject(object)) throw schemaError(path, "must be a plain object, and '__proto__' is a reserved key");
   const entries = Object.entries(object);
   if (entries.length === 0) throw schemaError(path, 'must not be empty');
   const nested = path === 'the schema' ? '' : `${path}.`;

@@ -10,11 +10,11 @@ export interface CaptureSignalsOptions {
    * Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT
    * and SIGHUP.
    */
-  readonly signals?: readonly CapturableSignal[];
+  readonly signals?: readonly CapturableSignal[] | undefined;
   /** What to do with a signal that the process ignores: count it (default), or leave it alone. Ignored it stays either way. */
-  readonly ignored?: 'count' | 'leave';
+  readonly ignored?: 'count' | 'leave' | undefined;
   /** How long a dying process may wait for its sinks, in milliseconds, 0 to 10,000. Default: 500. Process-wide; the last call's holds. */
-  readonly limitMs?: number;
+  readonly limitMs?: number | undefined;
 }
 
 /** The options as native code takes them. */

@@ -6,7 +6,7 @@ import type { NamedMetric, StoreSpec } from './binding.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import { type Identity, programOf } from './program.ts';
 import { documentOf } from './region/document.ts';
-import type { EventMarkers, MetricDef, Schema } from './schema.ts';
+import type { EventMarkers, MetricDef, Schema, StoreDef } from './schema.ts';
 
 /** `Previous` in native/region_file.h */
 const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
@@ -68,7 +68,7 @@ export function factsOf(layout: Layout, { id, properties }: Identity, file: stri
 /** The metric that has a marker, if one has. */
 export function markedMetric(
   layout: Layout,
-  isMarked: (def: EventMarkers & { startTime?: 'wall' | 'cpu' }) => boolean,
+  isMarked: (def: EventMarkers & Pick<StoreDef, 'startTime'>) => boolean,
 ): MetricLayout | undefined {
   for (const metric of staticMetrics(layout)) {
     if (metric.def.kind !== 'latency' && isMarked(metric.def)) return metric;

@@ -2,7 +2,7 @@
 
 import type { NativeDevice } from './binding.ts';
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout, minimumOf } from './layout.ts';
-import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape } from './schema.ts';
+import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape, TimestampDef } from './schema.ts';
 
 /** A latency metric's parts, in microseconds; all of them since the store was opened. */
 export interface LatencyValue {
@@ -21,13 +21,13 @@ export interface DeviceValues<F extends Fields> {
   readonly aggregate: FieldValues<F>;
 }
 
-/** A metrics snapshot: plain values, read once, nested as the schema. */
+/** A metrics snapshot: plain values, read once, nested as the schema. Of a schema that is known at run time only, each group is either. */
 export type MetricsSnapshot<S extends SchemaShape> = {
-  readonly [K in keyof S as S[K] extends GroupDef | PerDeviceDef ? K : never]: S[K] extends GroupDef<infer F>
+  readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
     ? FieldValues<F>
     : S[K] extends PerDeviceDef<infer F>
       ? DeviceValues<F>
-      : never;
+      : FieldValues<Fields> | DeviceValues<Fields>;
 };
 
 /** `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too. */

@@ -23,6 +23,7 @@
 #include "signal_mask.h"
 #include "sink.h"
 #include "store.h"
+#include "version.h"
 
 namespace vmm {
 
@@ -615,11 +616,20 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return out;
 }
 
+void FreeStackOf(void* hook) {
+  void** const stack = static_cast<void**>(hook);
+  FreeAlternateStack(*stack);
+  delete stack;
+}
+
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open() on, which
   // loads this.
-  if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeAlternateStack, stack);
+  // Another copy of the JavaScript may load it once more on the same thread, and gets the same stack: a hook's data must be its
+  // own.
+  if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
+  exports["version"] = kVersion;
   exports["open"] = Napi::Function::New(env, Open, "open");
   exports["format"] = Napi::Function::New(env, Format, "format");
   exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");

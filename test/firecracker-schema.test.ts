@@ -9,10 +9,10 @@ import { firecracker, firecrackerAarch64, firecrackerX86_64 } from '../lib/firec
 import {
   type Fields,
   type GroupDef,
-  isSchema,
   type MetricDef,
   type PerDeviceDef,
   type SchemaShape,
+  schemaOf,
   type Unit,
   unitOf,
 } from '../lib/schema.ts';
@@ -156,6 +156,6 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
 });
 
 test('given this process, when its schema is taken, then it is the one of the architecture', () => {
-  expect(isSchema(firecracker)).toBe(true);
+  expect(schemaOf(firecracker)).toBe(firecracker);
   expect(firecracker).toBe(process.arch === 'arm64' ? firecrackerAarch64 : firecrackerX86_64);
 });

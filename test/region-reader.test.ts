@@ -464,7 +464,7 @@ describe('given the document of a store', () => {
     const again = documentFrom(documentOf('vm0', schema, identity));
     expect(again).toEqual({ name: 'vm0', schema, identity });
     expect(Object.keys(again.schema.shape)).toEqual(['at', 'g', 'd']);
-    expect(here.isSchema(again.schema)).toBe(true);
+    expect(here.schemaOf(again.schema)).toBe(again.schema);
     expect(documentFrom(documentOf('vm0', schema, {}))).toEqual({ name: 'vm0', schema, identity: {} });
   });
 

@@ -1,7 +1,10 @@
 import { describe, expectTypeOf, test } from 'vitest';
 import {
   type Devices,
+  type DeviceValues,
   defineSchema,
+  type Fields,
+  type FieldValues,
   group,
   type IncMetric,
   inc,
@@ -11,6 +14,8 @@ import {
   Metrics,
   type ProfileName,
   perDevice,
+  type Schema,
+  type SchemaShape,
   type StoreMetric,
   store,
   utcTimestampMs,
@@ -58,6 +63,12 @@ describe('given a schema', () => {
     void (() => Metrics.open(schema, { nam: 'vm0' }));
     // @ts-expect-error SIGKILL cannot be captured
     void (() => store('', { onSignal: 'SIGKILL' }));
+    // @ts-expect-error a misspelt marker, beside an option that is known
+    void (() => inc('', { unit: 'bytes', onPanik: true }));
+    // @ts-expect-error a misspelt option, beside a marker that is known
+    void (() => store('', { onPanic: true, aggregat: 'max' }));
+    // @ts-expect-error no such unit
+    void (() => inc('', { unit: 'kilobytes' }));
     // @ts-expect-error a metric must be in a group
     void (() => defineSchema({ alone: inc('alone') }));
   });
@@ -94,4 +105,31 @@ test("given Firecracker's schema, then its metrics are typed, and rtc belongs to
   expectTypeOf(Metrics.open(firecrackerAarch64).app.rtc.error_count).toEqualTypeOf<IncMetric>();
   // @ts-expect-error only on aarch64
   void (() => metrics.app.rtc);
+});
+
+describe('given a schema that is known at run time only', () => {
+  const metrics = Metrics.open(schema as Schema);
+
+  test('then any name may be used, and values have the types that all schemas have', () => {
+    void (() => metrics.app['vcpu']!['exit_io_in'].inc());
+    void (() => metrics.app['pmem']!['alloc']('drv0').activate_fails.inc());
+    expectTypeOf(metrics.snapshot()['vcpu']).toEqualTypeOf<FieldValues<Fields> | DeviceValues<Fields> | undefined>();
+    const values = metrics.snapshot()['vcpu'] as FieldValues<Fields>;
+    expectTypeOf(values['exit_io_in']).toEqualTypeOf<bigint | LatencyValue | undefined>();
+  });
+
+  test('then metrics of a known schema are metrics of any schema', () => {
+    const any: Metrics<SchemaShape>[] = [Metrics.open(schema), Metrics.open(firecracker)];
+    void any;
+  });
+});
+
+test('given options that may be undefined, then they are taken', () => {
+  void (() => Metrics.open(schema, { file: process.env['REGION'], id: process.env['ID'], name: undefined, properties: undefined }));
+  void (() => inc('', { unit: undefined, onPanic: undefined }));
+  void (() => perDevice({ n: inc('') }, { aggregate: undefined }));
+  const metrics = Metrics.open(schema);
+  void (() => metrics.startPeriodicFlush({ intervalMs: undefined }));
+  void (() => metrics.captureSignals({ signals: undefined, limitMs: undefined }));
+  void (() => metrics.reportStartTime({ startTimeUs: undefined }));
 });

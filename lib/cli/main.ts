@@ -2,9 +2,7 @@
 // The command `vmm-metrics`: finds the command that is asked for, and says how it ended. A wrong use is one line and exit code 2, a failure
 // one line and exit code 1.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-
+import { VERSION } from '../version.ts';
 import { type Command, plain, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
 import { plot } from './plot.ts';
@@ -25,15 +23,10 @@ ${Object.entries(COMMANDS)
   vmm-metrics --version
 `;
 
-function version(): string {
-  const file = createRequire(import.meta.url).resolve('vmm-metrics/package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
-
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === '--help' || name === '-h' || name === '--version') {
     if (args.length > 0) throw new UsageError(`'${args[0]}' is too much`);
-    process.stdout.write(name === '--version' ? `${version()}\n` : USAGE);
+    process.stdout.write(name === '--version' ? `${VERSION}\n` : USAGE);
     return 0;
   }
   if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists them');

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type SpawnOptions, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { HANG_MS } from './limits.ts';
@@ -53,5 +53,22 @@ export function runChild(name: string, args: readonly string[] = [], options: Ch
       if (late) reject(new Error(`${name} ${args.join(' ')} was still alive after ${timeoutMs} ms\n${stderr}`));
       else resolve({ code, signal, stdout, stderr });
     });
+  });
+}
+
+/** Runs a program without a shell, and says how it ended. */
+export function runProgram(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<ChildDeath> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
 }

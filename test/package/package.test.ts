@@ -72,6 +72,17 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(readdirSync(join(installed, 'source')).sort()).toEqual(['binding.gyp', 'include', 'native']);
   });
 
+  test('when a debugger follows its source maps, then each has its sources', () => {
+    const lib = join(project, 'node_modules', 'vmm-metrics', 'dist', 'lib');
+    const maps = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
+    expect(maps.length).toBeGreaterThan(10);
+    for (const file of maps) {
+      const { sources, sourcesContent } = JSON.parse(readFileSync(join(lib, file), 'utf8')) as Record<string, unknown[]>;
+      expect(sourcesContent, file).toHaveLength(sources!.length);
+      expect(sourcesContent, file).not.toContain(null);
+    }
+  });
+
   test('when it is used, then it loads, counts and flushes', async () => {
     const { stdout } = await program(
       'use.js',

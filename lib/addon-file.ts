@@ -1,0 +1,143 @@
+// Where the native addon is, and how it is loaded. Nothing runs at import: a program that was bundled must be able to import this package
+// and get a clear error later. Files are opened by dlopen() alone, which needs no permission to read them with node:fs.
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { ErrorCode, MetricsError } from './errors.ts';
+import { VERSION } from './version.ts';
+
+/** Names the addon's file, where nothing else does. */
+const VARIABLE = 'VMM_METRICS_ADDON';
+/** The C libraries that there are prebuilt addons for: one that does not fit this process cannot be loaded, and the next is tried. */
+const C_LIBRARIES = ['glibc', 'musl'] as const;
+const BUILT = 'vmm_metrics.node';
+const PREBUILT = C_LIBRARIES.map((libc) => `vmm-metrics.${libc}.node`);
+
+/** An addon that was loaded, as far as this file knows it. */
+interface Versioned {
+  readonly version: string;
+}
+
+export interface LoadedAddon<T> {
+  readonly path: string;
+  readonly exports: T;
+}
+
+/**
+ * Loads the addon: the file `wanted` if it is given, else that of VMM_METRICS_ADDON, else the first that can be loaded of an own build, the
+ * prebuilt ones for this platform, one built from the packed sources, and one that lies beside this program's bundle.
+ * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried and what to do.
+ */
+export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
+  const named = wanted ?? (process.env[VARIABLE] || undefined);
+  const paths = named === undefined ? candidates() : [resolve(named)];
+  const problems: string[] = [];
+  let cause: unknown;
+  for (const path of paths) {
+    const module = { exports: {} as Partial<T> };
+    try {
+      process.dlopen(module, path);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === 'ERR_DLOPEN_DISABLED') {
+        throw nativeError(`Node does not allow addons here: ${message} Run it with --allow-addons, or without --no-addons.`, error);
+      }
+      if (named === undefined && isMissing(path, message)) continue;
+      problems.push(`${path} cannot be loaded: ${message}`);
+      cause ??= error;
+      continue;
+    }
+    const { version } = module.exports;
+    if (version !== VERSION) {
+      const theirs = version === undefined ? 'has no version' : `is of vmm-metrics ${version}`;
+      const mend = 'Build or install both from the same version.';
+      throw nativeError(`The native addon ${path} ${theirs}, and this JavaScript is of vmm-metrics ${VERSION}. ${mend}`);
+    }
+    return { path, exports: module.exports as T };
+  }
+  const platform = `${process.platform}-${process.arch}, Node ${process.version}`;
+  if (named !== undefined) {
+    const by = wanted === undefined ? `the environment variable ${VARIABLE}` : 'the option addon';
+    throw nativeError(`There is no native addon for ${platform} where ${by} says: ${problems[0]}`, cause);
+  }
+  const looked = `looked in ${[...new Set(paths.map(dirname))].join(', ')}`;
+  const found = problems.length === 0 ? '' : `; ${problems.join('; ')}`;
+  throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo()}`, cause);
+}
+
+/** Every file that may be the addon, the likeliest first. */
+function candidates(): string[] {
+  const homes = homesOfThisCode();
+  const roots = [...homes.flatMap(packageOf), ...homes.flatMap(packageByName)];
+  return [
+    ...new Set([
+      ...roots.flatMap((root) => [
+        join(root, 'build', 'Release', BUILT),
+        ...prebuilt(root),
+        join(root, 'source', 'build', 'Release', BUILT),
+      ]),
+      ...homes.flatMap((home) => [...[BUILT, ...PREBUILT].map((name) => join(home, name)), ...prebuilt(home)]),
+    ]),
+  ];
+}
+
+function prebuilt(folder: string): string[] {
+  return PREBUILT.map((name) => join(folder, 'prebuilds', `${process.platform}-${process.arch}`, name));
+}
+
+/** The folders that this code runs from: of this file, or of the bundle that has it. What a bundler leaves of them differs. */
+function homesOfThisCode(): string[] {
+  const homes: string[] = [];
+  const url: unknown = import.meta.url;
+  if (typeof url === 'string' && url.startsWith('file:')) homes.push(dirname(fileURLToPath(url)));
+  if (typeof __dirname === 'string') homes.push(resolve(__dirname));
+  return homes;
+}
+
+/** The package's root, where this file lies in the package: in `dist/lib`, or in `lib`. */
+function packageOf(home: string): string[] {
+  if (basename(home) !== 'lib') return [];
+  const parent = dirname(home);
+  return [basename(parent) === 'dist' ? dirname(parent) : parent];
+}
+
+/** The package's root as Node finds it by its name from there. */
+function packageByName(home: string): string[] {
+  try {
+    return [dirname(createRequire(join(home, 'any.js')).resolve('vmm-metrics/package.json'))];
+  } catch {
+    return [];
+  }
+}
+
+function isMissing(path: string, message: string): boolean {
+  return message.includes(path) && message.includes('No such file or directory');
+}
+
+function whatToDo(): string {
+  const source = homesOfThisCode()
+    .flatMap(packageOf)
+    .map((root) => join(root, 'source'))
+    .find((folder) => isThere(folder));
+  const build = source === undefined ? '' : `Build one with: npm install node-addon-api && npx --yes node-gyp rebuild -C ${source}. `;
+  const file = `node_modules/vmm-metrics/prebuilds/${process.platform}-${process.arch}/${PREBUILT[0]}`;
+  return (
+    `${build}In a bundled program, mark 'vmm-metrics' as external, or copy the addon (${file}) next to the bundle, or name its path by the ` +
+    `environment variable ${VARIABLE} or by Metrics.open(schema, { addon: path })`
+  );
+}
+
+function isThere(path: string): boolean {
+  try {
+    return existsSync(path);
+  } catch {
+    return false; // not allowed to look
+  }
+}
+
+function nativeError(message: string, cause?: unknown): MetricsError {
+  return new MetricsError(ErrorCode.NATIVE, message, cause === undefined ? undefined : { cause });
+}

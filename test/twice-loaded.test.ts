@@ -1,0 +1,12 @@
+// Two copies of the JavaScript, as two bundles have it, with one addon: they share their stores.
+
+import { expect, test } from 'vitest';
+
+import { runChild } from './helpers/children.ts';
+
+test.each([
+  'main',
+  'worker',
+])('given an addon that two copies of the JavaScript load in the %s thread, then both count into one store', async (where) => {
+  expect(await runChild('twice-loaded.mjs', [where])).toMatchObject({ code: 0, signal: null, stdout: '2n 2n\n' });
+});

@@ -1,0 +1,17 @@
+// The version of the package stands in three places, since the addon and a bundled program have no package.json beside them.
+
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+import { binding } from '../lib/binding.ts';
+import { VERSION } from '../lib/version.ts';
+
+const root = resolve(import.meta.dirname, '..');
+
+test('given the package, then package.json, the JavaScript and the addon have one version', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  expect(VERSION).toBe(version);
+  expect(readFileSync(join(root, 'native/version.h'), 'utf8')).toContain(`kVersion[] = "${version}"`);
+  expect(binding().version).toBe(version);
+});
