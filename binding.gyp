@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/alternate_stack.cc",
+        "native/blocking_descriptor.cc",
         "native/cells.cc",
         "native/crash.cc",
         "native/devices.cc",

@@ -16,9 +16,6 @@ namespace vmm {
 
 namespace {
 
-// What a pipe takes at once or not at all.
-constexpr size_t kPipeAtomBytes = PIPE_BUF;
-
 // /dev/tty, which is whichever terminal controls the process.
 constexpr dev_t kControllingTerminal = 5 << 8;  // major 5, minor 0
 
@@ -96,30 +93,45 @@ Status Sink::OpenOwnSocket(const char* path) {
   struct stat named, own;
   if (stat(path, &named) == 0 && S_ISSOCK(named.st_mode)) {
     for (int fd = 0; fd <= 2; fd++) {
-      if (fstat(fd, &own) == 0 && own.st_dev == named.st_dev && own.st_ino == named.st_ino) return OpenDescriptor(fd);
+      if (fstat(fd, &own) != 0 || own.st_dev != named.st_dev || own.st_ino != named.st_ino) continue;
+      int duplicate = -1;
+      if (Status status = Duplicate(fd, &duplicate, &own); !status.ok()) return status;
+      return Adopt(duplicate, Kind::kSocket, own);
     }
   }
   return {Code::kOpen, ENXIO, "open"};
 }
 
-Status Sink::OpenDescriptor(int fd) {
-  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (own < 0) return {Code::kOpen, errno, "fcntl"};
-  struct stat info;
-  const int flags = fcntl(own, F_GETFL);
-  if (flags < 0 || fstat(own, &info) != 0 || (flags & O_ACCMODE) == O_RDONLY || S_ISDIR(info.st_mode)) {
-    const int error = flags < 0 || (flags & O_ACCMODE) == O_RDONLY ? EBADF : S_ISDIR(info.st_mode) ? EISDIR : errno;
-    close(own);
-    return {Code::kOpen, error, "fcntl"};
+Status Sink::Duplicate(int fd, int* own, struct stat* info) {
+  *own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (*own < 0) return {Code::kOpen, errno, "fcntl"};
+  const int flags = fcntl(*own, F_GETFL);
+  int error = 0;
+  if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
+    error = EBADF;
+  } else if (fstat(*own, info) != 0) {
+    error = errno;
+  } else if (S_ISDIR(info->st_mode)) {
+    error = EISDIR;
   }
+  if (error == 0) return {};
+  close(*own);
+  return {Code::kOpen, error, "fcntl"};
+}
+
+Status Sink::OpenDescriptor(int fd) {
+  int own = -1;
+  struct stat info;
+  if (Status status = Duplicate(fd, &own, &info); !status.ok()) return status;
   if (S_ISREG(info.st_mode)) return Adopt(own, Kind::kFile, info);
   if (S_ISSOCK(info.st_mode)) return Adopt(own, Kind::kSocket, info);
   // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes, and where
   // it is set, whoever shares it may clear it. Opening the same pipe or terminal once more gives a file of our own.
-  char self[32];
-  DescriptorPath(own, self);
-  const int again = OpenRetrying(self, O_WRONLY | O_APPEND, 0);
-  if (again < 0) return Adopt(own, Kind::kMayBlock, info);
+  const int again = OpenAgain(own, info);
+  if (again < 0) {
+    blocking_.Prepare(info);
+    return Adopt(own, Kind::kMayBlock, info);
+  }
   close(own);
   return Adopt(again, Kind::kNonBlocking, info);
 }
@@ -163,6 +175,7 @@ Status Sink::Truncate() {
 void Sink::Close() {
   turn_.Leave();
   turn_.Unregister();
+  blocking_.Close();
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
 }
@@ -291,17 +304,10 @@ bool Sink::FindWritten(const char* bytes, size_t count, size_t* out) {
   return true;
 }
 
-ssize_t Sink::WriteOnce(const char* bytes, size_t count) const {
+ssize_t Sink::WriteOnce(const char* bytes, size_t count) {
   switch (kind_) {
     case Kind::kSocket: return send(fd_, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-    case Kind::kMayBlock: {
-      // Poll says that a pipe has room for one atom; more could block.
-      if (!WaitWritable(0)) {
-        errno = EAGAIN;
-        return -1;
-      }
-      return write(fd_, bytes, count < kPipeAtomBytes ? count : kPipeAtomBytes);
-    }
+    case Kind::kMayBlock: return blocking_.Write(fd_, bytes, count);
     case Kind::kFile:
     case Kind::kNonBlocking: break;
   }

@@ -1,4 +1,5 @@
-// A Sink is where lines go: a file, a named pipe or a descriptor. It never blocks on a reader that is slow or gone.
+// A Sink is where lines go: a file, a named pipe or a descriptor. It never blocks on a reader that is slow or gone; see
+// BlockingDescriptor for the one exception.
 //
 // Thread-safety:       one thread at a time (the flusher sees to it).
 // Async-signal-safety: safe; system calls on fixed buffers only. errno is changed; callers in a handler keep it.
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blocking_descriptor.h"
 #include "sink_turn.h"
 #include "status.h"
 
@@ -81,19 +83,21 @@ class Sink {
 
   // Standard output by its path, where it is a socket, which cannot be opened by a path.
   Status OpenOwnSocket(const char* path);
+  static Status Duplicate(int fd, int* own, struct stat* info);
   Status Adopt(int fd, Kind kind, const struct stat& info);
   bool TakeTurn();
   // SettleInterrupted without its turn.
   bool FindWritten(const char* bytes, size_t count, size_t* out);
   size_t WriteAll(const char* bytes, size_t count, Status* status);
-  ssize_t WriteOnce(const char* bytes, size_t count) const;
+  ssize_t WriteOnce(const char* bytes, size_t count);
 
   int fd_ = -1;
   Kind kind_ = Kind::kFile;
   bool needs_newline_ = false;
   bool follows_path_ = false;
   bool is_pipe_ = false;
-  bool is_amid_line_ = false;  // half a line of ours is there
+  BlockingDescriptor blocking_;  // of kMayBlock
+  bool is_amid_line_ = false;    // half a line of ours is there
   std::atomic<bool> lacks_turn_{false};
   SinkTurn turn_;
   off_t end_ = 0;

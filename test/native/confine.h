@@ -33,6 +33,7 @@ constexpr CrashCall kCrashCalls[] = {
     CRASH_CALL(pread64),        CRASH_CALL(sendto),          CRASH_CALL(ppoll),
     CRASH_CALL(fcntl),          CRASH_CALL(rt_sigtimedwait), CRASH_CALL(mmap),
     CRASH_CALL(mremap),         CRASH_CALL(exit_group),      CRASH_CALL(pwrite64),
+    CRASH_CALL(pwritev2),       CRASH_CALL(splice),          CRASH_CALL(read),
 #if defined(SYS_poll)
     CRASH_CALL(poll),
 #endif
