@@ -7,6 +7,7 @@
         "native/alternate_stack.cc",
         "native/blocking_descriptor.cc",
         "native/cells.cc",
+        "native/copies.cc",
         "native/crash.cc",
         "native/devices.cc",
         "native/directory.cc",

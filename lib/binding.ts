@@ -100,6 +100,8 @@ export interface Attachment {
   init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
   /** True for the first who asks: the file is the store's by now, and nobody has looked at what was there before. */
   inherits(): boolean;
+  /** Whether init() succeeded, in any thread. */
+  hasSink(): boolean;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
@@ -117,9 +119,21 @@ export interface Attachment {
   detach(): void;
 }
 
+/** An open store of this process. */
+export interface OpenStore {
+  readonly name: string;
+  readonly fingerprint: bigint;
+  /** The file of the copy of the addon that has it; left out for this copy. */
+  readonly addon?: string;
+}
+
 export interface Binding {
   /** Of the package that the addon was built from. */
   readonly version: string;
+  /** Of all copies of this package that know one another. */
+  openStores(): OpenStore[];
+  /** Whether nobody in this process asked about this text before. */
+  isFirst(text: string): boolean;
   /** An attachment, the text of the other schema that has the name, or a failure. */
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
@@ -168,4 +182,10 @@ export function binding(file?: string): Binding {
     throw new MetricsError(ErrorCode.NATIVE, `The native addon ${loaded.path} is loaded already; the option addon says ${resolve(file)}`);
   }
   return loaded.exports;
+}
+
+/** The file that the addon of this thread was loaded from. */
+export function bindingPath(): string {
+  binding();
+  return loaded!.path;
 }

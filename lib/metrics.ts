@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
 import { checkedDestination, checkedOptions, checkedValue, shown } from './arguments.ts';
-import { type Attachment, binding, type Failure, isFailure, systemError } from './binding.ts';
+import { type Attachment, binding, bindingPath, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
+import { hintAtOtherStores, SinkHint } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
 import { watchPanics } from './panics.ts';
@@ -67,6 +68,9 @@ export class Metrics<S extends SchemaShape> {
    * Opens the store of that name: the first call in a process makes it, later ones attach, also in worker threads. Twice in a thread
    * gives the same object; each call then needs its own `close()`.
    *
+   * Warns once (`MetricsWarning`) where a mistake is likely: `METRICS_SECOND_STORE` when the schema has a store under another name and one of
+   * the two names is the default, `METRICS_TWO_COPIES` when another copy of this package has stores in this process.
+   *
    * ```ts
    * const metrics = Metrics.open(firecracker, { name: 'vm0' });
    * ```
@@ -104,6 +108,7 @@ export class Metrics<S extends SchemaShape> {
       const what = 'The name, schema, id and properties';
       throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${documentBytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
     }
+    const before = native.openStores();
     const opened = native.open(spec);
     if (typeof opened === 'string') {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
@@ -111,6 +116,7 @@ export class Metrics<S extends SchemaShape> {
     if (isFailure(opened)) throw place.file === undefined ? noSpace('The store cannot be made', opened) : noFile(place.file, opened);
     const metrics = new Metrics<S>(name, layout, facts, place, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
+    hintAtOtherStores(native, before, { name, fingerprint: layout.fingerprint, addon: bindingPath() });
     if (place.file !== undefined && opened.inherits()) metrics.#tidy(place.file, spec.errorCell);
     return metrics;
   }
@@ -131,6 +137,7 @@ export class Metrics<S extends SchemaShape> {
   #native: object | undefined;
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
+  #sinkHint: SinkHint | undefined;
 
   private constructor(name: string, layout: Layout, facts: Layout['facts'], place: Place, cells: ThreadCells) {
     this.#name = name;
@@ -202,8 +209,8 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Flushes again and again, on a native thread: it goes on while the event loop is blocked, and never keeps the process alive. The first
-   * line comes one interval from now. A second call changes the interval. Before `init()` nothing is flushed; a line that does not get
-   * out is counted by the metric marked `onMissedFlush`.
+   * line comes one interval from now. A second call changes the interval. Before `init()` nothing is flushed, and after an interval without
+   * it comes a warning, `METRICS_NO_SINK`; a line that does not get out is counted by the metric marked `onMissedFlush`.
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_NO_SPACE` when there can be no thread.
    */
   startPeriodicFlush(options?: PeriodicFlushOptions): void {
@@ -213,8 +220,11 @@ export class Metrics<S extends SchemaShape> {
     if (!Number.isInteger(intervalMs) || intervalMs < 1 || intervalMs > MAX_INTERVAL_MS) {
       throw new RangeError(`startPeriodicFlush(): intervalMs must be an integer from 1 to ${MAX_INTERVAL_MS}; got ${shown(intervalMs)}`);
     }
-    const failure = this.#cells.attachment.startPeriodicFlush(intervalMs); // a getter of the options may have closed it
+    const { attachment } = this.#cells; // a getter of the options may have closed it
+    const failure = attachment.startPeriodicFlush(intervalMs);
     if (failure !== undefined) throw noSpace('The flush thread cannot be started', failure);
+    this.#sinkHint ??= new SinkHint(binding(), this.#name, () => this.#cells.closed || attachment.hasSink());
+    this.#sinkHint.after(intervalMs);
   }
 
   /**
@@ -323,6 +333,7 @@ export class Metrics<S extends SchemaShape> {
     if (this.#cells.closed || --this.#opens > 0) return;
     this.#unwatchPanics?.();
     this.#unwatchDisplacement?.();
+    this.#sinkHint?.stop();
     openHere.delete(this.#name);
     this.#cells.close();
   }

@@ -18,6 +18,7 @@
 #include "../include/vmm_metrics.h"
 #include "alternate_stack.h"
 #include "clock.h"
+#include "copies.h"
 #include "file_lock.h"
 #include "napi_util.h"
 #include "signal_mask.h"
@@ -176,6 +177,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::AllDevices>("devices"),
                            InstanceMethod<&Attachment::Init>("init"),
                            InstanceMethod<&Attachment::Inherits>("inherits"),
+                           InstanceMethod<&Attachment::HasSink>("hasSink"),
                            InstanceMethod<&Attachment::Flush>("flush"),
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
@@ -320,6 +322,9 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     return ToFailure(info.Env(), status);
   }
   Napi::Value Inherits(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), Attached(info)->Inherits()); }
+  Napi::Value HasSink(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), Attached(info)->flusher().is_initialized());
+  }
   Napi::Value Flush(const Napi::CallbackInfo& info) {
     Status status;
     switch (Attached(info)->Flush(&status)) {
@@ -469,6 +474,25 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   }
   if (opened.store == nullptr) return Napi::String::New(env, conflict.other_schema);
   return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Opened>::New(env, &opened)});
+}
+
+// openStores(): the open stores of this process, of all copies of the addon: { name, fingerprint, addon? }.
+Napi::Value AllOpenStores(const Napi::CallbackInfo& info) {
+  const std::vector<OpenStore> all = OpenStores();
+  Napi::Array out = Napi::Array::New(info.Env(), all.size());
+  for (uint32_t i = 0; i < all.size(); i++) {
+    Napi::Object one = Napi::Object::New(info.Env());
+    one["name"] = all[i].name;
+    one["fingerprint"] = Napi::BigInt::New(info.Env(), all[i].schema_fingerprint);
+    if (!all[i].addon.empty()) one["addon"] = all[i].addon;
+    out[i] = one;
+  }
+  return out;
+}
+
+// isFirst(text): whether nobody in this process asked so before.
+Napi::Value AskIsFirst(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), IsFirst(info[0].As<Napi::String>().Utf8Value()));
 }
 
 // clocks(): [CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID] in whole microseconds.
@@ -630,6 +654,8 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["version"] = kVersion;
+  exports["openStores"] = Napi::Function::New(env, AllOpenStores, "openStores");
+  exports["isFirst"] = Napi::Function::New(env, AskIsFirst, "isFirst");
   exports["open"] = Napi::Function::New(env, Open, "open");
   exports["format"] = Napi::Function::New(env, Format, "format");
   exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "clock.h"
+#include "copies.h"
 #include "handler_chain.h"
 #include "process_mark.h"
 #include "profiler.h"
@@ -521,4 +522,5 @@ void ReviveIfSurvived() {
 
 }  // namespace vmm
 
-const vmm::Sibling vmm_metrics_sibling = {sizeof(vmm::Sibling), 0, vmm::HandleSignal, vmm::IsDeadlyHere, vmm::RepairHere};
+const vmm::Sibling vmm_metrics_sibling = {
+    sizeof(vmm::Sibling), 0, vmm::HandleSignal, vmm::IsDeadlyHere, vmm::RepairHere, vmm::VisitOpenStores, vmm::NoteFirst};

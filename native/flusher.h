@@ -45,6 +45,9 @@ class Flusher {
   // Sends what is left of those, and no line of this.
   Status Recover();
 
+  // Whether Init succeeded, in any thread. Relaxed: it publishes nothing to the caller.
+  bool is_initialized() const { return initialized_.load(std::memory_order_relaxed); }
+
   // Where lines go; as Sink::place. Of no sink all is 0.
   Sink::Place place() const;
 

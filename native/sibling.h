@@ -2,7 +2,7 @@
 // regions and stores of its own, and exports one object by which the others recognise its handler.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: what the object points to; SiblingOf is not.
+// Async-signal-safety: handler, is_deadly and repair; nothing else, nor SiblingOf.
 // Lifetime:            the object lives as long as the process: the addon is never unloaded.
 
 #pragma once
@@ -24,6 +24,9 @@ struct Sibling {
   bool (*is_deadly)(int signal, int hops);
   // Whether the memory at `address` belongs to one of its regions, and is there again.
   bool (*repair)(void* address, int hops);
+  // For copies.h; no handler calls these.
+  void (*visit_stores)(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context);
+  bool (*note_first)(const char* text);
 };
 
 constexpr int kSiblingHopsMax = 16;

@@ -153,6 +153,15 @@ Status Store::Create(OpenConflict* conflict) {
   return status;
 }
 
+void Store::VisitOpen(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context) {
+  Registry& registry = TheRegistry();
+  const std::lock_guard<std::mutex> lock(registry.mutex);
+  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
+  for (const auto& [name, one] : registry.stores) {
+    if (one.store != nullptr && !one.is_closing) visit(context, name.c_str(), one.store->spec_.schema_fingerprint);
+  }
+}
+
 Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
   *store = nullptr;
   Registry& registry = TheRegistry();

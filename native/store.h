@@ -83,6 +83,9 @@ class Store {
   // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the region.
   void EndWithProcess();
 
+  // Calls `visit` for each open store of this process, under the registry's lock.
+  static void VisitOpen(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context);
+
   void Retain() { references_.fetch_add(1, std::memory_order_relaxed); }  // whoever calls it has a reference already
   void Unreference();
 

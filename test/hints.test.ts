@@ -1,0 +1,63 @@
+// Warnings that end a silence: each once a process, with a stable code, saying what to do.
+
+import { describe, expect, test } from 'vitest';
+
+import { runChild } from './helpers/children.ts';
+
+/** The warnings of a way, a line each, without those of Node itself. */
+async function warningsOf(way: string): Promise<string[]> {
+  const { code, signal, stdout, stderr } = await runChild('hints.mjs', [way]);
+  expect({ code, signal }, stderr).toEqual({ code: 0, signal: null });
+  return stdout.split('\n').slice(0, -1);
+}
+
+describe('given a periodic flush', () => {
+  test.each(['noSink', 'worker'])('when it has run for an interval and init() was never called (%s), then one warning', async (way) => {
+    expect(await warningsOf(way)).toEqual([
+      expect.stringMatching(/^MetricsWarning METRICS_NO_SINK startPeriodicFlush\(\) of the metrics 'default' .* Call metrics\.init\(/),
+    ]);
+  });
+
+  test('when there is a sink by then, or it was closed, then none', async () => {
+    expect(await warningsOf('sink')).toEqual([]);
+  });
+});
+
+describe('given a second store of one schema', () => {
+  test.each([
+    { way: 'forgottenName', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
+    { way: 'forgottenInWorker', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
+    { way: 'forgottenFirst', name: 'vm0', other: 'default', forgot: /perhaps an earlier one lacks \{ name: 'vm0' \}/ },
+  ])('when one of them has no name ($way), then one warning names both', async ({ way, name, other, forgot }) => {
+    const warnings = await warningsOf(way);
+    expect(warnings).toEqual([expect.stringMatching(`^MetricsWarning METRICS_SECOND_STORE The metrics '${name}' .* '${other}' `)]);
+    expect(warnings[0]).toMatch(forgot);
+  });
+
+  test('when each has a name, or the schemas differ, or a thread attaches, then none', async () => {
+    expect(await warningsOf('legitimate')).toEqual([]);
+  });
+});
+
+describe('given two copies of the package in a process', () => {
+  test('when the second opens stores, then one warning names both places', async () => {
+    const [warning, ...more] = await warningsOf('copies');
+    expect(warning).toMatch(
+      /^MetricsWarning METRICS_TWO_COPIES .*\/vmm_metrics\.node and .*\/vmm_metrics\.node\. Metrics of one copy are not/,
+    );
+    expect(more).toEqual([]);
+  });
+
+  test.each([
+    'copiesOfOneName',
+    'copyInWorker',
+  ])('when both have a store of one name (%s), then the warning says that they are two', async (way) => {
+    expect(await warningsOf(way)).toEqual([
+      expect.stringMatching(/^MetricsWarning METRICS_TWO_COPIES .*: 'a' names two stores, one of each copy/),
+    ]);
+  });
+
+  test('when the first has closed its stores, then none', async () => {
+    expect(await warningsOf('copyAfterClose')).toEqual([]);
+  });
+});
