@@ -12,6 +12,7 @@
         "native/devices.cc",
         "native/directory.cc",
         "native/disposition.cc",
+        "native/ending.cc",
         "native/flusher.cc",
         "native/handler_chain.cc",
         "native/line.cc",

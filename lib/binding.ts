@@ -116,6 +116,11 @@ export interface Attachment {
     output: string | number,
   ): NativeProfile | Failure;
   native(): object;
+  /**
+   * This thread is about to end without `detach()`, by a panic or otherwise; with it the process, or not. An exit code of -1 is not known
+   * yet.
+   */
+  ends(isPanic: boolean, exitCode: number, isProcess: boolean): void;
   detach(): void;
 }
 

@@ -10,7 +10,7 @@ import { ErrorCode, MetricsError } from './errors.ts';
 import { hintAtOtherStores, SinkHint } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
-import { watchPanics } from './panics.ts';
+import { watchEnding, watchPanics } from './panics.ts';
 import type { ProfileName } from './profile-columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
@@ -117,7 +117,10 @@ export class Metrics<S extends SchemaShape> {
     const metrics = new Metrics<S>(name, layout, facts, place, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
     hintAtOtherStores(native, before, { name, fingerprint: layout.fingerprint, addon: bindingPath() });
-    if (place.file !== undefined && opened.inherits()) metrics.#tidy(place.file, spec.errorCell);
+    if (place.file !== undefined) {
+      metrics.#unwatchEnding = watchEnding(opened);
+      if (opened.inherits()) metrics.#tidy(place.file, spec.errorCell);
+    }
     return metrics;
   }
 
@@ -136,6 +139,7 @@ export class Metrics<S extends SchemaShape> {
   #opens = 1;
   #native: object | undefined;
   #unwatchPanics: (() => void) | undefined;
+  #unwatchEnding: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
   #sinkHint: SinkHint | undefined;
 
@@ -332,6 +336,7 @@ export class Metrics<S extends SchemaShape> {
   close(): void {
     if (this.#cells.closed || --this.#opens > 0) return;
     this.#unwatchPanics?.();
+    this.#unwatchEnding?.();
     this.#unwatchDisplacement?.();
     this.#sinkHint?.stop();
     openHere.delete(this.#name);

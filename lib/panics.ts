@@ -1,4 +1,8 @@
-// Panics: JavaScript's own way for a VMM to die.
+// How a thread ends: by a panic, JavaScript's own way for a VMM to die, or with an exit code.
+
+import { isMainThread } from 'node:worker_threads';
+
+import type { Attachment } from './binding.ts';
 
 /** What to do at a panic, for each store of this thread. One listener serves them all: Node takes more than ten for a leak. */
 const watching = new Set<() => void>();
@@ -21,4 +25,26 @@ function monitor(): void {
   // The host's own handlers have the last word, and keep the process alive.
   if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
   for (const onPanic of watching) onPanic();
+}
+
+/** The exit code while it is not known: kExitCodeUnknown in native/ending.h. */
+const UNKNOWN = -1;
+
+/** What to tell of the end of this thread. One listener serves them all, as above. */
+const ending = new Set<Attachment>();
+
+/** Tells native code how this thread ends, for who reads the region afterwards. Returns what ends it. */
+export function watchEnding(attachment: Attachment): () => void {
+  if (!process.listeners('exit').includes(exit)) process.on('exit', exit);
+  ending.add(attachment);
+  const unwatch = watchPanics(() => attachment.ends(true, UNKNOWN, isMainThread));
+  return () => {
+    unwatch();
+    if (ending.delete(attachment) && ending.size === 0) process.off('exit', exit);
+  };
+}
+
+// Not called when native code ends the process, nor in a worker that is terminated.
+function exit(code: number): void {
+  for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread);
 }

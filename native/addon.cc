@@ -184,6 +184,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
                            InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
                            InstanceMethod<&Attachment::Native>("native"),
+                           InstanceMethod<&Attachment::Ends>("ends"),
                            InstanceMethod<&Attachment::Detach>("detach"),
                        });
   }
@@ -199,7 +200,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     here_.insert(this);
   }
 
-  ~Attachment() override { Leave(false); }
+  ~Attachment() override { Leave(); }
 
  private:
   static void LeaveEnvironment(void* self) {
@@ -207,10 +208,12 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     for (const Attachment* one : here_) {
       if (one->profile_ != nullptr) one->profile_->AskToStop();
     }
-    static_cast<Attachment*>(self)->Leave(false);
+    static_cast<Attachment*>(self)->Leave();
   }
 
-  void Leave(bool always_flush) {
+  // Without close(), as this thread ends.
+  void Leave() { Leave(ending_, is_process_ending_ || ending_.exit_code == kExitCodeUnknown); }
+  void Leave(const Ending& ending, bool awaits_exit) {
     if (left_) return;
     left_ = true;
     here_.erase(this);
@@ -221,7 +224,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
     rows_->clear();
     store_->GiveBackShard(shard_);
-    store_->Detach(always_flush);
+    store_->Detach(ending, awaits_exit);
   }
 
   // The store. After detach() its memory may be gone, and each method that needs the store throws here; what only writes does
@@ -397,7 +400,16 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     return Napi::Value(env, external);
   }
 
-  void Detach(const Napi::CallbackInfo&) { Leave(true); }
+  // ends(isPanic, exitCode, isProcess): this thread is about to, and with it the process, or not.
+  void Ends(const Napi::CallbackInfo& info) {
+    if (left_) return;
+    if (info[0].As<Napi::Boolean>().Value()) ending_.state = RegionState::kPanicked;
+    ending_.exit_code = info[1].As<Napi::Number>().Int32Value();
+    is_process_ending_ = info[2].As<Napi::Boolean>().Value();
+    if (is_process_ending_) store_->NoteEnding(ending_);
+  }
+
+  void Detach(const Napi::CallbackInfo&) { Leave({RegionState::kClosed, 0}, false); }
 
   static thread_local std::set<const Attachment*> here_;  // those of this thread that have not left
 
@@ -406,6 +418,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   const std::shared_ptr<Rows> rows_;
   std::shared_ptr<Profile> profile_;  // the last one that was started here
   uint32_t shard_ = kSharedShard;
+  Ending ending_;
+  bool is_process_ending_ = false;
   bool left_ = false;
 };
 

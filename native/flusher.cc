@@ -61,7 +61,12 @@ InitResult Flusher::Init(const char* path, int descriptor, Status* status, Recov
 
 Status Flusher::Recover() {
   Locked locked(mutex_);
+  return RecoverLocked();
+}
+
+Status Flusher::RecoverLocked() {
   if (!initialized_.load(std::memory_order_relaxed) || recoveries_.is_empty()) return {};  // set under the lock
+  const Marked flushing(flusher_);
   return InSending(kIdle, [&] { return Resume(); });
 }
 
@@ -86,7 +91,11 @@ void Flusher::FlushAtExit(int patience_ms) {
   for (;;) {
     if (pthread_mutex_trylock(&mutex_) == 0) {
       Status ignored;  // there is nobody left to tell; what does not get out is counted
-      if (HasNewsLocked()) FlushWithin(&ignored, patience_ms);
+      if (HasNewsLocked()) {
+        FlushWithin(&ignored, patience_ms);
+      } else {
+        RecoverLocked();
+      }
       pthread_mutex_unlock(&mutex_);
       return;
     }

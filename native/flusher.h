@@ -98,6 +98,7 @@ class Flusher {
   bool HasNewsLocked() const;
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
   FlushResult FlushWithin(Status* status, int patience_ms);
+  Status RecoverLocked();
   FlushResult FlushLocked(Status* status);
   // The tail alone.
   FlushResult FlushHeld(Status* status);

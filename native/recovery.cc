@@ -49,10 +49,11 @@ struct Recoveries::Recovery {
   size_t begin;  // of `text`: 0 with a newline before the line, 1 without
   size_t sent;
   size_t end;
+  bool is_writing;    // or a fault ended that, and nobody can tell how much the sink took
   char* remove_path;  // in the same memory, as is the text
   char* text;
 
-  bool is_partly_sent() const { return sent > begin && sent < end; }
+  bool is_partly_sent() const { return sent > begin && sent < end && !is_writing; }
 };
 
 Recoveries::~Recoveries() {
@@ -171,6 +172,8 @@ bool Recoveries::Begin(Recovery& recovery, const Sink& sink) {
 }
 
 Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
+  // The process survived a fault in the middle of it. The file says that the line is in flight: the next life settles it.
+  if (recovery.is_writing) return {};
   if (!recovery.is_partly_sent()) {
     if (!sink.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
     if (!Begin(recovery, sink)) {
@@ -179,7 +182,12 @@ Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
     }
   }
   Status status;
+  recovery.is_writing = true;
+  // A handler on this very thread sees it: the compiler must not know better.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   recovery.sent += sink.Write(recovery.text + recovery.sent, recovery.end - recovery.sent, &status);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  recovery.is_writing = false;
   const uint64_t sent = recovery.sent - recovery.begin;
   if (sent == 0) {
     // Nothing of it is out, so nothing is in flight but what was before.

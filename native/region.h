@@ -71,6 +71,8 @@ class Region {
   uint32_t chunk_of(uint32_t index) const { return index >> chunk_shift_; }
   uint32_t max_cells() const { return kMaxChunks << chunk_shift_; }
   bool is_file() const { return is_file_; }
+  // Of the file; it stays the region's. -1: there is none.
+  int file() const { return is_file_ ? fd_ : -1; }
 
   // Where cell `index` of a row is, in bytes from the start of the region.
   uint64_t OffsetOf(uint32_t row, uint32_t index) const {

@@ -51,11 +51,11 @@ struct Registry {
   }
 };
 
-void FlushAtExit();
+void FlushAtExit(int32_t exit_code);
 
 Registry& TheRegistry() {
   static Registry* const registry = [] {
-    std::atexit(FlushAtExit);
+    AtProcessExit(FlushAtExit);
     Registry* const made = new Registry;
     made->process.Set();
     return made;
@@ -64,9 +64,10 @@ Registry& TheRegistry() {
 }
 
 // process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
-void FlushAtExit() {
+void FlushAtExit(int32_t exit_code) {
   Registry& registry = TheRegistry();
   if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
+  SettleExitCodes(exit_code);
   std::vector<Store*> stores;
   {
     // exit() may have been called in a signal handler, on the thread that has the lock. It is never held for long otherwise.
@@ -80,7 +81,7 @@ void FlushAtExit() {
   }
   // All together, so that they take a second at most, and not a second each.
   for (Store* const store : stores) store->profiler().AskToStopAtExit(kExitLockMs);
-  for (Store* const store : stores) store->EndWithProcess();
+  for (Store* const store : stores) store->EndWithProcess(exit_code);
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -207,7 +208,7 @@ Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
   return status;
 }
 
-void Store::Detach(bool always_flush) {
+void Store::Detach(const Ending& ending, bool awaits_exit) {
   Registry& registry = TheRegistry();
   bool last;
   {
@@ -217,7 +218,7 @@ void Store::Detach(bool always_flush) {
     if (last && found != registry.stores.end() && found->second.store == this) found->second.is_closing = true;
   }
   if (last) {
-    Close(always_flush);
+    Close(ending, awaits_exit);
     std::lock_guard<std::mutex> lock(registry.mutex);
     const auto found = registry.stores.find(spec_.name);
     if (found != registry.stores.end() && found->second.store == this) registry.stores.erase(found);
@@ -226,12 +227,12 @@ void Store::Detach(bool always_flush) {
   Unreference();
 }
 
-void Store::Close(bool always_flush) {
+void Store::Close(const Ending& ending, bool awaits_exit) {
   // Release: who sees it closed does not start anything on it any more.
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
   profiler_.Stop();
-  if (always_flush) {
+  if (ending.state == RegionState::kClosed) {
     Status ignored;  // there is nobody left to tell; the region has the values
     Flush(&ignored, kLastFlushMs);
   } else {
@@ -242,23 +243,34 @@ void Store::Close(bool always_flush) {
     Retain();
     return;
   }
-  SetState(RegionState::kClosed);
+  SetEnding(ending);
+  if (awaits_exit && cells_.region().file() >= 0) AwaitExitCode(cells_.region().file());
   // Whoever opens the file next finds it closed, though other addons may have it mapped still.
   cells_.region().Unlock();
   // Now, and not with the memory, which may live on in other addons: a reader waits for the end of the pipe.
   flusher_.Close();
 }
 
-void Store::SetState(RegionState state) {
-  // Release: what was counted and flushed before is there for who reads the state.
-  cells_.region().header().state.store(static_cast<uint32_t>(state), std::memory_order_release);
+void Store::SetEnding(const Ending& ending) {
+  RegionHeader& header = cells_.region().header();
+  header.exit_code = ending.exit_code;
+  // Release: publishes the exit code, and what was counted and flushed before, to who reads the state.
+  header.state.store(static_cast<uint32_t>(ending.state), std::memory_order_release);
 }
 
-void Store::EndWithProcess() {
+void Store::NoteEnding(const Ending& ending) {
+  // Relaxed, both: of this thread, which goes on to the end of the process.
+  if (ending.state == RegionState::kPanicked) has_panicked_.store(true, std::memory_order_relaxed);
+  exit_code_.store(ending.exit_code, std::memory_order_relaxed);
+}
+
+void Store::EndWithProcess(int32_t exit_code) {
   BeforeFlush();
   flusher_.FlushAtExit(kLastFlushMs);
   profiler_.StopAtExit(kExitLockMs);
-  SetState(RegionState::kClosed);
+  // Relaxed, both: whoever noted it goes on to the end of the process, or is this thread.
+  const RegionState state = has_panicked_.load(std::memory_order_relaxed) ? RegionState::kPanicked : RegionState::kExited;
+  SetEnding({state, exit_code != kExitCodeUnknown ? exit_code : exit_code_.load(std::memory_order_relaxed)});
 }
 
 void Store::FlushNews() {

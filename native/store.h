@@ -17,6 +17,7 @@
 #include "crash.h"
 #include "devices.h"
 #include "directory.h"
+#include "ending.h"
 #include "flusher.h"
 #include "native_abi.h"
 #include "periodic.h"
@@ -75,13 +76,17 @@ class Store {
   // `conflict` has its text. The caller owns an attachment.
   static Status Open(StoreSpec&& spec, Store** store, OpenConflict* conflict);
 
-  // Gives an attachment back. The last one closes the store; with `always_flush` a last line goes out even without news.
-  void Detach(bool always_flush);
+  // Gives an attachment back. The last one closes the store, and `ending` is how. By close() a last line goes out even without
+  // news. `awaits_exit`: the process ends too, with a code of its own.
+  void Detach(const Ending& ending, bool awaits_exit = false);
+  void Detach(bool is_close) { Detach(is_close ? Ending{RegionState::kClosed, 0} : Ending{}); }
+  // The process is about to end in this way, by its main thread; `exit_code` may be another in the end.
+  void NoteEnding(const Ending& ending);
 
   // A line, if it would say more than the last one did.
   void FlushNews();
   // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the region.
-  void EndWithProcess();
+  void EndWithProcess(int32_t exit_code);
 
   // Calls `visit` for each open store of this process, under the registry's lock.
   static void VisitOpen(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context);
@@ -129,10 +134,10 @@ class Store {
   explicit Store(StoreSpec&& spec);
   ~Store();
   Status Create(OpenConflict* conflict);
-  void SetState(RegionState state);
+  void SetEnding(const Ending& ending);
   // What captured signals and a file need now and then.
   void BeforeFlush();
-  void Close(bool always_flush);
+  void Close(const Ending& ending, bool awaits_exit);
 
   const StoreSpec spec_;
   const ProgramView program_;
@@ -151,6 +156,8 @@ class Store {
   std::atomic<bool> closed_{false};
   std::atomic<bool> is_captured_{false};
   std::atomic<bool> has_inherited_{false};
+  std::atomic<bool> has_panicked_{false};
+  std::atomic<int32_t> exit_code_{kExitCodeUnknown};
   std::atomic<SignalSet> displaced_{0};
   bool is_guarded_ = false;
 };

@@ -96,10 +96,13 @@ describe('given a path where nothing is', () => {
     expect(external).toBeDefined();
   });
 
-  test.each(['exit', 'close'])('when the process ends in order by %s, then it is closed', async (end) => {
+  test.each([
+    ['exit', 'exited'],
+    ['close', 'closed'],
+  ] as const)('when the process ends in order by %s, then it is %s', async (end, state) => {
     const file = `${temporaryFolder()}/r`;
     expect(await child({ file, steps: ['open', end] })).toMatchObject({ code: 0 });
-    expect(stateOf(file)).toBe(RegionStateNumber.closed);
+    expect(stateOf(file)).toBe(RegionStateNumber[state]);
   });
 });
 

@@ -74,12 +74,12 @@ export function latencyNote({ kind, min, max }: MetricRow): string {
 }
 
 /** What became of a process, in one sentence. */
-export function stateOf({ state, crash, name, pid, startedAt, degraded, isThisBoot, linesFlushed }: RegionReading): string {
+export function stateOf({ state, exitCode, crash, name, pid, startedAt, degraded, isThisBoot, linesFlushed }: RegionReading): string {
   const how = {
     running: 'is running',
     closed: 'was closed',
-    exited: 'exited',
-    panicked: 'panicked',
+    exited: exitCode === undefined ? 'exited' : `exited with code ${exitCode}`,
+    panicked: exitCode === undefined ? 'panicked' : `panicked (exit code ${exitCode})`,
     killed: 'was killed',
     crashed: crash
       ? `crashed by ${crash.signal} (code ${crash.code}, address 0x${crash.address.toString(16)}) at ${crash.at.toISOString()} in thread ${crash.threadId}`

@@ -60,6 +60,8 @@ export interface RegionHeader {
   readonly chunksOffset: number;
   readonly pid: number;
   readonly state: 'running' | 'closed' | 'crashed' | 'exited' | 'panicked';
+  /** Of one that exited or panicked, where it is known. */
+  readonly exitCode: number | undefined;
   readonly startTicks: bigint;
   readonly startedAt: Date;
   readonly bootId: string;
@@ -68,6 +70,8 @@ export interface RegionHeader {
   readonly shardsUsed: number;
   readonly devicesUsed: number;
   readonly degraded: boolean;
+  /** Whether a line went out of which nobody can tell how much the sink took. */
+  readonly isUnsettled: boolean;
   readonly crash: CrashReport | undefined;
   readonly line: LineRecord | undefined;
   readonly sinkPath: string;
@@ -149,6 +153,8 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
   const devicesUsed = count('devicesUsed', DEVICES_MAX);
   const degraded = u32(HeaderOffset.degraded);
   must(degraded <= 1, 'degraded', degraded);
+  const unsettled = u32(HeaderOffset.unsettled);
+  must(unsettled <= 1, 'unsettled', unsettled);
 
   const rows = cellsUsed === 0 ? 0 : Math.floor((cellsUsed - 1) / (granuleBytes / 8)) * ROWS + FIRST_SHARD_ROW + shardsUsed;
   const end = chunksOffset + rows * granuleBytes;
@@ -158,6 +164,9 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
   const stateNumber = u32(HeaderOffset.state);
   const state = Object.entries(RegionStateNumber).find(([, n]) => n === stateNumber)?.[0] as RegionHeader['state'] | undefined;
   must(state !== undefined, 'state', stateNumber);
+  const hasCode = state === 'exited' || state === 'panicked';
+  const exitCode = bytes.readInt32LE(HeaderOffset.exitCode);
+  must(!hasCode || (exitCode >= -1 && exitCode <= 255), 'exitCode', exitCode);
   return {
     granuleBytes,
     fingerprint,
@@ -166,6 +175,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     chunksOffset,
     pid,
     state: state!,
+    exitCode: hasCode && exitCode >= 0 ? exitCode : undefined,
     startTicks: u64(HeaderOffset.processStartTicks),
     startedAt: dateOf(bytes.readBigInt64LE(HeaderOffset.processStartRealtimeNs)),
     bootId: textUpToNul(bytes.subarray(HeaderOffset.bootId, HeaderOffset.bootId + BOOT_ID_BYTES)),
@@ -174,6 +184,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     shardsUsed,
     devicesUsed,
     degraded: degraded === 1,
+    isUnsettled: unsettled === 1,
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
     line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),
     sinkPath: textUpToNul(bytes.subarray(HeaderOffset.sinkPath, HeaderOffset.sinkPath + SINK_PATH_BYTES_MAX)),

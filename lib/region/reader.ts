@@ -16,8 +16,10 @@ import { type Settlement, settle } from './settlement.ts';
 export type { CrashReport, Settlement };
 
 /**
- * `running`: its writer lives. `closed`: it was closed in order. `crashed`: its writer died of a signal that was captured. `killed`: it is
- * gone without a word, for instance by SIGKILL or with the machine; a copy of a file looks so too.
+ * `running`: its writer lives. `closed`: its writer called `close()`. `exited`: its writer ended without that, with an `exitCode`.
+ * `panicked`: an uncaught exception or unhandled rejection ended its writer, with an `exitCode`, whether panics were captured or not.
+ * `crashed`: its writer died of a captured signal. `killed`: its writer is gone and could not say how, for instance by SIGKILL or with the
+ * machine; a copy of the file of a running process looks so too. The writer is the process, or the worker that had the store alone.
  */
 export type RegionState = 'running' | 'closed' | 'exited' | 'panicked' | 'crashed' | 'killed';
 
@@ -32,6 +34,8 @@ export interface RegionReading {
   /** The writer's number, as it saw itself: in a container not ours. */
   readonly pid: number;
   readonly startedAt: Date;
+  /** From 0 to 255; left out unless `state` is `exited` or `panicked`, and where nobody told: native code on musl, or a worker that was terminated. */
+  readonly exitCode?: number;
   /** What killed it; left out unless `state` is `crashed`. */
   readonly crash?: CrashReport;
   /** Memory was lost under the writer, for instance since its file was cut short, and values with it. */
@@ -106,8 +110,9 @@ export function readSettled(file: RegionFile): SettledContent {
   const { header, inFlight, flushed, totals, map } = content;
   // A counter wraps; one whose memory was lost begins anew.
   const isLost = (before: bigint, slot: number) => header.degraded && map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
+  const unsettled = header.isUnsettled && !content.isHeld ? 'unknown' : undefined;
   const counted = (before: BigUint64Array) => before.map((value, slot) => (isLost(value, slot) ? 0n : value));
-  if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: undefined, commit: header.commit };
+  if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: unsettled, commit: header.commit };
   const line = openLine(sourceOf(file, content), inFlight, flushed);
   const settlement = settle(header, header.line!, line);
   if (settlement !== 'out') return { ...content, before: counted(flushed), settlement, commit: header.commit };
@@ -145,6 +150,7 @@ function readingOf(file: RegionFile): RegionReading {
     state: header.state === 'running' && !content.isHeld ? 'killed' : header.state,
     pid: header.pid,
     startedAt: header.startedAt,
+    ...(header.exitCode !== undefined && { exitCode: header.exitCode }),
     ...(header.crash && { crash: header.crash }),
     degraded: header.degraded,
     name,

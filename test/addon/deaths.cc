@@ -111,6 +111,8 @@ void Die(const std::string& how) {
     ReadTruncatedMapping();
   } else if (how == "abort") {
     abort();
+  } else if (how == "exit") {
+    std::exit(8);
   } else if (how == "terminate") {
     std::terminate();
   } else if (how == "double-free") {

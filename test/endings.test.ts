@@ -1,0 +1,110 @@
+// How a process ended, as the region says it: by close(), with an exit code, by a panic, by a signal, or without a word.
+
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { type RegionReading, readRegion } from 'vmm-metrics';
+
+import { runChild } from './helpers/children.ts';
+import { temporaryFolder } from './helpers/workplace.ts';
+
+interface Plan {
+  readonly how: string;
+  readonly where?: 'main' | 'worker' | 'terminated';
+  readonly panics?: boolean;
+  /** The main thread of a worker has the store too. */
+  readonly stays?: boolean;
+}
+
+async function ended(plan: Plan): Promise<{ death: Awaited<ReturnType<typeof runChild>>; file: string; reading: RegionReading }> {
+  const file = `${temporaryFolder()}/r`;
+  const death = await runChild('ending.mjs', [JSON.stringify({ file, ...plan })]);
+  return { death, file, reading: await readRegion(file) };
+}
+
+const said = (file: string, ...options: string[]) =>
+  execFileSync(process.execPath, ['dist/lib/cli/main.js', 'show', file, ...options], { encoding: 'utf8' });
+
+const exited = (exitCode: number) => ({ state: 'exited', exitCode, shown: `exited with code ${exitCode}` });
+const panicked = (exitCode: number) => ({ state: 'panicked', exitCode, shown: `panicked (exit code ${exitCode})` });
+
+/** The native exit handlers of a C library that does not tell them the code. */
+const isGlibc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime !== undefined;
+
+describe.each([true, false])('given a main thread, with panics captured: %s', (panics) => {
+  test.each([
+    { how: 'end', code: 0, ending: exited(0) },
+    { how: 'exit code', code: 3, ending: exited(3) },
+    { how: 'late exit code', code: 4, ending: exited(4) },
+    { how: 'exit', code: 5, ending: exited(5) },
+    { how: 'exit in a listener', code: 6, ending: exited(6) },
+    { how: 'reallyExit', code: 7, ending: exited(7) },
+    { how: 'native exit', code: 8, ending: exited(8) },
+    { how: 'throw', code: 1, ending: panicked(1) },
+    { how: 'throw later', code: 1, ending: panicked(1) },
+    { how: 'reject', code: 1, ending: panicked(1) },
+    { how: 'exit code of a panic', code: 11, ending: panicked(11) },
+    { how: 'handled by a listener', code: 9, ending: exited(9) },
+    { how: 'handled, and it goes on', code: 10, ending: exited(10) },
+    { how: 'close', code: 0, ending: { state: 'closed', shown: 'was closed' } },
+    { how: 'close after a panic', code: 1, ending: { state: 'closed', shown: 'was closed' } },
+    { how: 'kill', code: null, ending: { state: 'killed', shown: 'was killed' } },
+    { how: 'segv', code: null, ending: { state: 'crashed', shown: 'crashed by SIGSEGV' } },
+  ])('when it ends by $how, then it is $ending.shown', async ({ how, code, ending }) => {
+    const { death, file, reading } = await ended({ how, panics });
+    expect(death.code, death.stderr).toBe(code);
+    expect(reading.state).toBe(ending.state);
+    expect('exitCode' in reading).toBe('exitCode' in ending);
+    if ('exitCode' in ending && (isGlibc || !/native|really|late/.test(how))) expect(reading.exitCode).toBe(ending.exitCode);
+    expect(said(file).replaceAll('\n', ' ')).toContain(`, ${ending.shown}`);
+    const json = JSON.parse(said(file, '--json')) as Record<string, unknown>;
+    expect(json).toMatchObject({ state: ending.state, ...('exitCode' in ending && { exitCode: ending.exitCode }) });
+  });
+});
+
+describe('given a worker that has the store alone', () => {
+  test.each([
+    { how: 'end', ending: exited(0) },
+    { how: 'exit code', ending: exited(3) },
+    { how: 'exit', ending: exited(5) },
+    { how: 'throw', ending: panicked(1) },
+    { how: 'reject', ending: panicked(1) },
+    { how: 'close', ending: { state: 'closed' } },
+  ])('when it ends by $how and the process goes on, then the end is that of the worker: $ending.state', async ({ how, ending }) => {
+    for (const panics of [true, false]) {
+      const { death, reading } = await ended({ how, where: 'worker', panics });
+      expect(death.code, death.stderr).toBe(2);
+      const { state, exitCode } = reading;
+      expect({ state, ...(exitCode !== undefined && { exitCode }) }).toEqual({
+        state: ending.state,
+        ...('exitCode' in ending && { exitCode: ending.exitCode }),
+      });
+    }
+  });
+
+  test('when the process ends under it, then the exit code is that of the process', async () => {
+    const { death, reading } = await ended({ how: 'end', where: 'terminated' });
+    expect(death.code).toBe(12);
+    expect(reading.state).toBe('exited');
+    if (isGlibc) expect(reading.exitCode).toBe(12);
+  });
+});
+
+describe('given a worker beside a main thread that has the store too', () => {
+  test.each([
+    'throw',
+    'exit',
+    'reject',
+    'close',
+  ])('when the worker ends by %s and the process goes on, then the end is that of the process', async (how) => {
+    const { death, reading } = await ended({ how, where: 'worker', stays: true });
+    expect(death.code, death.stderr).toBe(2);
+    expect(reading).toMatchObject({ state: 'exited', exitCode: 2 });
+  });
+});
+
+test('given many stores with files in a thread, when they are opened, then there is no warning of listeners, and all say how it ended', async () => {
+  const folder = temporaryFolder();
+  const { stderr } = await runChild('endings-of-many.mjs', [folder]);
+  expect(stderr).not.toContain('Warning');
+  for (let i = 0; i < 15; i++) expect(await readRegion(`${folder}/r${i}`)).toMatchObject({ state: 'panicked', exitCode: 1 });
+});
