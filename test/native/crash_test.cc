@@ -1014,7 +1014,7 @@ TEST(
     CHECK(flock(other, LOCK_EX | LOCK_NB) != 0);
     store->Detach(false);
     CHECK_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
-    CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kClosed));
+    CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kExited));
     store->Unreference();
   });
 }

@@ -83,7 +83,7 @@ TEST("given a store that was closed, when it is still referred to, then its memo
   store->Retain();
   store->Detach(false);
   CHECK(store->is_closed());
-  CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kClosed));
+  CHECK_EQ(store->cells().region().header().state.load(), static_cast<uint32_t>(RegionState::kExited));
   AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), 5);
   CHECK_EQ(store->cells().Total(CellOf(store->spec(), "g.i")), 5);
   store->Unreference();
