@@ -107,6 +107,8 @@ export interface Attachment {
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
   /** The captured signals whose place somebody else's handler has. */
   displaced(): number[];
+  /** Takes the place of that signal again, above the handler that is there now, which is handed on to. */
+  retakeSignal(signal: number): void;
   /** `annotation` undefined: no comments. */
   startProfiling(
     cells: Uint32Array,

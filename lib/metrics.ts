@@ -238,7 +238,8 @@ export class Metrics<S extends SchemaShape> {
    *
    * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier handlers are reached,
    * WebAssembly traps stay errors. Process-wide, for every thread. A second call takes more signals, and takes its place again where
-   * another handler took it: a `process.on('SIGHUP')` afterwards does that, with a warning, and raises the metric marked `onError`.
+   * native code took it, which the next flush reports by the metric marked `onError`. With a `process.on('SIGHUP')` that comes later, the
+   * signal is counted, and the listener called.
    *
    * A process that is still alive 2 s after its last line, by grace of an earlier handler, goes on flushing and is captured again.
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
@@ -250,7 +251,12 @@ export class Metrics<S extends SchemaShape> {
     if (attachment.captureSignals(signals, leaveIgnored, limitMs) !== undefined) {
       throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
     }
-    this.#unwatchDisplacement ??= watchDisplacement(() => (this.#cells.closed ? [] : attachment.displaced()));
+    this.#unwatchDisplacement ??= watchDisplacement({
+      displaced: () => (this.#cells.closed ? [] : attachment.displaced()),
+      retake: (signal) => {
+        if (!this.#cells.closed) attachment.retakeSignal(signal);
+      },
+    });
   }
 
   /**

@@ -34,11 +34,16 @@ export function checkedCaptureOptions(options: unknown): { signals: Uint32Array;
   return { signals: Uint32Array.from(numbers), leaveIgnored: ignored === 'leave', limitMs };
 }
 
-/** What is asked after a listener of a captured signal came or went: the captured signals whose place somebody else's handler has. */
-type Displaced = () => readonly number[];
+/** A store whose signals are captured, as far as listeners of Node concern it. */
+export interface CapturedSignals {
+  /** The captured signals whose place somebody else's handler has; each is counted as trouble. */
+  displaced(): readonly number[];
+  /** Takes the place of that signal again, above the handler that is there now. */
+  retake(signal: number): void;
+}
 
 /** The stores of this thread whose signals are captured. One listener serves them all: Node takes more than ten for a leak. */
-const captured = new Set<Displaced>();
+const captured = new Set<CapturedSignals>();
 /** Signals whose listeners changed since the last turn of the loop. */
 const changed = new Set<NodeJS.Signals>();
 /** Signals that a warning named already, while anything is captured. */
@@ -46,17 +51,18 @@ const warned = new Set<NodeJS.Signals>();
 let checking: NodeJS.Immediate | undefined;
 
 /**
- * Warns once a signal when `process.on(<signal>)`, or its end, takes the place of a captured signal's handler: without a word the signal
- * would no longer be counted. `displaced` is never called after the returned function, which ends it.
+ * When `process.on(<signal>)`, or its end, puts Node's own handler in the place of a captured signal's, takes the place again: the signal is
+ * counted, and handed on to the listener. Warns once a signal where that fails. `signals` is never used after the returned function,
+ * which ends it.
  */
-export function watchDisplacement(displaced: Displaced): () => void {
+export function watchDisplacement(signals: CapturedSignals): () => void {
   if (!isMainThread) return () => {}; // process.on(<signal>) is the main thread's
   // Asked of Node each time: a host may have called removeAllListeners().
   if (!process.listeners('newListener' as never).includes(noteChange as never)) process.on('newListener', noteChange);
   if (!process.listeners('removeListener' as never).includes(noteChange as never)) process.on('removeListener', noteChange);
-  captured.add(displaced);
+  captured.add(signals);
   return () => {
-    if (!captured.delete(displaced) || captured.size > 0) return;
+    if (!captured.delete(signals) || captured.size > 0) return;
     process.off('newListener', noteChange).off('removeListener', noteChange);
     clearImmediate(checking);
     checking = undefined;
@@ -67,21 +73,24 @@ export function watchDisplacement(displaced: Displaced): () => void {
 
 function noteChange(event: string | symbol): void {
   if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
+  // Node's own listener of this event came first, and has put its handler in place. At once: a flush in between would count trouble.
+  for (const signals of captured) signals.retake(constants.signals[event as NodeJS.Signals]);
   changed.add(event as NodeJS.Signals);
-  // The handler is put in place after the listener is added.
+  // Whoever put a handler in place later is met here.
   checking ??= setImmediate(checkPlaces).unref();
 }
 
 function checkPlaces(): void {
   checking = undefined;
+  for (const signals of captured) for (const name of changed) signals.retake(constants.signals[name]);
   // Each store is asked: each counts what happened to it.
-  const numbers = new Set([...captured].flatMap((displaced) => displaced()));
+  const numbers = new Set([...captured].flatMap((signals) => signals.displaced()));
   const names = [...changed].filter((signal) => numbers.has(constants.signals[signal]) && !warned.has(signal));
   changed.clear();
   for (const signal of names) {
     warned.add(signal);
     process.emitWarning(
-      `${signal} is no longer counted by the metrics: process.on('${signal}') has taken its place. Call captureSignals() again to have both.`,
+      `${signal} is no longer counted by the metrics: a listener for '${signal}' took its place, and it could not be taken back. Call captureSignals() again to have both.`,
       { type: 'MetricsWarning', code: 'METRICS_SIGNAL_DISPLACED' },
     );
   }

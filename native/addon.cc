@@ -182,6 +182,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
                            InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
                            InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
+                           InstanceMethod<&Attachment::RetakeSignal>("retakeSignal"),
                            InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
                            InstanceMethod<&Attachment::Native>("native"),
                            InstanceMethod<&Attachment::Ends>("ends"),
@@ -358,6 +359,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     }
     return out;
   }
+  // retakeSignal(signal): takes that place again.
+  void RetakeSignal(const Napi::CallbackInfo& info) { Attached(info)->RetakeSignals(SetOf(static_cast<int>(Uint32Of(info[0])))); }
 
   // startProfiling(cells, intervalNs, header, annotation, output): what StopProfiling takes; or a failure.
   Napi::Value StartProfiling(const Napi::CallbackInfo& info) {

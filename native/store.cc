@@ -315,12 +315,10 @@ SignalSet Store::CheckDisplaced() {
   return displaced;
 }
 
-SignalSet Store::RetakeSignals() {
-  if (!is_captured_.load(std::memory_order_relaxed)) return 0;
-  Retake(~SignalSet{0});
-  const SignalSet displaced = Displaced();
-  displaced_.fetch_and(displaced, std::memory_order_relaxed);  // a set of bits that publishes nothing
-  return displaced;
+void Store::RetakeSignals(SignalSet signals) {
+  if (!is_captured_.load(std::memory_order_relaxed)) return;
+  Retake(signals);
+  displaced_.fetch_and(Displaced(), std::memory_order_relaxed);  // a set of bits that publishes nothing
 }
 
 void Store::Unreference() {

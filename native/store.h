@@ -120,8 +120,8 @@ class Store {
 
   // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
   SignalSet CheckDisplaced();
-  // Takes the places of captured signals again, above whoever has them now and is handed on to. Says which it could not get.
-  SignalSet RetakeSignals();
+  // Takes the places of those captured signals again, above whoever has them now and is handed on to.
+  void RetakeSignals(SignalSet signals);
 
   Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }

@@ -113,11 +113,27 @@ describe('given a signal that does not kill', () => {
     expect(captured.stdout).toMatch(/^listener\nseen 1 errors 0/);
   });
 
-  test('when a listener comes later, then it takes the place with a warning, is counted as trouble, and capturing again gives both', async () => {
+  test('when a listener comes later, then it is called, the signal is counted, and there is no warning and no trouble', async () => {
     const { captured } = await compare({ signal: 'SIGHUP', after: 'listener', recapture: true });
-    expect(captured.stdout).toMatch(
-      /^warning METRICS_SIGNAL_DISPLACED\nlistener\nseen 0 errors 1 n 3 write true\nfunction\nlistener\nseen 1n function\n/,
-    );
+    expect(captured.stdout).toMatch(/^listener\nseen 1 errors 0 n 3 write true\nfunction\nlistener\nseen 2n function\n/);
+  });
+
+  test.each([
+    'SIGTERM',
+    'SIGINT',
+    'SIGHUP',
+  ] as const)('when a listener for %s comes and goes, then the signal is counted, and kills', async (signal) => {
+    const { captured, stock, lines } = await compare({ signal, after: 'visitor' });
+    expect(captured).toEqual(stock);
+    expect(captured.signal).toBe(signal);
+    expect(lines.map((line) => at(line, 'g.seen'))).toEqual([1n]);
+    expect(lines.map((line) => at(line, 'g.errors'))).toEqual([0n]);
+  });
+
+  test('when native code takes the place and does not hand on, then the next flush counts it as trouble', async () => {
+    const { captured, lines } = await compare({ signal: 'SIGHUP', after: 'ignored' });
+    expect(captured.stdout).toMatch(/^seen 0 errors 0 n 3 write true\n/);
+    expect(lines.map((line) => at(line, 'g.errors'))).toEqual([1n]);
   });
 });
 

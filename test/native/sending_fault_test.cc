@@ -1,5 +1,5 @@
-// A fault of the very thread that hands a line to the sink: before, in the middle of, or after the bytes. The line that was on its way counts as
-// far as it is out, and the last line has the rest.
+// A fault of the very thread that hands a line to the sink: before, in the middle of, or after the bytes. The line that was on
+// its way counts as far as it is out, and the last line has the rest.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ namespace {
 enum class When { kNever, kBefore, kHalf, kAllButOne, kAfter };
 When g_when = When::kNever;
 int g_signal = 0;
-bool g_is_sent = false;                // the signal is sent, as others do, and no fault
+bool g_is_sent = false;             // the signal is sent, as others do, and no fault
 volatile char* g_memory = nullptr;  // where the fault is; null: just anywhere
 
 void ComeToGrief() {
@@ -50,7 +50,10 @@ extern "C" ssize_t write(int fd, const void* bytes, size_t count) {
   const bool is_line = count > 100 && static_cast<const char*>(bytes)[count - 1] == '\n';
   if (g_when == When::kNever || !is_line) return out(count);
   const When when = g_when;
-  const ssize_t written = when == When::kBefore ? 0 : out(when == When::kHalf ? count / 2 : when == When::kAfter ? count : count - 1);
+  const ssize_t written = when == When::kBefore ? 0
+                                                : out(when == When::kHalf    ? count / 2
+                                                      : when == When::kAfter ? count
+                                                                             : count - 1);
   ComeToGrief();
   return when == When::kBefore ? out(count) : written;
 }
@@ -76,7 +79,9 @@ void FlushIntoTrouble(Scene& scene, When when, int signal, bool is_sent, bool on
   _exit(3);
 }
 
-TEST("given a file, when the thread that writes a line has a fault there, then all lines are whole, and together have every add once") {
+TEST(
+    "given a file, when the thread that writes a line has a fault there, then all lines are whole, and together have every add "
+    "once") {
   for (const int signal : {SIGSEGV, SIGABRT}) {
     for (const When when : kEach) {
       for (const bool on_thread : {false, true}) {
@@ -97,7 +102,9 @@ TEST("given a file, when the thread that writes a line has a fault there, then a
   }
 }
 
-TEST("given a file to which others append, when the thread that writes has a fault, then no add is missing, and the record says it is open") {
+TEST(
+    "given a file to which others append, when the thread that writes has a fault, then no add is missing, and the record says "
+    "it is open") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -119,7 +126,9 @@ TEST("given a file to which others append, when the thread that writes has a fau
   CHECK(text.find("\"segv\":1") != std::string::npos);
 }
 
-TEST("given a pipe, when the thread that writes a line has a fault there, then no add is missing, and the record says that nobody can tell") {
+TEST(
+    "given a pipe, when the thread that writes a line has a fault there, then no add is missing, and the record says that nobody "
+    "can tell") {
   for (const When when : kEach) {
     Scene scene("pipe");
     const std::string fifo = scene.folder / "fifo";
@@ -145,7 +154,9 @@ TEST("given a pipe, when the thread that writes a line has a fault there, then n
   }
 }
 
-TEST("given a fault signal that is sent while a line is half out, when the line goes on, then it comes after the line, and kills") {
+TEST(
+    "given a fault signal that is sent while a line is half out, when the line goes on, then it comes after the line, and "
+    "kills") {
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGTERM}) {
     Scene scene("sent");
     const Death death = InChild([&] {
@@ -164,7 +175,9 @@ TEST("given a fault signal that is sent while a line is half out, when the line 
   }
 }
 
-TEST("given a handler below ours that mends the fault, when the flush goes on, then it fails, and later lines carry what came since") {
+TEST(
+    "given a handler below ours that mends the fault, when the flush goes on, then it fails, and later lines carry what came "
+    "since") {
   CheckInChild([] {
     Scene scene;
     struct sigaction mends = {};
