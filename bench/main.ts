@@ -12,10 +12,12 @@ import { parseArgs } from 'node:util';
 
 import { crashTimesUs } from './crashes.ts';
 import { type Trial, trials } from './trials.ts';
+import { deathTimesMs, stopTimesMs } from './waits.ts';
 
 const ROUNDS = 5;
 const TURNS = 9;
 const CRASHES = 200;
+const WAITS = 5;
 
 interface Figure {
   readonly value: number;
@@ -79,6 +81,21 @@ async function runCrashes(): Promise<Row[]> {
   ];
 }
 
+async function runWaits(): Promise<Row[]> {
+  const waits = [
+    { name: 'fault to death, the pipe stays full', times: await deathTimesMs(WAITS) },
+    { name: 'stop() of a profile, the pipe stays full', times: await stopTimesMs(WAITS) },
+  ];
+  return waits.map(({ name, times }) => ({
+    name,
+    value: median(times),
+    unit: 'ms',
+    lowest: times[0]!,
+    highest: times.at(-1)!,
+    atMost: 1000,
+  }));
+}
+
 function holds({ value, atMost = Number.POSITIVE_INFINITY, atLeast = 0 }: Row): boolean {
   return value <= atMost && value >= atLeast;
 }
@@ -87,7 +104,7 @@ async function runAll(): Promise<number> {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}, commit ${commit}`);
   console.log(`medians of ${ROUNDS} processes a trial, turn about, and ${CRASHES} crashes; in brackets the lowest and highest\n`);
-  const rows = [...runTrials(), ...(await runCrashes())];
+  const rows = [...runTrials(), ...(await runCrashes()), ...(await runWaits())];
   for (const row of rows) {
     const target = row.atMost !== undefined ? `at most ${row.atMost}` : row.atLeast !== undefined ? `at least ${row.atLeast}` : '';
     const figure = `${shown(row.value)} ${row.unit} [${shown(row.lowest)} … ${shown(row.highest)}]`;

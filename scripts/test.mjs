@@ -1,8 +1,8 @@
 // Runs the parts of the tests, goes on when one fails, and lists at the end everything that failed: test.mjs [part]...
 //
-// Parts: lint, types, compile, vitest, native, package, tsan, asan. Default: compile, vitest, native and package. The native tests run
-// beside vitest, since both wait more than they compute; everything else runs in this order. A part whose program could not be compiled
-// is listed as not run.
+// Parts: lint, types, compile, vitest, native, package, tsan, asan, soak, soak-native. Default: compile, vitest, native and package. The
+// native tests run beside vitest, since both wait more than they compute; everything else runs in the order asked for. What needs the
+// compiled addon is listed as not run when that failed.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -28,8 +28,12 @@ const PARTS = {
   package: () => vitest('package', 'vitest run --config vitest.package.config.mjs'),
   tsan: () => native('test:tsan'),
   asan: () => native('test:asan'),
+  // What goes on at random; the variables VMM_METRICS_SOAK_... say for how long.
+  soak: () => vitest('soak', `vitest run ${SOAKS.map((name) => `test/${name}.test.ts`).join(' ')}`),
+  'soak-native': () => native('test:tsan', 'ONLY=soak_test'),
 };
-const NEED_COMPILE = ['vitest', 'package'];
+const SOAKS = ['churn', 'properties', 'region-kill', 'region-properties', 'region-reader', 'soak'];
+const NEED_COMPILE = ['vitest', 'package', 'soak'];
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['compile', 'vitest', 'native', 'package'];
 for (const part of wanted) {
@@ -75,10 +79,10 @@ async function command(line, { shows = 'failure', finds = () => [] } = {}) {
   return found.length > 0 ? found : [`${line} ended with ${signal ?? `exit code ${code}`}`];
 }
 
-function native(script) {
+function native(script, ...more) {
   // The Makefile ends with a list of what failed, two spaces before each.
   const finds = (text) => [...text.matchAll(/^ {2}(\w+_test: .*)$/gm)].map(([, sentence]) => sentence);
-  return command(`npm run --silent ${script}`, { finds });
+  return command(`npm run --silent ${[script, ...(more.length > 0 ? ['--'] : []), ...more].join(' ')}`, { finds });
 }
 
 async function vitest(name, line) {
