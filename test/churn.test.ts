@@ -16,6 +16,7 @@ test(
   async () => {
     // Memory that was given back is filled: whoever uses it all the same is found out.
     const death = await runChild('churn.mjs', [JSON.stringify({ folder: temporaryFolder(), seed, seconds })], {
+      execArgv: ['--no-warnings'],
       before: 'export MALLOC_PERTURB_=170',
       timeoutMs: HANG_MS + seconds * 1000,
     });
