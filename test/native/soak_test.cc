@@ -1,10 +1,12 @@
-// Everything at once and at random: threads that open and close stores, add, flush, capture signals, profile, and plug devices in and out.
+// Everything at once and at random: threads that open and close stores, add, flush, capture signals, profile, and plug devices in
+// and out.
 //
-// Invariant: it ends, nothing crashes, and what the threads added while they were attached is what the lines say. A thread adds only
-// between its Open and its Detach, and the last Detach of a store puts out what is pending: so nothing is pending at the end.
+// Invariant: it ends, nothing crashes, and what the threads added while they were attached is what the lines say. A thread adds
+// only between its Open and its Detach, and the last Detach of a store puts out what is pending: so nothing is pending at the
+// end.
 //
-// VMM_METRICS_SOAK_SECONDS says for how long (2 if it is not set), VMM_METRICS_SOAK_SEED which chance. The seed is printed. It repeats
-// what each thread does, and not how the threads meet.
+// VMM_METRICS_SOAK_SECONDS says for how long (2 if it is not set), VMM_METRICS_SOAK_SEED which chance. The seed is printed. It
+// repeats what each thread does, and not how the threads meet.
 
 #include <signal.h>
 
@@ -256,9 +258,9 @@ TEST("given threads that do anything to any store at any time, when all have let
     seed++;
   } while (NowMs() < end_ms);
   std::printf("    seeds up to %llu: %llu rounds, %llu opens, %llu flushes, %llu profiles, %llu captures\n",
-              static_cast<unsigned long long>(seed), static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(opens),
-              static_cast<unsigned long long>(flushes), static_cast<unsigned long long>(profiles),
-              static_cast<unsigned long long>(captures));
+              static_cast<unsigned long long>(seed), static_cast<unsigned long long>(rounds),
+              static_cast<unsigned long long>(opens), static_cast<unsigned long long>(flushes),
+              static_cast<unsigned long long>(profiles), static_cast<unsigned long long>(captures));
 }
 
 }  // namespace
