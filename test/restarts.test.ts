@@ -59,7 +59,7 @@ describe('given a process in a crash loop', () => {
     expect(statSync(`${file}.previous`).ino).toBe(inode);
     const metrics = open(file);
     expect(metrics.app.g.trouble.count()).toBe(1n);
-  }, 120_000);
+  });
 
   test('when an older life has nothing pending, then it is not kept, and does not push out one that has', async () => {
     const folder = temporaryFolder();

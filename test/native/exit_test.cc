@@ -123,7 +123,7 @@ TEST(
     const int holder = open(fifo.c_str(), O_RDWR);
     fcntl(holder, F_SETPIPE_SZ, 4096);
     CaptureOptions options;
-    options.limit_ms = 10'000;
+    options.limit_ms = kChildLimitMs / 2;
     CHECK(scene.store->CaptureSignals(options).ok());
     scene.Add(5);
     while (scene.store->Flush(&status) == FlushResult::kOut) {

@@ -151,7 +151,7 @@ TEST(
     if (sigsetjmp(g_back, 1) == 0) std::abort();
     // Until it counts as survived; the flush captures again.
     Status status;
-    for (int tries = 0; scene.store->Flush(&status) != FlushResult::kOut && tries < 1000; tries++) SleepMs(20);
+    for (int tries = 0; scene.store->Flush(&status) != FlushResult::kOut && tries < kChildLimitMs; tries++) SleepMs(20);
     CHECK_EQ(status.error, 0);
     scene.Add(5);
     raise(SIGTERM);

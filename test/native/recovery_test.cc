@@ -214,7 +214,7 @@ TEST("given a line of an earlier life that is half out, when the process crashes
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   rig.Add("g.i", 5);
   std::string text = fifo.Take();
-  CHECK(rig.flusher.LastLine(MonotonicMs() + 10'000));
+  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
   text += fifo.Take();
   CHECK_EQ(text.substr(0, line.size()), line);
   CHECK_EQ(first.commit(), 4);
