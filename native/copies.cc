@@ -36,7 +36,8 @@ std::vector<Copy> OtherCopies() {
     if (library == nullptr) continue;
     const Sibling* const sibling = static_cast<const Sibling*>(dlsym(library, "vmm_metrics_sibling"));
     dlclose(library);  // a copy is never unloaded
-    if (sibling != nullptr && sibling != &vmm_metrics_sibling && sibling->bytes >= sizeof(Sibling)) copies.push_back({sibling, name});
+    if (sibling != nullptr && sibling != &vmm_metrics_sibling && sibling->bytes >= sizeof(Sibling))
+      copies.push_back({sibling, name});
   }
   return copies;
 }

@@ -70,6 +70,8 @@ export interface RegionHeader {
   readonly shardsUsed: number;
   readonly devicesUsed: number;
   readonly degraded: boolean;
+  /** A line went out of which nobody can tell how much the sink took. */
+  readonly unsettled: boolean;
   /** Whether a line went out of which nobody can tell how much the sink took. */
   readonly isUnsettled: boolean;
   readonly crash: CrashReport | undefined;
@@ -184,6 +186,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     shardsUsed,
     devicesUsed,
     degraded: degraded === 1,
+    unsettled: u32(HeaderOffset.unsettled) !== 0,
     isUnsettled: unsettled === 1,
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
     line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),

@@ -145,6 +145,8 @@ function readingOf(file: RegionFile): RegionReading {
   const { schema, name, identity } = document;
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
   const nested = (values: BigUint64Array) => valuesOf(layout, values, ({ group }) => map.devices[group]!) as RegionValues;
+  // What the record says of a line that is no longer in flight.
+  const lineInFlight = settlement ?? (header.unsettled && header.state !== 'running' ? 'unknown' : undefined);
   let line: OpenLine | undefined;
   return {
     state: header.state === 'running' && !content.isHeld ? 'killed' : header.state,
@@ -160,7 +162,7 @@ function readingOf(file: RegionFile): RegionReading {
     pending: nested(deltas),
     hasPending: hasNews(content),
     linesFlushed: linesOf(content.commit),
-    ...(settlement && { lineInFlight: settlement }),
+    ...(lineInFlight && { lineInFlight }),
     ...(header.sinkPath !== '' && { sinkPath: header.sinkPath }),
     bootId: header.bootId,
     isThisBoot: header.bootId === thisBoot(),

@@ -206,6 +206,14 @@ napi_value SlowWrite(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// faultyWrite(percent): whoever writes the next line has a fault when so much of it is out.
+napi_value FaultyWrite(napi_env env, napi_callback_info info) {
+  const auto arm = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "vmm_test_arm_faulty_write"));
+  if (arm == nullptr) _exit(99);
+  arm(static_cast<int>(NumberArgument(env, info, 0)));
+  return nullptr;
+}
+
 // awaitSlowWrite(): returns when a line is half written.
 napi_value AwaitSlowWrite(napi_env, napi_callback_info) {
   const auto reached = reinterpret_cast<bool (*)()>(dlsym(RTLD_DEFAULT, "vmm_test_slow_write_reached"));
@@ -220,5 +228,6 @@ void DefineDeaths(napi_env env, napi_value exports) {
   Define(env, exports, "die", DieHere);
   Define(env, exports, "dieTogether", DieTogether);
   Define(env, exports, "slowWrite", SlowWrite);
+  Define(env, exports, "faultyWrite", FaultyWrite);
   Define(env, exports, "awaitSlowWrite", AwaitSlowWrite);
 }

@@ -1,6 +1,7 @@
 // Other people's signal handlers: a crash reporter that hands on, one that mends the fault, and what stands in a signal's place.
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,28 @@ void Report(int signal, siginfo_t* info, void* context) {
   }
 }
 
+// As hosts do that hand on without giving their own place up.
+struct sigaction g_before_above[65];
+void Above(int signal, siginfo_t* info, void* context) {
+  if (write(STDOUT_FILENO, "above\n", 6) < 0) return;
+  const struct sigaction& before = g_before_above[signal];
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    before.sa_sigaction(signal, info, context);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  }
+}
+
+// A host that ends in its own way.
+void Exit(int, siginfo_t*, void*) { exit(7); }
+
+// A host that needs the room of a thread's own stack.
+void UseLargeFrame(int, siginfo_t*, void*) {
+  volatile char frame[200 * 1024];
+  for (size_t i = 0; i < sizeof(frame); i += 512) frame[i] = 1;
+  if (write(STDOUT_FILENO, "large\n", 6) < 0) return;
+}
+
 // Goes on behind the division that cannot be done.
 void SkipDivision(int, siginfo_t*, void* context) {
 #if defined(__x86_64__)
@@ -37,10 +60,11 @@ void SkipDivision(int, siginfo_t*, void* context) {
 #endif
 }
 
-napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, siginfo_t*, void*), struct sigaction* before) {
+napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, siginfo_t*, void*), struct sigaction* before,
+                   int flags = SA_ONSTACK) {
   struct sigaction ours = {};
   ours.sa_sigaction = handler;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ours.sa_flags = SA_SIGINFO | flags;
   const int signal = static_cast<int>(NumberArgument(env, info, 0));
   sigaction(signal, &ours, before == nullptr ? nullptr : &before[signal]);
   return nullptr;
@@ -49,6 +73,12 @@ napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, s
 napi_value InstallReporter(napi_env env, napi_callback_info info) { return Install(env, info, Report, g_before_reporter); }
 
 napi_value InstallMender(napi_env env, napi_callback_info info) { return Install(env, info, SkipDivision, nullptr); }
+
+napi_value InstallAbove(napi_env env, napi_callback_info info) { return Install(env, info, Above, g_before_above); }
+
+napi_value InstallExiter(napi_env env, napi_callback_info info) { return Install(env, info, Exit, nullptr); }
+
+napi_value InstallLarge(napi_env env, napi_callback_info info) { return Install(env, info, UseLargeFrame, nullptr, 0); }
 
 napi_value Divide(napi_env, napi_callback_info) {
 #if defined(__x86_64__)
@@ -116,6 +146,9 @@ napi_value ForkAndSleep(napi_env env, napi_callback_info info) {
 void DefineHandlers(napi_env env, napi_value exports) {
   Define(env, exports, "installReporter", InstallReporter);
   Define(env, exports, "installMender", InstallMender);
+  Define(env, exports, "installAbove", InstallAbove);
+  Define(env, exports, "installExiter", InstallExiter);
+  Define(env, exports, "installLarge", InstallLarge);
   Define(env, exports, "divide", Divide);
   Define(env, exports, "breakpoint", Breakpoint);
   Define(env, exports, "setIgnored", SetIgnored);

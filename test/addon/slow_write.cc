@@ -16,6 +16,8 @@ std::atomic<int> g_armed{0};
 std::atomic<bool> g_reached{false};
 int g_ms = 0;
 int g_signal = 0;
+// The writer has a fault of its own, after so many percent of the bytes; below 0: none.
+int g_fault_percent = -1;
 
 ssize_t WriteNow(int fd, const void* bytes, size_t count) { return syscall(SYS_write, fd, bytes, count); }
 
@@ -30,8 +32,14 @@ extern "C" {
 __attribute__((visibility("default"))) void vmm_test_arm_slow_write(int ms, int signal) {
   g_ms = ms;
   g_signal = signal;
+  g_fault_percent = -1;
   g_reached.store(false);
   g_armed.store(1);
+}
+
+__attribute__((visibility("default"))) void vmm_test_arm_faulty_write(int percent) {
+  vmm_test_arm_slow_write(0, 0);
+  g_fault_percent = percent;
 }
 
 __attribute__((visibility("default"))) bool vmm_test_slow_write_reached() { return g_reached.load(); }
@@ -40,6 +48,13 @@ __attribute__((visibility("default"))) ssize_t write(int fd, const void* bytes, 
   int armed = 1;
   if (!IsLine(static_cast<const char*>(bytes), count) || !g_armed.compare_exchange_strong(armed, 0))
     return WriteNow(fd, bytes, count);
+  if (g_fault_percent >= 0) {
+    const size_t part = count * static_cast<size_t>(g_fault_percent) / 100;
+    if (part != 0) WriteNow(fd, bytes, part);
+    g_reached.store(true);
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+  }
   if (g_ms < 0) {
     const ssize_t whole = WriteNow(fd, bytes, count);
     g_reached.store(true);
