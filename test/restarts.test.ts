@@ -19,6 +19,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
 
 import { runChild } from './helpers/children.ts';
+import { HANG_MS } from './helpers/limits.ts';
 import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 /** Each counts 5. */
@@ -154,12 +155,12 @@ describe('given a killed life with something pending', () => {
     metrics.init(sink);
     metrics.startPeriodicFlush({ intervalMs: 5 });
     metrics.app.g.n.add(3);
-    await vi.waitUntil(() => metrics.app.g.missed.count() > 2n);
+    await vi.waitUntil(() => metrics.app.g.missed.count() > 2n, HANG_MS);
     let text = '';
     await vi.waitUntil(() => {
       text += drained(pipe);
       return metrics.app.g.n.fetchDiff() === 0n;
-    });
+    }, HANG_MS);
     metrics.close();
     text += drained(pipe);
     closeSync(pipe);
