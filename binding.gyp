@@ -30,6 +30,7 @@
         "native/region_file.cc",
         "native/region_guard.cc",
         "native/sibling.cc",
+        "native/reservation.cc",
         "native/sink.cc",
         "native/sink_turn.cc",
         "native/store.cc"

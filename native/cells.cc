@@ -1,21 +1,12 @@
 #include "cells.h"
 
-#include <errno.h>
-#include <sys/mman.h>
-
 namespace vmm {
 
 Status Cells::Create(const RegionSpec& spec) {
   if (Status status = region_.Create(spec); !status.ok()) return status;
-  // One byte a cell, private to the process; pages come as they are touched.
-  void* kinds = mmap(nullptr, region_.max_cells(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (kinds == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
-  kinds_ = static_cast<CellKind*>(kinds);
+  if (Status status = kind_space_.Make(region_.max_cells(), Reservation::Of::kPrivate); !status.ok()) return status;
+  kinds_ = reinterpret_cast<CellKind*>(kind_space_.base());
   return {};
-}
-
-Cells::~Cells() {
-  if (kinds_ != nullptr) munmap(kinds_, region_.max_cells());
 }
 
 Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
@@ -33,6 +24,8 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
     for (uint32_t shard = 0; shard < region_.shards_used(); shard++) {
       if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
     }
+    const uint64_t kinds_page = chunk * region_.chunk_cells() / region_.granule_bytes() * region_.granule_bytes();
+    if (Status status = kind_space_.Use(kinds_page, region_.granule_bytes()); !status.ok()) return status;
     chunks_ = chunk + 1;
   }
   for (uint32_t i = 0; i < count; i++) kinds_[begin + i] = kinds[i];

@@ -18,7 +18,6 @@ namespace vmm {
 class Cells {
  public:
   Cells() = default;
-  ~Cells();
   Cells(const Cells&) = delete;
   Cells& operator=(const Cells&) = delete;
 
@@ -88,6 +87,7 @@ class Cells {
 
  private:
   Region region_;
+  Reservation kind_space_;  // one byte a cell, private to the process
   CellKind* kinds_ = nullptr;
   uint32_t chunks_ = 0;
   uint32_t reserved_ = 0;  // how many cells; `cells_used` of them are published

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <new>
 
+#include "file_limit.h"
 #include "process_identity.h"
 #include "signal_mask.h"
 
@@ -43,33 +44,21 @@ Status Region::Create(const RegionSpec& spec) {
   chunk_shift_ = static_cast<uint32_t>(__builtin_ctz(granule_bytes_ / sizeof(Cell)));
   const uint64_t document_granules = (spec.document_bytes + granule_bytes_ - 1) / granule_bytes_;
   chunks_offset_ = (1 + document_granules) * granule_bytes_;
-  reserved_bytes_ = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
+  const uint64_t reserved_bytes = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
 
   is_file_ = spec.file >= 0;
-  fd_ = is_file_ ? spec.file : memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  // RLIMIT_FSIZE counts for a memfd too, and a jailed VMM has one. Anonymous shared memory is under no such limit; what is
-  // lost is only that others can find it under /proc. It must hold for the last row too, since the first may be under a limit
-  // that the shards are past; and to try is no way to ask, since it raises SIGXFSZ.
-  if (!is_file_ && fd_ >= 0 && (!MayFileHave(reserved_bytes_) || fallocate(fd_, 0, 0, granule_bytes_) != 0)) {
-    close(fd_);
-    fd_ = -1;
-  }
-  // Nobody who opens it under /proc can truncate it, which would turn our next add into a SIGBUS.
-  if (!is_file_ && fd_ >= 0) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
-  // For who reads it there: a region that nobody holds is that of a dead process.
-  if (!is_file_ && fd_ >= 0) flock(fd_, LOCK_EX | LOCK_NB);
-  const int flags = MAP_SHARED | MAP_NORESERVE | (fd_ < 0 ? MAP_ANONYMOUS : 0);
-  void* base = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE, flags, fd_, 0);
-  if (base == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
-  base_ = static_cast<unsigned char*>(base);
+  fd_ = spec.file;
+  if (!is_file_) MakeMemoryFile();
+  const Reservation::Of what = fd_ >= 0 ? Reservation::Of::kFile : Reservation::Of::kShared;
+  if (Status status = space_.Make(reserved_bytes, what, fd_); !status.ok()) return status;
   // A core would be as large as the address space; Back puts in what is used.
-  madvise(base_, reserved_bytes_, MADV_DONTDUMP);
+  madvise(base(), reserved_bytes, MADV_DONTDUMP);
   if (Status status = Allocate(0, chunks_offset_); !status.ok()) return status;
   if (is_file_) {
     if (Status status = PrepareRepairs(); !status.ok()) return status;
   }
 
-  RegionHeader* header = new (base_) RegionHeader{};
+  RegionHeader* header = new (base()) RegionHeader{};
   header->magic = kMagic;
   header->version = kFormatVersion;
   header->byte_order = kByteOrder;
@@ -86,17 +75,35 @@ Status Region::Create(const RegionSpec& spec) {
   header->process_start_ticks = self.start_ticks;
   header->process_start_realtime_ns = self.start_realtime_ns;
   std::memcpy(header->boot_id, self.boot_id, sizeof(header->boot_id));
-  if (spec.document_bytes != 0) std::memcpy(base_ + granule_bytes_, spec.document, spec.document_bytes);
+  if (spec.document_bytes != 0) std::memcpy(base() + granule_bytes_, spec.document, spec.document_bytes);
   // Relaxed, both: nobody else knows of the region yet.
   header->state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_relaxed);
   header->shards_used.store(1, std::memory_order_relaxed);
   return {};
 }
 
+// A memfd of the size that is reserved, of which nothing has memory; none where that is not allowed. RLIMIT_FSIZE counts for a
+// memfd too, and a jailed VMM has one: anonymous shared memory is under no such limit, and what is lost is only that others can
+// find it under /proc. What has its size already is under no limit either, whenever that comes. To try is no way to ask, since it
+// raises SIGXFSZ.
+void Region::MakeMemoryFile() {
+  const uint64_t bytes = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
+  fd_ = memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd_ < 0) return;
+  const FileLimitGuard guard;  // the limit may come this very moment
+  if (!MayFileHave(bytes) || ftruncate(fd_, static_cast<off_t>(bytes)) != 0 || fallocate(fd_, 0, 0, granule_bytes_) != 0) {
+    close(fd_);
+    fd_ = -1;
+    return;
+  }
+  // Nobody who opens it under /proc can truncate it, which would turn our next add into a SIGBUS.
+  fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
+  // For who reads it there: a region that nobody holds is that of a dead process.
+  flock(fd_, LOCK_EX | LOCK_NB);
+}
+
 Region::~Region() {
-  if (base_ != nullptr) munmap(base_, reserved_bytes_);
   if (fd_ >= 0) close(fd_);
-  if (granules_ != nullptr) munmap(static_cast<void*>(granules_), reserved_bytes_ / granule_bytes_);
   MappedRow* row = rows_.load(std::memory_order_relaxed);  // nobody else is left
   while (row != nullptr) {
     MappedRow* const next = row->next;
@@ -106,26 +113,32 @@ Region::~Region() {
 }
 
 Status Region::Allocate(uint64_t offset, uint64_t bytes) {
-  madvise(base_ + offset, bytes, MADV_DODUMP);
   if (fd_ >= 0) {
-    // Asked before, since to try raises SIGXFSZ.
-    if (is_file_ && !MayFileHave(offset + bytes)) return {Code::kMemory, EFBIG, "fallocate"};
-    // What was cut off and comes back as holes raises no SIGBUS, and is lost all the same.
-    struct stat info;
-    if (is_file_ && fstat(fd_, &info) == 0 && info.st_size < file_bytes_) SetDegraded();
-    while (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
-      if (errno == EINTR) continue;
-      if (errno != EOPNOTSUPP) return {Code::kMemory, errno, "fallocate"};
-      // A file system that cannot: the C library writes a byte to each block that is not there yet.
-      const int error = posix_fallocate(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes));
-      if (error != 0) return {Code::kMemory, error, "posix_fallocate"};
-      break;
-    }
-    if (file_bytes_ < static_cast<off_t>(offset + bytes)) file_bytes_ = static_cast<off_t>(offset + bytes);
-    return {};
+    if (Status status = AllocateInFile(offset, bytes); !status.ok()) return status;
   }
+  if (Status status = space_.Use(offset, bytes); !status.ok()) return status;
+  madvise(base() + offset, bytes, MADV_DODUMP);
   // Kernels before 5.14 do not know this advice; there the pages come when they are touched, as for any memory.
-  if (madvise(base_ + offset, bytes, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) return {Code::kMemory, errno, "madvise"};
+  if (fd_ < 0 && madvise(base() + offset, bytes, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
+    return {Code::kMemory, errno, "madvise"};
+  }
+  return {};
+}
+
+Status Region::AllocateInFile(uint64_t offset, uint64_t bytes) {
+  const FileLimitGuard guard;
+  // What was cut off and comes back as holes raises no SIGBUS, and is lost all the same.
+  struct stat info;
+  if (is_file_ && fstat(fd_, &info) == 0 && info.st_size < file_bytes_) SetDegraded();
+  while (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EOPNOTSUPP) return {Code::kMemory, errno, "fallocate"};
+    // A file system that cannot: the C library writes a byte to each block that is not there yet.
+    const int error = posix_fallocate(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+    if (error != 0) return {Code::kMemory, error, "posix_fallocate"};
+    break;
+  }
+  if (file_bytes_ < static_cast<off_t>(offset + bytes)) file_bytes_ = static_cast<off_t>(offset + bytes);
   return {};
 }
 
@@ -134,7 +147,7 @@ Status Region::Back(uint32_t chunk, uint32_t row) { return Allocate(RowOffset(ch
 bool Region::ConnectRow(const MappedRow& row, void* address) const {
   // An old size of 0 makes mremap leave the old mapping alone and map the same shared memory once more; unlike a second
   // mmap it needs no descriptor, so anonymous regions work too. In the place of what is there it does so in one step.
-  void* from = base_ + RowOffset(row.chunk, row.row);
+  void* from = base() + RowOffset(row.chunk, row.row);
   return mremap(from, 0, granule_bytes_, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED;
 }
 
@@ -146,7 +159,7 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
   if (is_new) entry = new MappedRow{{nullptr}, 0, 0, rows_.load(std::memory_order_relaxed), 0};
   entry->chunk = chunk;
   entry->row = row;
-  void* mapped = mremap(base_ + RowOffset(chunk, row), 0, granule_bytes_, MREMAP_MAYMOVE);  // see ConnectRow
+  void* mapped = mremap(base() + RowOffset(chunk, row), 0, granule_bytes_, MREMAP_MAYMOVE);  // see ConnectRow
   if (mapped == MAP_FAILED) {
     const int error = errno;
     if (is_new) delete entry;
@@ -191,10 +204,10 @@ void Region::DisconnectRow(void* address) {
 
 Status Region::PrepareRepairs() {
   // All zeros is kMapped; pages come as they are touched.
-  void* states =
-      mmap(nullptr, reserved_bytes_ / granule_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (states == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
-  granules_ = static_cast<std::atomic<uint8_t>*>(states);
+  const uint64_t bytes = (space_.bytes() / granule_bytes_ + granule_bytes_ - 1) / granule_bytes_ * granule_bytes_;
+  if (Status status = states_.Make(bytes, Reservation::Of::kPrivate); !status.ok()) return status;
+  if (mprotect(states_.base(), bytes, PROT_READ | PROT_WRITE) != 0) return {Code::kMemory, errno, "mprotect"};
+  granules_ = reinterpret_cast<std::atomic<uint8_t>*>(states_.base());
   return {};
 }
 
@@ -206,8 +219,8 @@ bool Region::Repair(void* address) {
   repairing_.fetch_add(1, std::memory_order_seq_cst);
   bool is_repaired = false;
   const unsigned char* const at = static_cast<unsigned char*>(address);
-  if (at >= base_ && at < base_ + reserved_bytes_) {
-    is_repaired = ReplaceGranule(static_cast<uint64_t>(at - base_) / granule_bytes_);
+  if (at >= base() && at < base() + space_.bytes()) {
+    is_repaired = ReplaceGranule(static_cast<uint64_t>(at - base()) / granule_bytes_);
   } else {
     for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
       const unsigned char* const mapped = static_cast<unsigned char*>(row->Mapped());
@@ -230,7 +243,7 @@ bool Region::ReplaceGranule(uint64_t granule) {
     while (state.load(std::memory_order_acquire) == kReplacing) Pause();
     return state.load(std::memory_order_acquire) == kReplaced;
   }
-  void* const place = base_ + granule * granule_bytes_;
+  void* const place = base() + granule * granule_bytes_;
   const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
   if (mmap(place, granule_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) {
     state.store(kMapped, std::memory_order_release);  // as it was
@@ -256,7 +269,7 @@ void Region::SetDegraded() {
 
 void Region::Abandon() {
   // The parent's lock lives as long as somebody has its file open or mapped.
-  mmap(base_, reserved_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(base(), space_.bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
   // Threads of the parent that were at it are not here to end it.

@@ -20,6 +20,7 @@
 
 #include "cell.h"
 #include "format.h"
+#include "reservation.h"
 #include "status.h"
 
 namespace vmm {
@@ -40,10 +41,13 @@ class Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  // Reserves the address space and makes the header and the document. No chunk has memory yet.
+  // Reserves the address space and makes the header and the document. No chunk has memory yet, and none can be touched: to touch
+  // a row that Back was not called for is a fault.
   Status Create(const RegionSpec& spec);
 
-  // Gives memory to row `row` of chunk `chunk`, now: a full disk or memory limit is an error here, never a SIGBUS later.
+  // Gives memory to row `row` of chunk `chunk`, now, and locks it where the process locks its memory: a full disk, tmpfs, or
+  // limit on file sizes or locked memory is an error here, never a SIGBUS or SIGXFSZ. (The limit of a memory cgroup is no error
+  // of anything: the kernel's OOM killer ends the process.)
   Status Back(uint32_t chunk, uint32_t row);
 
   // A second mapping of one row, for one JavaScript thread: V8 forbids two ArrayBuffers over one address.
@@ -64,8 +68,8 @@ class Region {
   // Gives up the lock on the file, so that another may take its place while this mapping lives on.
   void Unlock();
 
-  RegionHeader& header() const { return *reinterpret_cast<RegionHeader*>(base_); }
-  unsigned char* base() const { return base_; }
+  RegionHeader& header() const { return *reinterpret_cast<RegionHeader*>(base()); }
+  unsigned char* base() const { return space_.base(); }
   uint32_t granule_bytes() const { return granule_bytes_; }
   uint32_t chunk_cells() const { return 1u << chunk_shift_; }
   uint32_t chunk_of(uint32_t index) const { return index >> chunk_shift_; }
@@ -78,11 +82,11 @@ class Region {
   uint64_t OffsetOf(uint32_t row, uint32_t index) const {
     return RowOffset(index >> chunk_shift_, row) + (index & (chunk_cells() - 1)) * sizeof(Cell);
   }
-  Cell& At(uint32_t row, uint32_t index) const { return *reinterpret_cast<Cell*>(base_ + OffsetOf(row, index)); }
+  Cell& At(uint32_t row, uint32_t index) const { return *reinterpret_cast<Cell*>(base() + OffsetOf(row, index)); }
   Cell& InShard(uint32_t shard, uint32_t index) const { return At(kFirstShardRow + shard, index); }
   Cell& InBank(uint32_t bank, uint32_t index) const { return At(bank, index); }
   DirectoryEntry& InDirectory(uint32_t entry) const {
-    return reinterpret_cast<DirectoryEntry*>(base_ +
+    return reinterpret_cast<DirectoryEntry*>(base() +
                                              RowOffset(entry >> chunk_shift_, kFirstDirectoryRow))[entry & (chunk_cells() - 1)];
   }
 
@@ -137,14 +141,15 @@ class Region {
   uint64_t RowOffset(uint32_t chunk, uint32_t row) const {
     return chunks_offset_ + (static_cast<uint64_t>(chunk) * kRows + row) * granule_bytes_;
   }
+  void MakeMemoryFile();
   Status Allocate(uint64_t offset, uint64_t bytes);
+  Status AllocateInFile(uint64_t offset, uint64_t bytes);
   Status PrepareRepairs();
   bool ReplaceGranule(uint64_t granule);
   void SetDegraded();
   bool ConnectRow(const MappedRow& row, void* address) const;
 
-  unsigned char* base_ = nullptr;
-  uint64_t reserved_bytes_ = 0;
+  Reservation space_;
   uint64_t chunks_offset_ = 0;
   uint32_t granule_bytes_ = 0;
   uint32_t chunk_shift_ = 0;
@@ -153,8 +158,9 @@ class Region {
   off_t file_bytes_ = 0;  // that the file was given
   Control control_;
   std::atomic<MappedRow*> rows_{nullptr};
-  // One a granule; of a region that is no file there are none.
+  // One a granule, in `states_`; of a region that is no file there are none.
   std::atomic<uint8_t>* granules_ = nullptr;
+  Reservation states_;
   std::atomic<int> repairing_{0};
   std::atomic<uint32_t> repairs_{0};
 };

@@ -87,6 +87,12 @@ inline void GoByHeader(Region& region) {
   region.SetCommit(region.header().commit.load());
   region.SetCellsUsed(region.header().cells_used.load());
   region.SetShardsUsed(region.header().shards_used.load());
+  // What it began to use is no more than reserved here.
+  for (uint32_t index = 0; index < region.cells_used(); index += region.chunk_cells()) {
+    const uint32_t chunk = region.chunk_of(index);
+    for (uint32_t bank = 0; bank < kBanks; bank++) CHECK(region.Back(chunk, bank).ok());
+    for (uint32_t shard = 0; shard < region.shards_used(); shard++) CHECK(region.Back(chunk, kFirstShardRow + shard).ok());
+  }
 }
 
 }  // namespace vmm

@@ -1,0 +1,46 @@
+// What a jail does to a store: limits that come when the store is open.
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { defineSchema, group, inc, Metrics, perDevice, readRegion } from 'vmm-metrics';
+
+import { runChild } from './helpers/children.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+const inJail = async (plan: object) => {
+  const { stdout, stderr, code } = await runChild('jail.mjs', [JSON.stringify(plan)]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout);
+};
+
+test('given a limit on file sizes that comes after the open, when devices are allocated, then all are, and no SIGXFSZ is counted', async () => {
+  expect(await inJail({ fileBytes: 65_536, devices: 500 })).toEqual({ made: 500, error: null, counted: 500, sigxfsz: 0 });
+});
+
+test('given a region file and a limit on file sizes that comes later, when it is reached, then alloc() says so, and no SIGXFSZ is counted', async () => {
+  const { made, error, counted, sigxfsz } = await inJail({ fileBytes: 200_000, devices: 500, file: `${temporaryFolder()}/region` });
+  expect(error).toEqual({ code: 'ERR_METRICS_NO_SPACE', message: expect.stringContaining(`'eth${made}'`), cause: 'EFBIG' });
+  expect(made).toBeGreaterThan(0);
+  expect({ counted, sigxfsz }).toEqual({ counted: made, sigxfsz: 0 });
+});
+
+test('given a store without a file, when its memory is read under /proc, then it has the values, however long it looks', async () => {
+  const schema = defineSchema({ g: group({ hits: inc('Hits') }), dev: perDevice({ ops: inc('Operations') }) });
+  const metrics = closing(Metrics.open(schema, { name: freshName() }));
+  metrics.app.g.hits.add(5);
+  metrics.app.dev.alloc('a').ops.add(7);
+  const isRegion = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('memfd:vmm-metrics');
+    } catch {
+      return false;
+    }
+  };
+  const path = `/proc/${process.pid}/fd/${readdirSync('/proc/self/fd').find(isRegion)}`;
+  const { state, pid, values } = await readRegion(path);
+  expect({ state, pid }).toEqual({ state: 'running', pid: process.pid });
+  expect(values).toMatchObject({ g: { hits: 5n }, dev: { aggregate: { ops: 7n } } });
+  // As others copy it: what is not there takes no room.
+  expect(Number(execFileSync('stat', ['-L', '-c', '%b', path], { encoding: 'utf8' }))).toBeLessThan(1000);
+});
