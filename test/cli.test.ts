@@ -23,6 +23,7 @@ import { node } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { Model, type Picture } from './helpers/model.ts';
 import { type RegionOptions, writeRegion } from './helpers/region-writer.ts';
+import { inTerminal, LEFT, screenOf } from './helpers/terminal.ts';
 import { parseLine, temporaryFolder } from './helpers/workplace.ts';
 
 const program = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
@@ -409,41 +410,8 @@ describe('vmm-metrics flush', () => {
   });
 });
 
-interface Session {
-  readonly code: number | null;
-  readonly signal: string | null;
-  readonly screens: readonly string[];
-  readonly last: string;
-  readonly restored: boolean;
-}
-type Action = string | { resize: [number, number] } | { kill: string } | { run: string };
-
-function inTerminal(
-  columns: number,
-  rows: number,
-  steps: readonly (readonly [shown: string, action: Action])[],
-  ...args: string[]
-): Promise<Session> {
-  const fixture = fileURLToPath(new URL('fixtures/terminal.py', import.meta.url));
-  return new Promise((resolve, reject) => {
-    execFile(
-      'python3',
-      [fixture, `${columns}`, `${rows}`, JSON.stringify(steps), node, program, ...args],
-      { timeout: HANG_MS, maxBuffer: 1 << 26 },
-      (error, stdout) => (error ? reject(error) : resolve(JSON.parse(stdout) as Session)),
-    );
-  });
-}
-
-/** What stands on the screen after the last whole drawing, without colours. */
-function screenOf(text: string): string {
-  const drawn = text.split('\x1b[H').at(-1)!;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return drawn.replace(/\x1b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '');
-}
 /** Drawn, without a filter. */
 const STARTED = 'vcpu\\s+exits|disk(.|\\s)*ops';
-const LEFT = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 
 describe('vmm-metrics watch', () => {
   test.each([

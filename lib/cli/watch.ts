@@ -5,6 +5,7 @@ import { styleText } from 'node:util';
 
 import { type RegionReading, readRegion } from '../region/reader.ts';
 import { type Command, parsed, plain, UsageError } from './command.ts';
+import { FullScreen } from './full-screen.ts';
 import { noRegions, regionsOf } from './regions.ts';
 import { digits, isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
 
@@ -141,11 +142,6 @@ class Screen {
 
   async run(): Promise<number> {
     const { stdin, stdout } = process;
-    const restore = () => {
-      stdin.setRawMode(false);
-      // Wrapping on, cursor shown, the screen that was there before.
-      stdout.write('\x1b[?7h\x1b[?25h\x1b[?1049l');
-    };
     let signal: NodeJS.Signals | undefined;
     const onSignal = (name: NodeJS.Signals) => {
       signal = name;
@@ -154,11 +150,9 @@ class Screen {
     const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
     const onKey = (text: string | undefined, key: Key) => this.#key(text, key);
     const draw = () => this.#draw();
-    // However the process ends, an exception among it.
-    process.once('exit', restore);
+    const screen = new FullScreen(draw);
     for (const name of signals) process.once(name, onSignal);
-    stdin.setRawMode(true);
-    stdout.write('\x1b[?1049h\x1b[?25l\x1b[?7l');
+    screen.take();
     emitKeypressEvents(stdin);
     stdin.on('keypress', onKey).on('end', () => this.#end());
     stdout.on('resize', draw);
@@ -178,8 +172,7 @@ class Screen {
       this.#end = () => {};
       stdin.off('keypress', onKey).pause();
       stdout.off('resize', draw);
-      process.off('exit', restore);
-      restore();
+      screen.leave();
       for (const name of signals) process.off(name, onSignal);
     }
     // As it would have ended without us, so that the shell knows.

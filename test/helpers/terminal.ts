@@ -1,0 +1,48 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+import { node } from './children.ts';
+import { HANG_MS } from './limits.ts';
+
+export interface Session {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly screens: readonly string[];
+  /** How it left the terminal each time that it was stopped. */
+  readonly stopped: readonly { readonly isStopped: boolean; readonly wrote: string; readonly restored: boolean }[];
+  readonly last: string;
+  readonly restored: boolean;
+}
+
+/** What to type, or what to do; `stop` sends the signal, waits until the program is stopped, and lets it go on. */
+export type Action = string | { resize: [number, number] } | { kill: string } | { stop: string } | { run: string };
+
+const program = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url));
+const fixture = fileURLToPath(new URL('../fixtures/terminal.py', import.meta.url));
+
+/** The command `vmm-metrics` in a terminal of that size: each step waits until the screen shows something. */
+export function inTerminal(
+  columns: number,
+  rows: number,
+  steps: readonly (readonly [shown: string, action: Action])[],
+  ...args: string[]
+): Promise<Session> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      'python3',
+      [fixture, `${columns}`, `${rows}`, JSON.stringify(steps), node, program, ...args],
+      { timeout: HANG_MS, maxBuffer: 1 << 26 },
+      (error, stdout) => (error ? reject(error) : resolve(JSON.parse(stdout) as Session)),
+    );
+  });
+}
+
+/** What stands on the screen after the last whole drawing, without colours. */
+export function screenOf(text: string): string {
+  const drawn = text.split('\x1b[H').at(-1)!;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  return drawn.replace(/\x1b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '');
+}
+
+/** Wrapping on, cursor shown, the screen that was there before. */
+export const LEFT = '\x1b[?7h\x1b[?25h\x1b[?1049l';

@@ -1,0 +1,54 @@
+// `vmm-metrics watch` and job control.
+
+import { expect, test } from 'vitest';
+import { defineSchema, group, inc, Metrics } from 'vmm-metrics';
+
+import { inTerminal, LEFT, screenOf } from './helpers/terminal.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+test('given a screen that is watched, when it is stopped and goes on, then the terminal is as it was meanwhile, and the screen comes back', async () => {
+  const file = `${temporaryFolder()}/region`;
+  const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exits: inc('exits') }) }), { name: freshName(), file }));
+  metrics.app.vcpu.exits.add(3);
+  const stop = { stop: 'SIGTSTP' };
+  const session = await inTerminal(
+    80,
+    24,
+    [
+      ['exits +3', stop],
+      ['exits +3', 's'],
+      ['vcpu[.]exits', stop],
+      ['vcpu[.]exits', 'q'],
+    ],
+    'watch',
+    file,
+  );
+  expect(session.stopped).toHaveLength(2);
+  for (const { isStopped, wrote, restored } of session.stopped) {
+    expect({ isStopped, restored }).toEqual({ isStopped: true, restored: true });
+    expect(wrote).toContain(LEFT);
+  }
+  // It takes the other screen again, and keys reach it one by one.
+  expect(session.screens[1]).toContain('\x1b[?1049h');
+  expect(screenOf(session.screens[3]!)).toContain('vcpu.exits');
+  expect(session).toMatchObject({ code: 0, restored: true });
+  expect(session.last).toContain(LEFT);
+});
+
+test('given a screen that is watched, when it is stopped by SIGSTOP and a shell resets the terminal, then it has its keys again', async () => {
+  const file = `${temporaryFolder()}/region`;
+  const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exits: inc('exits') }) }), { name: freshName(), file }));
+  metrics.app.vcpu.exits.add(3);
+  const session = await inTerminal(
+    80,
+    24,
+    [
+      ['exits +3', { stop: 'SIGSTOP' }],
+      ['exits +3', 's'],
+      ['vcpu[.]exits', 'q'],
+    ],
+    'watch',
+    file,
+  );
+  expect(session).toMatchObject({ code: 0, restored: true });
+});
