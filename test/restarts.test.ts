@@ -15,6 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
 
@@ -23,9 +24,19 @@ import { HANG_MS } from './helpers/limits.ts';
 import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 /** Each counts 5. */
-async function life(file: string, plan: { sink?: string; steps?: readonly string[]; options?: object } = {}) {
-  return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })]);
+async function life(file: string, plan: { sink?: string; steps?: readonly string[]; [more: string]: unknown } = {}, before = ':') {
+  return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })], { before });
 }
+const slowWrites = `export LD_PRELOAD='${fileURLToPath(new URL('./addon/build/Release/slow_write.node', import.meta.url))}'`;
+/** The whole lines among those that a file has; half a line, which its writer left when it died, has been ended by a newline. */
+const wholeLinesIn = (path: string) =>
+  linesOf(
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith('}'))
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
 const said = (lines: readonly Line[]) => lines.reduce((sum, line) => sum + (at(line, 'vcpu.exit_io_in') as bigint), 0n);
 const generations = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('r.previous'));
 
@@ -169,6 +180,27 @@ describe('given a killed life with something pending', () => {
     expect('vcpu' in lines[0]!).toBe(true);
     expect(lines.slice(1).reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(3n);
     expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: false });
+  });
+
+  test.each([
+    { when: 'in the middle of its line', at: [0, 9] },
+    { when: 'right after its line, before it is committed', at: [-1, 9] },
+  ])('when the next is killed $when, then the one after it writes what is missing, and nothing twice', async ({ at }) => {
+    const { file, sink } = await killed();
+    expect(await life(file, { at, lines: sink, steps: ['open', 'slow', 'init'] }, slowWrites)).toMatchObject({ signal: 'SIGKILL' });
+    expect(await readRegion(`${file}.previous`)).toMatchObject({ lineInFlight: at[0] === 0 ? 'pending' : 'out' });
+    expect(await life(file, { sink, steps: ['open', 'close'] })).toMatchObject({ code: 0 });
+    expect(said(wholeLinesIn(sink))).toBe(15n);
+    expect(wholeLinesIn(sink)).toHaveLength(3);
+  });
+
+  test.each([0, 50, 100])('when a fault of its own ends the next after %s percent of the line, then all is said, once', async (percent) => {
+    const { file, sink } = await killed();
+    const plan = { percent, lines: sink, steps: ['open', 'capture', 'faulty', 'init'] };
+    expect(await life(file, plan, slowWrites)).toMatchObject({ signal: 'SIGSEGV' });
+    expect(await life(file, { sink, steps: ['open', 'close'] })).toMatchObject({ code: 0 });
+    expect(said(wholeLinesIn(sink))).toBe(15n);
+    expect(wholeLinesIn(sink)).toHaveLength(3);
   });
 
   test('when the command flushes it while the next one starts, then its line is there once', async () => {
