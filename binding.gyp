@@ -15,6 +15,7 @@
         "native/ending.cc",
         "native/flusher.cc",
         "native/handler_chain.cc",
+        "native/leaving.cc",
         "native/line.cc",
         "native/native_abi.cc",
         "native/output_files.cc",
@@ -31,6 +32,7 @@
         "native/region_guard.cc",
         "native/sibling.cc",
         "native/reservation.cc",
+        "native/retirement.cc",
         "native/sink.cc",
         "native/sink_turn.cc",
         "native/store.cc"

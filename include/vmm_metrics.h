@@ -96,6 +96,9 @@ typedef struct vmm_metrics_abi {
   vmm_metrics_status (*claim)(void* store, vmm_metrics_shard* out);
   void (*give_back)(void* store, vmm_metrics_shard* shard);
   void (*shared_shard)(void* store, vmm_metrics_shard* out);
+  /* Since 0.2.0. Only where struct_bytes reaches past them. */
+  vmm_metrics_status (*release_device)(void* store, vmm_metrics_device device);
+  vmm_metrics_status (*remove_device)(void* store, const char* group, const char* id, size_t id_bytes);
 } vmm_metrics_abi;
 
 /* An attachment to a store. */
@@ -143,7 +146,7 @@ static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value ext
   }
   if (napi_get_value_external(env, external, &data) != napi_ok || data == NULL) return VMM_METRICS_BAD_ARGUMENT;
   abi = (const vmm_metrics_abi*)data;
-  if (abi->abi_version != VMM_METRICS_ABI_VERSION || abi->struct_bytes < sizeof(vmm_metrics_abi)) {
+  if (abi->abi_version != VMM_METRICS_ABI_VERSION || abi->struct_bytes < offsetof(vmm_metrics_abi, release_device)) {
     return VMM_METRICS_OTHER_ABI;
   }
   if (fingerprint != 0 && abi->schema_fingerprint != fingerprint) return VMM_METRICS_OTHER_SCHEMA;
@@ -166,10 +169,30 @@ static inline vmm_metrics_status vmm_metrics_find(const vmm_metrics_store* store
   return store->abi->find(store->abi->store, path, kind, out);
 }
 
-/* The device `id` of `group`, made when it is not there; the same cells as metrics.app.<group>.alloc(id). */
+/* The device `id` of `group`, made when it is not there; the same cells as metrics.app.<group>.alloc(id). The cells are that
+ * device's, also when it is removed, until vmm_metrics_release_device was called as often as this function. */
 static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_store* store, const char* group, const char* id,
                                                           size_t id_bytes, vmm_metrics_device* out) {
   return store->abi->alloc_device(store->abi->store, group, id, id_bytes, out);
+}
+
+/* Gives a device back that vmm_metrics_alloc_device gave: nobody writes to its metrics through this handle any more. Once the
+ * device is removed and given back by all, its cells are another's. A handle that is never given back holds the cells as long as
+ * the store lives, which matters to who plugs devices in and out again and again. VMM_METRICS_BAD_ARGUMENT when it was given back
+ * already; VMM_METRICS_OTHER_ABI when the store is older than this function, and holds the cells for ever. */
+static inline vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
+  const vmm_metrics_abi* abi = store->abi;
+  if (abi->struct_bytes < offsetof(vmm_metrics_abi, remove_device)) return VMM_METRICS_OTHER_ABI;
+  return abi->release_device(abi->store, device);
+}
+
+/* Takes the device `id` of `group` out of the line, as metrics.app.<group>.remove(id). VMM_METRICS_UNKNOWN_NAME when there is no
+ * such device; VMM_METRICS_OTHER_ABI when the store is older than this function. */
+static inline vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_store* store, const char* group, const char* id,
+                                                           size_t id_bytes) {
+  const vmm_metrics_abi* abi = store->abi;
+  if (abi->struct_bytes < sizeof(vmm_metrics_abi)) return VMM_METRICS_OTHER_ABI;
+  return abi->remove_device(abi->store, group, id, id_bytes);
 }
 
 /* Looks up a metric of a device: "read_count". */

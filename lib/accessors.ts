@@ -89,6 +89,21 @@ export function accessorsOf(
   return Object.freeze(accessors);
 }
 
+/**
+ * The device of these accessors was removed, and its cells are about to be another's: from now on they count in the cells from `restCell`
+ * on, which are the group's for that. What they read stays what it was then; a count goes on from there.
+ */
+export function letGo(accessors: Readonly<Record<string, unknown>>, metrics: readonly MetricLayout[], restCell: number): void {
+  for (const { name, cell } of metrics) (accessors[name] as Movable)[MOVE](restCell + cell);
+}
+
+const MOVE = Symbol('move');
+
+/** What letGo() does to each. */
+interface Movable {
+  [MOVE](cell: number): void;
+}
+
 export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): IncMetric | StoreMetric | LatencyMetric {
   const { inc, store, latency } = CLASSES[cells.mode];
   switch (def.kind) {
@@ -103,9 +118,11 @@ export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): In
 
 // ---- reading, the same for all
 
-class IncReader {
+class IncReader implements Movable {
   readonly #cells: ThreadCells;
-  readonly #cell: number;
+  #cell: number;
+  /** What was counted elsewhere, modulo 2^64. */
+  #before = 0n;
 
   constructor(cells: ThreadCells, cell: number) {
     this.#cells = cells;
@@ -113,17 +130,26 @@ class IncReader {
   }
 
   count(): bigint {
-    return this.#cells.attachment.total(this.#cell);
+    return BigInt.asUintN(64, this.#before + this.#cells.attachment.total(this.#cell));
   }
 
   fetchDiff(): bigint {
     return this.#cells.attachment.pending(this.#cell);
   }
+
+  [MOVE](cell: number): void {
+    const count = this.count();
+    this.#cell = cell;
+    this.#before = 0n;
+    this.#before = BigInt.asUintN(64, count - this.count());
+  }
 }
 
-class StoreReader {
+/** A value of its own, once its cell is another's. */
+class StoreReader implements Movable {
   readonly #cells: ThreadCells;
   readonly #cell: number;
+  #kept: BigUint64Array | undefined;
 
   constructor(cells: ThreadCells, cell: number) {
     this.#cells = cells;
@@ -131,13 +157,23 @@ class StoreReader {
   }
 
   fetch(): bigint {
-    return this.#cells.attachment.total(this.#cell);
+    const { attachment } = this.#cells;
+    return this.#kept === undefined ? attachment.total(this.#cell) : this.#kept[0]!;
+  }
+
+  protected get kept(): BigUint64Array | undefined {
+    return this.#kept;
+  }
+
+  [MOVE](_cell: number): void {
+    this.#kept = BigUint64Array.of(this.fetch());
   }
 }
 
-class MinimumReader {
+class MinimumReader implements Movable {
   readonly #cells: ThreadCells;
   readonly #cell: number;
+  #kept: bigint | undefined;
 
   constructor(cells: ThreadCells, firstCell: number) {
     this.#cells = cells;
@@ -146,18 +182,24 @@ class MinimumReader {
 
   fetch(): bigint {
     const { attachment } = this.#cells;
-    return minimumOf(attachment.total(this.#cell + LATENCY_MIN), attachment.total(this.#cell + LATENCY_MAX));
+    return this.#kept ?? minimumOf(attachment.total(this.#cell + LATENCY_MIN), attachment.total(this.#cell + LATENCY_MAX));
+  }
+
+  [MOVE](_cell: number): void {
+    this.#kept = this.fetch();
   }
 }
 
 // ---- inc
 
 class OwnInc extends IncReader implements IncMetric {
-  readonly #view: BigUint64Array;
-  readonly #index: number;
+  readonly #cells: ThreadCells;
+  #view: BigUint64Array;
+  #index: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
+    this.#cells = cells;
     ({ view: this.#view, index: this.#index } = cells.own(cell));
   }
 
@@ -173,14 +215,21 @@ class OwnInc extends IncReader implements IncMetric {
     }
     this.#view[this.#index]! += checkedValue('add(): n', n);
   }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    ({ view: this.#view, index: this.#index } = this.#cells.own(cell));
+  }
 }
 
 class SharedInc extends IncReader implements IncMetric {
-  readonly #view: BigUint64Array;
-  readonly #index: number;
+  readonly #cells: ThreadCells;
+  #view: BigUint64Array;
+  #index: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
+    this.#cells = cells;
     ({ view: this.#view, index: this.#index } = cells.shared(cell));
   }
 
@@ -191,11 +240,16 @@ class SharedInc extends IncReader implements IncMetric {
   add(n: number | bigint): void {
     Atomics.add(this.#view, this.#index, checkedValue('add(): n', n));
   }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    ({ view: this.#view, index: this.#index } = this.#cells.shared(cell));
+  }
 }
 
 class NativeInc extends IncReader implements IncMetric {
   readonly #cells: ThreadCells;
-  readonly #cell: number;
+  #cell: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
@@ -210,13 +264,18 @@ class NativeInc extends IncReader implements IncMetric {
   add(n: number | bigint): void {
     this.#cells.writer.add(this.#cell, checkedValue('add(): n', n));
   }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    this.#cell = cell;
+  }
 }
 
-// ---- store: its one cell is in shard 0, whoever writes it
+// ---- store: its one cell is in shard 0, whoever writes it. Of a device that was let go it is this object's, since nobody shows it.
 
 class MappedStore extends StoreReader implements StoreMetric {
-  readonly #view: BigUint64Array;
-  readonly #index: number;
+  #view: BigUint64Array;
+  #index: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
@@ -225,6 +284,12 @@ class MappedStore extends StoreReader implements StoreMetric {
 
   store(value: number | bigint): void {
     this.#view[this.#index] = checkedValue('store(): value', value);
+  }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    this.#view = this.kept!;
+    this.#index = 0;
   }
 }
 
@@ -239,7 +304,9 @@ class NativeStore extends StoreReader implements StoreMetric {
   }
 
   store(value: number | bigint): void {
-    this.#cells.writer.set(this.#cell, checkedValue('store(): value', value));
+    const checked = checkedValue('store(): value', value);
+    if (this.kept === undefined) this.#cells.writer.set(this.#cell, checked);
+    else this.kept[0] = checked;
   }
 }
 
@@ -285,7 +352,7 @@ class MonotonicRecord implements LatencyRecord {
 /** No upper half of a clock. */
 const DISPOSED = -1;
 
-abstract class LatencyBase implements LatencyMetric, Observer {
+abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   readonly min_us: MinimumReader;
   readonly max_us: StoreReader;
   readonly sum_us: IncReader;
@@ -300,23 +367,27 @@ abstract class LatencyBase implements LatencyMetric, Observer {
     return new MonotonicRecord(this);
   }
 
+  [MOVE](cell: number): void {
+    this.min_us[MOVE](cell);
+    this.max_us[MOVE](cell + LATENCY_MAX);
+    this.sum_us[MOVE](cell + LATENCY_SUM);
+  }
+
   abstract observe(us: number | bigint): void;
   abstract observeShort(us: number): void;
 }
 
 class OwnLatency extends LatencyBase {
-  readonly #view: BigUint64Array;
-  readonly #index: number;
-  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes the cells.
-  #min: number;
-  #max: number;
+  readonly #cells: ThreadCells;
+  #view: BigUint64Array;
+  #index: number;
+  // The same cells in halves: comparing numbers costs a fraction of comparing BigInts.
+  #halves: Uint32Array;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
-    ({ view: this.#view, index: this.#index } = cells.own(cell));
-    const complement = this.#view[this.#index + LATENCY_MIN]!;
-    this.#min = complement === 0n ? Number.POSITIVE_INFINITY : Number(BigInt.asUintN(64, ~complement));
-    this.#max = Number(this.#view[this.#index + LATENCY_MAX]!);
+    this.#cells = cells;
+    ({ view: this.#view, index: this.#index, halves: this.#halves } = cells.own(cell));
   }
 
   observe(us: number | bigint): void {
@@ -327,36 +398,40 @@ class OwnLatency extends LatencyBase {
     const value = checkedValue('observe(): us', us);
     const view = this.#view;
     const complement = BigInt.asUintN(64, ~value);
-    if (complement > view[this.#index + LATENCY_MIN]!) {
-      view[this.#index + LATENCY_MIN] = complement;
-      this.#min = Number(value);
-    }
-    if (value > view[this.#index + LATENCY_MAX]!) {
-      view[this.#index + LATENCY_MAX] = value;
-      this.#max = Number(value);
-    }
+    if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
+    if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
     view[this.#index + LATENCY_SUM]! += value;
   }
 
   observeShort(us: number): void {
-    if (us < this.#min) {
-      this.#min = us;
+    const halves = this.#halves;
+    const low = 2 * this.#index;
+    // The complement of a number of 32 bits has ones in its upper half.
+    if (halves[low + 2 * LATENCY_MIN + 1] !== ONES || halves[low + 2 * LATENCY_MIN]! < ~us >>> 0) {
       this.#view[this.#index + LATENCY_MIN] = BigInt.asUintN(64, ~BigInt(us));
     }
-    if (us > this.#max) {
-      this.#max = us;
+    if (halves[low + 2 * LATENCY_MAX + 1] === 0 && halves[low + 2 * LATENCY_MAX]! < us) {
       this.#view[this.#index + LATENCY_MAX] = BigInt(us);
     }
     this.#view[this.#index + LATENCY_SUM]! += BigInt(us >>> 0);
   }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    ({ view: this.#view, index: this.#index, halves: this.#halves } = this.#cells.own(cell));
+  }
 }
 
+const ONES = 0xffff_ffff;
+
 class SharedLatency extends LatencyBase {
-  readonly #view: BigUint64Array;
-  readonly #index: number;
+  readonly #cells: ThreadCells;
+  #view: BigUint64Array;
+  #index: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
+    this.#cells = cells;
     ({ view: this.#view, index: this.#index } = cells.shared(cell));
   }
 
@@ -371,6 +446,11 @@ class SharedLatency extends LatencyBase {
     this.observe(us);
   }
 
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    ({ view: this.#view, index: this.#index } = this.#cells.shared(cell));
+  }
+
   #raise(part: number, value: bigint): void {
     const at = this.#index + part;
     for (let now = Atomics.load(this.#view, at); value > now; ) {
@@ -383,7 +463,7 @@ class SharedLatency extends LatencyBase {
 
 class NativeLatency extends LatencyBase {
   readonly #cells: ThreadCells;
-  readonly #cell: number;
+  #cell: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
@@ -401,6 +481,11 @@ class NativeLatency extends LatencyBase {
 
   observeShort(us: number): void {
     this.observe(us);
+  }
+
+  override [MOVE](cell: number): void {
+    super[MOVE](cell);
+    this.#cell = cell;
   }
 }
 

@@ -92,10 +92,23 @@ export interface Attachment {
   raise(cell: number, value: bigint): void;
   total(cell: number): bigint;
   pending(cell: number): bigint;
-  totals(): BigUint64Array;
+  /**
+   * All totals: those of the schema's own cells; then for each group those of its removed devices together, which only inc metrics have, and
+   * those of each living device, in the order of its `ids`.
+   */
+  snapshot(): { readonly totals: BigUint64Array; readonly ids: readonly (readonly string[])[] };
   allocDevice(group: number, id: string): number | Failure;
   removeDevice(group: number, id: string): boolean;
+  /** The living devices of a group, sorted by the bytes of their ids. */
   devices(group: number): NativeDevice[];
+  /** From now on this thread may write to devices. `letGo` is called on it, soon, when there is something to let go of. Once. */
+  watch(letGo: () => void): void;
+  /** The devices that this thread is to let go of: group, first cell, group, first cell and so on. */
+  leaving(): Uint32Array | undefined;
+  /** This thread writes no more to what `leaving()` gave last. */
+  letGo(): void;
+  /** Where the cells of a group begin that count what comes through accessors of devices that were let go of. */
+  restCell(group: number): number;
   /** `recoveries` go out before any line of this store, the first at once. */
   init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
   /** True for the first who asks: the file is the store's by now, and nobody has looked at what was there before. */

@@ -21,7 +21,7 @@ import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } 
 import { factsOf, markedMetric, type Place, storeSpecOf } from './store-spec.ts';
 import { ThreadCells } from './thread-cells.ts';
 import { throwsForUnknown } from './unknown-names.ts';
-import { type MetricsSnapshot, valuesOf } from './values.ts';
+import { devicesIn, type MetricsSnapshot, valuesOf } from './values.ts';
 
 export interface PeriodicFlushOptions {
   /** Milliseconds between two lines. Default: 60,000. */
@@ -195,7 +195,9 @@ export class Metrics<S extends SchemaShape> {
    * @throws MetricsError `ERR_METRICS_WRITE` (`cause` has `code`, `errno`, `syscall`), for instance with EAGAIN when a pipe is full.
    */
   write(): boolean {
-    const result = this.#cells.attachment.flush();
+    const { attachment } = this.#cells;
+    this.#cells.letGo();
+    const result = attachment.flush();
     if (typeof result === 'boolean') return result;
     const cause = systemError(result);
     throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics: ${cause.message}`, { cause });
@@ -207,8 +209,9 @@ export class Metrics<S extends SchemaShape> {
    */
   snapshot(): MetricsSnapshot<S> {
     const { attachment } = this.#cells;
-    const totals = attachment.totals();
-    return valuesOf(this.#layout, totals, (group) => attachment.devices(group.group)) as MetricsSnapshot<S>;
+    this.#cells.letGo();
+    const { totals, ids } = attachment.snapshot();
+    return valuesOf(this.#layout, totals, devicesIn(this.#layout, ids)) as MetricsSnapshot<S>;
   }
 
   /**

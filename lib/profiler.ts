@@ -64,7 +64,7 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
   const options = checkedOptions<ProfileOptions>(where, given, ['metrics', 'output', 'intervalUs', 'annotate']);
   const output = checkedDestination(`${where}: output`, options.output);
   const names = checkedNames(`${where}: metrics`, options.metrics);
-  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => cells.attachment.devices(group)));
+  const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => cells.devicesOf(group)));
   const intervalUs = options.intervalUs === undefined ? DEFAULT_INTERVAL_US : checkedInterval(`${where}: intervalUs`, options.intervalUs);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 

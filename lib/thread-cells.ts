@@ -1,12 +1,24 @@
 // The cells as one JavaScript thread sees them: its own shard, shard 0, and the sums over all, which come from native code.
 
-import { type Attachment, isFailure, systemError } from './binding.ts';
+import { type Attachment, isFailure, type NativeDevice, systemError } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
 /** A view over some cells, and where in it a cell is. */
 export interface Place {
   readonly view: BigUint64Array;
   readonly index: number;
+  /** The same cells in 32-bit halves, the lower half of each first. */
+  readonly halves: Uint32Array;
+}
+
+/** What has accessors of devices, and lets go of those whose cells begin at `firstCell`. */
+export interface DeviceHolder {
+  letGo(firstCell: number): void;
+}
+
+interface Chunk {
+  readonly view: BigUint64Array;
+  readonly halves: Uint32Array;
 }
 
 /**
@@ -18,14 +30,17 @@ export type WriteMode = 'own' | 'shared' | 'native';
 export class ThreadCells {
   readonly mode: WriteMode;
   readonly #attachment: Attachment;
-  readonly #ownViews: (BigUint64Array | undefined)[] = [];
-  readonly #sharedViews: (BigUint64Array | undefined)[] = [];
+  readonly #ownChunks: (Chunk | undefined)[] = [];
+  readonly #sharedChunks: (Chunk | undefined)[] = [];
+  /** By the number of the group. */
+  readonly #holders: (DeviceHolder | undefined)[] = [];
+  #isWatching = false;
   #closed = false;
 
   constructor(attachment: Attachment) {
     this.#attachment = attachment;
     const row = this.#mapped(0, 0);
-    if (row !== null) this.#sharedViews[0] = new BigUint64Array(row);
+    if (row !== null) this.#sharedChunks[0] = chunkOf(row);
     this.mode = row === null ? 'native' : attachment.shard === 0 ? 'shared' : 'own';
   }
 
@@ -42,12 +57,12 @@ export class ThreadCells {
 
   /** A cell in this thread's own shard. */
   own(cell: number): Place {
-    return this.#place(this.#ownViews, this.#attachment.shard, cell);
+    return this.#place(this.#ownChunks, this.#attachment.shard, cell);
   }
 
   /** A cell in shard 0. */
   shared(cell: number): Place {
-    return this.#place(this.#sharedViews, 0, cell);
+    return this.#place(this.#sharedChunks, 0, cell);
   }
 
   /** Gives the attachment back. What is still written through old views goes nowhere. */
@@ -61,17 +76,48 @@ export class ThreadCells {
     return this.#closed;
   }
 
-  #place(views: (BigUint64Array | undefined)[], shard: number, cell: number): Place {
+  /** From now on `holder` may have devices of that group. */
+  hold(group: number, holder: DeviceHolder): void {
+    this.#watch();
+    this.#holders[group] = holder;
+  }
+
+  /** The living devices of a group. Their cells are theirs until this thread lets go of what it holds. */
+  devicesOf(group: number): readonly NativeDevice[] {
+    this.#watch();
+    return this.attachment.devices(group);
+  }
+
+  /**
+   * Lets go of devices that were removed and whose cells are to be another's. Each call that has to do with devices begins with it; a thread
+   * that makes none is called by its event loop.
+   */
+  letGo(): void {
+    if (this.#closed) return;
+    const leaving = this.#attachment.leaving();
+    if (leaving === undefined) return;
+    for (let i = 0; i < leaving.length; i += 2) this.#holders[leaving[i]!]?.letGo(leaving[i + 1]!);
+    this.#attachment.letGo();
+  }
+
+  #watch(): void {
+    const { attachment } = this;
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    attachment.watch(() => this.letGo());
+  }
+
+  #place(chunks: (Chunk | undefined)[], shard: number, cell: number): Place {
     const { chunkCells } = this.#attachment;
-    const chunk = Math.floor(cell / chunkCells);
-    let view = views[chunk];
-    if (view === undefined) {
-      const row = this.#mapped(chunk, shard);
+    const number = Math.floor(cell / chunkCells);
+    let chunk = chunks[number];
+    if (chunk === undefined) {
+      const row = this.#mapped(number, shard);
       if (row === null) throw new MetricsError(ErrorCode.ATTACH, 'This Node allows no view over the cells');
-      view = new BigUint64Array(row);
-      views[chunk] = view;
+      chunk = chunkOf(row);
+      chunks[number] = chunk;
     }
-    return { view, index: cell % chunkCells };
+    return { ...chunk, index: cell % chunkCells };
   }
 
   #mapped(chunk: number, shard: number): ArrayBuffer | null {
@@ -80,4 +126,8 @@ export class ThreadCells {
     const cause = systemError(row);
     throw new MetricsError(ErrorCode.NO_SPACE, `The cells cannot be mapped: ${cause.message}`, { cause });
   }
+}
+
+function chunkOf(row: ArrayBuffer): Chunk {
+  return { view: new BigUint64Array(row), halves: new Uint32Array(row) };
 }

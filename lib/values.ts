@@ -30,7 +30,21 @@ export type MetricsSnapshot<S extends SchemaShape> = {
       : FieldValues<Fields> | DeviceValues<Fields>;
 };
 
-/** `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too. */
+/** The devices of a native snapshot, which has their totals in this order; all that were removed are one. */
+export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): (group: DeviceGroupLayout) => readonly NativeDevice[] {
+  let next = layout.cellKinds.length;
+  const devices = layout.devices.map(({ group, cellKinds }) => {
+    const placed = (id: string, removed: boolean): NativeDevice => {
+      const firstCell = next;
+      next += cellKinds.length;
+      return { id, firstCell, removed };
+    };
+    return [placed('', true), ...ids[group]!.map((id) => placed(id, false))];
+  });
+  return ({ group }) => devices[group]!;
+}
+
+/** `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too, each or all of them as one. */
 export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
   const values: Record<string, unknown> = {};
   for (const entry of layout.entries) {

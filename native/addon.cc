@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -171,10 +172,14 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
                            InstanceMethod<&Attachment::Raise>("raise"),
                            InstanceMethod<&Attachment::Total>("total"),
                            InstanceMethod<&Attachment::Pending>("pending"),
-                           InstanceMethod<&Attachment::Totals>("totals"),
+                           InstanceMethod<&Attachment::TakeSnapshot>("snapshot"),
                            InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
                            InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
-                           InstanceMethod<&Attachment::AllDevices>("devices"),
+                           InstanceMethod<&Attachment::LivingDevices>("devices"),
+                           InstanceMethod<&Attachment::Watch>("watch"),
+                           InstanceMethod<&Attachment::Leaving>("leaving"),
+                           InstanceMethod<&Attachment::LetGo>("letGo"),
+                           InstanceMethod<&Attachment::RestCell>("restCell"),
                            InstanceMethod<&Attachment::Init>("init"),
                            InstanceMethod<&Attachment::Inherits>("inherits"),
                            InstanceMethod<&Attachment::HasSink>("hasSink"),
@@ -204,12 +209,14 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   ~Attachment() override { Leave(); }
 
  private:
-  static void LeaveEnvironment(void* self) {
+  static void LeaveEnvironment(void* data) {
     // All profiles of this thread end with it, together.
     for (const Attachment* one : here_) {
       if (one->profile_ != nullptr) one->profile_->AskToStop();
     }
-    static_cast<Attachment*>(self)->Leave();
+    Attachment* const self = static_cast<Attachment*>(data);
+    self->call_ = nullptr;  // the environment takes it down by itself, after this
+    self->Leave();
   }
 
   // Without close(), as this thread ends.
@@ -219,6 +226,9 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
     left_ = true;
     here_.erase(this);
     napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
+    // Nobody calls this thread any more when this returns.
+    store_->RemoveHolder(&holder_);
+    if (call_ != nullptr) napi_release_threadsafe_function(std::exchange(call_, nullptr), napi_tsfn_abort);
     // Nobody else could: the one who has the profile to stop it is this environment.
     if (profile_ != nullptr) store_->profiler().Stop(profile_);
     // Then, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
@@ -276,12 +286,21 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value Pending(const Napi::CallbackInfo& info) {
     return Napi::BigInt::New(info.Env(), Attached(info)->cells().Pending(Uint32Of(info[0])));
   }
-  Napi::Value Totals(const Napi::CallbackInfo& info) {
-    const Cells& cells = Attached(info)->cells();
-    const uint32_t count = cells.used();
-    Napi::BigUint64Array totals = Napi::BigUint64Array::New(info.Env(), count);
-    for (uint32_t index = 0; index < count; index++) totals[index] = cells.Total(index);
-    return totals;
+  Napi::Value TakeSnapshot(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const Store::Snapshot snapshot = Attached(info)->TakeSnapshot();
+    Napi::BigUint64Array totals = Napi::BigUint64Array::New(env, snapshot.totals.size());
+    std::copy(snapshot.totals.begin(), snapshot.totals.end(), totals.Data());
+    Napi::Array groups = Napi::Array::New(env, snapshot.ids.size());
+    for (uint32_t g = 0; g < snapshot.ids.size(); g++) {
+      Napi::Array ids = Napi::Array::New(env, snapshot.ids[g].size());
+      for (uint32_t i = 0; i < snapshot.ids[g].size(); i++) ids[i] = snapshot.ids[g][i];
+      groups[g] = ids;
+    }
+    Napi::Object out = Napi::Object::New(env);
+    out["totals"] = totals;
+    out["ids"] = groups;
+    return out;
   }
 
   Napi::Value AllocDevice(const Napi::CallbackInfo& info) {
@@ -292,19 +311,71 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   }
   Napi::Value RemoveDevice(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(),
-                              Attached(info)->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value()));
+                              Attached(info)->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &holder_));
   }
-  Napi::Value AllDevices(const Napi::CallbackInfo& info) {
-    const std::vector<Devices::Entry> all = Attached(info)->AllDevices(Uint32Of(info[0]));
-    Napi::Array out = Napi::Array::New(info.Env(), all.size());
-    for (uint32_t i = 0; i < all.size(); i++) {
+  Napi::Value LivingDevices(const Napi::CallbackInfo& info) {
+    const std::vector<Devices::Entry> living = Attached(info)->LivingDevices(Uint32Of(info[0]));
+    Napi::Array out = Napi::Array::New(info.Env(), living.size());
+    for (uint32_t i = 0; i < living.size(); i++) {
       Napi::Object entry = Napi::Object::New(info.Env());
-      entry["id"] = all[i].id;
-      entry["firstCell"] = all[i].device->first_cell;
-      entry["removed"] = all[i].device->removed.load(std::memory_order_relaxed);
+      entry["id"] = living[i].id;
+      entry["firstCell"] = living[i].device->first_cell;
+      entry["removed"] = false;
       out[i] = entry;
     }
     return out;
+  }
+
+  // watch(callback): from now on this thread may write to devices. `callback` is called on it, soon, when it is to let go of
+  // some; that keeps no process alive.
+  void Watch(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Store* const store = Attached(info);
+    if (is_holder_) return;
+    is_holder_ = true;
+    const Napi::String name = Napi::String::New(env, "vmm-metrics.letGo");
+    if (napi_create_threadsafe_function(env, info[0], nullptr, name, 0, 1, nullptr, nullptr, this, CallLetGo, &call_) ==
+        napi_ok) {
+      napi_unref_threadsafe_function(env, call_);
+      holder_.call = [call = call_] { napi_call_threadsafe_function(call, nullptr, napi_tsfn_nonblocking); };
+      // Ours after that of the function, so that it comes before: nobody calls a function that is being taken down.
+      napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
+      napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
+    }
+    // Without it, the thread lets go when it next asks for anything of devices.
+    store->AddHolder(&holder_);
+  }
+  static void CallLetGo(napi_env env, napi_value callback, void* self, void*) {
+    if (env == nullptr) return;  // the function is being taken down, and `self` may be gone
+    // Relaxed: what leaves from here on makes another call; what has left is found under the lock.
+    static_cast<Attachment*>(self)->holder_.is_called.store(false, std::memory_order_relaxed);
+    napi_value undefined = nullptr, result = nullptr;
+    napi_get_undefined(env, &undefined);
+    // A worker that is being terminated runs nothing, and lets go when it leaves.
+    if (napi_call_function(env, undefined, callback, 0, nullptr, &result) == napi_pending_exception) {
+      napi_get_and_clear_last_exception(env, &result);
+    }
+  }
+
+  // leaving(): the devices that this thread is to let go of, as group, first cell, and so on; undefined when there are none.
+  Napi::Value Leaving(const Napi::CallbackInfo& info) {
+    Store* const store = Attached(info);
+    if (!is_holder_ || !store->HasLeaving(holder_)) return info.Env().Undefined();
+    const std::vector<Removed> leaving = store->LeavingOf(holder_, &offered_);
+    Napi::Uint32Array out = Napi::Uint32Array::New(info.Env(), 2 * leaving.size());
+    for (size_t i = 0; i < leaving.size(); i++) {
+      out[2 * i] = leaving[i].group;
+      out[2 * i + 1] = leaving[i].device->first_cell;
+    }
+    return out;
+  }
+  // letGo(): this thread writes no more to what leaving() gave last.
+  void LetGo(const Napi::CallbackInfo&) {
+    // Release: pairs with the acquire in Leaving::Take, for this thread's plain adds.
+    if (!left_ && is_holder_) holder_.seen.store(offered_, std::memory_order_release);
+  }
+  Napi::Value RestCell(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), Attached(info)->RestOf(Uint32Of(info[0])));
   }
 
   // init(destination, recoveries)
@@ -423,6 +494,10 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   uint32_t shard_ = kSharedShard;
   Ending ending_;
   bool is_process_ending_ = false;
+  Holder holder_;
+  napi_threadsafe_function call_ = nullptr;
+  uint64_t offered_ = 0;  // the epoch of what leaving() gave last
+  bool is_holder_ = false;
   bool left_ = false;
 };
 
@@ -555,7 +630,6 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   header["exitCode"] = offsetof(RegionHeader, exit_code);
   header["unsettled"] = offsetof(RegionHeader, unsettled);
   header["retiredEpoch"] = offsetof(RegionHeader, retired_epoch);
-  header["retiredCell"] = offsetof(RegionHeader, retired_cell);
   header["reserved"] = offsetof(RegionHeader, reserved);
   header["sinkPath"] = offsetof(RegionHeader, sink_path);
   crash["signal"] = offsetof(CrashRecord, signal);
@@ -574,7 +648,7 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   line["reserved"] = offsetof(LineInFlight, reserved);
   entry["group"] = offsetof(DirectoryEntry, group);
   entry["firstCell"] = offsetof(DirectoryEntry, first_cell);
-  entry["removed"] = offsetof(DirectoryEntry, removed);
+  entry["state"] = offsetof(DirectoryEntry, state);
   entry["idBytes"] = offsetof(DirectoryEntry, id_bytes);
   entry["id"] = offsetof(DirectoryEntry, id);
   out["HeaderOffset"] = header;
@@ -584,6 +658,10 @@ Napi::Value Format(const Napi::CallbackInfo& info) {
   out["MAGIC"] = Napi::BigInt::New(env, kMagic);
   out["FORMAT_VERSION"] = kFormatVersion;
   out["BYTE_ORDER"] = kByteOrder;
+  out["CELLS_MAX"] = kCellsMax;
+  out["DEVICES_MAX"] = kDevicesMax;
+  out["LINE_BYTES_MAX"] = static_cast<double>(kLineBytesMax);
+  out["ENTRY_STATE_BITS"] = kEntryStateBits;
   out["SHARDS"] = kShards;
   out["BANKS"] = kBanks;
   out["MAX_CHUNKS"] = kMaxChunks;

@@ -27,8 +27,7 @@ class Cells {
   // reads them before Publish.
   Status Reserve(const CellKind* kinds, uint32_t count, uint32_t* first);
 
-  // Makes the reserved cells part of every flush to come. The device that has them is in its list by then: a flush that read them
-  // and did not find the device would commit what no line says.
+  // Says to readers in other processes that the reserved cells are in use.
   void Publish();
 
   // A shard for one thread alone, or kSharedShard when none is free or there is no memory for one.
@@ -65,11 +64,13 @@ class Cells {
     return total;
   }
 
-  // Reads each of the first `count` cells once, over all shards, into bank `bank`.
-  void CollectInto(uint32_t bank, uint32_t count) const {
-    // Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees the commit that came before it.
-    std::atomic_thread_fence(std::memory_order_release);
-    for (uint32_t index = 0; index < count; index++) Set(region_.InBank(bank, index), Total(index));
+  // Before a collection. Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees the commit
+  // that came before it.
+  void BeginCollection() const { std::atomic_thread_fence(std::memory_order_release); }
+
+  // Reads each of `count` cells from `first` on once, over all shards, into bank `bank`.
+  void Collect(uint32_t bank, uint32_t first, uint32_t count) const {
+    for (uint32_t index = first; index < first + count; index++) Set(region_.InBank(bank, index), Total(index));
   }
 
   // What came in since the last commit. A flush that commits meanwhile makes the bank somebody's working copy, so the

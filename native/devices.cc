@@ -64,7 +64,13 @@ std::string JsonString(const std::string& text) {
 }
 
 Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
-    : groups_(std::move(groups)), lists_(new DeviceList[groups_.size()]), nodes_(groups_.size()), living_(groups_.size()) {
+    : groups_(std::move(groups)),
+      lists_(new DeviceList[groups_.size()]),
+      hidden_(groups_.size()),
+      nodes_(groups_.size()),
+      living_(groups_.size()),
+      by_cell_(groups_.size()) {
+  view_.of_groups = lists_.get();
   for (const std::string& key : keys) keys_[key] = kNoDevice;
 }
 
@@ -92,34 +98,76 @@ const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first
   made->literal = "," + JsonString(KeyOf(group, id)) + ":{";
   made->device.first_cell = first_cell;
   made->device.directory_entry = directory_entry;
+  made->device.number = view_.made.load(std::memory_order_relaxed) + 1;  // written under the lock only
   made->device.key = made->literal.data();
   made->device.key_bytes = static_cast<uint32_t>(made->literal.size());
 
   // A multimap puts it after those of the same id, so what stands before it in the map stands before it in the list.
   const auto place = nodes_[group].emplace(id, std::move(made));
   Node* const node = place->second.get();
-  Device* const previous = place == nodes_[group].begin() ? nullptr : &std::prev(place)->second->device;
-  lists_[group].Insert(&node->device, previous);
+  node->place = place;
+  by_cell_[group][first_cell] = node;
   living_[group][id] = node;
   keys_[KeyOf(group, id)] = group;
+  lists_[group].Insert(&node->device, Before(group, place));
+  view_.made.store(node->device.number, std::memory_order_release);  // see DeviceLists
   return &node->device;
 }
 
-bool Devices::Remove(uint32_t group, const std::string& id, bool keeps_key) {
+Device* Devices::Before(uint32_t group, Nodes::iterator place) {
+  if (place != nodes_[group].begin()) return &std::prev(place)->second->device;
+  return hidden_[group].empty() ? nullptr : hidden_[group].back().get();
+}
+
+Device* Devices::AddHidden(uint32_t group, uint32_t first_cell) {
+  auto made = std::make_unique<Device>();
+  made->first_cell = first_cell;
+  made->is_hidden = true;
+  made->removed.store(true, std::memory_order_relaxed);  // published by Insert
+  Device* const device = made.get();
+  lists_[group].Insert(device, hidden_[group].empty() ? nullptr : hidden_[group].back().get());
+  hidden_[group].push_back(std::move(made));
+  return device;
+}
+
+const Device* Devices::Remove(uint32_t group, const std::string& id, bool keeps_key) {
   const auto found = living_[group].find(id);
-  if (found == living_[group].end()) return false;
+  if (found == living_[group].end()) return nullptr;
+  Device& device = found->second->device;
   // Relaxed: it decides only how the device is shown from the next line on.
-  found->second->device.removed.store(true, std::memory_order_relaxed);
+  device.removed.store(true, std::memory_order_relaxed);
   living_[group].erase(found);
   if (!keeps_key) keys_.erase(KeyOf(group, id));
+  return &device;
+}
+
+bool Devices::Erase(uint32_t group, const Device* device) {
+  const auto found = by_cell_[group].find(device->first_cell);
+  Node* const node = found->second;
+  const std::string id = node->place->first;
+  lists_[group].Unlink(&node->device, Before(group, node->place));
+  by_cell_[group].erase(found);
+  nodes_[group].erase(node->place);
+  // A namesake that is there, or has not been erased, has the key now.
+  if (nodes_[group].find(id) != nodes_[group].end() || !HasKey(group, id)) return false;
+  keys_.erase(KeyOf(group, id));
   return true;
 }
 
-std::vector<Devices::Entry> Devices::All(uint32_t group) const {
-  std::vector<Entry> all;
-  all.reserve(nodes_[group].size());
-  for (const auto& [id, node] : nodes_[group]) all.push_back({id, &node->device});
-  return all;
+const Device* Devices::At(uint32_t group, uint32_t first_cell) const {
+  const auto found = by_cell_[group].find(first_cell);
+  return found == by_cell_[group].end() ? nullptr : &found->second->device;
+}
+
+const std::string& Devices::IdOf(uint32_t group, const Device& device) const {
+  return by_cell_[group].at(device.first_cell)->place->first;
+}
+
+std::vector<Devices::Entry> Devices::Living(uint32_t group) const {
+  std::vector<Entry> living;
+  living.reserve(living_[group].size());
+  for (const auto& [id, node] : living_[group]) living.push_back({id, &node->device});
+  return living;
 }
 
 }  // namespace vmm

@@ -41,7 +41,7 @@ uint32_t CommittedBank(const Cells& cells) {
 
 }  // namespace
 
-Flusher::Flusher(Cells& cells, const ProgramView& program, const DeviceList* devices, uint32_t missed_cell)
+Flusher::Flusher(Cells& cells, const ProgramView& program, const DeviceLists& devices, uint32_t missed_cell)
     : cells_(cells), program_(program), devices_(devices), missed_cell_(missed_cell) {}
 
 Flusher::~Flusher() { sink_.Close(); }
@@ -237,11 +237,29 @@ bool Flusher::HasNews() const {
 bool Flusher::HasNewsLocked() const {
   if (HeldLine() != nullptr) return true;
   const uint32_t bank = CommittedBank(cells_);
-  const uint32_t count = cells_.used();
-  for (uint32_t index = 0; index < count; index++) {
-    if (cells_.Total(index) != Read(cells_.region().InBank(bank, index))) return true;
+  const auto is_news = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
+  for (uint32_t index = 0; index < program_.static_cells; index++) {
+    if (is_news(index)) return true;
+  }
+  for (uint32_t group = 0; group < program_.group_count; group++) {
+    for (const Device* device = FirstOf(devices_[group]); device != nullptr; device = After(*device)) {
+      if (device->is_hidden && !HasAggregate(program_, group)) continue;  // it stands in no line
+      for (uint32_t i = 0; i < program_.groups[group].cells; i++) {
+        if (is_news(device->first_cell + i)) return true;
+      }
+    }
   }
   return false;
+}
+
+bool Flusher::TryQuiet(void (*work)(void* context), void* context) {
+  if (pthread_mutex_trylock(&mutex_) != 0) return false;
+  const Status status = InSending(kIdle, [&] {
+    work(context);
+    return Status{};
+  });
+  pthread_mutex_unlock(&mutex_);
+  return status.ok();
 }
 
 bool Flusher::LastLine(int64_t deadline_ms) {

@@ -34,7 +34,7 @@ class Flusher {
   static constexpr uint32_t kNoCell = ~0u;
 
   // `missed_cell` is raised by each flush whose whole line did not get out; kNoCell for none.
-  Flusher(Cells& cells, const ProgramView& program, const DeviceList* devices, uint32_t missed_cell);
+  Flusher(Cells& cells, const ProgramView& program, const DeviceLists& devices, uint32_t missed_cell);
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
@@ -65,6 +65,10 @@ class Flusher {
 
   // Closes the sink, once nobody flushes and no crash handler knows of this any more.
   void Close();
+
+  // Does `work` where nobody walks the devices' lists or reads a bank: no flush goes on, and the crash handler of another thread
+  // waits. So it must be short. False: somebody is at it, and nothing was done; it never waits for them.
+  bool TryQuiet(void (*work)(void* context), void* context);
 
   // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail yet to go.
   bool HasNews() const;
@@ -113,7 +117,7 @@ class Flusher {
 
   Cells& cells_;
   const ProgramView& program_;
-  const DeviceList* const devices_;
+  const DeviceLists& devices_;
   const uint32_t missed_cell_;
   mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   // Release on leaving kSending: publishes the line and the sink to a crash handler on another thread, which acquires.

@@ -5,7 +5,7 @@
 //   document                    the schema and what else a reader needs, as JSON; whole granules
 //   chunk 0, chunk 1, ...       each kRows rows of one granule:
 //     row 0..2                  banks: values as last flushed, and working copies
-//     row 3..36                 directory: the devices, in the order in which they were made
+//     row 3..36                 directory: the devices
 //     row 37 + s                shard s
 //
 // A chunk holds the same run of cells for every bank and shard, so that a region grows by whole chunks, a shard is never
@@ -47,11 +47,37 @@ constexpr uint32_t kDocumentBytesMax = 1 << 19;
 constexpr uint32_t kIdBytesMax = 255;
 constexpr uint32_t kSinkPathBytesMax = 2048;  // with its NUL
 
-// One device, for readers in other processes; the n-th made is the n-th entry. Complete before `devices_used` counts it.
+// What one store can hold at one time. What a writer can make, a reader can read: the limits are those of both.
+constexpr uint32_t kCellsMax = 1 << 21;    // kMaxChunks of the smallest pages
+constexpr uint32_t kDevicesMax = 1 << 17;  // with those that were removed and have not been retired
+constexpr uint64_t kLineBytesMax = 1 << 27;
+
+// What an entry of the directory stands for: the low bits of its `state`. The bits above say as which one of all it was made; of
+// kRetiring they are the lowest bits of the epoch that retires the device.
+enum class EntryState : uint32_t {
+  kLiving = 0,
+  kRemoved = 1,   // it was taken out of the line
+  kRetiring = 2,  // its totals are in those of its group's retired devices, once the header has that epoch
+  kFree = 3,      // it stands for nothing
+  // One of each a group, made with the store. Nobody can write to a device that was retired; what comes through the accessors
+  // that once were its own is counted here.
+  kRest = 4,
+  // The totals of the group's retired devices, in two copies: an even epoch of the header names the first one.
+  kRetiredEven = 5,
+  kRetiredOdd = 6,
+};
+constexpr uint32_t kEntryStateBits = 3;
+constexpr uint32_t kEntryCountMask = ~0u >> kEntryStateBits;
+constexpr uint32_t EntryWord(EntryState state, uint64_t count) {
+  return static_cast<uint32_t>(state) | (static_cast<uint32_t>(count) & kEntryCountMask) << kEntryStateBits;
+}
+
+// One device, for readers in other processes. Complete before `devices_used` counts it, and before `state` says that it stands
+// for something again.
 struct DirectoryEntry {
   uint32_t group;  // its number, counted from 0 in the order of the schema
   uint32_t first_cell;
-  std::atomic<uint32_t> removed;  // 1: it was taken out of the line
+  std::atomic<uint32_t> state;  // see EntryWord; release: publishes the other fields
   uint32_t id_bytes;
   char id[256];  // UTF-8
 };
@@ -130,11 +156,10 @@ struct RegionHeader {
   int32_t exit_code;  // published by `state`, for kExited and kPanicked
   // 1: a line went out of which nobody can tell how much the sink took; what it said may be pending, and be said twice.
   std::atomic<uint32_t> unsettled;
-  // How often devices were retired; release: publishes the totals of retired devices in the copy that its lowest bit names.
+  // How often devices were retired. One store of this word retires them; release: publishes the totals in the copy that its
+  // lowest bit names.
   std::atomic<uint64_t> retired_epoch;
-  uint32_t retired_cell;  // where those totals begin; 0: there are none
-  uint32_t reserved_word;
-  uint64_t reserved[31];
+  uint64_t reserved[32];
   // Where lines go, absolute, NUL-terminated; empty: nowhere yet, or not known.
   char sink_path[kSinkPathBytesMax];
 };
@@ -161,14 +186,13 @@ static_assert(offsetof(RegionHeader, magic) == 0 && offsetof(RegionHeader, versi
               offsetof(RegionHeader, degraded) == 148 && offsetof(RegionHeader, crash) == 152 &&
               offsetof(RegionHeader, line) == 184 && offsetof(RegionHeader, exit_code) == 240 &&
               offsetof(RegionHeader, unsettled) == 244 && offsetof(RegionHeader, retired_epoch) == 248 &&
-              offsetof(RegionHeader, retired_cell) == 256 && offsetof(RegionHeader, reserved) == 264 &&
-              offsetof(RegionHeader, sink_path) == 512);
+              offsetof(RegionHeader, reserved) == 256 && offsetof(RegionHeader, sink_path) == 512);
 static_assert(offsetof(CrashRecord, code) == 4 && offsetof(CrashRecord, address) == 8 && offsetof(CrashRecord, thread_id) == 16 &&
               offsetof(CrashRecord, realtime_ns) == 24);
 static_assert(offsetof(LineInFlight, device) == 8 && offsetof(LineInFlight, inode) == 16 &&
               offsetof(LineInFlight, offset) == 24 && offsetof(LineInFlight, bytes) == 32 && offsetof(LineInFlight, sent) == 40 &&
               offsetof(LineInFlight, is_regular_file) == 48);
-static_assert(offsetof(DirectoryEntry, first_cell) == 4 && offsetof(DirectoryEntry, removed) == 8 &&
+static_assert(offsetof(DirectoryEntry, first_cell) == 4 && offsetof(DirectoryEntry, state) == 8 &&
               offsetof(DirectoryEntry, id_bytes) == 12);
 
 }  // namespace vmm

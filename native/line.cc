@@ -31,17 +31,16 @@ Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
   return {};
 }
 
-bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank) {
-  // The count first: whoever made cells visible had made room for them before.
-  const uint32_t count = cells.used();
+bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
+  // First: whoever made a device visible had made room for it before. Acquire: pairs with the release in Devices.
+  const uint64_t made = devices.made.load(std::memory_order_acquire);
   Buffer* buffer = buffer_.load(std::memory_order_acquire);
   bank_ = bank;
   text_ = buffer->text();
   text_[0] = '\n';
-  cells.CollectInto(bank, count);
   const uint32_t flushed = cells.region().commit() & 3;  // only flushes change it
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
-  Run(program, cells, devices, bank, flushed, count, buffer->aggregate(), out);
+  Run(program, cells, devices, made, bank, flushed, buffer->aggregate(), out);
   // Every entry of the line starts with a comma; the first one's gives way to the brace.
   if (out.size() == 0) out.Char('{');
   text_[1] = '{';

@@ -26,7 +26,7 @@ class Line {
   Status Fit(uint64_t line_bytes, uint32_t aggregates);
 
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
-  bool Build(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank);
+  bool Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
   // Starts the sending, with a newline before the line where the sink needs one, and says in the header that it is on its way. No
   // other line is.

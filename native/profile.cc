@@ -402,6 +402,13 @@ void Profile::RequestStop() {
   WakeAll(state_);
 }
 
+bool Profile::Samples(uint32_t first, uint32_t count) const {
+  for (const uint32_t cell : spec_.cells) {
+    if (cell >= first && cell < first + count) return true;
+  }
+  return false;
+}
+
 void Profile::AskToStop() {
   if (!is_own()) return;
   int64_t never = 0;

@@ -98,6 +98,9 @@ class Profile {
   // After Stop, once no crash handler can come any more: gives back the rows and the buffer, which only a running profile needs.
   void FreeRows();
 
+  // Whether one of `count` cells from `first` on has a column.
+  bool Samples(uint32_t first, uint32_t count) const;
+
   // Whether it runs in this process, and not in the one that this was forked from. Async-signal-safe.
   bool is_own() const { return ProcessNumber::IsOwn(process_); }
 

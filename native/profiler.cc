@@ -54,6 +54,12 @@ std::shared_ptr<Profile> Profiler::Running(int patience_ms) {
   return running_;
 }
 
+bool Profiler::Samples(uint32_t first, uint32_t count) {
+  const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return true;
+  return running_ != nullptr && running_->is_own() && running_->Samples(first, count);
+}
+
 void Profiler::Forget() {
   visible_.store(nullptr, std::memory_order_seq_cst);
   // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.

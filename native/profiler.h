@@ -36,6 +36,9 @@ class Profiler {
   void StopAtExit(int patience_ms);
   void AskToStopAtExit(int patience_ms);
 
+  // Whether one of `count` cells from `first` on is being sampled, or that cannot be told without waiting.
+  bool Samples(uint32_t first, uint32_t count);
+
   // From the crash handler, see Profile.
   void LastSamples(int64_t deadline_ms);
 

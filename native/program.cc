@@ -10,12 +10,12 @@ namespace {
 
 // The cells of one flush: new values, and those of the last.
 struct Values {
+  const Cells& cells;
   const Region& region;
   uint32_t bank;
   uint32_t flushed;
 
-  // Leaves a cell as it was last flushed, so that what came since stays pending.
-  void Keep(uint32_t index) const { Set(region.InBank(bank, index), Read(region.InBank(flushed, index))); }
+  void Collect(const DeviceGroup& group, const Device& device) const { cells.Collect(bank, device.first_cell, group.cells); }
   uint64_t New(uint32_t index) const { return Read(region.InBank(bank, index)); }
   uint64_t Delta(uint32_t index) const {
     const uint64_t now = New(index);
@@ -82,21 +82,45 @@ bool HaveSameKey(const Device& a, const Device& b) {
   return a.key_bytes == b.key_bytes && std::memcmp(a.key, b.key, a.key_bytes) == 0;
 }
 
-// Where there is no aggregate, what a removed device still has to say can only stand under its own key. When the key is in this
-// line already, by a device of the same id, which stands next to it in the list, it waits for the next.
-bool KeepsRestForLater(const ProgramView& program, const DeviceGroup& group, const Values& values, const Device& device,
-                       bool key_is_taken) {
-  if (!HasRest(program, group, values, device)) return true;
-  bool is_taken = key_is_taken;
-  for (const Device* other = device.next.load(std::memory_order_acquire);
-       !is_taken && other != nullptr && HaveSameKey(*other, device); other = other->next.load(std::memory_order_acquire)) {
-    is_taken = !IsRemoved(*other);
-  }
-  if (!is_taken) return false;
+void WriteFields(const ProgramView& program, const DeviceGroup& group, const Values& values, const Device& device,
+                 RawWriter& out) {
+  out.Text(device.key, device.key_bytes);
   for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
-    if (program.code[i].op == static_cast<uint32_t>(Op::kInc)) values.Keep(device.first_cell + program.code[i].operand);
+    const Instruction& step = program.code[i];
+    out.Text(program.literals + step.literal_offset, step.literal_bytes);
+    WriteCell(values, static_cast<Op>(step.op), device.first_cell + step.operand, out);
   }
-  return true;
+}
+
+// Where there is no aggregate, what a removed device still has to say can only stand under its own key. Devices of one id, which
+// stand next to one another in the list, share the key, and so one object of the line: its deltas are those of all of them, the
+// rest is that of the living one, or of the last one that has something to say. Returns the first device of another key.
+const Device* WriteNamesakes(const ProgramView& program, const DeviceGroup& group, const Values& values, uint64_t made,
+                             const Device& begin, RawWriter& out) {
+  const Device* shown = nullptr;
+  const Device* end = &begin;
+  for (; end != nullptr && HaveSameKey(*end, begin); end = After(*end)) {
+    if (end->number > made) continue;
+    values.Collect(group, *end);
+    // The living one was made last.
+    if (!IsRemoved(*end) || HasRest(program, group, values, *end)) shown = end;
+  }
+  if (shown == nullptr) return end;
+  out.Text(shown->key, shown->key_bytes);
+  for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
+    const Instruction& step = program.code[i];
+    out.Text(program.literals + step.literal_offset, step.literal_bytes);
+    if (static_cast<Op>(step.op) != Op::kInc) {
+      WriteCell(values, static_cast<Op>(step.op), shown->first_cell + step.operand, out);
+      continue;
+    }
+    uint64_t sum = 0;
+    for (const Device* device = &begin; device != end; device = After(*device)) {
+      if (device->number <= made) sum += values.Delta(device->first_cell + step.operand);
+    }
+    out.Number(sum);
+  }
+  return end;
 }
 
 void WriteAggregate(const ProgramView& program, const DeviceGroup& group, const uint64_t* aggregate, RawWriter& out) {
@@ -114,31 +138,25 @@ void WriteAggregate(const ProgramView& program, const DeviceGroup& group, const 
 }
 
 void WriteDevices(const ProgramView& program, const DeviceGroup& group, const DeviceList& devices, const Values& values,
-                  uint32_t count, uint64_t* aggregate, RawWriter& out) {
+                  uint64_t made, uint64_t* aggregate, RawWriter& out) {
   const bool has_aggregate = group.aggregate_begin != group.aggregate_end;
   for (uint32_t i = group.aggregate_begin; i < group.aggregate_end; i++) aggregate[i - group.aggregate_begin] = 0;
   bool first = true;
-  const Device* shown = nullptr;  // the last device in this line
-  // Acquire, here and below: pairs with the release store in DeviceList::Insert.
-  for (const Device* device = devices.first.load(std::memory_order_acquire); device != nullptr;
-       device = device->next.load(std::memory_order_acquire)) {
-    if (device->first_cell + group.cells > count) continue;  // it came after the cells were read; the next line has it
+  for (const Device* device = FirstOf(devices); device != nullptr;) {
+    if (device->number > made) {  // the next line has it, and there may be no room for it in this one
+      device = After(*device);
+      continue;
+    }
+    if (!has_aggregate && !device->is_hidden) {
+      device = WriteNamesakes(program, group, values, made, *device, out);
+      continue;
+    }
+    values.Collect(group, *device);
     const bool removed = IsRemoved(*device);
-    if (removed && !has_aggregate) {
-      const bool key_is_taken = shown != nullptr && HaveSameKey(*shown, *device);
-      if (KeepsRestForLater(program, group, values, *device, key_is_taken)) continue;
-    }
-    if (!removed || !has_aggregate) {
-      shown = device;
-      out.Text(device->key, device->key_bytes);
-      for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
-        const Instruction& step = program.code[i];
-        out.Text(program.literals + step.literal_offset, step.literal_bytes);
-        WriteCell(values, static_cast<Op>(step.op), device->first_cell + step.operand, out);
-      }
-    }
+    if (!removed) WriteFields(program, group, values, *device, out);
     Fold(program, group, values, *device, removed, first, aggregate);
     if (!removed) first = false;
+    device = After(*device);
   }
   WriteAggregate(program, group, aggregate, out);
 }
@@ -170,8 +188,8 @@ bool IsSoundRange(const ProgramView& program, uint32_t begin, uint32_t end, uint
 
 }  // namespace
 
-bool IsSound(const ProgramView& program, uint32_t static_cells) {
-  if (!IsSoundRange(program, 0, program.main_end, static_cells, Op::kTimestamp, Op::kDevices)) return false;
+bool IsSound(const ProgramView& program) {
+  if (!IsSoundRange(program, 0, program.main_end, program.static_cells, Op::kTimestamp, Op::kDevices)) return false;
   for (uint32_t g = 0; g < program.group_count; g++) {
     const DeviceGroup& group = program.groups[g];
     if (group.cells == 0) return false;
@@ -203,16 +221,18 @@ uint32_t AggregateMax(const ProgramView& program) {
   return most;
 }
 
-void Run(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank, uint32_t flushed,
-         uint32_t count, uint64_t* aggregate, RawWriter& out) {
-  const Values values = {cells.region(), bank, flushed};
+void Run(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint64_t made, uint32_t bank,
+         uint32_t flushed, uint64_t* aggregate, RawWriter& out) {
+  const Values values = {cells, cells.region(), bank, flushed};
+  cells.BeginCollection();
+  cells.Collect(bank, 0, program.static_cells);
   for (uint32_t i = 0; i < program.main_end; i++) {
     const Instruction& step = program.code[i];
     out.Text(program.literals + step.literal_offset, step.literal_bytes);
     switch (static_cast<Op>(step.op)) {
       case Op::kTimestamp: out.Number(WallClockMs()); break;
       case Op::kDevices:
-        WriteDevices(program, program.groups[step.operand], devices[step.operand], values, count, aggregate, out);
+        WriteDevices(program, program.groups[step.operand], devices[step.operand], values, made, aggregate, out);
         break;
       default: WriteCell(values, static_cast<Op>(step.op), step.operand, out); break;
     }

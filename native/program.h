@@ -56,10 +56,11 @@ struct ProgramView {
   uint32_t group_count;
   const char* literals;
   uint32_t literal_bytes;
+  uint32_t static_cells;  // how many cells the schema itself has
 };
 
-// Whether every instruction, cell and literal is within its bounds. `static_cells` is how many cells the schema itself has.
-bool IsSound(const ProgramView& program, uint32_t static_cells);
+// Whether every instruction, cell and literal is within its bounds.
+bool IsSound(const ProgramView& program);
 
 // The most bytes that the line takes without devices, and that one device of a group adds besides its key.
 uint64_t LineBytesMax(const ProgramView& program);
@@ -72,9 +73,10 @@ inline bool HasAggregate(const ProgramView& program, uint32_t group) {
 // How many running values an aggregate needs at most.
 uint32_t AggregateMax(const ProgramView& program);
 
-// Writes one line, newline included, from bank `bank` as the new values and bank `flushed` as those of the last flush, for
-// the first `count` cells. `aggregate` has room for AggregateMax() values.
-void Run(const ProgramView& program, const Cells& cells, const DeviceList* devices, uint32_t bank, uint32_t flushed,
-         uint32_t count, uint64_t* aggregate, RawWriter& out);
+// Reads every cell once into bank `bank`, and writes one line from there and from bank `flushed`, which has the values of the
+// last flush. Devices whose number is above `made` are left to the next line, with what they have counted. `aggregate` has room
+// for AggregateMax() values.
+void Run(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint64_t made, uint32_t bank,
+         uint32_t flushed, uint64_t* aggregate, RawWriter& out);
 
 }  // namespace vmm

@@ -73,7 +73,7 @@ class Region {
   uint32_t granule_bytes() const { return granule_bytes_; }
   uint32_t chunk_cells() const { return 1u << chunk_shift_; }
   uint32_t chunk_of(uint32_t index) const { return index >> chunk_shift_; }
-  uint32_t max_cells() const { return kMaxChunks << chunk_shift_; }
+  uint32_t max_cells() const { return kCellsMax; }
   bool is_file() const { return is_file_; }
   // Of the file; it stays the region's. -1: there is none.
   int file() const { return is_file_ ? fd_ : -1; }

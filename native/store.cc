@@ -91,7 +91,8 @@ ProgramView ViewOf(const StoreSpec& spec) {
           spec.groups.data(),
           static_cast<uint32_t>(spec.groups.size()),
           spec.literals.data(),
-          static_cast<uint32_t>(spec.literals.size())};
+          static_cast<uint32_t>(spec.literals.size()),
+          static_cast<uint32_t>(spec.kinds.size())};
 }
 
 }  // namespace
@@ -107,7 +108,9 @@ Store::Store(StoreSpec&& spec)
         Status ignored;  // a line that did not get out is counted, and its deltas are in the next
         Flush(&ignored);
       }),
-      profiler_(cells_) {
+      profiler_(cells_),
+      leaving_(static_cast<uint32_t>(spec_.groups.size())),
+      retirement_(cells_, directory_, devices_, program_) {
   captured_.cells = &cells_;
   captured_.flusher = &flusher_;
   captured_.error_cell = spec_.error_cell;
@@ -120,7 +123,7 @@ Store::~Store() {
 
 Status Store::Create(OpenConflict* conflict) {
   const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
-  bool sound = IsSound(program_, static_cells) && spec_.groups.size() == spec_.group_names.size() &&
+  bool sound = IsSound(program_) && spec_.groups.size() == spec_.group_names.size() &&
                spec_.groups.size() == spec_.group_kinds.size() && spec_.groups.size() == spec_.group_metrics.size() &&
                (spec_.missed_cell == Flusher::kNoCell || spec_.missed_cell < static_cells) &&
                (spec_.error_cell == Flusher::kNoCell || spec_.error_cell < static_cells);
@@ -147,6 +150,7 @@ Status Store::Create(OpenConflict* conflict) {
   if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
   uint32_t first = 0;
   if (Status status = cells_.Reserve(spec_.kinds.data(), static_cells, &first); !status.ok()) return status;
+  if (Status status = retirement_.Create(spec_.group_kinds); !status.ok()) return status;
   cells_.Publish();
   if (spec_.file.empty()) return {};
   const Status status = file.Publish();
@@ -293,7 +297,14 @@ Status Store::CaptureSignals(const CaptureOptions& options) {
 
 FlushResult Store::Flush(Status* status, int patience_ms) {
   BeforeFlush();
-  return flusher_.Flush(status, patience_ms);
+  const FlushResult result = flusher_.Flush(status, patience_ms);
+  if (result == FlushResult::kOut && leaving_.epoch() != 0) {
+    // Another thread that has the lock now does the same later.
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    while (lock.owns_lock() && Recycle()) {
+    }
+  }
+  return result;
 }
 
 void Store::BeforeFlush() {
@@ -336,41 +347,123 @@ void Store::GiveBackShard(uint32_t shard) {
   cells_.GiveBack(shard);
 }
 
-Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device) {
+Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned) {
   std::lock_guard<std::mutex> lock(mutex_);
   *device = devices_.Find(group, id);
-  if (*device != nullptr) return {};
-  if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
-  // A device that kept its key kept its room too.
-  const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
-  const uint64_t line_bytes = line_bytes_ + more_bytes;
-  // The room in the line before the cells: a flush that sees the cells has the room.
-  if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
-  const std::vector<CellKind>& kinds = spec_.group_kinds[group];
-  uint32_t first = 0;
-  if (Status status = directory_.Reserve(); !status.ok()) return status;
-  if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) return status;
-  line_bytes_ = line_bytes;
-  *device = devices_.Add(group, id, first, directory_.Add(group, id, first));
-  cells_.Publish();
+  if (*device == nullptr) {
+    if (!retirement_.HasRun(group)) Recycle();
+    if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
+    // A device that kept its key kept its room too.
+    const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+    const uint64_t line_bytes = line_bytes_ + more_bytes;
+    if (line_bytes > kLineBytesMax) return {Code::kFull, 0, "line"};
+    // The room in the line before the device: a flush that sees the device has the room.
+    if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
+    const std::vector<CellKind>& kinds = spec_.group_kinds[group];
+    uint32_t first = 0;
+    if (Status status = directory_.Reserve(); !status.ok()) return status;
+    if (retirement_.HasRun(group)) {
+      first = retirement_.TakeRun(group);
+    } else if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) {
+      return status;
+    }
+    line_bytes_ = line_bytes;
+    *device = devices_.Add(group, id, first, directory_.Add(group, id, first));
+    cells_.Publish();
+  }
+  if (is_pinned) leaving_.Pin(*device);
   return {};
 }
 
-bool Store::RemoveDevice(uint32_t group, const std::string& id) {
+bool Store::RemoveDevice(uint32_t group, const std::string& id, const Holder* self) {
   std::lock_guard<std::mutex> lock(mutex_);
   // Without an aggregate, what it still has to say can only stand under its own key.
   const bool keeps_key = !HasAggregate(program_, group);
-  const Device* const device = devices_.Find(group, id);
+  const Device* const device = devices_.Remove(group, id, keeps_key);
   if (device == nullptr) return false;
-  devices_.Remove(group, id, keeps_key);
   directory_.Remove(device->directory_entry);
   if (!keeps_key) line_bytes_ -= devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  leaving_.Note(group, device, self);
   return true;
 }
 
-std::vector<Devices::Entry> Store::AllDevices(uint32_t group) {
+bool Store::ReleaseDevice(uint32_t group, uint32_t first_cell) {
   std::lock_guard<std::mutex> lock(mutex_);
-  return devices_.All(group);
+  const Device* const device = devices_.At(group, first_cell);
+  return device != nullptr && leaving_.Unpin(device);
+}
+
+std::vector<Devices::Entry> Store::LivingDevices(uint32_t group) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return devices_.Living(group);
+}
+
+void Store::AddHolder(Holder* holder) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  leaving_.Add(holder);
+}
+
+void Store::RemoveHolder(Holder* holder) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  leaving_.Remove(holder);
+}
+
+std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  *epoch = leaving_.epoch();
+  return leaving_.Since(holder);
+}
+
+Store::Snapshot Store::TakeSnapshot() {
+  // No device is retired meanwhile.
+  std::lock_guard<std::mutex> lock(mutex_);
+  Snapshot snapshot;
+  const uint32_t static_cells = program_.static_cells;
+  for (uint32_t index = 0; index < static_cells; index++) snapshot.totals.push_back(cells_.Total(index));
+  snapshot.ids.resize(program_.group_count);
+  for (uint32_t g = 0; g < program_.group_count; g++) {
+    const uint32_t count = program_.groups[g].cells;
+    const size_t gone = snapshot.totals.size();
+    snapshot.totals.resize(gone + count);
+    for (const Device* device = FirstOf(devices_.lists()[g]); device != nullptr; device = After(*device)) {
+      const uint32_t first = device->first_cell;
+      if (!device->removed.load(std::memory_order_relaxed)) {  // written under the lock only
+        snapshot.ids[g].push_back(devices_.IdOf(g, *device));
+        for (uint32_t i = 0; i < count; i++) snapshot.totals.push_back(cells_.Total(first + i));
+        continue;
+      }
+      for (uint32_t i = 0; i < count; i++) {
+        if (cells_.kind(first + i) == CellKind::kInc) snapshot.totals[gone + i] += cells_.Total(first + i);
+      }
+    }
+  }
+  return snapshot;
+}
+
+// How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
+constexpr size_t kRetiredAtOnce = 256;
+
+bool Store::Recycle() {
+  if (!leaving_.HasAny()) return false;
+  struct Work {
+    Store* store;
+    size_t retired;
+  } work = {this, 0};
+  const bool was_quiet = flusher_.TryQuiet(
+      [](void* context) {
+        Work* const here = static_cast<Work*>(context);
+        here->store->RecycleQuietly(&here->retired);
+      },
+      &work);
+  return was_quiet && work.retired == kRetiredAtOnce;
+}
+
+void Store::RecycleQuietly(size_t* retired) {
+  const std::vector<Removed> free = leaving_.Take(kRetiredAtOnce, cells_.region().commit(), [this](const Removed& one) {
+    return retirement_.IsSaid(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
+  });
+  *retired = free.size();
+  line_bytes_ -= retirement_.Retire(free);
 }
 
 Status Store::MapRow(uint32_t chunk, uint32_t shard, void** address) {

@@ -19,11 +19,13 @@
 #include "directory.h"
 #include "ending.h"
 #include "flusher.h"
+#include "leaving.h"
 #include "native_abi.h"
 #include "periodic.h"
 #include "profiler.h"
 #include "program.h"
 #include "region_file.h"
+#include "retirement.h"
 
 namespace vmm {
 
@@ -104,10 +106,33 @@ class Store {
   uint32_t ClaimShard();
   void GiveBackShard(uint32_t shard);
 
-  // The living device of that id, made when it is not there.
-  Status AllocDevice(uint32_t group, const std::string& id, const Device** device);
-  bool RemoveDevice(uint32_t group, const std::string& id);
-  std::vector<Devices::Entry> AllDevices(uint32_t group);
+  // The living device of that id, made when it is not there. Its cells are the caller's to write for as long as a holder of the
+  // caller's has not let go, or it is pinned. kFull says by `syscall` what there is no more room for: "reserve" cells, "devices"
+  // or the "line".
+  Status AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned = false);
+  // False when there is none of that id. `self` is the holder of the thread that calls, which needs no call.
+  bool RemoveDevice(uint32_t group, const std::string& id, const Holder* self = nullptr);
+  // Takes back one pin of the device whose cells begin there. False when it has none.
+  bool ReleaseDevice(uint32_t group, uint32_t first_cell);
+  std::vector<Devices::Entry> LivingDevices(uint32_t group);
+
+  // A thread that has devices: from before its first one until it writes no more.
+  void AddHolder(Holder* holder);
+  void RemoveHolder(Holder* holder);
+  // Whether devices are leaving that the holder has not let go of. Cheap.
+  bool HasLeaving(const Holder& holder) const { return holder.seen.load(std::memory_order_relaxed) != leaving_.epoch(); }
+  // Which they are, and the epoch that the holder has seen once it has let go of them: it stores that with release.
+  std::vector<Removed> LeavingOf(const Holder& holder, uint64_t* epoch);
+  // Where the cells begin that count what comes through accessors of devices that were let go of.
+  uint32_t RestOf(uint32_t group) const { return retirement_.rest(group); }
+
+  // All totals: those of the schema's own cells; then for each group those of its removed devices together, which only inc
+  // metrics have, and those of each living device, in the order of `ids`.
+  struct Snapshot {
+    std::vector<uint64_t> totals;
+    std::vector<std::vector<std::string>> ids;
+  };
+  Snapshot TakeSnapshot();
 
   // A further mapping of the row of cells that `shard` has in `chunk`.
   Status MapRow(uint32_t chunk, uint32_t shard, void** address);
@@ -126,6 +151,7 @@ class Store {
   Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
   Flusher& flusher() { return flusher_; }  // for Init and place
+  const DeviceLists& device_lists() const { return devices_.lists(); }
   const StoreSpec& spec() const { return spec_; }
   // For native code of other addons.
   const vmm_metrics_abi& abi() const { return abi_; }
@@ -138,6 +164,9 @@ class Store {
   // What captured signals and a file need now and then.
   void BeforeFlush();
   void Close(const Ending& ending, bool awaits_exit);
+  // Both under the lock. Retires what it can, if that takes no waiting; false when there is no more to do now.
+  bool Recycle();
+  void RecycleQuietly(size_t* retired);
 
   const StoreSpec spec_;
   const ProgramView program_;
@@ -149,6 +178,8 @@ class Store {
   Flusher flusher_;
   Periodic periodic_;
   Profiler profiler_;
+  Leaving leaving_;
+  Retirement retirement_;
   Captured captured_;
   uint64_t line_bytes_ = 0;
   int attachments_ = 0;  // under the registry's lock

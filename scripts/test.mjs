@@ -32,7 +32,7 @@ const PARTS = {
   soak: () => vitest('soak', `vitest run ${SOAKS.map((name) => `test/${name}.test.ts`).join(' ')}`),
   'soak-native': () => native('test:tsan', 'ONLY=soak_test'),
 };
-const SOAKS = ['churn', 'fault-matrix-restarts', 'properties', 'region-kill', 'region-properties', 'region-reader', 'soak'];
+const SOAKS = ['churn', 'fault-matrix-restarts', 'properties', 'region-kill', 'region-properties', 'region-reader', 'soak', 'turnover'];
 const NEED_COMPILE = ['vitest', 'package', 'soak'];
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['compile', 'vitest', 'native', 'package'];

@@ -52,15 +52,19 @@ describe('given an attachment that was given back', () => {
     attachment.add(0, 1n);
     attachment.set(0, 1n);
     attachment.raise(0, 1n);
+    attachment.letGo();
     const uses: (() => unknown)[] = [
       () => attachment.chunkCells,
       () => attachment.row(0, 0),
       () => attachment.total(0),
       () => attachment.pending(0),
-      () => attachment.totals(),
+      () => attachment.snapshot(),
       () => attachment.allocDevice(0, 'a'),
       () => attachment.removeDevice(0, 'a'),
       () => attachment.devices(0),
+      () => attachment.watch(() => {}),
+      () => attachment.leaving(),
+      () => attachment.restCell(0),
       () => attachment.init('/dev/null'),
       () => attachment.flush(),
       () => attachment.startPeriodicFlush(1000),

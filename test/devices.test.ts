@@ -83,12 +83,12 @@ describe('given devices', () => {
     metrics.write();
     metrics.write();
     old.n.inc();
-    nic.alloc('x').n.add(5); // its key is taken again: the old one's rest waits
+    nic.alloc('x').n.add(5); // its key is taken again: the old one's rest is in the same object
     metrics.write();
     nic.remove('x');
     metrics.write();
     const shown = linesIn(path).map((line) => line['nic_x'] && at(line, 'nic_x.n'));
-    expect(shown).toEqual([2n, undefined, 5n, 1n]);
+    expect(shown).toEqual([2n, undefined, 6n, undefined]);
     expect(old.n.fetchDiff()).toBe(0n);
   });
 

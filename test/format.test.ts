@@ -32,5 +32,5 @@ test('given the offsets of the header, when docs/format.md states them, then the
   const { reserved: __, ...lineFields } = format.LineOffset;
   expect(within('### The line in flight', line, '## Chunks')).toEqual(lineFields);
   expect(within('### A directory entry', 0, '## The document')).toEqual(format.DirectoryEntryOffset);
-  expect(reserved).toBe(named.retiredCell + 8);
+  expect(reserved).toBe(named.retiredEpoch + 8);
 });

@@ -1,11 +1,21 @@
 // Which cells of a region count, and what for. Cells are packed into slots: those of the schema, those of each living device, and
 // for the devices of a group that were removed one set for all of them, since only their sum is ever shown. So a process that has plugged
-// a device in and out a hundred thousand times is read into as little memory as one that has not.
+// a device in and out a hundred thousand times is read into as little memory as one that has not. What a writer can make fits; a hostile
+// file can claim no more.
 
 import { checkedDeviceId } from '../arguments.ts';
 import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
 import type { RegionFile } from './file.ts';
-import { DIRECTORY_ENTRY_BYTES, DirectoryEntryOffset, FIRST_DIRECTORY_ROW, ID_BYTES_MAX, ROWS } from './format.ts';
+import {
+  DEVICES_MAX,
+  DIRECTORY_ENTRY_BYTES,
+  DirectoryEntryOffset,
+  ENTRY_STATE_BITS,
+  EntryState,
+  FIRST_DIRECTORY_ROW,
+  ID_BYTES_MAX,
+  ROWS,
+} from './format.ts';
 import type { RegionHeader } from './header.ts';
 
 /** A device, or all removed ones of a group: its values are in the slots from `firstCell`. */
@@ -15,13 +25,10 @@ export interface MappedDevice {
   readonly firstCell: number;
   /** Where its cells are in the region; -1 of all removed ones together. */
   readonly regionCell: number;
+  /** Its entry of the directory, and what the entry's state was. */
+  readonly entry: number;
+  readonly state: number;
 }
-
-/** Slots are memory, and so are names: more are claimed by no store that is in use, and by a hostile file for nothing. */
-const SLOTS_MAX = 2 ** 19;
-const LIVING_SLOTS_MAX = 2 ** 16;
-const NAMED_MAX = 2 ** 15;
-const NAME_BYTES_MAX = 4 << 20;
 
 /** A cell that has no slot: it belongs to nobody; or nobody asks for its value. */
 const UNCLAIMED = 0xffff_ffff;
@@ -34,7 +41,10 @@ export class CellMap {
   readonly slots: Uint32Array;
   /** What each slot is. */
   readonly slotKinds: Uint8Array;
-  /** The devices of each group, sorted by the bytes of their ids, then as they were made; where there is an aggregate, last all removed ones together. */
+  /**
+   * The devices of each group, sorted by the bytes of their ids, then as they were made; last all removed ones together, but those that have
+   * a line of their own to come, where there is no aggregate.
+   */
   readonly devices: readonly (readonly MappedDevice[])[];
 
   private constructor(kinds: Uint8Array, slots: Uint32Array, slotKinds: Uint8Array, devices: readonly (readonly MappedDevice[])[]) {
@@ -44,13 +54,16 @@ export class CellMap {
     this.devices = devices;
   }
 
-  /** Reads the directory. Devices that are still being made are left out. */
-  static read(file: RegionFile, header: RegionHeader, layout: Layout): CellMap {
+  /**
+   * Reads the directory. Devices that are still being made are left out. `isMoving`: entries and cells may change hands while they are
+   * read, so that two may claim the same; the first one has it then.
+   */
+  static read(file: RegionFile, header: RegionHeader, layout: Layout, isMoving: boolean): CellMap {
     const { cellKinds } = layout;
     if (header.cellsUsed < cellKinds.length) {
       throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, and the schema alone has ${cellKinds.length} cells`);
     }
-    const builder = new Builder(file, header.cellsUsed, layout);
+    const builder = new Builder(file, header, layout, isMoving);
     eachEntry(file, header, (entry) => builder.add(entry));
     return builder.finished((...parts) => new CellMap(...parts));
   }
@@ -60,19 +73,31 @@ interface Entry {
   readonly number: number;
   readonly group: number;
   readonly firstCell: number;
-  readonly removed: number;
+  readonly state: number;
   readonly idBytes: number;
   /** Of the id as much as there is room for; valid while it is taken. */
   readonly id: Buffer;
 }
 
+const READ_AGAIN_MAX = 10;
+
 function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) => void): void {
   const perChunk = header.granuleBytes / 8;
-  const buffer = Buffer.allocUnsafe(Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES);
+  const bytes = Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES;
+  let buffer = Buffer.allocUnsafe(bytes);
+  let again = Buffer.allocUnsafe(bytes);
   for (let first = 0; first < header.devicesUsed; first += perChunk) {
     const count = Math.min(perChunk, header.devicesUsed - first);
     const row = (first / perChunk) * ROWS + FIRST_DIRECTORY_ROW;
-    file.read(buffer.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
+    const read = (into: Buffer) =>
+      file.read(into.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
+    read(buffer);
+    // An entry that is used again is written while it is free, so that half of one is never read twice.
+    for (let times = 0; times < READ_AGAIN_MAX; times++) {
+      read(again);
+      if (buffer.compare(again, 0, count * DIRECTORY_ENTRY_BYTES, 0, count * DIRECTORY_ENTRY_BYTES) === 0) break;
+      [buffer, again] = [again, buffer];
+    }
     for (let i = 0; i < count; i++) {
       const at = i * DIRECTORY_ENTRY_BYTES;
       const u32 = (offset: number) => buffer.readUInt32LE(at + offset);
@@ -80,7 +105,7 @@ function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) 
         number: first + i,
         group: u32(DirectoryEntryOffset.group),
         firstCell: u32(DirectoryEntryOffset.firstCell),
-        removed: u32(DirectoryEntryOffset.removed),
+        state: u32(DirectoryEntryOffset.state),
         idBytes: u32(DirectoryEntryOffset.idBytes),
         id: buffer.subarray(at + DirectoryEntryOffset.id, at + DIRECTORY_ENTRY_BYTES),
       });
@@ -90,7 +115,9 @@ function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) 
 
 class Builder {
   readonly #file: RegionFile;
+  readonly #header: RegionHeader;
   readonly #layout: Layout;
+  readonly #isMoving: boolean;
   readonly #kinds: Uint8Array;
   readonly #slots: Uint32Array;
   readonly #slotKinds: number[];
@@ -98,56 +125,78 @@ class Builder {
   readonly #groups: { readonly key: string; readonly device: MappedDevice }[][];
   /** Where the removed devices of each group add up. */
   readonly #restSlots: number[];
-  #living = 0;
   #named = 0;
-  #nameBytes = 0;
 
-  constructor(file: RegionFile, cellsUsed: number, layout: Layout) {
+  constructor(file: RegionFile, header: RegionHeader, layout: Layout, isMoving: boolean) {
     this.#file = file;
+    this.#header = header;
     this.#layout = layout;
-    this.#kinds = new Uint8Array(cellsUsed);
+    this.#isMoving = isMoving;
+    this.#kinds = new Uint8Array(header.cellsUsed);
     this.#kinds.set(layout.cellKinds);
-    this.#slots = new Uint32Array(cellsUsed).fill(UNCLAIMED);
+    this.#slots = new Uint32Array(header.cellsUsed).fill(UNCLAIMED);
     this.#slotKinds = [...layout.cellKinds];
     for (let cell = 0; cell < layout.cellKinds.length; cell++) this.#slots[cell] = cell;
     this.#groups = layout.devices.map(() => []);
-    this.#restSlots = layout.devices.map((group) => (group.aggregate ? this.#newSlots(group) : -1));
+    this.#restSlots = layout.devices.map((group) => this.#newSlots(group));
   }
 
   add(entry: Entry): void {
+    const state = this.#stateOf(entry);
+    if (state === EntryState.free) return;
     const group = this.#layout.devices[entry.group];
     if (group === undefined) throw this.#trouble(entry, `there is no group ${entry.group}`);
     const end = entry.firstCell + group.cellKinds.length;
     if (end > this.#slots.length) return; // still being made
-    if (entry.removed > 1) throw this.#trouble(entry, `removed is ${entry.removed}`);
-    const isRemoved = entry.removed === 1;
-    this.#claim(entry, group, end);
-    if (isRemoved && group.aggregate) {
+    if (!this.#claim(entry, group, end)) return;
+    if (state === RETIRED) return;
+    const isRemoved = state !== EntryState.living;
+    if (state === EntryState.rest || (isRemoved && group.aggregate)) {
       this.#mapRest(entry.firstCell, group);
       return;
     }
     // Where there is no aggregate, a removed device may still have a line of its own to come.
     const id = this.#idOf(entry);
     const firstCell = this.#newSlots(group);
-    if (!isRemoved) this.#living += group.cellKinds.length;
-    if (this.#slotKinds.length > SLOTS_MAX || this.#living > LIVING_SLOTS_MAX)
-      throw this.#file.trouble('it has more devices than a reader takes');
     for (let i = 0; i < group.cellKinds.length; i++) this.#slots[entry.firstCell + i] = firstCell + i;
-    const device = { id, removed: isRemoved, firstCell, regionCell: entry.firstCell };
+    const device = { id, removed: isRemoved, firstCell, regionCell: entry.firstCell, entry: entry.number, state: entry.state };
     this.#groups[entry.group]!.push({ key: Buffer.from(id).toString('latin1'), device });
   }
 
   finished(make: (kinds: Uint8Array, slots: Uint32Array, slotKinds: Uint8Array, devices: MappedDevice[][]) => CellMap): CellMap {
     const devices = this.#groups.map((group, number) => {
-      // Stable: those of one id stay as they were made.
-      const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ device }) => device);
+      // As they were made: in version 1, where no entry is used again, in the order of the entries.
+      const age = ({ device }: { device: MappedDevice }) => device.state >>> ENTRY_STATE_BITS;
+      const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : age(a) - age(b))).map(({ device }) => device);
       const living = sorted.filter(({ removed }) => !removed);
       const twin = living.find(({ id }, i) => living[i + 1]?.id === id);
-      if (twin !== undefined) throw this.#file.trouble(`its directory is damaged: ${JSON.stringify(twin.id)} is there twice`);
-      const rest = this.#restSlots[number]!;
-      return rest < 0 ? sorted : [...sorted, { id: '', removed: true, firstCell: rest, regionCell: -1 }];
+      if (twin !== undefined && !this.#isMoving)
+        throw this.#file.trouble(`its directory is damaged: ${JSON.stringify(twin.id)} is there twice`);
+      const all = twin === undefined ? sorted : sorted.filter(({ id, removed }, i) => removed || sorted[i + 1]?.id !== id);
+      return [...all, { id: '', removed: true, firstCell: this.#restSlots[number]!, regionCell: -1, entry: -1, state: 0 }];
     });
     return make(this.#kinds, this.#slots, Uint8Array.from(this.#slotKinds), devices);
+  }
+
+  /** What an entry counts as now. */
+  #stateOf(entry: Entry): number {
+    const state = entry.state & (2 ** ENTRY_STATE_BITS - 1);
+    const { retiredEpoch } = this.#header;
+    const countBits = 32 - ENTRY_STATE_BITS;
+    switch (state) {
+      case EntryState.retiring:
+        // Its epoch is to come: the totals of retired devices are without it.
+        return entry.state >>> ENTRY_STATE_BITS === Number(BigInt.asUintN(countBits, retiredEpoch + 1n)) ? EntryState.removed : RETIRED;
+      case EntryState.retiredEven:
+      case EntryState.retiredOdd:
+        return (state === EntryState.retiredOdd) === ((retiredEpoch & 1n) === 1n) ? EntryState.rest : RETIRED;
+      case EntryState.living:
+      case EntryState.removed:
+      case EntryState.free:
+      case EntryState.rest:
+        return state;
+    }
+    throw this.#trouble(entry, `state is ${entry.state}`);
   }
 
   #newSlots(group: DeviceGroupLayout): number {
@@ -156,12 +205,16 @@ class Builder {
     return first;
   }
 
-  #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): void {
+  /** False when they are another's, and may be, see `isMoving`. */
+  #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): boolean {
     for (let cell = entry.firstCell; cell < end; cell++) {
-      if (this.#slots[cell] !== UNCLAIMED) throw this.#trouble(entry, `cell ${cell} is another's`);
-      this.#slots[cell] = UNASKED;
+      if (this.#slots[cell] === UNCLAIMED) continue;
+      if (this.#isMoving) return false;
+      throw this.#trouble(entry, `cell ${cell} is another's`);
     }
+    this.#slots.fill(UNASKED, entry.firstCell, end);
     this.#kinds.set(cellKinds, entry.firstCell);
+    return true;
   }
 
   #mapRest(regionCell: number, group: DeviceGroupLayout): void {
@@ -173,8 +226,7 @@ class Builder {
 
   #idOf(entry: Entry): string {
     if (entry.idBytes < 1 || entry.idBytes > ID_BYTES_MAX) throw this.#trouble(entry, `idBytes is ${entry.idBytes}`);
-    this.#nameBytes += entry.idBytes;
-    if (++this.#named > NAMED_MAX || this.#nameBytes > NAME_BYTES_MAX) throw this.#file.trouble('it has more devices than a reader takes');
+    if (++this.#named > DEVICES_MAX) throw this.#file.trouble('it has more devices than a reader takes');
     try {
       return checkedDeviceId(utf8.decode(entry.id.subarray(0, entry.idBytes)));
     } catch (cause) {
@@ -186,6 +238,9 @@ class Builder {
     return this.#file.trouble(`entry ${number} of its directory is damaged: ${text}`, cause);
   }
 }
+
+/** No state of an entry: what its cells have is in the totals of retired devices, or in their other copy. */
+const RETIRED = -1;
 
 // An id may begin with U+FEFF.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

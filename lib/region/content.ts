@@ -5,7 +5,7 @@ import { CellMap } from './cell-map.ts';
 import { documentFrom, type RegionDocument } from './document.ts';
 import type { RegionFile } from './file.ts';
 import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
-import { type RegionHeader, readCommit, readHeader } from './header.ts';
+import { isCurrent, type RegionHeader, readHeader } from './header.ts';
 import { pages } from './pages.ts';
 
 export interface RegionContent {
@@ -23,7 +23,7 @@ export interface RegionContent {
   readonly totals: BigUint64Array;
 }
 
-/** How often a region is read anew because a line was flushed meanwhile. */
+/** How often a region is read anew because a line was flushed or a device retired meanwhile. */
 const ATTEMPTS = 10;
 
 export function readContent(file: RegionFile): RegionContent {
@@ -35,17 +35,36 @@ export function readContent(file: RegionFile): RegionContent {
     const header = readHeader(file);
     document ??= readDocument(file, header);
     layout ??= checkedLayout(file, header, document);
-    const map = CellMap.read(file, header, layout);
-    // Banks before shards: what was flushed stands in both, and a counter only goes up.
-    const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
-    const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
-    const totals = bySlot(totalRows(file, header, map), map);
-    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
-    // over, so that what is pending is still at least that since the last.
-    if (attempt === ATTEMPTS || readCommit(file) === header.commit) {
-      return { document, layout, header, isHeld, map, flushed, inFlight, totals };
+    const isLast = attempt === ATTEMPTS;
+    let content: RegionContent;
+    try {
+      content = { document, layout, header, isHeld, ...readValues(file, header, layout, isHeld, isLast) };
+    } catch (error) {
+      // Of a living process it may be no damage: what was read in parts may not fit together.
+      if (isLast || isCurrent(file, header)) throw error;
+      continue;
     }
+    if (isCurrent(file, header)) return content;
+    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
+    // over, so that what is pending is still at least that since the last. But cells of a device that was retired meanwhile went back to 0,
+    // and may be another's: nothing of theirs is pending, since what was is in the totals of retired devices.
+    if (isLast) return { ...content, flushed: settledAt(content) };
   }
+}
+
+function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean, isMoving: boolean) {
+  const map = CellMap.read(file, header, layout, isHeld && isMoving);
+  // Banks before shards: what was flushed stands in both, and a counter only goes up.
+  const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
+  const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
+  const totals = bySlot(totalRows(file, header, map), map);
+  return { map, flushed, inFlight, totals };
+}
+
+/** The flushed values, where none is ahead of the total by what looks like a cell that began anew. */
+function settledAt({ flushed, totals, map }: RegionContent): BigUint64Array {
+  const isBehind = (value: bigint, slot: number) => map.slotKinds[slot] === CellKind.inc && BigInt.asIntN(64, totals[slot]! - value) < 0n;
+  return flushed.map((value, slot) => (isBehind(value, slot) ? totals[slot]! : value));
 }
 
 function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {

@@ -54,8 +54,7 @@ export const HeaderOffset = {
   exitCode: 240,
   unsettled: 244,
   retiredEpoch: 248,
-  retiredCell: 256,
-  reserved: 264,
+  reserved: 256,
   sinkPath: 512,
 } as const;
 
@@ -75,7 +74,16 @@ export const LineOffset = {
 } as const;
 export const LINE_BYTES = 56;
 
-export const DirectoryEntryOffset = { group: 0, firstCell: 4, removed: 8, idBytes: 12, id: 16 } as const;
+export const DirectoryEntryOffset = { group: 0, firstCell: 4, state: 8, idBytes: 12, id: 16 } as const;
+
+/** What one store can hold at one time: the limits of its writer and of its readers. */
+export const CELLS_MAX = 1 << 21;
+export const DEVICES_MAX = 1 << 17;
+export const LINE_BYTES_MAX = 1 << 27;
+
+/** Values of the low bits of an entry's `state`; the bits above say in which order entries were made, or of `retiring` in which epoch. */
+export const EntryState = { living: 0, removed: 1, retiring: 2, free: 3, rest: 4, retiredEven: 5, retiredOdd: 6 } as const;
+export const ENTRY_STATE_BITS = 3;
 
 /** Values of the field `state`. */
 export const RegionStateNumber = { running: 1, closed: 2, crashed: 3, exited: 4, panicked: 5 } as const;

@@ -8,7 +8,9 @@ import {
   BOOT_ID_BYTES,
   BYTE_ORDER,
   bankOf,
+  CELLS_MAX,
   CrashOffset,
+  DEVICES_MAX,
   DIRECTORY_ROWS,
   DOCUMENT_BYTES_MAX,
   FIRST_SHARD_ROW,
@@ -74,6 +76,8 @@ export interface RegionHeader {
   readonly unsettled: boolean;
   /** Whether a line went out of which nobody can tell how much the sink took. */
   readonly isUnsettled: boolean;
+  /** How often devices were retired. */
+  readonly retiredEpoch: bigint;
   readonly crash: CrashReport | undefined;
   readonly line: LineRecord | undefined;
   readonly sinkPath: string;
@@ -84,9 +88,8 @@ const GRANULE_BYTES_MIN = 4096;
 const GRANULE_BYTES_MAX = 65_536;
 /** Where a document or a chunk can begin: numbers that doubles hold exactly, with room for all chunks behind. */
 const OFFSET_MAX = 2n ** 48n;
-/** What native/format.h gives a writer with the smallest pages; it bounds what a reader takes into memory. */
-export const CELLS_MAX = 2 ** 21;
-export const DEVICES_MAX = 2 ** 20;
+/** A writer of version 1 used no entry again, and had one for each device that there ever was. */
+const DEVICES_MAX_1 = 2 ** 20;
 
 export function readHeader(file: RegionFile): RegionHeader {
   const bytes = pages(HEADER_BYTES);
@@ -100,11 +103,14 @@ export function readHeader(file: RegionFile): RegionHeader {
   return headerOf(file, bytes, file.bytes());
 }
 
-/** The word as it is now. */
-export function readCommit(file: RegionFile): bigint {
+/** Whether no line was flushed and no device retired since that header was read. */
+export function isCurrent(file: RegionFile, { commit, retiredEpoch }: RegionHeader): boolean {
   const word = pages(8);
-  file.read(word, HeaderOffset.commit);
-  return word.readBigUInt64LE();
+  const read = (offset: number) => {
+    file.read(word, offset);
+    return word.readBigUInt64LE();
+  };
+  return read(HeaderOffset.commit) === commit && read(HeaderOffset.retiredEpoch) === retiredEpoch;
 }
 
 function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHeader {
@@ -152,7 +158,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
   };
   const cellsUsed = count('cellsUsed', CELLS_MAX);
   const shardsUsed = count('shardsUsed', SHARDS);
-  const devicesUsed = count('devicesUsed', DEVICES_MAX);
+  const devicesUsed = count('devicesUsed', version === 1 ? DEVICES_MAX_1 : DEVICES_MAX);
   const degraded = u32(HeaderOffset.degraded);
   must(degraded <= 1, 'degraded', degraded);
   const unsettled = u32(HeaderOffset.unsettled);
@@ -188,6 +194,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     degraded: degraded === 1,
     unsettled: u32(HeaderOffset.unsettled) !== 0,
     isUnsettled: unsettled === 1,
+    retiredEpoch: u64(HeaderOffset.retiredEpoch),
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
     line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),
     sinkPath: textUpToNul(bytes.subarray(HeaderOffset.sinkPath, HeaderOffset.sinkPath + SINK_PATH_BYTES_MAX)),

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { binding, systemError } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { bankRows, rowOffset, totalRows } from './content.ts';
+import { rowOffset, totalRows } from './content.ts';
 import { isRegion, RegionFile } from './file.ts';
 import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
@@ -62,8 +62,6 @@ export interface PreparedLine {
   readonly commit: bigint;
   /** The line in flight as the header has it by now: what it says again when nothing of this one is out. */
   readonly record: Buffer;
-  /** Whether nothing waits for another line. */
-  readonly isComplete: boolean;
 }
 
 /**
@@ -75,14 +73,13 @@ export function prepareLine(file: RegionFile, content: SettledContent): Prepared
   const line = openLine(sourceOf(file, content), totals, before);
   const taken = [bankOf(commit), ...(header.line && settlement !== 'out' ? [bankOf(header.line.commit)] : [])];
   const bank = [0, 1, 2].find((one) => !taken.includes(one))!;
-  fillBank(file, content, bank, new Set(line.kept.map(({ regionCell }) => regionCell)));
+  fillBank(file, content, bank);
   const record = Buffer.alloc(LINE_BYTES);
   file.read(record, HeaderOffset.line);
   return {
     text: lineAt(line, header.crash?.at.getTime() ?? Date.now()),
     commit: ((linesOf(commit) + 1n) << 2n) | BigInt(bank),
     record,
-    isComplete: line.kept.length === 0,
   };
 }
 
@@ -121,21 +118,9 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
 }
 
-/** The values of the line go into a bank that nobody reads yet; what waits for a later line stays as it was flushed. */
-function fillBank(file: RegionFile, content: SettledContent, bank: number, kept: ReadonlySet<number>): void {
-  const { header, map, commit, layout } = content;
-  const keptCells = new Set<number>();
-  for (const [group, devices] of map.devices.entries()) {
-    for (const { regionCell } of devices) {
-      if (kept.has(regionCell)) layout.devices[group]!.cellKinds.forEach((_, i) => void keptCells.add(regionCell + i));
-    }
-  }
-  const flushed = bankRows(file, header, bankOf(commit));
-  for (const { chunk, firstCell, words } of totalRows(file, header, map)) {
-    const before = flushed.next().value!.words;
-    for (let i = 0; keptCells.size > 0 && i < words.length; i++) {
-      if (keptCells.has(firstCell + i)) words[i] = before[i]!;
-    }
+/** The values of the line go into a bank that nobody reads yet. */
+function fillBank(file: RegionFile, { header, map }: SettledContent, bank: number): void {
+  for (const { chunk, words } of totalRows(file, header, map)) {
     file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
   }
 }

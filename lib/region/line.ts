@@ -6,14 +6,13 @@ import { Op, type Program, programOf } from '../program.ts';
 import type { CellMap, MappedDevice } from './cell-map.ts';
 import type { RegionDocument } from './document.ts';
 import { regionError } from './file.ts';
+import { LINE_BYTES_MAX } from './format.ts';
 
 /** A line in which the time is still open. */
 export interface OpenLine {
   readonly head: string;
   /** What comes after the time; of a schema without one the head is all. */
   readonly tail: string | undefined;
-  /** Devices whose deltas wait for the line after it. */
-  readonly kept: readonly MappedDevice[];
 }
 
 export interface LineSource {
@@ -22,9 +21,6 @@ export interface LineSource {
   readonly layout: Layout;
   readonly map: CellMap;
 }
-
-/** A line of a store in use has a kilobyte a device; a hostile file asks for gigabytes of names. */
-const LINE_CHARACTERS_MAX = 8 << 20;
 
 /** The line that says what `now` has more than `before`. */
 export function openLine(source: LineSource, now: BigUint64Array, before: BigUint64Array): OpenLine {
@@ -48,7 +44,6 @@ class Writer {
   readonly #program: Program;
   readonly #now: BigUint64Array;
   readonly #before: BigUint64Array;
-  readonly #kept: MappedDevice[] = [];
   #text = '';
   #head: string | undefined;
 
@@ -71,8 +66,8 @@ class Writer {
     // Every entry starts with a comma; the first one's gives way to the brace.
     const opened = (text: string) => `{${text.slice(1)}`;
     const end = '}\n';
-    if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined, kept: this.#kept };
-    return { head: opened(this.#head), tail: `${this.#text}${end}`, kept: this.#kept };
+    if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined };
+    return { head: opened(this.#head), tail: `${this.#text}${end}` };
   }
 
   *#steps(begin: number, end: number): Generator<Step> {
@@ -85,7 +80,7 @@ class Writer {
 
   #put(text: string): void {
     this.#text += text;
-    if (this.#text.length > LINE_CHARACTERS_MAX) throw regionError(this.#source.path, 'its line is longer than a reader makes it');
+    if (this.#text.length > LINE_BYTES_MAX) throw regionError(this.#source.path, 'its line is longer than a reader makes it');
   }
 
   #delta(slot: number): bigint {
@@ -106,11 +101,14 @@ class Writer {
     ) as unknown as number[];
     const fields = [...this.#steps(fieldsBegin!, fieldsEnd!)];
     const devices = this.#source.map.devices[group]!;
-    for (const device of aggregate ? devices.filter(({ removed }) => !removed) : this.#shown(devices, fields)) {
-      this.#put(`,${JSON.stringify(`${key}_${device.id}`)}:{`);
+    for (const [device, ...namesakes] of aggregate
+      ? devices.filter(({ removed }) => !removed).map((one) => [one])
+      : this.#shown(devices, fields)) {
+      this.#put(`,${JSON.stringify(`${key}_${device!.id}`)}:{`);
       for (const step of fields) {
         this.#put(step.literal);
-        if (step.op !== Op.text) this.#put(this.#cell(step, device.firstCell));
+        if (step.op === Op.inc) this.#put(`${this.#deltaOf([device!, ...namesakes], step)}`);
+        else if (step.op !== Op.text) this.#put(this.#cell(step, device!.firstCell));
       }
     }
     const steps = [...this.#steps(aggregateBegin!, aggregateEnd!)];
@@ -123,32 +121,34 @@ class Writer {
   }
 
   /**
-   * Without an aggregate, what a removed device still has to say stands under its own key; where that is taken in this line, it waits
-   * for the next.
+   * Without an aggregate, what a removed device still has to say stands under its own key, which it shares with the others of its id: the
+   * deltas are those of all of them, the rest is that of the living one, or of the last one that has something to say, which comes first
+   * here.
    */
-  #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[] {
-    const taken = new Set(devices.flatMap(({ id, removed }) => (removed ? [] : [id])));
-    return devices.filter((device) => {
-      if (!device.removed) return true;
-      const hasRest = fields.some(({ op, operand }) => op === Op.inc && this.#delta(device.firstCell + operand) !== 0n);
-      if (!hasRest) return false;
-      if (taken.has(device.id)) {
-        this.#kept.push(device);
-        return false;
-      }
-      taken.add(device.id);
-      return true;
-    });
+  #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
+    const shown: MappedDevice[][] = [];
+    for (let begin = 0, end = 0; begin < devices.length; begin = end) {
+      while (end < devices.length && devices[end]!.id === devices[begin]!.id) end++;
+      const namesakes = devices.slice(begin, end).filter(({ regionCell }) => regionCell >= 0);
+      const hasRest = (device: MappedDevice) => fields.some((step) => step.op === Op.inc && this.#deltaOf([device], step) !== 0n);
+      const last = namesakes.findLast((device) => !device.removed || hasRest(device));
+      if (last !== undefined) shown.push([last, ...namesakes.filter((device) => device !== last)]);
+    }
+    return shown;
+  }
+
+  #deltaOf(devices: readonly MappedDevice[], { operand }: Step): bigint {
+    return BigInt.asUintN(
+      64,
+      devices.reduce((sum, { firstCell }) => sum + this.#delta(firstCell + operand), 0n),
+    );
   }
 
   #folded({ op, operand }: Step, devices: readonly MappedDevice[]): bigint {
     const living = () => devices.flatMap(({ removed, firstCell }) => (removed ? [] : [this.#now[firstCell + operand]!]));
     switch (op) {
       case Op.sumOfInc:
-        return BigInt.asUintN(
-          64,
-          devices.reduce((sum, { firstCell }) => sum + this.#delta(firstCell + operand), 0n),
-        );
+        return this.#deltaOf(devices, { op, operand, literal: '' });
       // A removed device is no longer set to anything; only what it still counts matters.
       case Op.sumOfStore:
         return BigInt.asUintN(

@@ -80,8 +80,8 @@ export interface RegionReading {
  * The file may be anybody's work: nothing in it is believed unchecked. Links are not followed, but for `/proc/<pid>/fd/<n>`. May be
  * called in any thread, and several times at once.
  * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble, when it cannot be
- * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a reader takes
- * (32,768 at once, or 65,536 metrics of devices), or belongs to another user and this process is not root's.
+ * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a store
+ * takes, or belongs to another user and this process is not root's.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
   return readRegionNow(checkedPath('readRegion(): path', path));
@@ -124,8 +124,16 @@ export function sourceOf({ path }: RegionFile, { document, layout, map }: Region
 }
 
 /** Whether a slot has anything that no line has said: as native code asks before a last line. */
-export function hasNews({ totals, before }: SettledContent): boolean {
-  return totals.some((total, slot) => total !== before[slot]);
+export function hasNews({ totals, before, layout, map }: SettledContent): boolean {
+  return totals.some((total, slot) => total !== before[slot] && !isSilent(slot));
+
+  /** What came through the accessors of devices that are gone, in a group without an aggregate, stands in no line. */
+  function isSilent(slot: number): boolean {
+    return layout.devices.some(({ group, aggregate, cellKinds }) => {
+      const rest = map.devices[group]!.at(-1)!.firstCell;
+      return !aggregate && slot >= rest && slot < rest + cellKinds.length;
+    });
+  }
 }
 
 /** Whether half a line is in a pipe, so that what follows must begin with a newline: else two lines would be fused. */

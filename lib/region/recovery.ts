@@ -52,14 +52,14 @@ function preparedLine(file: RegionFile, sinkPath: string, number: number): Recov
   if (readHeader(file).sinkPath !== sinkPath || !file.lock()) return undefined;
   const content = settleInPlace(file);
   if (isSaid(content)) return undefined;
-  const { text, commit, record, isComplete } = prepareLine(file, content);
+  const { text, commit, record } = prepareLine(file, content);
   return {
     file: file.descriptor,
     commit,
     text: Buffer.from(text),
     record,
     hasLine: content.header.line !== undefined,
-    removePath: number > 1 && isComplete ? file.path : '',
+    removePath: number > 1 ? file.path : '',
   };
 }
 

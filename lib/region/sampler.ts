@@ -2,9 +2,19 @@
 
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile-columns.ts';
+import type { MappedDevice } from './cell-map.ts';
 import { readContent, rowOffset } from './content.ts';
 import { RegionFile } from './file.ts';
-import { FIRST_SHARD_ROW, HeaderOffset, SHARDS } from './format.ts';
+import {
+  DIRECTORY_ENTRY_BYTES,
+  DirectoryEntryOffset,
+  ENTRY_STATE_BITS,
+  EntryState,
+  FIRST_DIRECTORY_ROW,
+  FIRST_SHARD_ROW,
+  HeaderOffset,
+  SHARDS,
+} from './format.ts';
 import type { RegionHeader } from './header.ts';
 import { pages } from './pages.ts';
 import { type RegionState, stateOf } from './reader.ts';
@@ -15,6 +25,8 @@ interface SampledCell {
   readonly chunk: number;
   /** In bytes from the start of a row. */
   readonly at: number;
+  /** Whose it is; undefined for the schema's own. */
+  readonly device: MappedDevice | undefined;
 }
 
 export class RegionSampler {
@@ -25,15 +37,34 @@ export class RegionSampler {
   readonly #header: RegionHeader;
   readonly #cells: readonly SampledCell[];
   readonly #rows = new Map<number, Buffer>();
-  readonly #counts = pages(64);
+  readonly #counts = pages(HeaderOffset.reserved - HeaderOffset.commit);
+  /** What the header's word was when the devices were last found to be there. */
+  #retiredEpoch: bigint;
+  /** Columns of devices that are gone; their cells are another's by now. */
+  readonly #gone = new Map<number, bigint>();
+  readonly #last: BigUint64Array;
 
-  private constructor(file: RegionFile, header: RegionHeader, name: string, columns: readonly ProfileColumn[], kinds: readonly number[]) {
+  private constructor(
+    file: RegionFile,
+    header: RegionHeader,
+    name: string,
+    columns: readonly ProfileColumn[],
+    kinds: readonly number[],
+    devices: readonly (MappedDevice | undefined)[],
+  ) {
     this.#file = file;
+    this.#retiredEpoch = header.retiredEpoch;
     this.#header = header;
     this.name = name;
     this.columns = columns;
+    this.#last = new BigUint64Array(columns.length);
     const perChunk = header.granuleBytes / 8;
-    this.#cells = columns.map(({ cell }, i) => ({ kind: kinds[i]!, chunk: Math.floor(cell / perChunk), at: (cell % perChunk) * 8 }));
+    this.#cells = columns.map(({ cell }, i) => ({
+      kind: kinds[i]!,
+      chunk: Math.floor(cell / perChunk),
+      at: (cell % perChunk) * 8,
+      device: devices[i],
+    }));
     for (const { chunk } of this.#cells) this.#rows.set(chunk, Buffer.alloc(0));
   }
 
@@ -48,7 +79,19 @@ export class RegionSampler {
       const devicesOf = (group: number) => map.devices[group]!.map((device) => ({ ...device, firstCell: device.regionCell }));
       const columns = names.map((name) => columnOf('--metrics', name, layout, devicesOf));
       const kinds = columns.map(({ cell }) => map.kinds[cell]!);
-      return new RegionSampler(file, header, document.name, columns, kinds);
+      const devices = columns.map(({ cell }) =>
+        layout.devices
+          .flatMap(({ group, cellKinds }) => map.devices[group]!.map((device) => ({ device, end: device.regionCell + cellKinds.length })))
+          .find(({ device, end }) => device.regionCell >= 0 && cell >= device.regionCell && cell < end),
+      );
+      return new RegionSampler(
+        file,
+        header,
+        document.name,
+        columns,
+        kinds,
+        devices.map((found) => found?.device),
+      );
     } catch (error) {
       file.close();
       throw error;
@@ -67,7 +110,13 @@ export class RegionSampler {
       }
       this.#file.readAll(rows, rowOffset(this.#header, chunk, FIRST_SHARD_ROW));
     }
+    this.#checkDevices();
     this.#cells.forEach(({ kind, chunk, at }, i) => {
+      const gone = this.#gone.get(i);
+      if (gone !== undefined) {
+        values[first + i] = gone;
+        return;
+      }
       const rows = this.#rows.get(chunk)!;
       let value = rows.readBigUInt64LE(at);
       // The maximum tells a minimum of 2^64-1 from none; it is the next cell.
@@ -78,7 +127,8 @@ export class RegionSampler {
         else if (word > value) value = word;
         if (kind === CellKind.min && rows.readBigUInt64LE(begin + at + 8) > max) max = rows.readBigUInt64LE(begin + at + 8);
       }
-      values[first + i] = kind === CellKind.min ? minimumOf(value, max) : value; // which wraps as the counter does
+      this.#last[i] = kind === CellKind.min ? minimumOf(value, max) : value; // which wraps as the counter does
+      values[first + i] = this.#last[i]!;
     });
   }
 
@@ -89,6 +139,28 @@ export class RegionSampler {
 
   close(): void {
     this.#file.close();
+  }
+
+  /** After the rows: a device that is there now was there when they were read. Of one that is gone, the last value stays. */
+  #checkDevices(): void {
+    this.#file.readAll(this.#counts, HeaderOffset.commit);
+    const epoch = this.#counts.readBigUInt64LE(HeaderOffset.retiredEpoch - HeaderOffset.commit);
+    if (epoch === this.#retiredEpoch) return;
+    this.#retiredEpoch = epoch;
+    this.#cells.forEach(({ device }, i) => {
+      if (device === undefined || this.#gone.has(i) || this.#isThere(device)) return;
+      this.#gone.set(i, this.#last[i]!);
+    });
+  }
+
+  #isThere({ entry, state }: MappedDevice): boolean {
+    const perChunk = this.#header.granuleBytes / 8;
+    const at = rowOffset(this.#header, Math.floor(entry / perChunk), FIRST_DIRECTORY_ROW) + (entry % perChunk) * DIRECTORY_ENTRY_BYTES;
+    const word = pages(4);
+    this.#file.readAll(word, at + DirectoryEntryOffset.state);
+    const now = word.readUInt32LE();
+    const kind = now & (2 ** ENTRY_STATE_BITS - 1);
+    return now >>> ENTRY_STATE_BITS === state >>> ENTRY_STATE_BITS && (kind === EntryState.living || kind === EntryState.removed);
   }
 
   /** Shards are claimed while it is sampled. What a damaged file claims is believed as far as there can be shards. */

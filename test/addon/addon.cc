@@ -40,5 +40,6 @@ NAPI_MODULE_INIT() {
   DefineYardstick(env, exports);
   DefineStopwatch(env, exports);
   DefineConfined(env, exports);
+  DefineTurnover(env, exports);
   return exports;
 }

@@ -147,7 +147,7 @@ export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands):
       holder.bump(name, step.value);
       hands?.bump(holder, name, step.value);
     } else if (step.do === 'flush') {
-      before = model.flushed(model.picture(), before);
+      before = model.picture();
       hands?.flush();
     } else {
       const key = groups[step.group % groups.length];

@@ -121,17 +121,6 @@ export class Model {
     return textOf(this.#lineTree(now, before)).split(HOLE);
   }
 
-  /** What counts as flushed once the line of `now` is out: everything, but what removed devices had to say and did not get to. */
-  flushed(now: Picture, before: Picture): Picture {
-    const flushed = new Map(now);
-    for (const holder of now.keys()) {
-      if (holder.id === undefined || (holder.def as PerDeviceDef).aggregate || !hasRest(holder, now, before)) continue;
-      if (!shownIn(now, before, holder.key, false).includes(holder))
-        flushed.set(holder, { removed: true, states: before.get(holder)?.states ?? new Map() });
-    }
-    return flushed;
-  }
-
   /** What snapshot() gives. */
   snapshot(): unknown {
     const now = this.picture();
@@ -157,7 +146,9 @@ export class Model {
       if (def.kind === 'utcTimestampMs') return [[key, TIMESTAMP], ...identity];
       if (def.kind === 'group') return [[key, fieldsOf(this.living(key)!, now, before)]];
       const shown = shownIn(now, before, key, def.aggregate);
-      const devices = shown.map((holder) => [`${key}_${holder.id}`, fieldsOf(holder, now, before)] as const);
+      const devices = shown.map(
+        (holder) => [`${key}_${holder.id}`, fieldsOf(holder, now, before, def.aggregate ? [] : namesakes(holder, now))] as const,
+      );
       return def.aggregate ? [...devices, [key, aggregateOf(key, def, now, before)]] : devices;
     });
     return hasTimestamp ? entries : [...identity, ...entries];
@@ -175,23 +166,32 @@ function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
   return now.get(holder)!.removed && Object.entries(holder.def.fields).some(([name, { kind }]) => kind !== 'store' && isOpen(name));
 }
 
-/** The devices of a line: those that are there, and where there is no aggregate, one removed device an id that still has to say something. */
+/**
+ * The devices of a line: those that are there, and where there is no aggregate, of an id that is not there the removed one that came last of those
+ * which still have to say something.
+ */
 function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boolean): Holder[] {
   const shown = livingIn(now, key);
   if (hasAggregate) return shown;
-  for (const holder of now.keys()) {
+  for (const holder of [...now.keys()].reverse()) {
     if (holder.key !== key || holder.id === undefined || shown.some(({ id }) => id === holder.id)) continue;
     if (hasRest(holder, now, before)) shown.push(holder);
   }
   return shown.sort((a, b) => byBytes(a.id!, b.id!));
 }
 
+/** The others of its id, whose deltas stand in its object, where there is no aggregate. */
+function namesakes(holder: Holder, now: Picture): Holder[] {
+  return [...now.keys()].filter((other) => other !== holder && other.key === holder.key && other.id === holder.id);
+}
+
 const stateIn = (picture: Picture, holder: Holder, name: string) => picture.get(holder)?.states.get(name) ?? UNTOUCHED;
 
-function fieldsOf(holder: Holder, now: Picture, before: Picture): Pairs {
+function fieldsOf(holder: Holder, now: Picture, before: Picture, namesakes: readonly Holder[] = []): Pairs {
   return Object.entries(holder.def.fields).map(([name, def]) => {
     const state = stateIn(now, holder, name);
-    const delta = u64(state.value - stateIn(before, holder, name).value);
+    const deltas = [holder, ...namesakes].map((one) => stateIn(now, one, name).value - stateIn(before, one, name).value);
+    const delta = u64(sumOf(deltas));
     if (def.kind === 'inc') return [name, delta];
     if (def.kind === 'store') return [name, state.value];
     return [name, latencyTree(state.min, state.max, delta)];

@@ -213,14 +213,14 @@ TEST("given values collected into a bank, when the bank is committed, then pendi
   one.SetAll(kIncCell, 1, 2, 3);
   CHECK_EQ(one.cells.Pending(kIncCell), 6);
 
-  one.cells.CollectInto(1, one.cells.used());
+  one.cells.Collect(1, 0, one.cells.used());
   CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
   one.cells.region().SetCommit(1 << 2 | 1);
   CHECK_EQ(one.cells.Pending(kIncCell), 0);
 
   AddShared(one.cells.region().InShard(2, kIncCell), 5);
   CHECK_EQ(one.cells.Pending(kIncCell), 5);
-  one.cells.CollectInto(kCrashBank, one.cells.used());
+  one.cells.Collect(kCrashBank, 0, one.cells.used());
   one.cells.region().SetCommit(2 << 2 | kCrashBank);
   AddShared(one.cells.region().InShard(0, kIncCell), kMost - 10);  // past the wrap
   CHECK_EQ(one.cells.Pending(kIncCell), kMost - 10);
@@ -229,7 +229,7 @@ TEST("given values collected into a bank, when the bank is committed, then pendi
 TEST("given a count of cells, when they are collected, then no cell beyond is") {
   OneOfEach one;
   for (uint32_t index = 0; index < 5; index++) one.SetAll(index, 1, 1, 1);
-  one.cells.CollectInto(0, 2);
+  one.cells.Collect(0, 0, 2);
   CHECK_EQ(Read(one.cells.region().InBank(0, kIncCell)), 3);
   CHECK_EQ(Read(one.cells.region().InBank(0, kStoreCell)), 0);
 }

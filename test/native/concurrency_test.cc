@@ -106,8 +106,9 @@ class Scene {
   }
   void CheckExactInDevices(const Lines& lines, const std::string& field, uint32_t part, uint64_t added) {
     uint64_t total = 0, pending = 0;
-    for (const Devices::Entry& entry : store->AllDevices(kBlock)) {
-      const uint32_t cell = entry.device->first_cell + part;
+    const DeviceList& list = *store->device_lists().of_groups;
+    for (const Device* device = FirstOf(list); device != nullptr; device = After(*device)) {
+      const uint32_t cell = device->first_cell + part;
       total += store->cells().Total(cell);
       pending += store->cells().Pending(cell);
     }

@@ -95,7 +95,7 @@ TEST("given ids added in any order, when the list is walked, then it is sorted b
   std::vector<std::string> expected;
   for (const std::string& id : sorted) expected.push_back(",\"d_" + id + "\":{");
   CHECK(Keys(devices.lists()[0]) == expected);
-  const std::vector<Devices::Entry> all = devices.All(0);
+  const std::vector<Devices::Entry> all = devices.Living(0);
   CHECK_EQ(all.size(), sorted.size());
   for (size_t i = 0; i < all.size(); i++) CHECK_EQ(all[i].id, sorted[i]);
 }
@@ -160,7 +160,7 @@ TEST("given a device, when it is removed, then it is found no more but stays in 
   CHECK(first->next.load() == second);
   CHECK(second->next.load() == after);
   CHECK(after->next.load() == nullptr);
-  CHECK_EQ(devices.All(0).size(), 4);
+  CHECK_EQ(devices.Living(0).size(), 3);
 
   CHECK(devices.Remove(0, "b"));
   CHECK(second->removed.load());

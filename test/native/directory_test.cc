@@ -42,7 +42,8 @@ TEST("given more devices than a chunk has entries, when each is added, then its 
     const DirectoryEntry& entry = *reinterpret_cast<const DirectoryEntry*>(EntryAt(region, n));
     CHECK_EQ(entry.group, n % 3);
     CHECK_EQ(entry.first_cell, 10 + 2 * n);
-    CHECK_EQ(entry.removed.load(), n == 5 || n == region.chunk_cells() ? 1 : 0);
+    const EntryState state = n == 5 || n == region.chunk_cells() ? EntryState::kRemoved : EntryState::kLiving;
+    CHECK_EQ(entry.state.load(), EntryWord(state, n + 1));
     CHECK_EQ(entry.id_bytes, IdOf(n).size());
     CHECK_EQ(std::string(entry.id), IdOf(n));  // with a NUL behind it
   }

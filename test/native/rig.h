@@ -22,7 +22,7 @@ struct Rig {
         devices(spec.group_names, spec.keys),
         flusher(cells, program, devices.lists(), spec.missed_cell) {
     uint32_t first = 0;
-    CHECK(IsSound(program, static_cast<uint32_t>(spec.kinds.size())));
+    CHECK(IsSound(program));
     CHECK(cells.Create({spec.schema_fingerprint}).ok());
     CHECK(flusher.Fit(line_bytes = LineBytesMax(program)).ok());
     CHECK(cells.Reserve(spec.kinds.data(), static_cast<uint32_t>(spec.kinds.size()), &first).ok());

@@ -168,7 +168,8 @@ inline ProgramView ViewOf(const StoreSpec& spec) {
           spec.groups.data(),
           static_cast<uint32_t>(spec.groups.size()),
           spec.literals.data(),
-          static_cast<uint32_t>(spec.literals.size())};
+          static_cast<uint32_t>(spec.literals.size()),
+          static_cast<uint32_t>(spec.kinds.size())};
 }
 
 }  // namespace vmm

@@ -206,7 +206,7 @@ TEST("given an id, when it is allocated twice, then it is one device; after a re
   CHECK(fresh != first);
   CHECK(fresh->first_cell != first->first_cell);
   CHECK_EQ(store->cells().Total(fresh->first_cell), 0);
-  CHECK_EQ(store->AllDevices(0).size(), 2);
+  CHECK_EQ(store->LivingDevices(0).size(), 1);
   store->Detach(false);
 }
 
@@ -219,7 +219,7 @@ TEST("given a device whose key would be another's, when it is allocated, then kT
   CHECK(store->AllocDevice(1, "y", &device).ok());
   CHECK_EQ(store->AllocDevice(0, "x_y", &device).code, Code::kTaken);
   CHECK_EQ(store->cells().used(), used + 1);
-  CHECK_EQ(store->AllDevices(0).size(), 0);
+  CHECK_EQ(store->LivingDevices(0).size(), 0);
   store->Detach(false);
 }
 
@@ -257,9 +257,9 @@ TEST("given no room for more cells, when devices are allocated on and on, then k
   for (; status.ok() && made < 1000; made++) status = store->AllocDevice(0, std::to_string(made), &device);
   CHECK_EQ(status.code, Code::kFull);
   const int there = made - 1;
-  CHECK_EQ(store->AllDevices(0).size(), there);
+  CHECK_EQ(store->LivingDevices(0).size(), there);
   CHECK(there > 10);
-  for (const Devices::Entry& entry : store->AllDevices(0)) AddShared(store->cells().Shared(entry.device->first_cell), 1);
+  for (const Devices::Entry& entry : store->LivingDevices(0)) AddShared(store->cells().Shared(entry.device->first_cell), 1);
   CHECK_EQ(store->flusher().Flush(&status), FlushResult::kOut);
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("d.i"), there);
   store->Detach(false);

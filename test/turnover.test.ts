@@ -1,0 +1,247 @@
+// Devices that come and go for ever: there is a limit to how many there are at one time, and none to how often.
+// VMM_METRICS_SOAK_TURNS says how often in the longest of these tests.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { defineSchema, inc, latency, Metrics, perDevice, readRegion, store } from 'vmm-metrics';
+
+import { HANG_MS } from './helpers/limits.ts';
+import { SecondThread } from './helpers/second-thread.ts';
+import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
+
+interface Turnover {
+  startTurnover(external: object, group: string, id: string, field: string): string;
+  turn(): string;
+  endTurnover(): void;
+}
+const addon = createRequire(import.meta.url)('./addon/build/Release/vmm_test.node') as Turnover;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+const heapBytes = () => {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+};
+
+const shape = {
+  d: perDevice({ n: inc('n'), level: store('level'), time: latency('time') }),
+  e: perDevice({ n: inc('n'), m: inc('m') }, { aggregate: false }),
+};
+const CELLS_OF_D = 5;
+
+/** A store in a file, and what its header says: cells in use, entries of the directory, how often devices were retired. */
+function open() {
+  const folder = temporaryFolder();
+  const options = { name: freshName(), file: `${folder}/region` };
+  const metrics = closing(Metrics.open(defineSchema(shape), options));
+  const header = () => {
+    const bytes = readFileSync(options.file);
+    return { cells: bytes.readUInt32LE(136), entries: bytes.readUInt32LE(144), epoch: Number(bytes.readBigUInt64LE(248)) };
+  };
+  return { metrics, options, header, path: `${folder}/lines` };
+}
+
+const turns = Number(process.env['VMM_METRICS_SOAK_TURNS'] ?? 3000);
+
+describe('given one id that is plugged in and out over and over', () => {
+  test(
+    `when two workers and a native thread count through it and through accessors of earlier ones, ${turns} times, then every add is in the lines and in the snapshot, in the cells of four`,
+    { timeout: HANG_MS + turns * 2 },
+    async () => {
+      const { metrics, options, header, path } = open();
+      metrics.init(path);
+      const { d } = metrics.app;
+      const before = header();
+      const words = new SharedArrayBuffer(32 + 64);
+      const rounds = new Int32Array(words, 0, 8);
+      const added = new BigUint64Array(words, 32, 8);
+      const workers = [1, 2].map(
+        (number) => new Worker(new URL('./fixtures/turnover.mjs', import.meta.url), { workerData: { shape, options, words, number } }),
+      );
+      onTestFinished(() => void workers.forEach((worker) => void worker.terminate()));
+      expect(addon.startTurnover(metrics.native, 'd', 'x', 'n')).toBe('ok');
+      let count = 0n;
+      let bytes = 0;
+      let firstNs = 0n;
+      let lastNs = 0n;
+      const write = () => {
+        const start = process.hrtime.bigint();
+        metrics.write();
+        lastNs = process.hrtime.bigint() - start;
+        if (firstNs === 0n) firstNs = lastNs;
+      };
+      for (let round = 1; round <= turns; round++) {
+        d.alloc('x').n.add(2);
+        Atomics.store(rounds, 0, round);
+        Atomics.notify(rounds, 0);
+        expect(addon.turn()).toBe('ok');
+        for (const number of [1, 2]) {
+          while (Atomics.load(rounds, number) < round) Atomics.wait(rounds, number, round - 1, 1000);
+        }
+        expect(d.remove('x')).toBe(true);
+        count += round === 1 ? 3n : 4n;
+        if (round % 100 === 50) write();
+        if (round === Math.floor(turns / 10)) bytes = heapBytes();
+      }
+      const moreBytes = heapBytes() - bytes;
+      Atomics.store(rounds, 7, 1);
+      Atomics.store(rounds, 0, turns + 1);
+      Atomics.notify(rounds, 0);
+      addon.endTurnover();
+      count += 1n;
+      await Promise.all(workers.map((worker) => new Promise((resolve) => void worker.once('exit', resolve))));
+      write();
+      const all = count + added[1]! + added[2]!;
+      expect(metrics.snapshot().d.aggregate.n).toBe(all);
+      expect(linesIn(path).reduce((sum, line) => sum + (at(line, 'd.n') as bigint), 0n)).toBe(all);
+      const reading = await readRegion(options.file);
+      expect((reading.values['d'] as { aggregate: object }).aggregate).toEqual(metrics.snapshot().d.aggregate);
+      expect(header().cells - before.cells).toBeLessThanOrEqual(4 * CELLS_OF_D);
+      expect(header().entries - before.entries).toBeLessThanOrEqual(4);
+      expect(moreBytes).toBeLessThan(1 << 20);
+      if (turns > 3000) console.log(`the first flush took ${firstNs} ns, the last ${lastNs} ns; heap ${moreBytes} bytes more`);
+    },
+  );
+
+  test('when nothing is ever flushed, then neither cells nor entries become more, and all is in the snapshot and pending', async () => {
+    const { metrics, options, header } = open();
+    const before = header();
+    for (let i = 0; i < 2000; i++) {
+      const { n, time } = metrics.app.d.alloc('x');
+      n.inc();
+      time.observe(i);
+      metrics.app.d.remove('x');
+      n.inc();
+      metrics.app.e.alloc('x');
+      metrics.app.e.remove('x');
+    }
+    expect(header().cells - before.cells).toBeLessThanOrEqual(4 * (CELLS_OF_D + 2));
+    expect(header().entries - before.entries).toBeLessThanOrEqual(8);
+    expect(metrics.snapshot().d.aggregate.n).toBe(4000n);
+    const { values, pending } = await readRegion(options.file);
+    for (const of of [values, pending])
+      expect(of['d']).toMatchObject({ devices: {}, aggregate: { n: 4000n, time: { sum_us: 1_999_000n } } });
+  });
+
+  test('when a group has no aggregate, then each delta is under the key once, and what is flushed is recycled', () => {
+    const { metrics, header, path } = open();
+    metrics.init(path);
+    const before = header();
+    for (let i = 0; i < 500; i++) {
+      metrics.app.e.alloc('x').n.add(3);
+      metrics.app.e.remove('x');
+      if (i % 10 === 9) metrics.write();
+    }
+    metrics.write();
+    const deltas = linesIn(path).flatMap((line) => ('e_x' in line ? [at(line, 'e_x.n') as bigint] : []));
+    expect(deltas.reduce((sum, delta) => sum + delta, 0n)).toBe(1500n);
+    expect(metrics.snapshot().e.aggregate.n).toBe(1500n);
+    expect(header().entries - before.entries).toBeLessThanOrEqual(16);
+  });
+});
+
+describe('given a thread with devices that others remove', () => {
+  test('when it only waits for events, then it lets go all the same, and what it adds later counts', async () => {
+    const { metrics, options, header } = open();
+    const second = new SecondThread();
+    onTestFinished(() => second.end());
+    second.call('open', shape, options);
+    for (let i = 0; i < 4; i++) {
+      metrics.app.d.alloc('x');
+      second.call('hold', i, 'd', 'x');
+      second.call('bump', i, 'n', 'inc');
+      metrics.app.d.remove('x');
+    }
+    // The other thread makes no call, and is done with its last answer.
+    for (const deadline = Date.now() + HANG_MS; header().epoch === 0 && Date.now() < deadline; ) {
+      metrics.app.d.alloc('y');
+      metrics.app.d.remove('y');
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    expect(header().epoch).toBeGreaterThan(0);
+    metrics.app.d.alloc('z').n.add(7);
+    for (let i = 0; i < 4; i++) second.call('bump', i, 'n', 'add', 10);
+    for (let i = 0; i < 4; i++) second.call('bump', i, 'time', 'observe', 5);
+    for (let i = 0; i < 4; i++) second.call('bump', i, 'level', 'store', 5);
+    const { devices, aggregate } = metrics.snapshot().d;
+    expect(devices).toEqual({ z: { n: 7n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } } });
+    expect(aggregate).toEqual({ n: 51n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 20n } });
+  });
+
+  test('when it is blocked, then nothing of its devices is given away, and nothing is lost; when it ends, then they are', async () => {
+    const { metrics, options, header } = open();
+    const second = new SecondThread();
+    second.call('open', shape, options);
+    metrics.app.d.alloc('x');
+    second.call('hold', 0, 'd', 'x');
+    second.call('race', [0], 'n', new Int32Array(new SharedArrayBuffer(8)), new BigUint64Array(new SharedArrayBuffer(8)));
+    for (let i = 0; i < 50; i++) {
+      metrics.app.d.alloc('x').n.add(1000);
+      metrics.app.d.remove('x');
+      for (const id of Object.keys(metrics.snapshot().d.devices)) expect.unreachable(id);
+      expect(metrics.app.d.alloc('y').n.count()).toBe(0n);
+      metrics.app.d.remove('y');
+    }
+    expect(header().epoch).toBe(0);
+    await second.end();
+    const { n } = metrics.snapshot().d.aggregate;
+    expect(n).toBeGreaterThanOrEqual(50_000n);
+    metrics.app.d.alloc('y');
+    expect(header().epoch).toBe(1);
+    expect(metrics.snapshot().d.aggregate.n).toBe(n);
+  });
+
+  test('when it allocates and another removes, 20,000 times, then it keeps nothing of them', () => {
+    const { metrics, options } = open();
+    const second = new SecondThread();
+    onTestFinished(() => second.end());
+    second.call('open', shape, options);
+    let bytes = 0;
+    for (let i = 0; i < 20_000; i++) {
+      metrics.app.d.alloc(`x${i}`).n.inc();
+      second.call('remove', 'd', `x${i}`);
+      if (i === 2000) bytes = heapBytes();
+    }
+    expect(heapBytes() - bytes).toBeLessThan(1 << 20);
+    expect(metrics.snapshot().d.aggregate.n).toBe(20_000n);
+  });
+});
+
+describe('given accessors of removed devices that count for their group', () => {
+  test('when they are read, then a count goes on from what it was, and what is set is their own', () => {
+    const { metrics } = open();
+    const { d } = metrics.app;
+    const old = d.alloc('x');
+    old.n.add(5);
+    old.level.store(7);
+    old.time.observe(9);
+    d.remove('x');
+    for (let i = 0; i < 4; i++) {
+      d.alloc('x').level.store(100);
+      d.alloc('x').time.observe(1000);
+      d.remove('x');
+    }
+    const fresh = d.alloc('x');
+    old.n.inc();
+    old.time.observe(20n);
+    expect(old.n.count()).toBe(6n);
+    expect(old.level.fetch()).toBe(7n);
+    old.level.store(8);
+    expect(old.level.fetch()).toBe(8n);
+    expect(old.time.min_us.fetch()).toBe(9n);
+    expect(old.time.max_us.fetch()).toBe(9n);
+    expect(old.time.sum_us.count()).toBe(29n);
+    expect(fresh.level.fetch()).toBe(0n);
+    expect(fresh.time.max_us.fetch()).toBe(0n);
+    expect(metrics.snapshot().d.aggregate).toEqual({ n: 6n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 4029n } });
+    metrics.close();
+    old.n.inc();
+    for (const read of [() => old.n.count(), () => old.level.fetch(), () => old.time.min_us.fetch()]) {
+      expect(read).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+    }
+  });
+});
