@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config';
 // test's own the same code.
 const dist = (file) => fileURLToPath(new URL(`./dist/lib/${file}`, import.meta.url));
 
+const withoutDiskHints = '--disable-warning=METRICS_REGION_ON_DISK';
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -13,6 +15,9 @@ export default defineConfig({
     ],
   },
   test: {
+    // Where the temporary folder is on a disk, each region file would be warned of. For this process, and for those that it starts.
+    execArgv: [withoutDiskHints],
+    env: { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} ${withoutDiskHints}` },
     include: ['test/*.test.ts'],
     pool: 'forks',
     // Crash and timing tests share two cores with the rest.

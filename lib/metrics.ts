@@ -13,6 +13,7 @@ import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
 import { watchEnding, watchPanics } from './panics.ts';
 import type { ProfileName } from './profile-columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
+import { hintAtDisk } from './region/disk.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import { GENERATIONS_MAX, tidyGenerations } from './region/generations.ts';
 import { prepareRecoveries } from './region/recovery.ts';
@@ -118,6 +119,7 @@ export class Metrics<S extends SchemaShape> {
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
     hintAtOtherStores(native, before, { name, fingerprint: layout.fingerprint, addon: bindingPath() });
     if (place.file !== undefined) {
+      hintAtDisk(native, place.file);
       metrics.#unwatchEnding = watchEnding(opened);
       if (opened.inherits()) metrics.#tidy(place.file, spec.errorCell);
     }

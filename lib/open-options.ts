@@ -15,8 +15,8 @@ export interface OpenOptions {
   readonly properties?: Readonly<Record<string, string>> | undefined;
   /**
    * A file that the values live in, so that they outlive the process however it ends: `readRegion()` and the command `vmm-metrics` read
-   * it, while the process runs and after. On a tmpfs it costs no disk writes; it is made with mode 0600. Default: none, the values are
-   * in memory.
+   * it, while the process runs and after. It belongs on a tmpfs (`/dev/shm`, `/run`): on a disk that stalls, whoever counts waits; there is a
+   * warning `METRICS_REGION_ON_DISK`, once a process and file system. It is made with mode 0600. Default: none, the values are in memory.
    */
   readonly file?: string | undefined;
   /**

@@ -30,8 +30,8 @@ class Reservation {
 
   Status Make(uint64_t bytes, Of what, int fd = -1);
 
-  // Makes a part readable and writable. Of a file it has memory already; else it gets memory as it is touched, or at once where the
-  // process locks its memory. Again for a part in use is harmless. On failure the part may be in use, but not be locked.
+  // Makes a part readable and writable. Of a file it has memory already; else it gets memory as it is touched, or at once where
+  // the process locks its memory. Again for a part in use is harmless. On failure the part may be in use, but not be locked.
   Status Use(uint64_t offset, uint64_t bytes);
 
   unsigned char* base() const { return base_; }

@@ -64,7 +64,8 @@ Status Make(Region& region, Kind kind, const TemporaryFolder& folder) {
 uint64_t StatusBytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.compare(0, name.size() + 1, name + ":") == 0) return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
+    if (line.compare(0, name.size() + 1, name + ":") == 0)
+      return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
   }
   CHECK(false);
   return 0;
@@ -97,14 +98,17 @@ TEST("given a limit on file sizes that comes after the open, when devices are ma
   });
 }
 
-TEST("given a region file and a limit on file sizes that comes later, when it would grow, then EFBIG, and SIGXFSZ is never raised") {
+TEST(
+    "given a region file and a limit on file sizes that comes later, when it would grow, then EFBIG, and SIGXFSZ is never "
+    "raised") {
   for (const bool is_ignored : {false, true}) {
     CheckInChild([&] {
       TemporaryFolder folder;
       Region region;
       CHECK(Make(region, Kind::kFile, folder).ok());
       UseChunk(region, 0);
-      signal(SIGXFSZ, is_ignored ? SIG_IGN : [](int) { g_signals = 1; });
+      signal(
+          SIGXFSZ, is_ignored ? SIG_IGN : [](int) { g_signals = 1; });
       Limit(RLIMIT_FSIZE, 64 * 1024);
       const Status status = region.Back(1, 0);
       CHECK_EQ(status.code, Code::kMemory);
@@ -181,7 +185,9 @@ bool LimitLocked(rlim_t bytes) {
   return getuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0);
 }
 
-TEST("given a process that locks memory to come, and has a limit on that, when a region is used, then its rows are locked, no more") {
+TEST(
+    "given a process that locks memory to come, and has a limit on that, when a region is used, then its rows are locked, no "
+    "more") {
   if (kIsSanitized) return (void)CHECK(true);
   for (const Kind kind : kKinds) {
     for (const int how : {MCL_FUTURE, MCL_FUTURE | MCL_ONFAULT}) {
