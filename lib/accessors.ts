@@ -2,6 +2,7 @@
 // inc() must stay one load, one add and one store.
 
 import { checkedValue } from './arguments.ts';
+import { DISPOSE } from './dispose.ts';
 import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from './layout.ts';
 import type { IncDef, LatencyDef, MetricDef, StoreDef } from './schema.ts';
 import type { ThreadCells } from './thread-cells.ts';
@@ -336,7 +337,7 @@ class MonotonicRecord implements LatencyRecord {
     this.#high = clockHalves[1]!;
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     clock[0] = hrtime() / 1000n;
     const low = clockHalves[0]!;
     const high = clockHalves[1]!;

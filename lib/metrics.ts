@@ -6,6 +6,7 @@ import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './ac
 import { checkedDestination, checkedOptions, checkedValue, shown } from './arguments.ts';
 import { type Attachment, binding, bindingPath, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
+import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { hintAtOtherStores, SinkHint } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
@@ -355,7 +356,7 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /** As {@link close}, for `using metrics = Metrics.open(...)`. */
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.close();
   }
 

@@ -2,6 +2,7 @@
 
 import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
 import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';
+import { ASYNC_DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerOf } from './profile-columns.ts';
@@ -106,7 +107,7 @@ class RunningProfile implements Profile {
     return this.#stopped;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async [ASYNC_DISPOSE](): Promise<void> {
     await this.stop();
   }
 

@@ -17,6 +17,7 @@ const addon = join(root, 'build/Release/vmm_metrics.node');
 /** Opens metrics by way of the package, and says how that went. */
 const PROGRAM = `
 import { Metrics, defineSchema, group, inc, readRegion } from 'vmm-metrics';
+export * from 'vmm-metrics';
 console.log('imported');
 try {
   const metrics = Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), JSON.parse(process.argv[2] ?? '{}'));
@@ -115,10 +116,40 @@ describe.each(Object.keys(bundlers))('given a program that %s bundled, far from 
   });
 });
 
+test('given a bundle in a vm context, whose Symbol may lack dispose, when it is used there, then it works, and no method is called undefined', async () => {
+  const out = join(folder, slug('esbuild to cjs'), 'program.cjs');
+  writeFileSync(
+    join(folder, 'context.cjs'),
+    `const { createContext, runInContext } = require('node:vm');
+     const { readFileSync } = require('node:fs');
+     const lacking = { require, module: { exports: {} }, process, console, Buffer, TextEncoder, TextDecoder };
+     const context = createContext({ ...lacking, performance, URL, setTimeout, clearTimeout, setImmediate, clearImmediate });
+     runInContext(readFileSync(${JSON.stringify(out)}, 'utf8'), context);
+     const text = \`(() => {
+       const { Metrics, defineSchema, group, inc, latency } = module.exports;
+       const metrics = Metrics.open(defineSchema({ g: group({ n: inc('n'), t: latency('t') }) }), { name: 'vm', properties: { a: '1' } });
+       metrics.init('/dev/null');
+       metrics.captureSignals({ signals: ['SIGUSR2'] });
+       metrics.capturePanics();
+       metrics.app.g.n.add(2);
+       const record = metrics.app.g.t.record();
+       const names = [metrics, record].flatMap((one) => Reflect.ownKeys(Object.getPrototypeOf(one)));
+       console.log(metrics.write(), String(metrics.snapshot().g.n), names.includes('undefined'));
+       metrics.close();
+     })()\`;
+     runInContext(text, context);`,
+  );
+  const { stdout, stderr } = await run('context.cjs', [], { VMM_METRICS_ADDON: addon });
+  expect({ stdout, stderr }).toEqual({ stdout: 'imported\ncounted 1\ntrue 2 false\n', stderr: '' });
+});
+
 describe('given the package as it is', () => {
   const program = join(root, 'dist/lib/index.js');
   const text = (options: object) =>
-    PROGRAM.replace("'vmm-metrics'", JSON.stringify(program)).replace("process.argv[2] ?? '{}'", JSON.stringify(JSON.stringify(options)));
+    PROGRAM.replaceAll("'vmm-metrics'", JSON.stringify(program)).replace(
+      "process.argv[2] ?? '{}'",
+      JSON.stringify(JSON.stringify(options)),
+    );
   const runText = (options: object, env: NodeJS.ProcessEnv, execArgv: readonly string[] = []) => {
     writeFileSync(join(folder, 'program.mjs'), text(options));
     return run('program.mjs', [], env, execArgv);

@@ -14,7 +14,7 @@ interface Plan {
   readonly signal: NodeJS.Signals;
   readonly send?: 'kill' | 'null' | 'divide' | 'breakpoint';
   readonly before?: 'mender' | 'ignored' | 'listener';
-  readonly after?: 'reporter' | 'listener';
+  readonly after?: 'reporter' | 'listener' | 'visitor' | 'ignored';
   readonly [option: string]: unknown;
 }
 

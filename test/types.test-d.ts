@@ -12,6 +12,7 @@ import {
   type LatencyValue,
   latency,
   Metrics,
+  type Profile,
   type ProfileName,
   perDevice,
   type Schema,
@@ -132,4 +133,11 @@ test('given options that may be undefined, then they are taken', () => {
   void (() => metrics.startPeriodicFlush({ intervalMs: undefined }));
   void (() => metrics.captureSignals({ signals: undefined, limitMs: undefined }));
   void (() => metrics.reportStartTime({ startTimeUs: undefined }));
+});
+
+test('given what has an end, then `using` takes it', () => {
+  const metrics: Disposable = Metrics.open(schema);
+  const record: Disposable = Metrics.open(schema).app.vcpu.exit_io_in_agg.record();
+  expectTypeOf([metrics, record]).toEqualTypeOf<Disposable[]>();
+  expectTypeOf<Profile>().toExtend<AsyncDisposable>();
 });
