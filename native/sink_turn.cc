@@ -50,6 +50,9 @@ struct Registry {
   uint32_t last_number = 0;
 };
 
+// Never destroyed: worker threads may still close stores while statics are. In static memory, since a child begins with a new
+// one, and may have been forked in the middle of an allocation.
+alignas(Registry) unsigned char g_registry_memory[sizeof(Registry)];
 std::atomic<Registry*> g_registry{nullptr};
 
 // In the child, right after a fork, where nothing else runs: the stores are the parent's, and so are the locks.
@@ -59,13 +62,12 @@ void FreeAllInChild() {
     place.is_torn.store(false, std::memory_order_relaxed);
   }
   g_is_joining.store(false, std::memory_order_relaxed);
-  g_registry.store(new Registry, std::memory_order_relaxed);
+  g_registry.store(new (g_registry_memory) Registry, std::memory_order_relaxed);
 }
 
-// Leaked on purpose: worker threads may still close stores while statics are destroyed.
 Registry& TheRegistry() {
   static const int registered = [] {
-    g_registry.store(new Registry, std::memory_order_relaxed);  // published by the static
+    g_registry.store(new (g_registry_memory) Registry, std::memory_order_relaxed);  // published by the static
     return pthread_atfork(nullptr, nullptr, FreeAllInChild);
   }();
   static_cast<void>(registered);

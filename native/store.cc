@@ -51,37 +51,14 @@ struct Registry {
   }
 };
 
-void FlushAtExit(int32_t exit_code);
-
 Registry& TheRegistry() {
   static Registry* const registry = [] {
-    AtProcessExit(FlushAtExit);
+    AtProcessExit(Store::EndAllWithProcess);
     Registry* const made = new Registry;
     made->process.Set();
     return made;
   }();
   return *registry;
-}
-
-// process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
-void FlushAtExit(int32_t exit_code) {
-  Registry& registry = TheRegistry();
-  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
-  SettleExitCodes(exit_code);
-  std::vector<Store*> stores;
-  {
-    // exit() may have been called in a signal handler, on the thread that has the lock. It is never held for long otherwise.
-    std::unique_lock<std::mutex> lock(registry.mutex, std::defer_lock);
-    if (!LockWithin(lock, kExitLockMs)) return;
-    for (const auto& [name, one] : registry.stores) {
-      if (one.store == nullptr) continue;
-      one.store->Retain();  // never given back: the process ends
-      stores.push_back(one.store);
-    }
-  }
-  // All together, so that they take a second at most, and not a second each.
-  for (Store* const store : stores) store->profiler().AskToStopAtExit(kExitLockMs);
-  for (Store* const store : stores) store->EndWithProcess(exit_code);
 }
 
 ProgramView ViewOf(const StoreSpec& spec) {
@@ -96,6 +73,28 @@ ProgramView ViewOf(const StoreSpec& spec) {
 }
 
 }  // namespace
+
+// process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
+void Store::EndAllWithProcess(int32_t exit_code) {
+  Registry& registry = TheRegistry();
+  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
+  SettleExitCodes(exit_code);
+  // Linked and not listed: exit() may have been called in a signal handler that interrupted the allocation of memory.
+  Store* first = nullptr;
+  {
+    // Or on the thread that has the lock. It is never held for long otherwise.
+    std::unique_lock<std::mutex> lock(registry.mutex, std::defer_lock);
+    if (!LockWithin(lock, kExitLockMs)) return;
+    for (const auto& [name, one] : registry.stores) {
+      if (one.store == nullptr) continue;
+      one.store->Retain();  // never given back: the process ends
+      one.store->next_at_exit_ = std::exchange(first, one.store);
+    }
+  }
+  // All together, so that they take a second at most, and not a second each.
+  for (Store* store = first; store != nullptr; store = store->next_at_exit_) store->profiler().AskToStopAtExit(kExitLockMs);
+  for (Store* store = first; store != nullptr; store = store->next_at_exit_) store->EndWithProcess(exit_code);
+}
 
 Store::Store(StoreSpec&& spec)
     : spec_(std::move(spec)),

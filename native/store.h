@@ -89,6 +89,8 @@ class Store {
   void FlushNews();
   // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the region.
   void EndWithProcess(int32_t exit_code);
+  // The same for all stores of this process, at its exit.
+  static void EndAllWithProcess(int32_t exit_code);
 
   // Calls `visit` for each open store of this process, under the registry's lock.
   static void VisitOpen(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context);
@@ -191,6 +193,7 @@ class Store {
   std::atomic<int32_t> exit_code_{kExitCodeUnknown};
   std::atomic<SignalSet> displaced_{0};
   bool is_guarded_ = false;
+  Store* next_at_exit_ = nullptr;  // of EndAllWithProcess alone
 };
 
 }  // namespace vmm

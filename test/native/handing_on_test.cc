@@ -279,6 +279,8 @@ TEST(
   CHECK_EQ(death.signal, SIGSEGV);
 }
 
+// ThreadSanitizer takes what the child does, in which nothing else runs, for the work of a handler.
+#if !defined(__SANITIZE_THREAD__)
 TEST(
     "given a handler below ours that forks while the process dies, when the child captures a store of its own and dies, then it "
     "has its line") {
@@ -320,6 +322,7 @@ TEST(
     own.CheckLastLine(SIGSEGV);
   }
 }
+#endif
 
 }  // namespace
 }  // namespace vmm
