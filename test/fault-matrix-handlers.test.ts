@@ -8,6 +8,7 @@ import { expect } from 'vitest';
 
 import { type ChildOptions, runChild } from './helpers/children.ts';
 import { marksOf } from './helpers/faults.ts';
+import { HANG_MS } from './helpers/limits.ts';
 import { printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo, Reader } from './helpers/sinks.ts';
 import { at, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
@@ -123,14 +124,14 @@ row(26, 'the last attachment closes while a last line waits for its reader', (ad
     const fifo = makeFifo(`${temporaryFolder()}/fifo`);
     const steps: Step[] = [
       ['open'],
-      ['capture', { limitMs: 10_000 }],
+      ['capture', { limitMs: 60_000 }],
       ['fill'],
       ['add'],
       ['later', 'null'],
       ['sleep', 300],
       ['close'],
       ['say', 'closed'],
-      ['sleep', 60_000],
+      ['sleep', HANG_MS],
     ];
     let text = '';
     let timer: NodeJS.Timeout | undefined;
