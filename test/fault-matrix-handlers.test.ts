@@ -124,7 +124,7 @@ row(26, 'the last attachment closes while a last line waits for its reader', (ad
     const fifo = makeFifo(`${temporaryFolder()}/fifo`);
     const steps: Step[] = [
       ['open'],
-      ['capture', { limitMs: 60_000 }],
+      ['capture', { limitMs: 10_000 }],
       ['fill'],
       ['add'],
       ['later', 'null'],
