@@ -32,7 +32,17 @@ const PARTS = {
   soak: () => vitest('soak', `vitest run ${SOAKS.map((name) => `test/${name}.test.ts`).join(' ')}`),
   'soak-native': () => native('test:tsan', 'ONLY=soak_test'),
 };
-const SOAKS = ['churn', 'fault-matrix-restarts', 'properties', 'region-kill', 'region-properties', 'region-reader', 'soak', 'turnover'];
+const SOAKS = [
+  'churn',
+  'fault-matrix-restarts',
+  'lifecycle',
+  'properties',
+  'region-kill',
+  'region-properties',
+  'region-reader',
+  'soak',
+  'turnover',
+];
 const NEED_COMPILE = ['vitest', 'package', 'soak'];
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['compile', 'vitest', 'native', 'package'];
@@ -89,16 +99,17 @@ async function vitest(name, line) {
   mkdirSync(reports, { recursive: true });
   const report = resolve(reports, `${name}.json`);
   rmSync(report, { force: true });
+  const files = () => JSON.parse(readFileSync(report, 'utf8')).testResults;
   const finds = () => {
     const found = [];
-    for (const { name: path, status, assertionResults } of JSON.parse(readFileSync(report, 'utf8')).testResults) {
+    for (const { name: path, status, assertionResults } of files()) {
       const tests = assertionResults.filter((test) => test.status === 'failed').map((test) => ` > ${test.fullName}`);
       if (tests.length === 0 && status === 'failed') tests.push('');
       found.push(...tests.map((test) => relative(root, path) + test));
     }
     return found;
   };
-  return command(`${line} --reporter=default --reporter=json --outputFile.json=${relative(root, report)}`, {
+  const sentences = await command(`${line} --reporter=default --reporter=json --outputFile.json=${relative(root, report)}`, {
     shows: 'live',
     finds: () => {
       try {
@@ -108,4 +119,12 @@ async function vitest(name, line) {
       }
     },
   });
+  try {
+    const times = files().map(({ name: path, startTime, endTime }) => ({ path, seconds: (endTime - startTime) / 1000 }));
+    const slowest = times.sort((a, b) => b.seconds - a.seconds).slice(0, 8);
+    console.log(`Slowest: ${slowest.map(({ path, seconds }) => `${relative(root, path)} ${seconds.toFixed(0)} s`).join(', ')}`);
+  } catch {
+    // As above.
+  }
+  return sentences;
 }
