@@ -382,13 +382,19 @@ class OwnLatency extends LatencyBase {
   readonly #cells: ThreadCells;
   #view: BigUint64Array;
   #index: number;
-  // The same cells in halves: comparing numbers costs a fraction of comparing BigInts.
-  #halves: Uint32Array;
+  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes the cells; but memory
+  // that a region loses comes back as 0.
+  #min = Number.POSITIVE_INFINITY;
+  #max = 0;
+  #halves: Int32Array;
+  /** The upper half of the cell of the minimum: 0 when nothing is there, since it is that of the complement. */
+  #minHigh: number;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
     this.#cells = cells;
     ({ view: this.#view, index: this.#index, halves: this.#halves } = cells.own(cell));
+    this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
   }
 
   observe(us: number | bigint): void {
@@ -397,33 +403,33 @@ class OwnLatency extends LatencyBase {
       return;
     }
     const value = checkedValue('observe(): us', us);
-    const view = this.#view;
-    const complement = BigInt.asUintN(64, ~value);
-    if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
-    if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
-    view[this.#index + LATENCY_SUM]! += value;
+    this.#raise(value);
+    this.#view[this.#index + LATENCY_SUM]! += value;
   }
 
   observeShort(us: number): void {
-    const halves = this.#halves;
-    const low = 2 * this.#index;
-    // The complement of a number of 32 bits has ones in its upper half.
-    if (halves[low + 2 * LATENCY_MIN + 1] !== ONES || halves[low + 2 * LATENCY_MIN]! < ~us >>> 0) {
-      this.#view[this.#index + LATENCY_MIN] = BigInt.asUintN(64, ~BigInt(us));
-    }
-    if (halves[low + 2 * LATENCY_MAX + 1] === 0 && halves[low + 2 * LATENCY_MAX]! < us) {
-      this.#view[this.#index + LATENCY_MAX] = BigInt(us);
-    }
+    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
     this.#view[this.#index + LATENCY_SUM]! += BigInt(us >>> 0);
   }
 
   override [MOVE](cell: number): void {
     super[MOVE](cell);
     ({ view: this.#view, index: this.#index, halves: this.#halves } = this.#cells.own(cell));
+    this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
+    this.#min = Number.POSITIVE_INFINITY;
+    this.#max = 0;
+  }
+
+  #raise(value: bigint): void {
+    const view = this.#view;
+    const complement = BigInt.asUintN(64, ~value);
+    if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
+    if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
+    // As they are now, also when others were there before.
+    this.#min = Number(BigInt.asUintN(64, ~view[this.#index + LATENCY_MIN]!));
+    this.#max = Number(view[this.#index + LATENCY_MAX]!);
   }
 }
-
-const ONES = 0xffff_ffff;
 
 class SharedLatency extends LatencyBase {
   readonly #cells: ThreadCells;

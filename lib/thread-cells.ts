@@ -8,7 +8,7 @@ export interface Place {
   readonly view: BigUint64Array;
   readonly index: number;
   /** The same cells in 32-bit halves, the lower half of each first. */
-  readonly halves: Uint32Array;
+  readonly halves: Int32Array;
 }
 
 /** What has accessors of devices, and lets go of those whose cells begin at `firstCell`. */
@@ -18,7 +18,7 @@ export interface DeviceHolder {
 
 interface Chunk {
   readonly view: BigUint64Array;
-  readonly halves: Uint32Array;
+  readonly halves: Int32Array;
 }
 
 /**
@@ -30,6 +30,7 @@ export type WriteMode = 'own' | 'shared' | 'native';
 export class ThreadCells {
   readonly mode: WriteMode;
   readonly #attachment: Attachment;
+  readonly #chunkCells: number;
   readonly #ownChunks: (Chunk | undefined)[] = [];
   readonly #sharedChunks: (Chunk | undefined)[] = [];
   /** By the number of the group. */
@@ -39,6 +40,7 @@ export class ThreadCells {
 
   constructor(attachment: Attachment) {
     this.#attachment = attachment;
+    this.#chunkCells = attachment.chunkCells;
     const row = this.#mapped(0, 0);
     if (row !== null) this.#sharedChunks[0] = chunkOf(row);
     this.mode = row === null ? 'native' : attachment.shard === 0 ? 'shared' : 'own';
@@ -108,7 +110,7 @@ export class ThreadCells {
   }
 
   #place(chunks: (Chunk | undefined)[], shard: number, cell: number): Place {
-    const { chunkCells } = this.#attachment;
+    const chunkCells = this.#chunkCells;
     const number = Math.floor(cell / chunkCells);
     let chunk = chunks[number];
     if (chunk === undefined) {
@@ -117,7 +119,7 @@ export class ThreadCells {
       chunk = chunkOf(row);
       chunks[number] = chunk;
     }
-    return { ...chunk, index: cell % chunkCells };
+    return { view: chunk.view, halves: chunk.halves, index: cell % chunkCells };
   }
 
   #mapped(chunk: number, shard: number): ArrayBuffer | null {
@@ -129,5 +131,5 @@ export class ThreadCells {
 }
 
 function chunkOf(row: ArrayBuffer): Chunk {
-  return { view: new BigUint64Array(row), halves: new Uint32Array(row) };
+  return { view: new BigUint64Array(row), halves: new Int32Array(row) };
 }

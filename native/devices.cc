@@ -93,7 +93,7 @@ uint32_t Devices::KeyBytes(uint32_t group, const std::string& id) const {
   return static_cast<uint32_t>(JsonString(KeyOf(group, id)).size()) + 3;
 }
 
-const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry) {
+Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry) {
   auto made = std::make_unique<Node>();
   made->literal = "," + JsonString(KeyOf(group, id)) + ":{";
   made->device.first_cell = first_cell;
@@ -106,9 +106,18 @@ const Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first
   const auto place = nodes_[group].emplace(id, std::move(made));
   Node* const node = place->second.get();
   node->place = place;
-  by_cell_[group][first_cell] = node;
-  living_[group][id] = node;
-  keys_[KeyOf(group, id)] = group;
+  const bool has_key = HasKey(group, id);
+  try {
+    by_cell_[group][first_cell] = node;
+    living_[group][id] = node;
+    keys_[KeyOf(group, id)] = group;
+  } catch (...) {
+    by_cell_[group].erase(first_cell);
+    living_[group].erase(id);
+    if (!has_key) keys_.erase(KeyOf(group, id));
+    nodes_[group].erase(place);
+    throw;
+  }
   lists_[group].Insert(&node->device, Before(group, place));
   view_.made.store(node->device.number, std::memory_order_release);  // see DeviceLists
   return &node->device;

@@ -37,7 +37,8 @@ class Devices {
   // How long the key of that device is in the line.
   uint32_t KeyBytes(uint32_t group, const std::string& id) const;
 
-  const Device* Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry = 0);
+  // Without memory it throws, and nothing has changed.
+  Device* Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry = 0);
   // One that is never shown but in the aggregate. Before all others of its group.
   Device* AddHidden(uint32_t group, uint32_t first_cell);
   // Null when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key, until it is

@@ -366,9 +366,11 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
     } else if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) {
       return status;
     }
+    Device* const made = devices_.Add(group, id, first);
+    made->directory_entry = directory_.Add(group, id, first);
     line_bytes_ = line_bytes;
-    *device = devices_.Add(group, id, first, directory_.Add(group, id, first));
     cells_.Publish();
+    *device = made;
   }
   if (is_pinned) leaving_.Pin(*device);
   return {};

@@ -405,3 +405,10 @@ describe('given a file that is cut short under the process', () => {
     expect(metrics.app.g.n.count()).toBeGreaterThan(0n);
   });
 });
+
+describe('given a region that loses its memory', () => {
+  test('when durations are observed afterwards, then the extremes are those of what came since', async () => {
+    const { code, stdout } = await runChild('lost-extremes.mjs', [`${temporaryFolder()}/r`]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '5 5 5\n' });
+  });
+});

@@ -7,7 +7,7 @@ import { plain } from './command.ts';
 
 /** One metric, or the sum of a latency metric with its extremes. */
 export interface MetricRow {
-  /** `vcpu`, `block rootfs`, or `block, all devices`. */
+  /** `vcpu`, `block rootfs`, `block, all devices`, or `vhost_user, removed devices`. */
   readonly section: string;
   readonly name: string;
   readonly kind: 'inc' | 'store' | 'latency';
@@ -32,9 +32,25 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
       ...ids.flatMap((id) => sectionOf(`${key} ${plain(id)}`, def.fields, devices[id]!, open.devices[id]!)),
       ...(def.aggregate
         ? sectionOf(`${key}, all devices`, def.fields, aggregate, open.aggregate, def.latencyAggregate === 'extremum')
-        : []),
+        : removedOf(key, def.fields, values[key] as DeviceValues<Fields>, open)),
     ];
   });
+}
+
+/** Where there is no aggregate, what devices counted that are gone is nowhere else. Nothing, when they counted nothing. */
+function removedOf(key: string, fields: Fields, values: DeviceValues<Fields>, open: DeviceValues<Fields>): MetricRow[] {
+  const counted = Object.fromEntries(Object.entries(fields).filter(([, { kind }]) => kind !== 'store'));
+  const sumOf = (value: bigint | LatencyValue) => (typeof value === 'object' ? value.sum_us : value);
+  const rest = ({ devices, aggregate }: DeviceValues<Fields>) =>
+    Object.fromEntries(
+      Object.keys(counted).map((name) => {
+        const living = Object.values(devices).reduce((sum, device) => sum + sumOf(device[name]!), 0n);
+        const sum_us = BigInt.asUintN(64, sumOf(aggregate[name]!) - living);
+        return [name, typeof aggregate[name] === 'object' ? { min_us: 0n, max_us: 0n, sum_us } : sum_us];
+      }),
+    ) as FieldValues<Fields>;
+  const rows = sectionOf(`${key}, removed devices`, counted, rest(values), rest(open), false);
+  return rows.every(isZero) ? [] : rows;
 }
 
 function sectionOf(

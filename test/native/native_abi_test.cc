@@ -3,7 +3,10 @@
 #include "native_abi.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <cstddef>
+#include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
@@ -167,6 +170,89 @@ TEST("given a device, when its metrics are looked up, then found by name and kin
   vmm_metrics_add(&shared, in_b, 2);
   CHECK_EQ(attached.store->cells().Total(a.first_cell), 1);
   CHECK_EQ(attached.store->cells().Total(b.first_cell), 2);
+}
+
+TEST(
+    "given a device that native code holds, when it is removed, then its cells are its own until it was given back as often as "
+    "it was got") {
+  Attached attached;
+  const auto alloc = [&] {
+    vmm_metrics_device device = {};
+    CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &device), VMM_METRICS_OK);
+    return device;
+  };
+  const vmm_metrics_device held = alloc();
+  CHECK_EQ(alloc().first_cell, held.first_cell);
+  vmm_metrics_metric i;
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, held, "i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  vmm_metrics_shard shared;
+  vmm_metrics_shared_shard(&attached.native, &shared);
+  uint64_t added = 0;
+  const auto come_and_go = [&] {
+    for (int round = 0; round < 20; round++) {
+      vmm_metrics_add(&shared, i, 1);
+      added++;
+      CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "a", 1), VMM_METRICS_OK);
+      CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "a", 1), VMM_METRICS_UNKNOWN_NAME);
+      const vmm_metrics_device other = alloc();
+      CHECK(other.first_cell != held.first_cell);
+      CHECK_EQ(vmm_metrics_release_device(&attached.native, other), VMM_METRICS_OK);
+    }
+  };
+  come_and_go();
+  CHECK_EQ(attached.store->cells().Total(held.first_cell), added);
+  CHECK_EQ(vmm_metrics_release_device(&attached.native, held), VMM_METRICS_OK);
+  come_and_go();
+  CHECK_EQ(vmm_metrics_release_device(&attached.native, held), VMM_METRICS_OK);
+  // Now they are another's, sooner or later.
+  bool is_anothers = false;
+  for (int round = 0; round < 20; round++) {
+    CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "a", 1), VMM_METRICS_OK);
+    const vmm_metrics_device other = alloc();
+    is_anothers = is_anothers || other.first_cell == held.first_cell;
+    CHECK_EQ(vmm_metrics_release_device(&attached.native, other), VMM_METRICS_OK);
+  }
+  CHECK(is_anothers);
+  const Store::Snapshot snapshot = attached.store->TakeSnapshot();
+  CHECK_EQ(snapshot.totals[attached.store->spec().kinds.size() + CellOf(attached.store->spec(), 0, "i")], added);
+
+  CHECK_EQ(vmm_metrics_release_device(&attached.native, {0, 1'000'000}), VMM_METRICS_BAD_ARGUMENT);
+  CHECK_EQ(vmm_metrics_release_device(&attached.native, {9, 0}), VMM_METRICS_BAD_ARGUMENT);
+  CHECK_EQ(vmm_metrics_remove_device(&attached.native, "none", "a", 1), VMM_METRICS_UNKNOWN_NAME);
+  CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "", 0), VMM_METRICS_BAD_ID);
+  CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", nullptr, 1), VMM_METRICS_BAD_ARGUMENT);
+}
+
+TEST("given a store that is older than the header, when its table ends before a function, then that function says so") {
+  Attached attached;
+  vmm_metrics_abi older = attached.store->abi();
+  older.struct_bytes = offsetof(vmm_metrics_abi, release_device);
+  const vmm_metrics_store store = {&older};
+  vmm_metrics_device device = {};
+  CHECK_EQ(vmm_metrics_alloc_device(&store, "d", "a", 1, &device), VMM_METRICS_OK);
+  CHECK_EQ(vmm_metrics_release_device(&store, device), VMM_METRICS_OTHER_ABI);
+  CHECK_EQ(vmm_metrics_remove_device(&store, "d", "a", 1), VMM_METRICS_OTHER_ABI);
+}
+
+TEST("given no memory, when a device is allocated through the C interface, then VMM_METRICS_NO_SPACE, and no exception") {
+  Attached attached;
+  vmm_metrics_device device = {};
+  const std::string id(255, 'a');
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", id.data(), ~size_t{0}, &device), VMM_METRICS_BAD_ID);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which end the process instead
+  rlimit before;
+  getrlimit(RLIMIT_AS, &before);
+  const rlimit none = {0, before.rlim_max};
+  setrlimit(RLIMIT_AS, &none);
+  vmm_metrics_status status = VMM_METRICS_OK;
+  for (int i = 0; i < 200'000 && status == VMM_METRICS_OK; i++) {
+    char name[16];
+    const int bytes = std::snprintf(name, sizeof(name), "%d", i);
+    status = vmm_metrics_alloc_device(&attached.native, "d", name, static_cast<size_t>(bytes), &device);
+  }
+  setrlimit(RLIMIT_AS, &before);
+  CHECK_EQ(status, VMM_METRICS_NO_SPACE);
+#endif
 }
 
 TEST("given devices beyond the first chunk, when a thread that claimed its shard before writes to them, then it counts") {

@@ -1,0 +1,101 @@
+// What a writer can make, a reader can read: many devices in a region, at one time and over time.
+
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, inc, Metrics, perDevice, readRegion } from 'vmm-metrics';
+import { firecracker } from 'vmm-metrics/firecracker';
+
+import { HANG_MS } from './helpers/limits.ts';
+import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
+
+const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
+const cli = (...args: string[]) => execFileSync(process.execPath, [main, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+
+function open() {
+  const folder = temporaryFolder();
+  const file = `${folder}/region`;
+  const metrics = closing(Metrics.open(firecracker, { name: freshName(), file }));
+  /** As its writer would leave it that is killed now: a copy is held by nobody. */
+  const dead = () => {
+    copyFileSync(file, `${folder}/dead`);
+    return `${folder}/dead`;
+  };
+  return { metrics, dead, sink: `${folder}/lines` };
+}
+
+describe('given a region of Firecracker', () => {
+  test(
+    'when 33,000 devices without an aggregate came and went with something to say, then each of them says it',
+    { timeout: HANG_MS },
+    async () => {
+      const { metrics, dead, sink } = open();
+      const { vhost_user } = metrics.app;
+      const count = 33_000;
+      for (let i = 0; i < count; i++) {
+        vhost_user.alloc(`block_${i}`).cfg_fails.add(i + 1);
+        vhost_user.remove(`block_${i}`);
+      }
+      expect(vhost_user.ids()).toEqual([]);
+      const sum = BigInt((count * (count + 1)) / 2);
+      expect(metrics.snapshot().vhost_user.aggregate.cfg_fails).toBe(sum);
+      const path = dead();
+      const { state, values, pending, line } = await readRegion(path);
+      expect(state).toBe('killed');
+      for (const of of [values, pending]) expect(of['vhost_user']).toMatchObject({ devices: {}, aggregate: { cfg_fails: sum } });
+      expect(JSON.parse(line())['vhost_user_block_7'].cfg_fails).toBe(8);
+      expect(cli('show', path)).toContain(sum.toLocaleString('en-US'));
+      cli('flush', path, '--to', sink);
+      const [flushed] = linesIn(sink);
+      for (let i = 0; i < count; i++) expect(at(flushed!, `vhost_user_block_${i}.cfg_fails`)).toBe(BigInt(i + 1));
+      expect((await readRegion(path)).hasPending).toBe(false);
+    },
+  );
+
+  test('when 2,300 network devices are there, then each is read, shown and flushed', { timeout: HANG_MS }, async () => {
+    const { metrics, dead, sink } = open();
+    const count = 2300;
+    for (let i = 0; i < count; i++) metrics.app.net.alloc(`eth${i}`).rx_count.add(i + 1);
+    const path = dead();
+    const { values } = await readRegion(path);
+    expect(values['net']).toEqual(metrics.snapshot().net);
+    expect(cli('show', path)).toContain('rx_count');
+    cli('flush', path, '--to', sink);
+    const [flushed] = linesIn(sink);
+    for (let i = 0; i < count; i++) expect(at(flushed!, `net_eth${i}.rx_count`)).toBe(BigInt(i + 1));
+  });
+
+  test('when 60,000 devices came and went, then what they counted is in the aggregate', { timeout: HANG_MS }, async () => {
+    const { metrics, dead, sink } = open();
+    const count = 60_000;
+    for (let i = 0; i < count; i++) {
+      metrics.app.block.alloc(`drv${i % 2}_${i}`).read_count.add(2);
+      metrics.app.block.remove(`drv${i % 2}_${i}`);
+    }
+    const path = dead();
+    expect(readFileSync(path).readUInt32LE(144)).toBeLessThan(60); // entries of the directory
+    const { values } = await readRegion(path);
+    expect(values['block']).toEqual(metrics.snapshot().block);
+    expect(metrics.snapshot().block.aggregate.read_count).toBe(BigInt(2 * count));
+    expect(cli('show', path)).toContain('120,000');
+    cli('flush', path, '--to', sink);
+    expect(at(linesIn(sink)[0]!, 'block.read_count')).toBe(BigInt(2 * count));
+  });
+});
+
+describe('given a store that is full', () => {
+  test('when one more device is asked for, then ERR_METRICS_DEVICE names the limit, and all is as it was', () => {
+    const fields = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`m${i}`, inc('i')]));
+    const metrics = closing(Metrics.open(defineSchema({ d: perDevice(fields, { aggregate: false }) }), { name: freshName() }));
+    let made = 0;
+    const full = () => {
+      for (; made < 1000; made++) metrics.app.d.alloc(`${made}`)['m1']!.add(made);
+    };
+    expect(full).toThrow(expect.objectContaining({ code: 'ERR_METRICS_DEVICE', message: expect.stringContaining('2097152 values') }));
+    expect(made).toBe(201);
+    expect(metrics.app.d.ids()).toHaveLength(201);
+    metrics.app.d.remove('0');
+    expect(() => metrics.app.d.alloc('another')).toThrow(expect.objectContaining({ code: 'ERR_METRICS_DEVICE' }));
+  });
+});
