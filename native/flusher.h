@@ -2,8 +2,11 @@
 //
 //   idle ──► building ──► sending ──► idle
 //               │            │
-//               │            └──► taken: the thread that was sending has a fault of its own, and its handler asks the sink what
-//               is out └──► taken: a crash handler dropped the line that was being built
+//               ▼            ▼
+//             taken        taken
+//
+// A crash handler takes the phase of a line that is being built, and drops that line. It takes the phase of a line that is being
+// sent only on the very thread that sends, after a fault there; then it asks the sink how much is out.
 //
 // A line that a pipe took only in part is held; its tail goes first at the next flush, and then it is committed.
 //
