@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineSchema, inc, latency, Metrics, perDevice, readRegion, store } from 'vmm-metrics';
 
+import { RegionSampler } from '../lib/region/sampler.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { SecondThread } from './helpers/second-thread.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
@@ -208,6 +209,45 @@ describe('given a thread with devices that others remove', () => {
     }
     expect(heapBytes() - bytes).toBeLessThan(1 << 20);
     expect(metrics.snapshot().d.aggregate.n).toBe(20_000n);
+  });
+});
+
+describe('given somebody who samples a device', () => {
+  const retire = (metrics: ReturnType<typeof open>['metrics']) => {
+    for (let i = 0; i < 6; i++) {
+      metrics.app.d.alloc('x').n.add(1000);
+      metrics.app.d.remove('x');
+    }
+  };
+
+  test('when it samples the region, and the device is removed and its cells are those of others, then its last value stays', () => {
+    const { metrics, options, header } = open();
+    metrics.app.d.alloc('x').n.add(5);
+    metrics.app.d.alloc('y').n.add(6);
+    const sampler = RegionSampler.open(options.file, ['d_x.n', 'd_y.n']);
+    onTestFinished(() => sampler.close());
+    const values = new BigUint64Array(2);
+    sampler.sample(values, 0);
+    expect([...values]).toEqual([5n, 6n]);
+    metrics.app.d.remove('x');
+    retire(metrics);
+    expect(header().epoch).toBeGreaterThan(0);
+    metrics.app.d.alloc('y').n.inc();
+    sampler.sample(values, 0);
+    expect([...values]).toEqual([5n, 7n]);
+  });
+
+  test('when it is a profile of the process itself, then the device keeps its cells until the profile has ended', async () => {
+    const { metrics, path } = open();
+    const old = metrics.app.d.alloc('x');
+    old.n.add(5);
+    const profile = metrics.startProfiling({ metrics: ['d_x.n'], output: path, intervalUs: 1000 });
+    metrics.app.d.remove('x');
+    retire(metrics);
+    await profile.stop();
+    const rows = readFileSync(path, 'utf8').trimEnd().split('\n').slice(1);
+    for (const row of rows) expect(row).toMatch(/\t5$/);
+    expect(metrics.snapshot().d.aggregate.n).toBe(6005n);
   });
 });
 

@@ -170,9 +170,13 @@ export const anyPlacing: fc.Arbitrary<RegionOptions> = fc
     lines: fc.bigInt({ min: 0n, max: 2n ** 40n }),
     state: fc.constantFrom(1, 2),
     parts: fc.array(fc.bigInt({ min: 0n, max: MAX }), { maxLength: 5 }),
+    version: fc.constantFrom(1 as const, 2 as const),
+    retiredEpoch: fc.oneof(fc.bigInt({ min: 0n, max: 5n }), fc.constantFrom(2n ** 29n - 1n, 2n ** 29n, 2n ** 40n + 1n)),
+    fates: fc.array(fc.constantFrom('no' as const, 'yes' as const, 'now' as const, 'soon' as const), { minLength: 1, maxLength: 5 }),
   })
-  .map(({ parts, ...options }) => ({
+  .map(({ parts, fates, ...options }) => ({
     ...options,
+    retired: (_holder: unknown, number: number) => fates[number % fates.length]!,
     // Any parts, and in shard 0 what is missing of the sum.
     spread: (value: bigint, shards: number) => {
       const rest = Array.from({ length: shards - 1 }, (_, i) => parts[i] ?? 0n);

@@ -45,6 +45,15 @@ export interface RegionOptions {
   readonly sinkPath?: string;
   /** Devices, by their place in the directory, whose cells are not counted yet. */
   readonly cellsMissing?: number;
+  /** Of the format. Default: 1, which knows no retired devices. */
+  readonly version?: 1 | 2;
+  /** How often devices were retired, in version 2. */
+  readonly retiredEpoch?: bigint;
+  /**
+   * What became of a removed device of a group with an aggregate, in version 2: it was retired; or it is being retired, and the epoch that
+   * retires it is there, or is not there yet. Default: it was only removed.
+   */
+  readonly retired?: (holder: Holder, number: number) => 'no' | 'yes' | 'now' | 'soon';
   /** In the place of the one that the model gives. */
   readonly document?: string;
   readonly fingerprint?: bigint;
@@ -76,11 +85,21 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     def.kind === 'group' ? metricsOf(def).map(([n, d]) => [`${key}.${n}`, d] as const) : [],
   );
   const plain = cellsOf(statics);
-  const devices: { holder: Holder; first: number }[] = [];
+  const devices: { holder: Holder; first: number; fate: 'no' | 'yes' | 'now' | 'soon' }[] = [];
   let cells = plain.count;
-  for (const holder of model.holders) {
+  const { version = 1, retiredEpoch = 0n, retired = () => 'no' as const } = options;
+  /** Of each group what comes through accessors of retired devices, and the two copies of the totals of those. */
+  const hidden: { key: string; first: number; state: 4 | 5 | 6 }[] = [];
+  for (const key of version === 2 ? groups : []) {
+    for (const state of [4, 5, 6] as const) {
+      hidden.push({ key, first: cells, state });
+      cells += cellsOf(metricsOf(model.shape[key] as PerDeviceDef)).count;
+    }
+  }
+  for (const [number, holder] of model.holders.entries()) {
     if (holder.id === undefined) continue;
-    devices.push({ holder, first: cells });
+    const mayBe = version === 2 && holder.removed && (holder.def as PerDeviceDef).aggregate;
+    devices.push({ holder, first: cells, fate: mayBe ? retired(holder, number) : 'no' });
     cells += cellsOf(metricsOf(holder.def)).count;
   }
 
@@ -90,7 +109,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   const documentOffset = granuleBytes;
   const chunksOffset = documentOffset + Math.ceil(document.length / granuleBytes) * granuleBytes;
   const perChunk = granuleBytes / 8;
-  const chunks = Math.ceil(Math.max(cells, devices.length) / perChunk);
+  const chunks = Math.ceil(Math.max(cells, hidden.length + devices.length) / perChunk);
   const bytes = Buffer.alloc(chunksOffset + chunks * 165 * granuleBytes);
   document.copy(bytes, documentOffset);
   const rowAt = (cell: number, row: number) =>
@@ -126,6 +145,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   };
   for (const holder of model.holders) {
     const device = devices.find((one) => one.holder === holder);
+    if (device?.fate === 'yes') continue; // its cells are 0
     const at = device === undefined ? plain.at : cellsOf(metricsOf(holder.def)).at;
     for (const [metric, def] of metricsOf(holder.def)) {
       const cell = (device?.first ?? 0) + at.get(device === undefined ? `${holder.key}.${metric}` : metric)!;
@@ -134,13 +154,40 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     }
   }
 
+  const isGone = (fate: string) => fate === 'yes' || fate === 'now';
+  for (const { key, first, state } of hidden) {
+    const def = model.shape[key] as PerDeviceDef;
+    const isCurrent = state === (retiredEpoch % 2n === 0n ? 5 : 6);
+    const gone = devices.filter(({ holder, fate }) => holder.key === key && isGone(fate)).map(({ holder }) => holder);
+    for (const [metric, field] of metricsOf(def)) {
+      const cell = first + cellsOf(metricsOf(def)).at.get(metric)!;
+      const sum = (picture: Picture): State => ({
+        value: u64(gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.value ?? 0n), 0n)),
+      });
+      // Nobody asks for the extremes, or for what is set; and the copy that does not count may hold anything.
+      const junk: State = { value: 77n, min: 1n, max: 99n };
+      if (state === 4) continue;
+      if (!isCurrent || field.kind === 'store') putMetric(cell, field, junk, junk, junk);
+      else putMetric(cell, field, sum(model.picture()), sum(before), line && sum(line.picture));
+    }
+  }
+
   // ---- directory
-  devices.forEach(({ holder, first }, n) => {
-    const at = chunksOffset + (Math.floor(n / perChunk) * 165 + 3) * granuleBytes + (n % perChunk) * 272;
+  const entryAt = (n: number) => chunksOffset + (Math.floor(n / perChunk) * 165 + 3) * granuleBytes + (n % perChunk) * 272;
+  hidden.forEach(({ key, first, state }, n) => {
+    bytes.writeUInt32LE(groups.indexOf(key), entryAt(n));
+    bytes.writeUInt32LE(first, entryAt(n) + 4);
+    bytes.writeUInt32LE(state | ((n + 1) << 3), entryAt(n) + 8);
+  });
+  devices.forEach(({ holder, first, fate }, i) => {
+    const n = hidden.length + i;
+    const at = entryAt(n);
     const text = Buffer.from(holder.id!);
     bytes.writeUInt32LE(groups.indexOf(holder.key), at);
     bytes.writeUInt32LE(first, at + 4);
-    bytes.writeUInt32LE(holder.removed ? 1 : 0, at + 8);
+    const epochWord = (epoch: bigint) => Number(BigInt.asUintN(29, epoch)) * 8 + 2;
+    const words = { no: holder.removed ? 1 : 0, yes: 3, now: epochWord(retiredEpoch), soon: epochWord(retiredEpoch + 1n) };
+    bytes.writeUInt32LE(words[fate] + (version === 2 && (fate === 'no' || fate === 'yes') ? (n + 1) * 8 : 0), at + 8);
     bytes.writeUInt32LE(text.length, at + 12);
     text.copy(bytes, at + 16);
   });
@@ -149,7 +196,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   const fingerprint = options.fingerprint ?? layoutOf(defineSchema(model.shape as never)).fingerprint;
   bytes.write('VMTRICS1', 0, 'latin1');
   for (const [offset, value] of [
-    [8, 1],
+    [8, version],
     [12, 0x01020304],
     [16, granuleBytes],
     [20, 128],
@@ -158,7 +205,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     [68, options.state ?? 1],
     [136, cells - cellsMissing],
     [140, shards],
-    [144, devices.length],
+    [144, hidden.length + devices.length],
     [148, options.degraded ? 1 : 0],
   ] as const)
     bytes.writeUInt32LE(value, offset);
@@ -172,6 +219,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     [72, options.startTicks ?? 100n],
     [80, options.startedNs ?? 1_700_000_000_123_000_000n],
     [128, (lines << 2n) | BigInt(bank)],
+    [248, retiredEpoch],
     [lineOffset, line === undefined ? 0n : ((lines + 1n) << 2n) | BigInt((bank + 1) % 3)],
     [lineOffset + 8, line?.device ?? 0n],
     [lineOffset + 16, line?.inode ?? 0n],
