@@ -3,8 +3,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "addon.h"
 
@@ -113,6 +116,17 @@ napi_value Disposition(napi_env env, napi_callback_info info) {
   return Text(env, now.sa_handler == SIG_DFL ? "default" : now.sa_handler == SIG_IGN ? "ignored" : "function");
 }
 
+// signalMain(signal, afterMs): sends the signal to the main thread alone, from a thread that goes on meanwhile.
+napi_value SignalMain(napi_env env, napi_callback_info info) {
+  const int signal = static_cast<int>(NumberArgument(env, info, 0));
+  const unsigned int us = static_cast<unsigned int>(NumberArgument(env, info, 1) * 1000);
+  std::thread([signal, us] {
+    usleep(us);
+    syscall(SYS_tgkill, getpid(), getpid(), signal);
+  }).detach();
+  return nullptr;
+}
+
 // forkAndCrash(how): the signal that a forked child died by.
 napi_value ForkAndCrash(napi_env env, napi_callback_info info) {
   const std::string how = StringArgument(env, info, 0);
@@ -149,6 +163,7 @@ void DefineHandlers(napi_env env, napi_value exports) {
   Define(env, exports, "installAbove", InstallAbove);
   Define(env, exports, "installExiter", InstallExiter);
   Define(env, exports, "installLarge", InstallLarge);
+  Define(env, exports, "signalMain", SignalMain);
   Define(env, exports, "divide", Divide);
   Define(env, exports, "breakpoint", Breakpoint);
   Define(env, exports, "setIgnored", SetIgnored);

@@ -52,14 +52,12 @@ struct Scene : Rig {
     return {group, device};
   }
 
-  // What a reader makes of the region as it is now, by docs/format.md alone: for each inc cell of a group the sum of its devices, and of
-  // what is in the flushed bank; with the ids that are there.
+  // What a reader makes of the region as it is now, by docs/format.md alone: for each inc cell of a group the sum of its devices,
+  // and of what is in the flushed bank; with the ids that are there.
   struct Sums {
     std::vector<uint64_t> totals, flushed;
     std::vector<std::string> ids;
-    bool operator==(const Sums& other) const {
-      return totals == other.totals && flushed == other.flushed && ids == other.ids;
-    }
+    bool operator==(const Sums& other) const { return totals == other.totals && flushed == other.flushed && ids == other.ids; }
   };
   Sums Read(uint32_t group) const {
     const Region& region = cells.region();
@@ -151,7 +149,9 @@ TEST("given devices with pending counts, when they are retired, then after each 
   CHECK(stores > 1000);
 }
 
-TEST("given a device that is retired, when its cells are taken again, then they are 0 in each shard and bank, and its entry is used again") {
+TEST(
+    "given a device that is retired, when its cells are taken again, then they are 0 in each shard and bank, and its entry is "
+    "used again") {
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
