@@ -64,7 +64,6 @@ export interface Recovery {
   readonly removePath: string;
 }
 
-/** One thread's attachment to a store. */
 /** A profile that runs, or ran; native code keeps its store's memory for it. */
 export type NativeProfile = object & { readonly profile: unique symbol };
 
@@ -80,6 +79,7 @@ export interface ProfileFigures {
   readonly failure?: Failure;
 }
 
+/** One thread's attachment to a store. After `detach()` every method throws, but for those that only write. */
 export interface Attachment {
   /** The shard that this thread alone writes; 0 when it shares shard 0. */
   readonly shard: number;

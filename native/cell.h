@@ -1,6 +1,6 @@
 // A cell is one 64-bit word of a metric, in one shard or bank of the region.
 //
-// Thread-safety:       any thread or process may call any function here; AddOwned and RaiseOwned only the shard's owner.
+// Thread-safety:       any thread or process may call any function here.
 // Async-signal-safety: safe; lock-free atomics only, errno is left alone. A handler uses the shared forms.
 // Memory ordering:     relaxed. A cell publishes nothing but itself: no reader infers other memory from its value.
 //                      Each cell's own modification order still makes a counter monotonic to any one reader.

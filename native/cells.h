@@ -79,7 +79,7 @@ class Cells {
     for (;;) {
       // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the second.
       const uint64_t commit = region_.commit();
-      const uint64_t flushed = Read(region_.InBank(commit & 3, index));
+      const uint64_t flushed = Read(region_.InBank(BankOf(commit), index));
       const uint64_t total = Total(index);
       std::atomic_thread_fence(std::memory_order_acquire);
       if (region_.commit() == commit) return region_.is_degraded() && total < flushed ? total : total - flushed;

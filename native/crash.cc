@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -150,12 +149,10 @@ void ForEachCaptured(Visit visit) {
 void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t thread) {
   RegionHeader& header = captured.cells->region().header();
   CrashRecord& record = header.crash;
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
   record.code = info->si_code;
   record.address = IsRetried(signal, info) ? reinterpret_cast<uint64_t>(info->si_addr) : 0;
   record.thread_id = thread;
-  record.realtime_ns = static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+  record.realtime_ns = RealtimeNs();
   // Release: publishes the record's other fields to who reads a signal other than 0.
   record.signal.store(static_cast<uint32_t>(signal), std::memory_order_release);
   header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // likewise
@@ -182,8 +179,7 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
 void WaitForDeath() {
   const int waits_ms = g_limit_ms.load(std::memory_order_relaxed) + kOtherCrashMs;
   for (int waited_ms = 0; waited_ms < waits_ms; waited_ms += 10) {
-    const timespec pause = {0, 10'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(10'000);
   }
 }
 
@@ -447,8 +443,7 @@ bool Release(Captured* captured) {
     // Relaxed: it publishes nothing.
     const bool is_crash = g_crashed_thread.load(std::memory_order_relaxed) != 0;
     if (waited_ms >= (is_crash ? kReleaseInCrashMs : kReleaseMs)) return false;
-    const timespec pause = {0, 1'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(1'000);
   }
   return true;
 }

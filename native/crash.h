@@ -17,6 +17,7 @@
 #include "disposition.h"
 #include "flusher.h"
 #include "status.h"
+#include "survival.h"
 
 namespace vmm {
 
@@ -74,9 +75,6 @@ SignalSet Displaced();
 
 // Takes the place of those among `signals` again that are displaced, above the handler that is there now, which is handed on to.
 void Retake(SignalSet signals);
-
-// A process that is still alive this long after its last line has survived, by grace of an earlier handler.
-constexpr int kSurvivedMs = 2000;
 
 // When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then; not in a
 // handler.

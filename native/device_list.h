@@ -23,7 +23,7 @@ struct Device {
   uint32_t first_cell = 0;  // of a hidden one it changes, where no walker can be
   uint32_t directory_entry = 0;
   uint64_t number = 0;  // counted in the order of their making
-  // The literal `,"<group>_<id>":{`, owned by the directory.
+  // The literal `,"<group>_<id>":{`, owned by Devices.
   const char* key = nullptr;
   uint32_t key_bytes = 0;
 };

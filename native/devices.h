@@ -1,4 +1,4 @@
-// Devices are who has which cells: the directory behind alloc(), remove() and ids(), and the lists that flushes walk.
+// Devices say which device has which cells: they stand behind alloc(), remove() and ids(), and keep the lists that flushes walk.
 //
 // Thread-safety:       every function under the store's lock; the lists by any thread. Erase besides only where no walker can be.
 // Async-signal-safety: only the lists, see device_list.h.

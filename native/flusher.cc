@@ -1,7 +1,6 @@
 #include "flusher.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "clock.h"
 #include "signal_mask.h"
@@ -34,10 +33,6 @@ class Marked {
  private:
   std::atomic<uintptr_t>& mark_;
 };
-
-uint32_t CommittedBank(const Cells& cells) {
-  return cells.region().commit() & 3;  // only flushes change it
-}
 
 }  // namespace
 
@@ -101,8 +96,7 @@ void Flusher::FlushAtExit(int patience_ms) {
     }
     const bool is_own = flusher_.load(std::memory_order_relaxed) == ThisThread();
     if (is_own || MonotonicMs() >= deadline_ms) break;
-    const timespec pause = {0, 1'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(1'000);
   }
   // Whoever has the lock never gives it back while this thread is here.
   LastLine(MonotonicMs() + patience_ms);
@@ -139,7 +133,7 @@ FlushResult Flusher::FlushLocked(Status* status) {
     *status = {Code::kCrashing, ECANCELED, "write"};
     return FlushResult::kFailed;
   }
-  if (!line_.Build(program_, cells_, devices_, CommittedBank(cells_) == 0 ? 1 : 0)) {
+  if (!line_.Build(program_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
     phase = kBuilding;
     phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
     *status = {Code::kWrite, EMSGSIZE, "write"};
@@ -236,7 +230,7 @@ bool Flusher::HasNews() const {
 
 bool Flusher::HasNewsLocked() const {
   if (HeldLine() != nullptr) return true;
-  const uint32_t bank = CommittedBank(cells_);
+  const uint32_t bank = cells_.region().committed_bank();
   const auto is_news = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
   for (uint32_t index = 0; index < program_.static_cells; index++) {
     if (is_news(index)) return true;
@@ -296,8 +290,7 @@ bool Flusher::TakePhase(int64_t deadline_ms) {
     // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits for a
     // reader, so this is short, unless the disk itself hangs; then ours would hang too.
     if (MonotonicMs() >= deadline_ms) return false;
-    const timespec pause = {0, 50'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(50);
   }
 }
 
@@ -329,7 +322,7 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   // One that is partly out must be whole first. The others are pending in their files still: the next life says them.
   if (recoveries_.is_partly_sent() && !Within(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
   // The process may have survived an earlier last line. What a flush was building when the phase was taken is in neither bank.
-  const uint32_t bank = CommittedBank(cells_) == kCrashBank ? 1 : kCrashBank;
+  const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
   if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
   return send(last_line_);
 }

@@ -37,6 +37,11 @@ constexpr uint32_t kSharedShard = 0;
 constexpr uint32_t kBanks = 3;
 constexpr uint32_t kCrashBank = 2;
 
+// RegionHeader::commit, taken apart and put together.
+constexpr uint32_t BankOf(uint64_t commit) { return static_cast<uint32_t>(commit & 3); }
+constexpr uint64_t LinesOf(uint64_t commit) { return commit >> 2; }
+constexpr uint64_t CommitOf(uint64_t lines, uint32_t bank) { return lines << 2 | bank; }
+
 // Address space, not memory: chunks get memory when they are used.
 constexpr uint32_t kMaxChunks = 4096;
 

@@ -38,7 +38,7 @@ bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLis
   bank_ = bank;
   text_ = buffer->text();
   text_[0] = '\n';
-  const uint32_t flushed = cells.region().commit() & 3;  // only flushes change it
+  const uint32_t flushed = cells.region().committed_bank();
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
   Run(program, cells, devices, made, bank, flushed, buffer->aggregate(), out);
   // Every entry of the line starts with a comma; the first one's gives way to the brace.
@@ -86,6 +86,6 @@ void Line::GiveUp(Region& region) {
 
 void Line::Commit(Region& region) { region.SetCommit(NextCommit(region)); }
 
-uint64_t Line::NextCommit(const Region& region) const { return ((region.commit() >> 2) + 1) << 2 | bank_; }
+uint64_t Line::NextCommit(const Region& region) const { return CommitOf(LinesOf(region.commit()) + 1, bank_); }
 
 }  // namespace vmm

@@ -6,8 +6,6 @@
 
 #pragma once
 
-#include <time.h>
-
 #include <mutex>
 
 #include "clock.h"
@@ -18,8 +16,7 @@ namespace vmm {
 inline bool LockWithin(std::unique_lock<std::mutex>& lock, int patience_ms) {
   for (const int64_t deadline_ms = MonotonicMs() + patience_ms; !lock.try_lock();) {
     if (MonotonicMs() >= deadline_ms) return false;
-    const timespec pause = {0, 1'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(1'000);
   }
   return true;
 }

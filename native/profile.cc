@@ -17,9 +17,9 @@
 #include <utility>
 
 #include "clock.h"
-#include "crash.h"
 #include "output_files.h"
 #include "signal_mask.h"
+#include "survival.h"
 
 namespace vmm {
 
@@ -254,8 +254,7 @@ Profile::Progress Profile::WriteSome(Status* status) {
   uint32_t phase = kIdle;
   // Acquire-release: pairs with the release of whoever had the output before.
   if (IsForLastSamples() || !phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
-    const timespec pause = {0, 1'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(1'000);
     return Progress::kBlocked;
   }
   const Progress progress = SendSome(ring_.filled(), status);
@@ -367,8 +366,7 @@ void Profile::LastSamples(int64_t deadline_ms) {
     // Acquire-release: as in WriteSome.
     if (phase == kIdle && phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) break;
     if (MonotonicMs() >= deadline_ms) return;
-    const timespec pause = {0, 50'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(50);
   }
   {
     SignalMask mask;

@@ -1,10 +1,10 @@
 #include "profiler.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include <utility>
 
+#include "clock.h"
 #include "lock_within.h"
 
 namespace vmm {
@@ -64,8 +64,7 @@ void Profiler::Forget() {
   visible_.store(nullptr, std::memory_order_seq_cst);
   // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.
   for (int waited_ms = 0; looking_.load(std::memory_order_seq_cst) != 0 && waited_ms < 100; waited_ms++) {
-    const timespec pause = {0, 1'000'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(1'000);
   }
   const bool is_used = looking_.load(std::memory_order_seq_cst) != 0 || !running_->is_own();
   if (is_used) {

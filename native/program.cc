@@ -1,8 +1,8 @@
 #include "program.h"
 
-#include <time.h>
-
 #include <cstring>
+
+#include "clock.h"
 
 namespace vmm {
 
@@ -25,11 +25,7 @@ struct Values {
   }
 };
 
-uint64_t WallClockMs() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-}
+uint64_t WallClockMs() { return static_cast<uint64_t>(RealtimeNs()) / 1'000'000; }
 
 void WriteCell(const Values& values, Op op, uint32_t index, RawWriter& out) {
   switch (op) {

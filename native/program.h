@@ -1,7 +1,7 @@
 // A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it; here it
 // is checked once and run at every flush.
 //
-// Thread-safety:       immutable after Load.
+// Thread-safety:       immutable.
 // Async-signal-safety: Run is safe.
 // Units:               cells are indexes, literals are bytes.
 

@@ -6,12 +6,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <new>
 
+#include "clock.h"
 #include "file_limit.h"
 #include "process_identity.h"
 #include "signal_mask.h"
@@ -30,11 +30,6 @@ constexpr uint32_t kRepairsMax = 4 * kMaxChunks * kRows;
 bool MayFileHave(uint64_t bytes) {
   rlimit limit;
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes);
-}
-
-void Pause() {
-  const timespec pause = {0, 20'000};
-  nanosleep(&pause, nullptr);
 }
 
 }  // namespace
@@ -175,7 +170,7 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
   if (granules_ != nullptr) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint64_t granule = RowOffset(chunk, row) / granule_bytes_;
-    while (granules_[granule].load(std::memory_order_acquire) == kReplacing) Pause();
+    while (granules_[granule].load(std::memory_order_acquire) == kReplacing) SleepUs(20);
     if (granules_[granule].load(std::memory_order_acquire) == kReplaced) ConnectRow(*entry, mapped);
   }
   *address = mapped;
@@ -191,7 +186,7 @@ void Region::ForgetRow(void* address) {
     void* expected = address;
     if (row->address.compare_exchange_strong(expected, &row->leaving, std::memory_order_seq_cst)) break;
   }
-  while (repairing_.load(std::memory_order_seq_cst) != 0) Pause();
+  while (repairing_.load(std::memory_order_seq_cst) != 0) SleepUs(20);
   // Release: only now may MapRow use it again.
   if (row != nullptr) row->address.store(nullptr, std::memory_order_release);
 }
@@ -240,7 +235,7 @@ bool Region::ReplaceGranule(uint64_t granule) {
   uint8_t expected = kMapped;
   // Acquire-release: one thread replaces the memory; the others go on once it is there.
   if (!state.compare_exchange_strong(expected, kReplacing, std::memory_order_acq_rel)) {
-    while (state.load(std::memory_order_acquire) == kReplacing) Pause();
+    while (state.load(std::memory_order_acquire) == kReplacing) SleepUs(20);
     return state.load(std::memory_order_acquire) == kReplaced;
   }
   void* const place = base() + granule * granule_bytes_;

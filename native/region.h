@@ -4,9 +4,9 @@
 // The header says to readers in other processes what the process itself keeps beside it (Control): the process must go on when
 // the header is lost under it.
 //
-// Thread-safety:       Create, Back, MapRow and ForgetRow are called by one thread at a time (the store's lock), ForgetRow also
-// without;
-//                      the rest by any.
+// Thread-safety:       Create, Back and MapRow are called by one thread at a time (the store's lock). ForgetRow may be called
+// without
+//                      the lock, and the rest by any thread.
 // Async-signal-safety: the inline functions and Repair are safe; the others are not.
 // Memory ordering:     see RegionHeader; the addresses never change while the region lives.
 // Lifetime:            mapped from Create to destruction. Rows mapped for JavaScript are other mappings of the same memory and
@@ -92,6 +92,8 @@ class Region {
 
   // What the header's fields of these names mean, with the same orders: acquire on reading, release on writing.
   uint64_t commit() const { return control_.commit.load(std::memory_order_acquire); }
+  // The bank that holds the values as last flushed; a flush, and the retiring of devices, change it.
+  uint32_t committed_bank() const { return BankOf(commit()); }
   uint32_t cells_used() const { return control_.cells_used.load(std::memory_order_acquire); }
   uint32_t shards_used() const { return control_.shards_used.load(std::memory_order_acquire); }
   uint32_t devices_used() const { return control_.devices_used.load(std::memory_order_acquire); }

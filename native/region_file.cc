@@ -7,11 +7,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 
+#include "clock.h"
 #include "format.h"
 
 namespace vmm {
@@ -27,11 +27,6 @@ constexpr int kNameTries = 100;
 #define RENAME_NOREPLACE 1
 #endif
 
-void PauseMs(int ms) {
-  const timespec pause = {0, ms * 1'000'000};
-  nanosleep(&pause, nullptr);
-}
-
 std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -42,7 +37,7 @@ bool Lock(int fd) {
   for (int i = 0; i < kLockTries; i++) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
     if (errno != EWOULDBLOCK && errno != EINTR) return false;
-    PauseMs(1);
+    SleepUs(1'000);
   }
   errno = EWOULDBLOCK;
   return false;

@@ -1,10 +1,11 @@
 #include "region_guard.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include <atomic>
 #include <mutex>
+
+#include "clock.h"
 
 namespace vmm {
 
@@ -46,8 +47,7 @@ void UnguardRegion(Region* region) {
     if (place.load(std::memory_order_relaxed) == region) place.store(nullptr, std::memory_order_seq_cst);
   }
   while (g_repairing.load(std::memory_order_seq_cst) != 0) {
-    const timespec pause = {0, 20'000};
-    nanosleep(&pause, nullptr);
+    SleepUs(20);
   }
 }
 

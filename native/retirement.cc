@@ -31,7 +31,7 @@ uint32_t Retirement::TakeRun(uint32_t group) {
 bool Retirement::IsSaid(const Removed& removed) const {
   if (HasAggregate(program_, removed.group)) return true;
   const Region& region = cells_.region();
-  const uint32_t bank = region.commit() & 3;
+  const uint32_t bank = region.committed_bank();
   for (uint32_t i = 0; i < program_.groups[removed.group].cells; i++) {
     const uint32_t index = removed.device->first_cell + i;
     if (cells_.kind(index) == CellKind::kInc && cells_.Total(index) != Read(region.InBank(bank, index))) return false;

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "format.h"
 
 namespace vmm {
@@ -316,8 +316,7 @@ ssize_t Sink::WriteOnce(const char* bytes, size_t count) {
 
 bool Sink::WaitWritable(int timeout_ms) const {
   if (turn_.IsOthers()) {
-    const timespec moment = {0, 1'000'000};
-    nanosleep(&moment, nullptr);
+    SleepUs(1'000);
     return true;
   }
   pollfd waiting = {fd_, POLLOUT, 0};

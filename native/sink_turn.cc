@@ -2,13 +2,13 @@
 
 #include <pthread.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <map>
 #include <mutex>
 #include <new>
 
+#include "clock.h"
 #include "signal_mask.h"
 
 namespace vmm {
@@ -74,11 +74,6 @@ Registry& TheRegistry() {
   return *g_registry.load(std::memory_order_relaxed);
 }
 
-void Pause() {
-  const timespec pause = {0, kPauseUs * 1000};
-  nanosleep(&pause, nullptr);
-}
-
 uint32_t ThreadId() { return static_cast<uint32_t>(syscall(SYS_gettid)); }
 
 uint64_t StateOf(uint32_t number, uint32_t thread, bool is_writing) {
@@ -91,7 +86,7 @@ bool LockPlaces() {
   for (int waited_us = 0; waited_us < kJoinMs * 1000; waited_us += kPauseUs) {
     // Acquire: pairs with the release in UnlockPlaces.
     if (!g_is_joining.exchange(true, std::memory_order_acquire)) return true;
-    Pause();
+    SleepUs(kPauseUs);
   }
   return false;
 }
@@ -187,7 +182,7 @@ bool SinkTurn::Take() {
       return true;
     }
     if ((now & kWriting) == 0 || waited_us >= kTakeMs * 1000) return false;
-    Pause();
+    SleepUs(kPauseUs);
     waited_us += kPauseUs;
     now = place->state.load(std::memory_order_relaxed);
   }
@@ -228,7 +223,7 @@ bool SinkTurn::LetOtherFinish() const {
   // Without waiting for ever: the thread that has the lock may be the one that a handler interrupted which calls exit().
   for (int waited_us = 0; waited_us < kTakeMs * 1000 && IsOthers(); waited_us += kPauseUs) {
     if (!registry.mutex.try_lock()) {
-      Pause();
+      SleepUs(kPauseUs);
       continue;
     }
     const auto found = registry.finishers.find(NumberOf(place->state.load(std::memory_order_relaxed)));  // as it is just now

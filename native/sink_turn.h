@@ -12,8 +12,8 @@
 // Thread-safety:       one thread at a time for each SinkTurn; IsOthers and LetOtherFinish by any.
 // Async-signal-safety: Join, Leave, Take, Pass, IsOthers, needs_newline and is_shared are safe: they take no lock that they would
 //                      wait for without limit. Register, Unregister and LetOtherFinish are not.
-// Memory ordering:     Take acquires what Pass and Leave released: whether the place ends in half a line, and the bytes
-// themselves. Lifetime:            per process. Who has joined leaves before its end. A forked child begins with all turns free.
+// Memory ordering:     Take acquires what Pass and Leave released: the bytes, and whether the place ends in half a line.
+// Lifetime:            per process. Who has joined leaves before its end. A forked child begins with all turns free.
 
 #pragma once
 
