@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "copies.h"
 #include "handler_chain.h"
+#include "handler_gate.h"
 #include "process_mark.h"
 #include "profiler.h"
 #include "region_guard.h"
@@ -35,7 +36,7 @@ using TrapFunction = bool (*)(int, siginfo_t*, void*);
 
 // All of it is per process. The handler reads what Capture published before it installed the handler.
 std::mutex g_lock;
-std::atomic<Captured*> g_captured[kCapturedMax];
+HandlerTable<Captured, kCapturedMax> g_captured;
 std::atomic<SignalSet> g_installed{0};
 // Those among them that nobody asked for or marked: to handle such a one instead of us is the host's good right.
 std::atomic<SignalSet> g_unasked{0};
@@ -46,8 +47,6 @@ std::atomic<TrapFunction> g_trap_function{nullptr};
 std::atomic<pid_t> g_crashed_thread{0};
 // When its handler was done; 0 while it is at it.
 std::atomic<int64_t> g_crash_done_ms{0};
-// How many handlers are looking at g_captured, so that Release can wait for them.
-std::atomic<int> g_looking{0};
 
 void HandleSignal(int signal, siginfo_t* info, void* context);
 
@@ -128,22 +127,12 @@ void CountIn(Captured& captured, int signal) {
   }
 }
 
-bool IsAnyCaptured() {
-  for (const std::atomic<Captured*>& place : g_captured) {
-    if (place.load(std::memory_order_relaxed) != nullptr) return true;  // whose it is does not matter
-  }
-  return false;
-}
-
 template <typename Visit>
 void ForEachCaptured(Visit visit) {
-  // Sequentially consistent, with Release: either it sees this count, or this handler sees the empty place.
-  g_looking.fetch_add(1, std::memory_order_seq_cst);
-  for (std::atomic<Captured*>& place : g_captured) {
-    Captured* captured = place.load(std::memory_order_seq_cst);
-    if (captured != nullptr) visit(*captured);
-  }
-  g_looking.fetch_sub(1, std::memory_order_seq_cst);
+  g_captured.ForEachUntil([&](Captured& captured) {
+    visit(captured);
+    return false;
+  });
 }
 
 void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t thread) {
@@ -363,8 +352,7 @@ void Uninstall(int signal) {
 void AdoptProcess() {
   if (g_process.IsHere()) return;
   // A forked child: what was captured is its parent's.
-  for (std::atomic<Captured*>& place : g_captured) place.store(nullptr, std::memory_order_seq_cst);
-  g_looking.store(0, std::memory_order_seq_cst);
+  g_captured.Reset();
   // And so is a crash of the parent's, also one that it survived. Relaxed, both: nothing else runs here.
   g_crashed_thread.store(0, std::memory_order_relaxed);
   g_crash_done_ms.store(0, std::memory_order_relaxed);
@@ -385,21 +373,10 @@ void FindTrapFunction() {
 Status Capture(Captured* captured, const CaptureOptions& options) {
   std::lock_guard<std::mutex> lock(g_lock);
   AdoptProcess();
-  std::atomic<Captured*>* place_for_it = nullptr;
-  for (std::atomic<Captured*>& place : g_captured) {
-    Captured* there = place.load(std::memory_order_relaxed);  // written under the lock only
-    if (there == captured) {
-      place_for_it = &place;
-      break;
-    }
-    if (there == nullptr && place_for_it == nullptr) place_for_it = &place;
-  }
-  if (place_for_it == nullptr) return {Code::kFull, 0, "capture"};
-  // Relaxed: the handler that reads it is installed below.
+  if (!g_captured.Add(captured)) return {Code::kFull, 0, "capture"};
+  // Relaxed: a limit that publishes nothing.
   g_limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   FindTrapFunction();
-  // Sequentially consistent, with ForEachCaptured.
-  place_for_it->store(captured, std::memory_order_seq_cst);
   for (int signal = 1; signal < kSignals; signal++) {
     const bool is_asked = options.signals == 0 ? IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell
                                                : (options.signals & SetOf(signal)) != 0;
@@ -419,15 +396,8 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
 
 bool Release(Captured* captured) {
   std::lock_guard<std::mutex> lock(g_lock);
-  bool any_left = false;
-  for (std::atomic<Captured*>& place : g_captured) {
-    if (place.load(std::memory_order_relaxed) == captured) {  // written under the lock only
-      place.store(nullptr, std::memory_order_seq_cst);        // with ForEachCaptured
-    } else if (place.load(std::memory_order_relaxed) != nullptr) {
-      any_left = true;
-    }
-  }
-  if (!any_left) {
+  g_captured.Remove(captured);
+  if (!g_captured.has_any()) {
     const SignalSet installed = g_installed.load(std::memory_order_relaxed);  // written under the lock only
     for (int signal = 1; signal < kSignals; signal++) {
       if ((installed & SetOf(signal)) != 0 && !(signal == SIGBUS && AreRegionsGuarded())) Uninstall(signal);
@@ -439,13 +409,10 @@ bool Release(Captured* captured) {
     }
   }
   // A handler that saw the store before is still at it.
-  for (int waited_ms = 0; g_looking.load(std::memory_order_seq_cst) != 0; waited_ms++) {
+  return g_captured.gate().AwaitEmptyWhile([](int waited_ms) {
     // Relaxed: it publishes nothing.
-    const bool is_crash = g_crashed_thread.load(std::memory_order_relaxed) != 0;
-    if (waited_ms >= (is_crash ? kReleaseInCrashMs : kReleaseMs)) return false;
-    SleepUs(1'000);
-  }
-  return true;
+    return waited_ms < (g_crashed_thread.load(std::memory_order_relaxed) != 0 ? kReleaseInCrashMs : kReleaseMs);
+  });
 }
 
 Status Guard(Region* region) {
@@ -463,7 +430,7 @@ Status Guard(Region* region) {
 void Unguard(Region* region) {
   std::lock_guard<std::mutex> lock(g_lock);
   UnguardRegion(region);
-  if (!AreRegionsGuarded() && !IsAnyCaptured()) Uninstall(SIGBUS);
+  if (!AreRegionsGuarded() && !g_captured.has_any()) Uninstall(SIGBUS);
 }
 
 void CountDegraded(Captured& captured) {
@@ -505,12 +472,10 @@ void ReviveIfSurvived() {
   for (int signal = 1; signal < kSignals; signal++) {
     if ((installed & SetOf(signal)) != 0) Install(signal, false);
   }
-  for (std::atomic<Captured*>& place : g_captured) {
-    Captured* captured = place.load(std::memory_order_relaxed);  // written under the lock only
-    if (captured == nullptr) continue;
-    captured->flusher->Revive();
-    captured->cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
-  }
+  ForEachCaptured([](Captured& captured) {
+    captured.flusher->Revive();
+    captured.cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
+  });
   g_crash_done_ms.store(0, std::memory_order_relaxed);
   g_crashed_thread.store(0, std::memory_order_release);  // last: the next crash finds everything as it was
 }

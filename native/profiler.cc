@@ -4,10 +4,16 @@
 
 #include <utility>
 
-#include "clock.h"
 #include "lock_within.h"
 
 namespace vmm {
+
+namespace {
+
+// How long the end of a profile waits for a crash handler that writes its samples.
+constexpr int kForgetMs = 100;
+
+}  // namespace
 
 Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -18,7 +24,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
   process_.store(ProcessNumber::Own(), std::memory_order_relaxed);
-  visible_.store(running_.get(), std::memory_order_seq_cst);
+  visible_.Add(running_.get());
   return {};
 }
 
@@ -61,13 +67,10 @@ bool Profiler::Samples(uint32_t first, uint32_t count) {
 }
 
 void Profiler::Forget() {
-  visible_.store(nullptr, std::memory_order_seq_cst);
+  visible_.Remove(running_.get());
   // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.
-  for (int waited_ms = 0; looking_.load(std::memory_order_seq_cst) != 0 && waited_ms < 100; waited_ms++) {
-    SleepUs(1'000);
-  }
-  const bool is_used = looking_.load(std::memory_order_seq_cst) != 0 || !running_->is_own();
-  if (is_used) {
+  const bool is_free = visible_.gate().AwaitEmptyWhile([](int waited_ms) { return waited_ms < kForgetMs; });
+  if (!is_free || !running_->is_own()) {
     new std::shared_ptr<Profile>(running_);
   } else {
     running_->FreeRows();
@@ -76,11 +79,11 @@ void Profiler::Forget() {
 }
 
 void Profiler::LastSamples(int64_t deadline_ms) {
-  looking_.fetch_add(1, std::memory_order_seq_cst);
-  Profile* const profile = visible_.load(std::memory_order_seq_cst);
-  // A forked child has the rows too, but they are its parent's to write.
-  if (profile != nullptr && profile->is_own()) profile->LastSamples(deadline_ms);
-  looking_.fetch_sub(1, std::memory_order_seq_cst);
+  visible_.ForEachUntil([&](Profile& profile) {
+    // A forked child has the rows too, but they are its parent's to write.
+    if (profile.is_own()) profile.LastSamples(deadline_ms);
+    return true;
+  });
 }
 
 }  // namespace vmm

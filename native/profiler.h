@@ -2,8 +2,7 @@
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: LastSamples only.
-// Memory ordering:     the handler finds the profile by `visible_`, and is counted in `looking_` while it uses it; both are
-//                      sequentially consistent, so that either the handler sees that it is gone or Stop sees the handler.
+// Memory ordering:     the handler finds the profile by `visible_`, whose gate tells Stop whether a handler uses it.
 // Lifetime:            the cells outlive it. A profile's figures outlive its run, with whoever keeps it.
 
 #pragma once
@@ -12,6 +11,7 @@
 #include <memory>
 #include <mutex>
 
+#include "handler_gate.h"
 #include "profile.h"
 
 namespace vmm {
@@ -51,8 +51,7 @@ class Profiler {
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
   std::atomic<uint32_t> process_{0};  // that started it, see ProcessNumber; publishes nothing
-  std::atomic<Profile*> visible_{nullptr};
-  std::atomic<int> looking_{0};
+  HandlerTable<Profile, 1> visible_;
 };
 
 }  // namespace vmm

@@ -186,7 +186,7 @@ void Region::ForgetRow(void* address) {
     void* expected = address;
     if (row->address.compare_exchange_strong(expected, &row->leaving, std::memory_order_seq_cst)) break;
   }
-  while (repairing_.load(std::memory_order_seq_cst) != 0) SleepUs(20);
+  repairing_.AwaitEmpty();
   // Release: only now may MapRow use it again.
   if (row != nullptr) row->address.store(nullptr, std::memory_order_release);
 }
@@ -211,7 +211,7 @@ bool Region::Repair(void* address) {
   // The handler of a signal on this thread would wait for the memory that is being replaced here, for ever.
   SignalMask mask(SignalMask::Faults::kBlocked);
   // Sequentially consistent, with ForgetRow.
-  repairing_.fetch_add(1, std::memory_order_seq_cst);
+  const HandlerGate::Inside repairing(repairing_);
   bool is_repaired = false;
   const unsigned char* const at = static_cast<unsigned char*>(address);
   if (at >= base() && at < base() + space_.bytes()) {
@@ -224,7 +224,6 @@ bool Region::Repair(void* address) {
       break;
     }
   }
-  repairing_.fetch_sub(1, std::memory_order_seq_cst);
   return is_repaired;
 }
 
@@ -269,7 +268,7 @@ void Region::Abandon() {
   fd_ = -1;
   // Threads of the parent that were at it are not here to end it.
   granules_ = nullptr;
-  repairing_.store(0, std::memory_order_relaxed);
+  repairing_.Reset();
 }
 
 void Region::Unlock() {

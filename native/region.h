@@ -20,6 +20,7 @@
 
 #include "cell.h"
 #include "format.h"
+#include "handler_gate.h"
 #include "reservation.h"
 #include "status.h"
 
@@ -163,7 +164,7 @@ class Region {
   // One a granule, in `states_`; of a region that is no file there are none.
   std::atomic<uint8_t>* granules_ = nullptr;
   Reservation states_;
-  std::atomic<int> repairing_{0};
+  HandlerGate repairing_;
   std::atomic<uint32_t> repairs_{0};
 };
 
