@@ -57,6 +57,14 @@ uint32_t Cells::Claim() {
   return kSharedShard;
 }
 
+Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
+  // Before there is a cell no row has memory, and the mapping would be one that cannot be touched, for good.
+  if (chunk >= chunks_) {
+    if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
+  }
+  return region_.MapRow(chunk, kFirstShardRow + shard, address);
+}
+
 void Cells::GiveBack(uint32_t shard) {
   if (shard != kSharedShard) claimed_[shard] = false;
 }

@@ -1,6 +1,6 @@
 // Cells are all metrics' words of one store: the region, what kind each cell is, and which shards are claimed.
 //
-// Thread-safety:       Reserve, Publish, Claim and GiveBack are called under the store's lock; the rest by any thread.
+// Thread-safety:       Reserve, Publish, Claim, GiveBack and MapShard are called under the store's lock; the rest by any thread.
 // Async-signal-safety: the inline functions are safe; the others are not.
 // Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers acquire. A
 //                      shard passes from one owner to the next under the store's lock, so the next one's first plain add
@@ -33,6 +33,9 @@ class Cells {
   // A shard for one thread alone, or kSharedShard when none is free or there is no memory for one.
   uint32_t Claim();
   void GiveBack(uint32_t shard);
+
+  // A further mapping of the row of cells that `shard`, a claimed one or the shared one, has in `chunk`; see Region::MapRow.
+  Status MapShard(uint32_t chunk, uint32_t shard, void** address);
 
   Region& region() { return region_; }
   const Region& region() const { return region_; }

@@ -51,7 +51,8 @@ class Region {
   // of anything: the kernel's OOM killer ends the process.)
   Status Back(uint32_t chunk, uint32_t row);
 
-  // A second mapping of one row, for one JavaScript thread: V8 forbids two ArrayBuffers over one address.
+  // A second mapping of one row that has memory, for one JavaScript thread: V8 forbids two ArrayBuffers over one address. Of a
+  // row that Back was not called for it cannot be touched, also after Back.
   Status MapRow(uint32_t chunk, uint32_t row, void** address);
   static void UnmapRow(void* address, size_t bytes);
   // Before UnmapRow, while the region lives: nothing here looks at the row any more when it returns.

@@ -469,7 +469,7 @@ void Store::RecycleQuietly(size_t* retired) {
 
 Status Store::MapRow(uint32_t chunk, uint32_t shard, void** address) {
   std::lock_guard<std::mutex> lock(mutex_);
-  return cells_.region().MapRow(chunk, kFirstShardRow + shard, address);
+  return cells_.MapShard(chunk, shard, address);
 }
 
 }  // namespace vmm

@@ -281,6 +281,20 @@ TEST("given a thread's shard, when its row is mapped, then what is added there c
 }
 
 // Invariant: whoever opens a name gets an open store, and all that is added between an open and its detach is in the lines.
+TEST("given a schema without cells, when a shard's row is mapped, then it can be touched") {
+  Store* store = Opened(SchemaBuilder().Build("a"));
+  const size_t bytes = store->cells().region().granule_bytes();
+  for (const uint32_t shard : {kSharedShard, store->ClaimShard()}) {
+    void* row = nullptr;
+    CHECK(store->MapRow(0, shard, &row).ok());
+    Cell* const cells = static_cast<Cell*>(row);
+    AddShared(cells[0], 5);
+    CHECK_EQ(Read(store->cells().region().InShard(shard, 0)), 5);
+    Region::UnmapRow(row, bytes);
+  }
+  store->Detach(false);
+}
+
 TEST("given threads that open, add and detach the same name, when all are gone, then the lines have every add") {
   TemporaryFolder folder;
   constexpr int kThreads = 4, kRounds = 60;
