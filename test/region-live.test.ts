@@ -6,8 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { type DeviceValues, type Fields, type RegionReading, readRegion } from 'vmm-metrics';
+import { type DeviceValues, defineSchema, type Fields, inc, Metrics, perDevice, type RegionReading, readRegion } from 'vmm-metrics';
 
+import { RegionFile } from '../lib/region/file.ts';
+import { FIRST_DIRECTORY_ROW, ROWS } from '../lib/region/format.ts';
+import { readHeader } from '../lib/region/header.ts';
+import { readSettled } from '../lib/region/reader.ts';
+import { valuesOf } from '../lib/values.ts';
 import { node } from './helpers/children.ts';
 import { at, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
@@ -83,5 +88,47 @@ test('given processes that are killed at any moment, when lines and region are r
     // What the line says is what is open.
     writeFileSync(sink, reading.line());
     expect(at(linesOf(readFileSync(sink, 'utf8'))[0]!, 'g.hits')).toBe(open['g.hits']);
+  }
+});
+
+test('given a directory of two chunks, when a device changes its entry between them, then the reading is of one moment', () => {
+  const path = join(temporaryFolder(), 'region');
+  const metrics = Metrics.open(defineSchema({ d: perDevice({ i: inc('counts') }) }), { name: 'moving', file: path });
+  try {
+    metrics.init('/dev/null');
+    const { d } = metrics.app;
+    d.alloc('x').i.add(5);
+    for (let i = 0; i < 600; i++) d.alloc(`k${i}`).i.inc();
+    // The first ones that are removed are retired by the second line: their entries, in the second chunk, are free.
+    for (let i = 580; i < 600; i++) d.remove(`k${i}`);
+    metrics.write();
+    metrics.write();
+
+    const file = RegionFile.open(path);
+    try {
+      const header = readHeader(file);
+      const second = header.chunksOffset + (ROWS + FIRST_DIRECTORY_ROW) * header.granuleBytes;
+      const read = file.read.bind(file);
+      let isMoved = false;
+      file.read = (into, offset) => {
+        if (offset === second && !isMoved) {
+          isMoved = true;
+          d.remove('x');
+          d.alloc('x').i.add(7);
+        }
+        return read(into, offset);
+      };
+      const { layout, totals, map } = readSettled(file);
+      expect(isMoved).toBe(true);
+      expect(readHeader(file).devicesUsed, 'an entry is used again').toBe(header.devicesUsed);
+      const values = valuesOf(layout, totals, ({ group }) => map.devices[group]!) as { d: DeviceValues<Fields> };
+      expect(values).toEqual(metrics.snapshot());
+      expect(values.d.devices['x']).toEqual({ i: 7n });
+      expect(values.d.aggregate['i']).toBe(612n);
+    } finally {
+      file.close();
+    }
+  } finally {
+    metrics.close();
   }
 });

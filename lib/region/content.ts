@@ -38,7 +38,9 @@ export function readContent(file: RegionFile): RegionContent {
     const isLast = attempt === ATTEMPTS;
     let content: RegionContent;
     try {
-      content = { document, layout, header, isHeld, ...readValues(file, header, layout, isHeld, isLast) };
+      const values = readValues(file, header, layout, isHeld, isLast);
+      if (values === undefined) continue;
+      content = { document, layout, header, isHeld, ...values };
     } catch (error) {
       // Of a living process it may be no damage: what was read in parts may not fit together.
       if (isLast || isCurrent(file, header)) throw error;
@@ -52,8 +54,12 @@ export function readContent(file: RegionFile): RegionContent {
   }
 }
 
-function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean, isMoving: boolean) {
-  const map = CellMap.read(file, header, layout, isHeld && isMoving);
+function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean, isLast: boolean) {
+  const map = CellMap.read(file, header, layout, isHeld && isLast);
+  if (map === undefined) {
+    if (isLast) throw file.trouble('its directory changes, though nobody holds it');
+    return undefined;
+  }
   // Banks before shards: what was flushed stands in both, and a counter only goes up.
   const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
   const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
