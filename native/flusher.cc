@@ -205,7 +205,8 @@ void Flusher::FinishLine(void* self) {
 Status Flusher::SendRest(Line& line) {
   if (!line.is_partly_sent()) {
     if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
-    line.Begin(cells_.region(), sink_);
+    // A last line does not wait for those of earlier lives, one of which may have left its half there.
+    line.Begin(cells_.region(), sink_, recoveries_.HasCut(sink_));
   }
   Status status;
   sending_.store(&line, std::memory_order_relaxed);
@@ -213,6 +214,7 @@ Status Flusher::SendRest(Line& line) {
   // A fault in there was mended, but its handler has settled the line already.
   if (sending_.exchange(nullptr, std::memory_order_relaxed) == nullptr) return {Code::kCrashing, ECANCELED, "write"};
   line.Sent(cells_.region(), bytes);
+  if (bytes != 0) recoveries_.EndCut(sink_);
   if (status.ok()) line.Commit(cells_.region());
   Hold(line.is_partly_sent() ? &line : nullptr);
   return status;

@@ -54,6 +54,11 @@ struct Recoveries::Recovery {
   char* text;
 
   bool is_partly_sent() const { return sent > begin && sent < end && !is_writing; }
+  // Half a line of the dead process is in that pipe, and its file says so still.
+  bool IsCutIn(const Sink::Place& place) const {
+    return has_line && !is_writing && sent == begin && !place.is_regular_file && earlier.device == place.device &&
+           earlier.inode == place.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
+  }
 };
 
 Recoveries::~Recoveries() {
@@ -125,6 +130,24 @@ bool Recoveries::is_partly_sent() const {
   return first != nullptr && first->is_partly_sent();
 }
 
+bool Recoveries::HasCut(const Sink& sink) const {
+  const Sink::Place place = sink.place();
+  for (const Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
+    if (one->IsCutIn(place)) return true;
+  }
+  return false;
+}
+
+void Recoveries::EndCut(const Sink& sink) {
+  const Sink::Place place = sink.place();
+  for (Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
+    if (!one->IsCutIn(place)) continue;
+    one->earlier.sent = 0;
+    WriteAt(one->file, &one->earlier.sent, sizeof(one->earlier.sent),
+            offsetof(RegionHeader, line) + offsetof(LineInFlight, sent));
+  }
+}
+
 Status Recoveries::Send(Sink& sink) {
   while (Recovery* const first = first_.load(std::memory_order_relaxed)) {  // as above
     if (Status status = SendFirst(*first, sink); !status.ok()) return status;
@@ -159,13 +182,9 @@ void Recoveries::Restart() {
 }
 
 // False: the region cannot be written. Then nobody could tell whether its line is out, and it stays where it is.
-bool Recoveries::Begin(Recovery& recovery, const Sink& sink) {
+bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
   const Sink::Place place = sink.place();
-  const Record& earlier = recovery.earlier;
-  // Half a line of the dead process is in the pipe: what follows must not be taken for its other half.
-  const bool is_cut = recovery.has_line && !place.is_regular_file && earlier.device == place.device &&
-                      earlier.inode == place.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
-  recovery.begin = recovery.sent = sink.needs_newline() || is_cut ? 0 : 1;
+  recovery.begin = recovery.sent = sink.needs_newline() || HasCut(sink) ? 0 : 1;
   const Record record = {
       recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, 0, place.is_regular_file, 0};
   return WriteAt(recovery.file, &record, sizeof(record), offsetof(RegionHeader, line));
@@ -194,6 +213,7 @@ Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
     WriteAt(recovery.file, &recovery.earlier, sizeof(recovery.earlier), offsetof(RegionHeader, line));
     return status;
   }
+  EndCut(sink);  // of those that come after this one
   WriteAt(recovery.file, &sent, sizeof(sent), offsetof(RegionHeader, line) + offsetof(LineInFlight, sent));
   // When this fails, the record says that all of it was sent, and settles it.
   if (status.ok()) WriteAt(recovery.file, &recovery.commit, sizeof(recovery.commit), offsetof(RegionHeader, commit));

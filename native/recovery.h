@@ -5,7 +5,7 @@
 // Made by Add, before the flusher that takes them has a sink; then the flusher sends them, in the order in which they were added.
 //
 // Thread-safety:       one thread at a time; the flusher's phase sees to it. is_empty may be asked by any thread.
-// Async-signal-safety: FinishSent, Restart and is_partly_sent are safe; the rest is not.
+// Async-signal-safety: FinishSent, Restart, HasCut, EndCut and is_partly_sent are safe; the rest is not.
 // Lifetime:            each keeps its region file open and locked until its line is out, or Close.
 
 #pragma once
@@ -50,6 +50,12 @@ class Recoveries {
   bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }  // publishes nothing
   bool is_partly_sent() const;
 
+  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not be taken for
+  // the other half.
+  bool HasCut(const Sink& sink) const;
+  // Something of the next line is out, behind a newline: says so in the files, so that nobody puts another one there.
+  void EndCut(const Sink& sink);
+
   // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when it is
   // partly sent.
   Status Send(Sink& sink);
@@ -65,7 +71,7 @@ class Recoveries {
   struct Recovery;
 
   Status SendFirst(Recovery& recovery, Sink& sink);
-  static bool Begin(Recovery& recovery, const Sink& sink);
+  bool Begin(Recovery& recovery, const Sink& sink) const;
   static void AbandonAll();
 
   std::atomic<Recovery*> first_{nullptr};  // that is not out; the flusher's phase publishes what it points to

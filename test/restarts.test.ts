@@ -1,6 +1,7 @@
 // Lives of one region file after another: nothing that was counted is lost, however often they die.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   constants,
@@ -209,6 +210,15 @@ describe('given a killed life with something pending', () => {
     const command = execFileSync.bind(undefined, process.execPath, ['dist/lib/cli/main.js', 'flush', `${file}.previous`, '--to', sink]);
     metrics.init(sink);
     command({ stdio: 'ignore' });
+    expect(said(linesIn(sink))).toBe(5n);
+  });
+
+  test('when somebody asks just then whether its writer lives, which takes the lock for a moment, then its line is written all the same', async () => {
+    const { file, sink } = await killed();
+    const metrics = open(file);
+    const asking = spawn('flock', ['--shared', `${file}.previous`, '-c', 'echo; sleep 0.02'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(asking.stdout, 'data');
+    metrics.init(sink);
     expect(said(linesIn(sink))).toBe(5n);
   });
 

@@ -11,6 +11,12 @@ import { readHeader } from './header.ts';
 import { prepareLine, settleInPlace } from './last-line.ts';
 import { isSaid } from './reader.ts';
 
+/**
+ * How long others are waited for, by all files together: who only asks whether a writer lives has its file for a moment too. Who has it for
+ * longer is about to say its line.
+ */
+const LOCK_PATIENCE_MS = 500;
+
 export interface Recoveries {
   /** The oldest first. Their files are locked until `close()`, or as long as native code has them. */
   readonly lines: readonly Recovery[];
@@ -24,12 +30,13 @@ export interface Recoveries {
 export function prepareRecoveries(file: string, destination: string | number): Recoveries {
   const files: RegionFile[] = [];
   const lines: Recovery[] = [];
+  const deadline = Date.now() + LOCK_PATIENCE_MS;
   const sinkPath = sinkPathOf(destination);
   for (const { number, path } of sinkPath === '' ? [] : generationsOf(file).reverse()) {
     let region: RegionFile | undefined;
     try {
       region = RegionFile.open(path, 'write');
-      const line = preparedLine(region, sinkPath, number);
+      const line = preparedLine(region, sinkPath, number, deadline);
       if (line === undefined) {
         region.close();
         continue;
@@ -48,8 +55,8 @@ export function prepareRecoveries(file: string, destination: string | number): R
   };
 }
 
-function preparedLine(file: RegionFile, sinkPath: string, number: number): Recovery | undefined {
-  if (readHeader(file).sinkPath !== sinkPath || !file.lock()) return undefined;
+function preparedLine(file: RegionFile, sinkPath: string, number: number, deadline: number): Recovery | undefined {
+  if (readHeader(file).sinkPath !== sinkPath || !lockBy(deadline, file)) return undefined;
   const content = settleInPlace(file);
   if (isSaid(content)) return undefined;
   const { text, commit, record } = prepareLine(file, content);
@@ -61,6 +68,14 @@ function preparedLine(file: RegionFile, sinkPath: string, number: number): Recov
     hasLine: content.header.line !== undefined,
     removePath: number > 1 ? file.path : '',
   };
+}
+
+function lockBy(deadline: number, file: RegionFile): boolean {
+  while (!file.lock()) {
+    if (Date.now() >= deadline) return false;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a millisecond
+  }
+  return true;
 }
 
 /** As Sink::CopyPath in native/sink.h will put it into the header; empty where a sink has no path. */

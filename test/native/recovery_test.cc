@@ -243,6 +243,45 @@ TEST(
   CHECK_EQ(dead.commit(), 0);
 }
 
+// What a life that was killed with half a line in the pipe says of it in its file.
+Record HalfIn(const std::string& path, uint64_t sent, uint64_t bytes) {
+  struct stat info;
+  CHECK_EQ(stat(path.c_str(), &info), 0);
+  return {4, info.st_dev, info.st_ino, 0, bytes, sent, 0, 0};
+}
+
+TEST("given half a line of a newer life in a pipe, when the line of an older one goes first, then it begins on a line of its own") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion oldest(folder / "r.previous.2"), newest(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(2).size()));
+  Recoveries recoveries;
+  oldest.AddTo(&recoveries, LineOf(1));
+  newest.AddTo(&recoveries, LineOf(2));
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  CHECK(rig.flusher.Recover().ok());
+  CHECK_EQ(fifo.Take(), "\n" + LineOf(1) + LineOf(2));  // one newline is enough for both
+  CHECK_EQ(newest.commit(), 4);
+}
+
+TEST("given half a line of an earlier life in a pipe, when the process crashes, then its last line is not fused to it") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion dead(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(1).size()));
+  Recoveries recoveries;
+  dead.AddTo(&recoveries, LineOf(1));
+  Rig rig(Small());
+  CHECK(Init(rig, folder / "fifo", &recoveries));
+  rig.Add("g.i", 5);
+  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  const std::string text = fifo.Take();
+  CHECK_EQ(text[0], '\n');
+  CHECK_EQ(Lines(text.substr(1)).Sum("g.i"), 5);
+  CHECK_EQ(dead.commit(), 0);
+  CHECK_EQ(dead.record().commit, 4);  // its own line is said by the next life, which
+  CHECK_EQ(dead.record().sent, 0);    // needs no other newline
+}
+
 TEST("given a line of an earlier life that is half in a file, when the file is replaced, then all of it goes to the new one") {
   TemporaryFolder folder;
   Fifo fifo(folder / "f");
