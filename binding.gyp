@@ -3,7 +3,6 @@
     {
       "target_name": "vmm_metrics",
       "sources": [
-        "native/addon.cc",
         "native/alternate_stack.cc",
         "native/blocking_descriptor.cc",
         "native/cells.cc",
@@ -18,6 +17,13 @@
         "native/leaving.cc",
         "native/line.cc",
         "native/native_abi.cc",
+        "native/node/addon.cc",
+        "native/node/attachment.cc",
+        "native/node/attachment_devices.cc",
+        "native/node/format_table.cc",
+        "native/node/profile_stop.cc",
+        "native/node/region_access.cc",
+        "native/node/store_spec.cc",
         "native/output_files.cc",
         "native/periodic.cc",
         "native/process_identity.cc",
@@ -37,7 +43,7 @@
         "native/sink_turn.cc",
         "native/store.cc"
       ],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       # swallow: in a worker that is being terminated no exception can be thrown into JavaScript; to throw it into C++ instead would
       # end the process.
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],

@@ -1,0 +1,85 @@
+// The Node-API face of the library: what the addon exports. It checks nothing that TypeScript has checked.
+//
+// Per environment: the thread's alternate stack and its attachments; all given back by cleanup hooks. Per process: the stores and
+// the signal handlers.
+
+#include <napi.h>
+#include <time.h>
+
+#include <vector>
+
+#include "alternate_stack.h"
+#include "attachment.h"
+#include "copies.h"
+#include "format_table.h"
+#include "profile_stop.h"
+#include "region_access.h"
+#include "version.h"
+
+namespace vmm {
+
+namespace {
+
+// openStores(): the open stores of this process, of all copies of the addon: { name, fingerprint, addon? }.
+Napi::Value AllOpenStores(const Napi::CallbackInfo& info) {
+  const std::vector<OpenStore> all = OpenStores();
+  Napi::Array out = Napi::Array::New(info.Env(), all.size());
+  for (uint32_t i = 0; i < all.size(); i++) {
+    Napi::Object one = Napi::Object::New(info.Env());
+    one["name"] = all[i].name;
+    one["fingerprint"] = Napi::BigInt::New(info.Env(), all[i].schema_fingerprint);
+    if (!all[i].addon.empty()) one["addon"] = all[i].addon;
+    out[i] = one;
+  }
+  return out;
+}
+
+// isFirst(text): whether nobody in this process asked so before.
+Napi::Value AskIsFirst(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), IsFirst(info[0].As<Napi::String>().Utf8Value()));
+}
+
+// clocks(): [CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID] in whole microseconds.
+Napi::Value Clocks(const Napi::CallbackInfo& info) {
+  Napi::BigUint64Array out = Napi::BigUint64Array::New(info.Env(), 2);
+  const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
+  for (size_t i = 0; i < 2; i++) {
+    timespec now;
+    clock_gettime(clocks[i], &now);
+    out[i] = static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+  }
+  return out;
+}
+
+void FreeStackOf(void* hook) {
+  void** const stack = static_cast<void**>(hook);
+  FreeAlternateStack(*stack);
+  delete stack;
+}
+
+Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
+  // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open() on, which
+  // loads this.
+  // Another copy of the JavaScript may load it once more on the same thread, and gets the same stack: a hook's data must be its
+  // own.
+  if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
+  env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
+  exports["version"] = kVersion;
+  exports["openStores"] = Napi::Function::New(env, AllOpenStores, "openStores");
+  exports["isFirst"] = Napi::Function::New(env, AskIsFirst, "isFirst");
+  exports["open"] = Napi::Function::New(env, Open, "open");
+  exports["format"] = Napi::Function::New(env, FormatTable, "format");
+  exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");
+  exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
+  exports["pages"] = Napi::Function::New(env, Pages, "pages");
+  exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
+  exports["lock"] = Napi::Function::New(env, Lock, "lock");
+  exports["send"] = Napi::Function::New(env, Send, "send");
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(vmm_metrics, InitAddon)
+
+}  // namespace vmm

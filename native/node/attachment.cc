@@ -1,0 +1,276 @@
+#include "attachment.h"
+
+#include <string>
+#include <utility>
+
+#include "napi_util.h"
+#include "profile_stop.h"
+#include "store_spec.h"
+
+namespace vmm {
+
+namespace {
+
+// An attachment that no object has taken over yet: a worker may be terminated in between.
+struct Opened {
+  Store* store = nullptr;
+  ~Opened() {
+    if (store != nullptr) store->Detach(false);
+  }
+};
+
+}  // namespace
+
+thread_local std::set<const Attachment*> Attachment::here_;
+
+Napi::Function Attachment::Define(Napi::Env env) {
+  return DefineClass(env, "Attachment",
+                     {
+                         InstanceAccessor<&Attachment::Shard>("shard"),
+                         InstanceAccessor<&Attachment::ChunkCells>("chunkCells"),
+                         InstanceMethod<&Attachment::Row>("row"),
+                         InstanceMethod<&Attachment::Add>("add"),
+                         InstanceMethod<&Attachment::SetTo>("set"),
+                         InstanceMethod<&Attachment::Raise>("raise"),
+                         InstanceMethod<&Attachment::Total>("total"),
+                         InstanceMethod<&Attachment::Pending>("pending"),
+                         InstanceMethod<&Attachment::TakeSnapshot>("snapshot"),
+                         InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
+                         InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
+                         InstanceMethod<&Attachment::LivingDevices>("devices"),
+                         InstanceMethod<&Attachment::Watch>("watch"),
+                         InstanceMethod<&Attachment::Leaving>("leaving"),
+                         InstanceMethod<&Attachment::LetGo>("letGo"),
+                         InstanceMethod<&Attachment::RestCell>("restCell"),
+                         InstanceMethod<&Attachment::Init>("init"),
+                         InstanceMethod<&Attachment::Inherits>("inherits"),
+                         InstanceMethod<&Attachment::HasSink>("hasSink"),
+                         InstanceMethod<&Attachment::Flush>("flush"),
+                         InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
+                         InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
+                         InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
+                         InstanceMethod<&Attachment::RetakeSignal>("retakeSignal"),
+                         InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
+                         InstanceMethod<&Attachment::Native>("native"),
+                         InstanceMethod<&Attachment::Ends>("ends"),
+                         InstanceMethod<&Attachment::Detach>("detach"),
+                     });
+}
+
+Attachment::Attachment(const Napi::CallbackInfo& info)
+    : ObjectWrap(info),
+      store_(std::exchange(info[0].As<Napi::External<Opened>>().Data()->store, nullptr)),
+      env_(info.Env()),
+      rows_(std::make_shared<MappedRows>()) {
+  shard_ = store_->ClaimShard();
+  napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
+  here_.insert(this);
+}
+
+Attachment::~Attachment() { Leave(); }
+
+void Attachment::LeaveEnvironment(void* data) {
+  // All profiles of this thread end with it, together.
+  for (const Attachment* one : here_) {
+    if (one->profile_ != nullptr) one->profile_->AskToStop();
+  }
+  Attachment* const self = static_cast<Attachment*>(data);
+  self->call_ = nullptr;  // the environment takes it down by itself, after this
+  self->Leave();
+}
+
+void Attachment::Leave() { Leave(ending_, is_process_ending_ || ending_.exit_code == kExitCodeUnknown); }
+
+void Attachment::Leave(const Ending& ending, bool awaits_exit) {
+  if (left_) return;
+  left_ = true;
+  here_.erase(this);
+  napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
+  // Nobody calls this thread any more when this returns.
+  store_->RemoveHolder(&holder_);
+  if (call_ != nullptr) napi_release_threadsafe_function(std::exchange(call_, nullptr), napi_tsfn_abort);
+  // Nobody else could: the one who has the profile to stop it is this environment.
+  if (profile_ != nullptr) store_->profiler().Stop(profile_);
+  // Then, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
+  for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
+  rows_->clear();
+  store_->GiveBackShard(shard_);
+  store_->Detach(ending, awaits_exit);
+}
+
+Store* Attachment::Attached(const Napi::CallbackInfo& info) const {
+  if (!left_) return store_;
+  Napi::Error closed = Napi::Error::New(info.Env(), "These metrics are closed");
+  closed.Set("code", "ERR_METRICS_CLOSED");
+  throw closed;
+}
+
+Napi::Value Attachment::Shard(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), shard_); }
+
+Napi::Value Attachment::ChunkCells(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), Attached(info)->cells().region().chunk_cells());
+}
+
+Napi::Value Attachment::Row(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Store* const store = Attached(info);
+  void* address = nullptr;
+  if (Status status = store->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok()) return ToFailure(env, status);
+  const size_t bytes = store->cells().region().granule_bytes();
+  RowHint* hint = new RowHint{bytes, rows_, store};
+  rows_->insert(address);
+  napi_value buffer = nullptr;
+  const napi_status made = napi_create_external_arraybuffer(env, address, bytes, FreeRow, hint, &buffer);
+  if (made == napi_ok) return Napi::Value(env, buffer);
+  FreeRow(env, address, hint);
+  if (env.IsExceptionPending()) env.GetAndClearPendingException();
+  return env.Null();
+}
+
+void Attachment::Add(const Napi::CallbackInfo& info) {
+  if (!left_) AddShared(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+}
+
+void Attachment::SetTo(const Napi::CallbackInfo& info) {
+  if (!left_) Set(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+}
+
+void Attachment::Raise(const Napi::CallbackInfo& info) {
+  if (!left_) RaiseShared(store_->cells().Shared(Uint32Of(info[0])), Uint64Of(info[1]));
+}
+
+Napi::Value Attachment::Total(const Napi::CallbackInfo& info) {
+  return Napi::BigInt::New(info.Env(), Attached(info)->cells().Total(Uint32Of(info[0])));
+}
+
+Napi::Value Attachment::Pending(const Napi::CallbackInfo& info) {
+  return Napi::BigInt::New(info.Env(), Attached(info)->cells().Pending(Uint32Of(info[0])));
+}
+
+Napi::Value Attachment::Init(const Napi::CallbackInfo& info) {
+  Status status;
+  Recoveries recoveries;
+  AddRecoveries(info[1], &recoveries);
+  const bool is_path = info[0].IsString();
+  const std::string path = is_path ? info[0].As<Napi::String>().Utf8Value() : std::string();
+  const int descriptor = is_path ? -1 : info[0].As<Napi::Number>().Int32Value();
+  Flusher& flusher = Attached(info)->flusher();
+  switch (flusher.Init(is_path ? path.c_str() : nullptr, descriptor, &status, &recoveries)) {
+    case InitResult::kDone:
+      flusher.Recover();  // what does not get out goes before the next line
+      return Napi::Boolean::New(info.Env(), true);
+    case InitResult::kAlready: return Napi::Boolean::New(info.Env(), false);
+    case InitResult::kFailed: break;
+  }
+  return ToFailure(info.Env(), status);
+}
+
+Napi::Value Attachment::Inherits(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Attached(info)->Inherits());
+}
+
+Napi::Value Attachment::HasSink(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Attached(info)->flusher().is_initialized());
+}
+
+Napi::Value Attachment::Flush(const Napi::CallbackInfo& info) {
+  Status status;
+  switch (Attached(info)->Flush(&status)) {
+    case FlushResult::kOut: return Napi::Boolean::New(info.Env(), true);
+    case FlushResult::kNotInitialized: return Napi::Boolean::New(info.Env(), false);
+    case FlushResult::kFailed: break;
+  }
+  return ToFailure(info.Env(), status);
+}
+
+Napi::Value Attachment::StartPeriodicFlush(const Napi::CallbackInfo& info) {
+  return ToFailure(info.Env(),
+                   Attached(info)->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
+}
+
+Napi::Value Attachment::CaptureSignals(const Napi::CallbackInfo& info) {
+  CaptureOptions options;
+  for (const uint32_t signal : VectorOf<uint32_t>(info[0])) options.signals |= SetOf(static_cast<int>(signal));
+  options.leave_ignored = info[1].As<Napi::Boolean>().Value();
+  options.limit_ms = info[2].As<Napi::Number>().Int32Value();
+  return ToFailure(info.Env(), Attached(info)->CaptureSignals(options));
+}
+
+Napi::Value Attachment::CheckDisplaced(const Napi::CallbackInfo& info) {
+  const SignalSet displaced = Attached(info)->CheckDisplaced();
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (int signal = 1; signal < kSignals; signal++) {
+    if ((displaced & SetOf(signal)) != 0) out[out.Length()] = Napi::Number::New(info.Env(), signal);
+  }
+  return out;
+}
+
+void Attachment::RetakeSignal(const Napi::CallbackInfo& info) {
+  Attached(info)->RetakeSignals(SetOf(static_cast<int>(Uint32Of(info[0]))));
+}
+
+Napi::Value Attachment::StartProfiling(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Store* const store = Attached(info);
+  ProfileSpec spec;
+  spec.cells = VectorOf<uint32_t>(info[0]);
+  spec.interval_ns = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+  spec.header = info[2].As<Napi::String>().Utf8Value();
+  spec.annotate = info[3].IsString();
+  if (spec.annotate) spec.annotation = info[3].As<Napi::String>().Utf8Value();
+  if (info[4].IsString()) {
+    spec.path = info[4].As<Napi::String>().Utf8Value();
+  } else {
+    spec.descriptor = info[4].As<Napi::Number>().Int32Value();
+  }
+  spec.lines = store->flusher().place();
+  std::shared_ptr<Profile> profile;
+  if (Status status = store->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
+  profile_ = profile;
+  store->Retain();
+  return Napi::External<StartedProfile>::New(env, new StartedProfile{store, std::move(profile)},
+                                             [](Napi::Env, StartedProfile* started) { delete started; });
+}
+
+Napi::Value Attachment::Native(const Napi::CallbackInfo& info) {
+  const napi_env env = info.Env();
+  Store* const store = Attached(info);
+  napi_value external = nullptr;
+  store->Retain();
+  const napi_status made = napi_create_external(
+      env, const_cast<vmm_metrics_abi*>(&store->abi()),
+      [](napi_env, void*, void* store) { static_cast<Store*>(store)->Unreference(); }, store, &external);
+  if (made != napi_ok) {
+    store->Unreference();
+    return info.Env().Undefined();
+  }
+  napi_type_tag_object(env, external, &vmm_metrics_type_tag);
+  return Napi::Value(env, external);
+}
+
+void Attachment::Ends(const Napi::CallbackInfo& info) {
+  if (left_) return;
+  if (info[0].As<Napi::Boolean>().Value()) ending_.state = RegionState::kPanicked;
+  ending_.exit_code = info[1].As<Napi::Number>().Int32Value();
+  is_process_ending_ = info[2].As<Napi::Boolean>().Value();
+  if (is_process_ending_) store_->NoteEnding(ending_);
+}
+
+void Attachment::Detach(const Napi::CallbackInfo&) { Leave({RegionState::kClosed, 0}, false); }
+
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  StoreSpec spec = SpecOf(info[0].As<Napi::Object>());
+  Opened opened;
+  OpenConflict conflict;
+  const Status status = Store::Open(std::move(spec), &opened.store, &conflict);
+  if (!status.ok()) {
+    Napi::Value failure = ToFailure(env, status);
+    failure.As<Napi::Object>()["holder"] = conflict.holder;
+    return failure;
+  }
+  if (opened.store == nullptr) return Napi::String::New(env, conflict.other_schema);
+  return env.GetInstanceData<EnvironmentData>()->attachment.New({Napi::External<Opened>::New(env, &opened)});
+}
+
+}  // namespace vmm

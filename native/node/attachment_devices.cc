@@ -1,0 +1,103 @@
+// The devices of a store, as a JavaScript thread sees them, and how it lets go of removed ones.
+
+#include <algorithm>
+#include <vector>
+
+#include "attachment.h"
+#include "napi_util.h"
+
+namespace vmm {
+
+Napi::Value Attachment::TakeSnapshot(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Store::Snapshot snapshot = Attached(info)->TakeSnapshot();
+  Napi::BigUint64Array totals = Napi::BigUint64Array::New(env, snapshot.totals.size());
+  std::copy(snapshot.totals.begin(), snapshot.totals.end(), totals.Data());
+  Napi::Array groups = Napi::Array::New(env, snapshot.ids.size());
+  for (uint32_t g = 0; g < snapshot.ids.size(); g++) {
+    Napi::Array ids = Napi::Array::New(env, snapshot.ids[g].size());
+    for (uint32_t i = 0; i < snapshot.ids[g].size(); i++) ids[i] = snapshot.ids[g][i];
+    groups[g] = ids;
+  }
+  Napi::Object out = Napi::Object::New(env);
+  out["totals"] = totals;
+  out["ids"] = groups;
+  return out;
+}
+
+Napi::Value Attachment::AllocDevice(const Napi::CallbackInfo& info) {
+  const Device* device = nullptr;
+  const Status status = Attached(info)->AllocDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &device);
+  if (!status.ok()) return ToFailure(info.Env(), status);
+  return Napi::Number::New(info.Env(), device->first_cell);
+}
+
+Napi::Value Attachment::RemoveDevice(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(),
+                            Attached(info)->RemoveDevice(Uint32Of(info[0]), info[1].As<Napi::String>().Utf8Value(), &holder_));
+}
+
+Napi::Value Attachment::LivingDevices(const Napi::CallbackInfo& info) {
+  const std::vector<Devices::Entry> living = Attached(info)->LivingDevices(Uint32Of(info[0]));
+  Napi::Array out = Napi::Array::New(info.Env(), living.size());
+  for (uint32_t i = 0; i < living.size(); i++) {
+    Napi::Object entry = Napi::Object::New(info.Env());
+    entry["id"] = living[i].id;
+    entry["firstCell"] = living[i].device->first_cell;
+    entry["removed"] = false;
+    out[i] = entry;
+  }
+  return out;
+}
+
+void Attachment::Watch(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Store* const store = Attached(info);
+  if (is_holder_) return;
+  is_holder_ = true;
+  const Napi::String name = Napi::String::New(env, "vmm-metrics.letGo");
+  if (napi_create_threadsafe_function(env, info[0], nullptr, name, 0, 1, nullptr, nullptr, this, CallLetGo, &call_) == napi_ok) {
+    napi_unref_threadsafe_function(env, call_);
+    holder_.call = [call = call_] { napi_call_threadsafe_function(call, nullptr, napi_tsfn_nonblocking); };
+    // Ours after that of the function, so that it comes before: nobody calls a function that is being taken down.
+    napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
+    napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
+  }
+  // Without it, the thread lets go when it next asks for anything of devices.
+  store->AddHolder(&holder_);
+}
+
+void Attachment::CallLetGo(napi_env env, napi_value callback, void* self, void*) {
+  if (env == nullptr) return;  // the function is being taken down, and `self` may be gone
+  // Relaxed: what leaves from here on makes another call; what has left is found under the lock.
+  static_cast<Attachment*>(self)->holder_.is_called.store(false, std::memory_order_relaxed);
+  napi_value undefined = nullptr, result = nullptr;
+  napi_get_undefined(env, &undefined);
+  // A worker that is being terminated runs nothing, and lets go when it leaves.
+  if (napi_call_function(env, undefined, callback, 0, nullptr, &result) == napi_pending_exception) {
+    napi_get_and_clear_last_exception(env, &result);
+  }
+}
+
+Napi::Value Attachment::Leaving(const Napi::CallbackInfo& info) {
+  Store* const store = Attached(info);
+  if (!is_holder_ || !store->HasLeaving(holder_)) return info.Env().Undefined();
+  const std::vector<Removed> leaving = store->LeavingOf(holder_, &offered_);
+  Napi::Uint32Array out = Napi::Uint32Array::New(info.Env(), 2 * leaving.size());
+  for (size_t i = 0; i < leaving.size(); i++) {
+    out[2 * i] = leaving[i].group;
+    out[2 * i + 1] = leaving[i].device->first_cell;
+  }
+  return out;
+}
+
+void Attachment::LetGo(const Napi::CallbackInfo&) {
+  // Release: pairs with the acquire in Leaving::Take, for this thread's plain adds.
+  if (!left_ && is_holder_) holder_.seen.store(offered_, std::memory_order_release);
+}
+
+Napi::Value Attachment::RestCell(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), Attached(info)->RestOf(Uint32Of(info[0])));
+}
+
+}  // namespace vmm

@@ -1,0 +1,92 @@
+#include "profile_stop.h"
+
+#include <system_error>
+#include <thread>
+
+#include "napi_util.h"
+#include "signal_mask.h"
+
+namespace vmm {
+
+namespace {
+
+// A stop that a promise waits for, on a thread of its own: it may take a second, and the threads of the pool may all be waiting
+// for something that takes longer.
+struct Stopping {
+  const StartedProfile started;
+  napi_deferred deferred = nullptr;
+  napi_threadsafe_function done = nullptr;
+  std::thread thread;
+  ProfileResult result;
+
+  explicit Stopping(const StartedProfile& its_started) : started(its_started) {}
+  void Stop() { result = started.store->profiler().Stop(started.profile); }
+};
+
+Napi::Value ToFigures(Napi::Env env, const ProfileResult& result) {
+  Napi::Object figures = Napi::Object::New(env);
+  figures["samples"] = static_cast<double>(result.samples);
+  figures["missedTicks"] = static_cast<double>(result.missed_ticks);
+  figures["backOffs"] = static_cast<double>(result.back_offs);
+  figures["lateNsMedian"] = static_cast<double>(result.late_ns_median);
+  figures["lateNsP99"] = static_cast<double>(result.late_ns_p99);
+  figures["lateNsMax"] = static_cast<double>(result.late_ns_max);
+  if (!result.status.ok()) figures["failure"] = ToFailure(env, result.status);
+  return figures;
+}
+
+// The environment ends, and `done` with it, which the thread must not use then. Soon: a stop is bounded.
+void AwaitStopping(void* stopping) { static_cast<Stopping*>(stopping)->thread.join(); }
+
+// On the JavaScript thread; without an environment when that has ended meanwhile.
+void ResolveStopping(napi_env env, napi_value, void*, void* data) {
+  const std::unique_ptr<Stopping> stopping(static_cast<Stopping*>(data));
+  if (env == nullptr) return;
+  stopping->thread.join();
+  napi_remove_env_cleanup_hook(env, AwaitStopping, data);
+  napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
+  try {
+    napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));
+  } catch (const Napi::Error&) {
+    // The worker is being terminated: nobody waits for it any more.
+  }
+}
+
+// False: there can be no thread.
+bool StartStopping(Stopping* stopping) {
+  const AsynchronousSignalsBlocked blocked;
+  try {
+    stopping->thread = std::thread([stopping] {
+      stopping->Stop();
+      napi_call_threadsafe_function(stopping->done, stopping, napi_tsfn_nonblocking);
+    });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto stopping = std::make_unique<Stopping>(*info[0].As<Napi::External<StartedProfile>>().Data());
+  stopping->started.profile->AskToStop();
+  napi_value promise = nullptr;
+  napi_create_promise(env, &stopping->deferred, &promise);
+  const Napi::String name = Napi::String::New(env, "vmm-metrics.stopProfiling");
+  const bool has_done = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
+                                                        ResolveStopping, &stopping->done) == napi_ok;
+  if (has_done && StartStopping(stopping.get())) {
+    // After the one of `done`, so that it comes before that.
+    napi_add_env_cleanup_hook(env, AwaitStopping, stopping.release());
+    return Napi::Value(env, promise);
+  }
+  // Here, then, where it is bounded too.
+  if (has_done) napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
+  stopping->Stop();
+  napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));
+  return Napi::Value(env, promise);
+}
+
+}  // namespace vmm

@@ -1,0 +1,33 @@
+// A profile as JavaScript has it, and the end of it, which a promise waits for.
+//
+// Thread-safety:       a JavaScript thread, for its own environment.
+// Async-signal-safety: none.
+// Lifetime:            a started profile keeps its store's memory.
+
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <utility>
+
+#include "profile.h"
+#include "store.h"
+
+namespace vmm {
+
+// A profile that JavaScript may stop at any time, also after the store was closed.
+struct StartedProfile {
+  Store* store;  // referenced
+  std::shared_ptr<Profile> profile;
+
+  StartedProfile(Store* its_store, std::shared_ptr<Profile> its_profile) : store(its_store), profile(std::move(its_profile)) {}
+  StartedProfile(const StartedProfile& other) : store(other.store), profile(other.profile) { store->Retain(); }
+  StartedProfile& operator=(const StartedProfile&) = delete;
+  ~StartedProfile() { store->Unreference(); }
+};
+
+// stopProfiling(started): a promise of what the profile was. The sampling ends at once.
+Napi::Value StopProfiling(const Napi::CallbackInfo& info);
+
+}  // namespace vmm
