@@ -28,8 +28,8 @@ class Line {
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
   bool Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
-  // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line there, and says
-  // in the header that it is on its way. No other line is.
+  // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line there, and
+  // says in the header that it is on its way. No other line is.
   void Begin(Region& region, const Sink& sink, bool follows_half = false);
   void Sent(Region& region, size_t bytes);
   // No line is on its way any more: it is committed; or it does not go on, and nothing of it, or only a head that counts for

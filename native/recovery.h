@@ -50,8 +50,8 @@ class Recoveries {
   bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }  // publishes nothing
   bool is_partly_sent() const;
 
-  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not be taken for
-  // the other half.
+  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not be taken
+  // for the other half.
   bool HasCut(const Sink& sink) const;
   // Something of the next line is out, behind a newline: says so in the files, so that nobody puts another one there.
   void EndCut(const Sink& sink);

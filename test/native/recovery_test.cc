@@ -250,7 +250,9 @@ Record HalfIn(const std::string& path, uint64_t sent, uint64_t bytes) {
   return {4, info.st_dev, info.st_ino, 0, bytes, sent, 0, 0};
 }
 
-TEST("given half a line of a newer life in a pipe, when the line of an older one goes first, then it begins on a line of its own") {
+TEST(
+    "given half a line of a newer life in a pipe, when the line of an older one goes first, then it begins on a line of its "
+    "own") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   DeadRegion oldest(folder / "r.previous.2"), newest(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(2).size()));
