@@ -2,7 +2,7 @@
 // the very write of a line. What needs no Node is in test/native: handing_on_test.cc (rows 23, 27, 29), exit_test.cc (25, 26),
 // sending_fault_test.cc (31).
 
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
@@ -69,8 +69,9 @@ row(23, 'a handler above ours that hands on, and captureSignals() again', (add) 
 function secondCopy(): string {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const folder = `${temporaryFolder()}/node_modules/vmm-metrics`;
-  for (const part of ['package.json', 'dist/lib', 'build/Release/vmm_metrics.node'])
-    cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
+  // What packs the package takes the addon from `build` to `prebuilds`.
+  const addon = existsSync(`${root}build/Release/vmm_metrics.node`) ? 'build/Release/vmm_metrics.node' : 'prebuilds';
+  for (const part of ['package.json', 'dist/lib', addon]) cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
   return folder;
 }
 
