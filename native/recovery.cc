@@ -184,9 +184,12 @@ void Recoveries::Restart() {
 // False: the region cannot be written. Then nobody could tell whether its line is out, and it stays where it is.
 bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
   const Sink::Place place = sink.place();
+  // As long as nothing is known of this line, its record must still say of the half before it that it is there: who finds the
+  // region then puts a newline first too.
+  const uint64_t sent = recovery.IsCutIn(place) ? 1 : 0;
   recovery.begin = recovery.sent = sink.needs_newline() || HasCut(sink) ? 0 : 1;
   const Record record = {
-      recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, 0, place.is_regular_file, 0};
+      recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, sent, place.is_regular_file, 0};
   return WriteAt(recovery.file, &record, sizeof(record), offsetof(RegionHeader, line));
 }
 

@@ -89,13 +89,16 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   const info = fstatSync(target.fd, { bigint: true });
   const isSame = header.line !== undefined && info.dev === header.line.device && info.ino === header.line.inode;
   // Half a line of the dead process may be in the pipe: what follows must not be taken for its other half.
-  const bytes = Buffer.from(isSame && isCut(content) ? `\n${text}` : text);
+  const isBehindHalf = isSame && isCut(content);
+  const bytes = Buffer.from(isBehindHalf ? `\n${text}` : text);
   const record = Buffer.alloc(LINE_BYTES);
   record.writeBigUInt64LE(commit, LineOffset.commit);
   record.writeBigUInt64LE(info.dev, LineOffset.device);
   record.writeBigUInt64LE(info.ino, LineOffset.inode);
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
+  // As Recoveries::Begin in native/recovery.cc: the half must not be forgotten before something stands behind it.
+  record.writeBigUInt64LE(isBehindHalf ? 1n : 0n, LineOffset.sent);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
   const earlierPath = Buffer.alloc(SINK_PATH_BYTES_MAX);
   file.read(earlierPath, HeaderOffset.sinkPath);

@@ -6,8 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <string>
@@ -282,6 +287,36 @@ TEST("given half a line of an earlier life in a pipe, when the process crashes, 
   CHECK_EQ(dead.commit(), 0);
   CHECK_EQ(dead.record().commit, 4);  // its own line is said by the next life, which
   CHECK_EQ(dead.record().sent, 0);    // needs no other newline
+}
+
+// From now on a write kills the process, as if somebody had killed it just then.
+bool DieOfWrite() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {static_cast<unsigned short>(sizeof(filter) / sizeof(filter[0])), filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST("given half a line of an earlier life in a pipe, when the next is killed before its write, then the half is not forgotten") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  DeadRegion dead(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(1).size()));
+  const Death death = Await(StartChild([&] {
+                              Recoveries recoveries;
+                              dead.AddTo(&recoveries, LineOf(1));
+                              Rig rig(Small());
+                              CHECK(Init(rig, folder / "fifo", &recoveries));
+                              CHECK(DieOfWrite());
+                              rig.flusher.Recover();
+                            }),
+                            kChildLimitMs, [] {});
+  CHECK_EQ(death.signal, SIGSYS);
+  CHECK_EQ(fifo.Take(), "");
+  CHECK(dead.record().sent > 0 && dead.record().sent < dead.record().bytes);
 }
 
 TEST("given a line of an earlier life that is half in a file, when the file is replaced, then all of it goes to the new one") {
