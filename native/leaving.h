@@ -57,6 +57,8 @@ class Leaving {
   // False when it is not pinned.
   bool Unpin(const Device* device);
 
+  // How many wait for somebody to let go of them.
+  size_t count() const { return leaving_.size(); }
   bool HasAny() const { return !leaving_.empty() || !waiting_.empty(); }
 
   // Takes up to `most` devices that every holder has let go of, and for which `is_free` says true. What is not free is asked for

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "clock.h"
 #include "lock_within.h"
 #include "process_mark.h"
 
@@ -346,33 +347,55 @@ void Store::GiveBackShard(uint32_t shard) {
   cells_.GiveBack(shard);
 }
 
+// How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
+constexpr size_t kRetiredAtOnce = 256;
+
+// How long devices that have left wait for others, unless there are so many, or no room: who reads the region in another process
+// needs some time without a retirement.
+constexpr int64_t kRetirementGapMs = 20;
+constexpr size_t kWaitingMax = 64;
+
 Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned) {
   std::lock_guard<std::mutex> lock(mutex_);
   *device = devices_.Find(group, id);
   if (*device == nullptr) {
-    if (!retirement_.HasRun(group)) Recycle();
-    if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
-    // A device that kept its key kept its room too.
-    const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
-    const uint64_t line_bytes = line_bytes_ + more_bytes;
-    if (line_bytes > kLineBytesMax) return {Code::kFull, 0, "line"};
-    // The room in the line before the device: a flush that sees the device has the room.
-    if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
-    const std::vector<CellKind>& kinds = spec_.group_kinds[group];
-    uint32_t first = 0;
-    if (Status status = directory_.Reserve(); !status.ok()) return status;
-    if (retirement_.HasRun(group)) {
-      first = retirement_.TakeRun(group);
-    } else if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) {
-      return status;
+    if (!retirement_.HasRun(group) && (leaving_.count() >= kWaitingMax || MonotonicMs() >= may_recycle_ms_)) {
+      while (Recycle()) {
+      }
     }
-    Device* const made = devices_.Add(group, id, first);
-    made->directory_entry = directory_.Add(group, id, first);
-    line_bytes_ = line_bytes;
-    cells_.Publish();
-    *device = made;
+    Status status = MakeDevice(group, id, device);
+    const bool lacks_room = status.code == Code::kFull || status.code == Code::kMemory;
+    if (lacks_room && leaving_.HasAny()) {
+      Recycle();
+      status = MakeDevice(group, id, device);
+    }
+    if (!status.ok()) return status;
   }
   if (is_pinned) leaving_.Pin(*device);
+  return {};
+}
+
+Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** device) {
+  if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
+  // A device that kept its key kept its room too.
+  const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  const uint64_t line_bytes = line_bytes_ + more_bytes;
+  if (line_bytes > kLineBytesMax) return {Code::kFull, 0, "line"};
+  // The room in the line before the device: a flush that sees the device has the room.
+  if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
+  const std::vector<CellKind>& kinds = spec_.group_kinds[group];
+  uint32_t first = 0;
+  if (Status status = directory_.Reserve(); !status.ok()) return status;
+  if (retirement_.HasRun(group)) {
+    first = retirement_.TakeRun(group);
+  } else if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) {
+    return status;
+  }
+  Device* const made = devices_.Add(group, id, first);
+  made->directory_entry = directory_.Add(group, id, first);
+  line_bytes_ = line_bytes;
+  cells_.Publish();
+  *device = made;
   return {};
 }
 
@@ -441,9 +464,6 @@ Store::Snapshot Store::TakeSnapshot() {
   return snapshot;
 }
 
-// How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
-constexpr size_t kRetiredAtOnce = 256;
-
 bool Store::Recycle() {
   if (!leaving_.HasAny()) return false;
   struct Work {
@@ -456,6 +476,7 @@ bool Store::Recycle() {
         here->store->RecycleQuietly(&here->retired);
       },
       &work);
+  if (work.retired != 0) may_recycle_ms_ = MonotonicMs() + kRetirementGapMs;
   return was_quiet && work.retired == kRetiredAtOnce;
 }
 

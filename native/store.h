@@ -166,6 +166,8 @@ class Store {
   // What captured signals and a file need now and then.
   void BeforeFlush();
   void Close(const Ending& ending, bool awaits_exit);
+  // Under the lock. A new device.
+  Status MakeDevice(uint32_t group, const std::string& id, const Device** device);
   // Both under the lock. Retires what it can, if that takes no waiting; false when there is no more to do now.
   bool Recycle();
   void RecycleQuietly(size_t* retired);
@@ -184,7 +186,8 @@ class Store {
   Retirement retirement_;
   Captured captured_;
   uint64_t line_bytes_ = 0;
-  int attachments_ = 0;  // under the registry's lock
+  int64_t may_recycle_ms_ = 0;  // by MonotonicMs()
+  int attachments_ = 0;         // under the registry's lock
   std::atomic<int> references_{1};
   std::atomic<bool> closed_{false};
   std::atomic<bool> is_captured_{false};

@@ -206,7 +206,7 @@ TEST(
   CHECK_EQ(vmm_metrics_release_device(&attached.native, held), VMM_METRICS_OK);
   // Now they are another's, sooner or later.
   bool is_anothers = false;
-  for (int round = 0; round < 20; round++) {
+  for (int round = 0; round < 200; round++) {
     CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "a", 1), VMM_METRICS_OK);
     const vmm_metrics_device other = alloc();
     is_anothers = is_anothers || other.first_cell == held.first_cell;
