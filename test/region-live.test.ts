@@ -5,11 +5,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DeviceValues, defineSchema, type Fields, inc, Metrics, perDevice, type RegionReading, readRegion } from 'vmm-metrics';
 
 import { RegionFile } from '../lib/region/file.ts';
-import { FIRST_DIRECTORY_ROW, ROWS } from '../lib/region/format.ts';
+import {
+  DIRECTORY_ENTRY_BYTES,
+  DirectoryEntryOffset,
+  ENTRY_STATE_BITS,
+  EntryState,
+  FIRST_DIRECTORY_ROW,
+  FIRST_SHARD_ROW,
+  ROWS,
+} from '../lib/region/format.ts';
 import { readHeader } from '../lib/region/header.ts';
 import { readSettled } from '../lib/region/reader.ts';
 import { valuesOf } from '../lib/values.ts';
@@ -91,44 +99,148 @@ test('given processes that are killed at any moment, when lines and region are r
   }
 });
 
-test('given a directory of two chunks, when a device changes its entry between them, then the reading is of one moment', () => {
+const changing = () => {
   const path = join(temporaryFolder(), 'region');
-  const metrics = Metrics.open(defineSchema({ d: perDevice({ i: inc('counts') }) }), { name: 'moving', file: path });
-  try {
-    metrics.init('/dev/null');
-    const { d } = metrics.app;
-    d.alloc('x').i.add(5);
-    for (let i = 0; i < 600; i++) d.alloc(`k${i}`).i.inc();
-    // The first ones that are removed are retired by the second line: their entries, in the second chunk, are free.
-    for (let i = 580; i < 600; i++) d.remove(`k${i}`);
-    metrics.write();
-    metrics.write();
-
+  const counts = { i: inc('counts') };
+  const metrics = Metrics.open(defineSchema({ d: perDevice(counts), e: perDevice(counts) }), { name: path, file: path });
+  onTestFinished(() => metrics.close());
+  metrics.init('/dev/null');
+  const { d, e } = metrics.app;
+  /** Lines, and with them all that can be retired. */
+  const retire = () => {
+    for (let i = 0; i < 2; i++) metrics.write();
+  };
+  /** Reads the region, with what `before` and `after` do around each read of the file. */
+  const readWith = (around: { before?: (offset: number) => void; after?: (offset: number, into: Buffer) => void }) => {
     const file = RegionFile.open(path);
     try {
-      const header = readHeader(file);
-      const second = header.chunksOffset + (ROWS + FIRST_DIRECTORY_ROW) * header.granuleBytes;
       const read = file.read.bind(file);
-      let isMoved = false;
       file.read = (into, offset) => {
-        if (offset === second && !isMoved) {
-          isMoved = true;
-          d.remove('x');
-          d.alloc('x').i.add(7);
-        }
-        return read(into, offset);
+        around.before?.(offset);
+        const bytes = read(into, offset);
+        around.after?.(offset, into as Buffer);
+        return bytes;
       };
       const { layout, totals, map } = readSettled(file);
-      expect(isMoved).toBe(true);
-      expect(readHeader(file).devicesUsed, 'an entry is used again').toBe(header.devicesUsed);
-      const values = valuesOf(layout, totals, ({ group }) => map.devices[group]!) as { d: DeviceValues<Fields> };
-      expect(values).toEqual(metrics.snapshot());
-      expect(values.d.devices['x']).toEqual({ i: 7n });
-      expect(values.d.aggregate['i']).toBe(612n);
+      return valuesOf(layout, totals, ({ group }) => map.devices[group]!);
     } finally {
       file.close();
     }
-  } finally {
-    metrics.close();
-  }
+  };
+  const headerNow = () => {
+    const file = RegionFile.open(path);
+    try {
+      return readHeader(file);
+    } finally {
+      file.close();
+    }
+  };
+  const { chunksOffset, granuleBytes } = headerNow();
+  const row = (chunk: number, number: number) => chunksOffset + (chunk * ROWS + number) * granuleBytes;
+  return { metrics, d, e, retire, readWith, headerNow, row };
+};
+
+describe('given a region whose devices change while it is read', () => {
+  test('when a device has an entry in each of two chunks by turns, then the one that was made first counts as removed', () => {
+    const { metrics, d, retire, readWith, headerNow, row } = changing();
+    d.alloc('x').i.add(5);
+    for (let i = 0; i < 600; i++) d.alloc(`k${i}`).i.inc();
+    // The first ones that are removed are retired: their entries, in the second chunk, are free.
+    for (let i = 580; i < 600; i++) d.remove(`k${i}`);
+    retire();
+    const entries = headerNow().devicesUsed;
+    let isMoved = false;
+    const values = readWith({
+      before: (offset) => {
+        if (isMoved || offset !== row(1, FIRST_DIRECTORY_ROW)) return;
+        isMoved = true;
+        d.remove('x');
+        d.alloc('x').i.add(7);
+      },
+    }) as { d: DeviceValues<Fields> };
+    expect(headerNow().devicesUsed, 'an entry is used again').toBe(entries);
+    expect(values).toEqual(metrics.snapshot());
+    expect(values.d.devices['x']).toEqual({ i: 7n });
+    expect(values.d.aggregate['i']).toBe(612n);
+  });
+
+  test('when a device in the second chunk has the cells of one that was retired in the first, then they are its own', () => {
+    const { metrics, d, e, retire, readWith, headerNow, row } = changing();
+    d.alloc('first').i.inc();
+    for (let i = 0; i < 600; i++) e.alloc(`k${i}`).i.inc();
+    for (let i = 0; i < 16; i++) d.alloc(`k${i}`);
+    d.remove('first');
+    e.remove('k599');
+    for (let i = 0; i < 16; i++) {
+      d.remove(`k${i}`);
+      e.remove(`k${i}`);
+    }
+    retire();
+    // The entry that was given back last is used first, with cells of the own group.
+    d.alloc('later').i.add(7);
+    const { retiredEpoch } = headerNow();
+    const values = readWith({
+      after: (offset, into) => {
+        if (offset !== row(0, FIRST_DIRECTORY_ROW)) return;
+        // As it was a moment ago: what is free now was being retired.
+        for (let at = 0; at < into.length; at += DIRECTORY_ENTRY_BYTES) {
+          const state = at + DirectoryEntryOffset.state;
+          if ((into.readUInt32LE(state) & 7) === EntryState.free) {
+            into.writeUInt32LE(EntryState.retiring | (Number(retiredEpoch) << ENTRY_STATE_BITS), state);
+          }
+        }
+      },
+    });
+    expect(values).toEqual(metrics.snapshot());
+  });
+
+  test('when devices are retired in each of its first tries, then it is read until it is of one moment', () => {
+    const { metrics, d, retire, readWith, row } = changing();
+    let turn = 0;
+    let tries = 0;
+    const values = readWith({
+      before: (offset) => {
+        if (offset !== row(0, FIRST_SHARD_ROW) || ++tries > 25) return;
+        for (let i = 0; i < 20; i++) {
+          d.alloc(`x${++turn}`).i.add(turn % 3 === 0 ? 1_000_000 : 1);
+          d.remove(`x${turn}`);
+        }
+        retire();
+      },
+    });
+    expect(tries).toBeGreaterThan(25);
+    expect(values).toEqual(metrics.snapshot());
+  });
+
+  test('when devices are retired all the time, then it is an error, and no wrong number', () => {
+    const { d, retire, readWith, row } = changing();
+    let turn = 0;
+    const read = () =>
+      readWith({
+        before: (offset) => {
+          if (offset !== row(0, FIRST_SHARD_ROW)) return;
+          for (let i = 0; i < 20; i++) {
+            d.alloc(`x${++turn}`).i.inc();
+            d.remove(`x${turn}`);
+          }
+          retire();
+        },
+      });
+    expect(read).toThrow(/devices come and go so fast/);
+  });
+
+  test('when it is not flushed and devices come and go as fast as they can, then they are retired many at a time', () => {
+    const { d, headerNow } = changing();
+    const begin = performance.now();
+    const turns = 20_000;
+    for (let i = 0; i < turns; i++) {
+      d.alloc('x').i.inc();
+      d.remove('x');
+    }
+    const ms = performance.now() - begin;
+    const { retiredEpoch, devicesUsed } = headerNow();
+    // Nothing for 20 ms, unless 64 wait.
+    expect(Number(retiredEpoch)).toBeLessThan(turns / 64 + ms / 20 + 10);
+    expect(devicesUsed).toBeLessThan(100);
+  });
 });

@@ -55,25 +55,17 @@ export class CellMap {
   }
 
   /**
-   * Reads the directory. Devices that are still being made are left out. Undefined: entries changed hands while they were read, so that
-   * what was read is of no one moment. `isMoving`: it is taken as it is then; when two entries claim the same cells, the first one has them.
+   * Reads the directory. Devices that are still being made are left out. `isHeld`: its writer lives, so that entries may be of later moments
+   * than those before them. Of one epoch they fit together all the same.
    */
-  static read(file: RegionFile, header: RegionHeader, layout: Layout, isMoving: boolean): CellMap | undefined {
+  static read(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
     const { cellKinds } = layout;
     if (header.cellsUsed < cellKinds.length) {
       throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, and the schema alone has ${cellKinds.length} cells`);
     }
-    const builder = new Builder(file, header, layout, isMoving);
-    const directory = new Directory(file, header);
-    try {
-      directory.each((entry) => builder.add(entry));
-      const map = builder.finished((...parts) => new CellMap(...parts));
-      return isMoving || directory.isAsRead() ? map : undefined;
-    } catch (error) {
-      // No damage, if the entries are of different moments.
-      if (isMoving || directory.isAsRead()) throw error;
-      return undefined;
-    }
+    const builder = new Builder(file, header, layout, isHeld);
+    eachEntry(file, header, (entry) => builder.add(entry));
+    return builder.finished((...parts) => new CellMap(...parts));
   }
 }
 
@@ -89,89 +81,43 @@ interface Entry {
 
 const READ_AGAIN_MAX = 10;
 
-/** The entries of a region, which a living process may change while they are read. */
-class Directory {
-  readonly #file: RegionFile;
-  readonly #header: RegionHeader;
-  readonly #perChunk: number;
-  /** Of each entry that was read. No entry has the same state twice, unless nothing of it changed. */
-  readonly #states: Uint32Array;
-  #read = 0;
-  /** Whether each chunk was read twice alike: then its entries are of one moment. */
-  #isSteady = true;
-
-  constructor(file: RegionFile, header: RegionHeader) {
-    this.#file = file;
-    this.#header = header;
-    this.#perChunk = header.granuleBytes / 8;
-    this.#states = new Uint32Array(header.devicesUsed);
-  }
-
-  each(take: (entry: Entry) => void): void {
-    let buffer = this.#buffer();
-    let again = this.#buffer();
-    for (let first = 0; first < this.#states.length; first += this.#perChunk) {
-      const bytes = this.#readChunk(first, buffer);
-      // An entry that is used again is written while it is free, so that half of one is never read twice.
-      for (let times = 0; ; times++) {
-        this.#readChunk(first, again);
-        if (buffer.compare(again, 0, bytes, 0, bytes) === 0) break;
-        [buffer, again] = [again, buffer];
-        if (times < READ_AGAIN_MAX) continue;
-        this.#isSteady = false;
-        break;
-      }
-      const count = bytes / DIRECTORY_ENTRY_BYTES;
-      for (let i = 0; i < count; i++) this.#states[first + i] = stateAt(buffer, i);
-      this.#read = first + count;
-      for (let i = 0; i < count; i++) {
-        const at = i * DIRECTORY_ENTRY_BYTES;
-        take({
-          number: first + i,
-          group: buffer.readUInt32LE(at + DirectoryEntryOffset.group),
-          firstCell: buffer.readUInt32LE(at + DirectoryEntryOffset.firstCell),
-          state: this.#states[first + i]!,
-          idBytes: buffer.readUInt32LE(at + DirectoryEntryOffset.idBytes),
-          id: buffer.subarray(at + DirectoryEntryOffset.id, at + DIRECTORY_ENTRY_BYTES),
-        });
-      }
+function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) => void): void {
+  const perChunk = header.granuleBytes / 8;
+  const bytes = Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES;
+  let buffer = Buffer.allocUnsafe(bytes);
+  let again = Buffer.allocUnsafe(bytes);
+  for (let first = 0; first < header.devicesUsed; first += perChunk) {
+    const count = Math.min(perChunk, header.devicesUsed - first);
+    const row = (first / perChunk) * ROWS + FIRST_DIRECTORY_ROW;
+    const read = (into: Buffer) =>
+      file.read(into.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
+    read(buffer);
+    // An entry that is used again is written while it is free, so that half of one is never read twice.
+    for (let times = 0; times < READ_AGAIN_MAX; times++) {
+      read(again);
+      if (buffer.compare(again, 0, count * DIRECTORY_ENTRY_BYTES, 0, count * DIRECTORY_ENTRY_BYTES) === 0) break;
+      [buffer, again] = [again, buffer];
+    }
+    for (let i = 0; i < count; i++) {
+      const at = i * DIRECTORY_ENTRY_BYTES;
+      const u32 = (offset: number) => buffer.readUInt32LE(at + offset);
+      take({
+        number: first + i,
+        group: u32(DirectoryEntryOffset.group),
+        firstCell: u32(DirectoryEntryOffset.firstCell),
+        state: u32(DirectoryEntryOffset.state),
+        idBytes: u32(DirectoryEntryOffset.idBytes),
+        id: buffer.subarray(at + DirectoryEntryOffset.id, at + DIRECTORY_ENTRY_BYTES),
+      });
     }
   }
-
-  /** Whether all entries that were read are what they were: then there was a moment, after the last one was read, at which they all were. */
-  isAsRead(): boolean {
-    if (!this.#isSteady) return false;
-    if (this.#read <= this.#perChunk) return true; // one chunk, of one moment
-    const buffer = this.#buffer();
-    for (let first = 0; first < this.#read; first += this.#perChunk) {
-      const count = this.#readChunk(first, buffer) / DIRECTORY_ENTRY_BYTES;
-      for (let i = 0; i < count; i++) if (stateAt(buffer, i) !== this.#states[first + i]) return false;
-    }
-    return true;
-  }
-
-  #buffer(): Buffer {
-    return Buffer.allocUnsafe(Math.min(this.#perChunk, this.#states.length) * DIRECTORY_ENTRY_BYTES);
-  }
-
-  /** Says how many bytes the entries of the chunk take. */
-  #readChunk(first: number, into: Buffer): number {
-    const { chunksOffset, granuleBytes } = this.#header;
-    const bytes = Math.min(this.#perChunk, this.#states.length - first) * DIRECTORY_ENTRY_BYTES;
-    this.#file.read(into.subarray(0, bytes), chunksOffset + ((first / this.#perChunk) * ROWS + FIRST_DIRECTORY_ROW) * granuleBytes);
-    return bytes;
-  }
-}
-
-function stateAt(buffer: Buffer, entry: number): number {
-  return buffer.readUInt32LE(entry * DIRECTORY_ENTRY_BYTES + DirectoryEntryOffset.state);
 }
 
 class Builder {
   readonly #file: RegionFile;
   readonly #header: RegionHeader;
   readonly #layout: Layout;
-  readonly #isMoving: boolean;
+  readonly #isHeld: boolean;
   readonly #kinds: Uint8Array;
   readonly #slots: Uint32Array;
   readonly #slotKinds: number[];
@@ -181,11 +127,11 @@ class Builder {
   readonly #restSlots: number[];
   #named = 0;
 
-  constructor(file: RegionFile, header: RegionHeader, layout: Layout, isMoving: boolean) {
+  constructor(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean) {
     this.#file = file;
     this.#header = header;
     this.#layout = layout;
-    this.#isMoving = isMoving;
+    this.#isHeld = isHeld;
     this.#kinds = new Uint8Array(header.cellsUsed);
     this.#kinds.set(layout.cellKinds);
     this.#slots = new Uint32Array(header.cellsUsed).fill(UNCLAIMED);
@@ -202,7 +148,9 @@ class Builder {
     if (group === undefined) throw this.#trouble(entry, `there is no group ${entry.group}`);
     const end = entry.firstCell + group.cellKinds.length;
     if (end > this.#slots.length) return; // still being made
-    if (!this.#claim(entry, group, end)) return;
+    // An entry that comes later may have the cells of one that was retired and is free by now.
+    if (state === RETIRED && this.#isHeld) return;
+    this.#claim(entry, group, end);
     if (state === RETIRED) return;
     const isRemoved = state !== EntryState.living;
     if (state === EntryState.rest || (isRemoved && group.aggregate)) {
@@ -224,7 +172,7 @@ class Builder {
       const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : age(a) - age(b))).map(({ device }) => device);
       const living = sorted.filter(({ removed }) => !removed);
       const twin = living.find(({ id }, i) => living[i + 1]?.id === id);
-      if (twin !== undefined && !this.#isMoving)
+      if (twin !== undefined && !this.#isHeld)
         throw this.#file.trouble(`its directory is damaged: ${JSON.stringify(twin.id)} is there twice`);
       // Of two that have an id, the one that was made first has been removed since it was read.
       const all = sorted.map((device, i) => (sorted[i + 1]?.id === device.id ? { ...device, removed: true } : device));
@@ -260,16 +208,12 @@ class Builder {
     return first;
   }
 
-  /** False when they are another's, and may be, see `isMoving`. */
-  #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): boolean {
+  #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): void {
     for (let cell = entry.firstCell; cell < end; cell++) {
-      if (this.#slots[cell] === UNCLAIMED) continue;
-      if (this.#isMoving) return false;
-      throw this.#trouble(entry, `cell ${cell} is another's`);
+      if (this.#slots[cell] !== UNCLAIMED) throw this.#trouble(entry, `cell ${cell} is another's`);
     }
     this.#slots.fill(UNASKED, entry.firstCell, end);
     this.#kinds.set(cellKinds, entry.firstCell);
-    return true;
   }
 
   #mapRest(regionCell: number, group: DeviceGroupLayout): void {

@@ -5,7 +5,7 @@ import { CellMap } from './cell-map.ts';
 import { documentFrom, type RegionDocument } from './document.ts';
 import type { RegionFile } from './file.ts';
 import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
-import { isCurrent, type RegionHeader, readHeader } from './header.ts';
+import { isCurrent, type RegionHeader, readHeader, wordsNow } from './header.ts';
 import { pages } from './pages.ts';
 
 export interface RegionContent {
@@ -23,54 +23,48 @@ export interface RegionContent {
   readonly totals: BigUint64Array;
 }
 
-/** How often a region is read anew because a line was flushed or a device retired meanwhile. */
+/** How often a region is read anew because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
+/** How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two times, see native/store.cc. */
+const RETIRING_MS = 500;
 
 export function readContent(file: RegionFile): RegionContent {
   let document: RegionDocument | undefined;
   let layout: Layout | undefined;
+  const deadline = performance.now() + RETIRING_MS;
   for (let attempt = 1; ; attempt++) {
     // Before the header: who closes the store says so there first, and lets go then.
     const isHeld = file.isHeld();
     const header = readHeader(file);
     document ??= readDocument(file, header);
     layout ??= checkedLayout(file, header, document);
-    const isLast = attempt === ATTEMPTS;
+    const isLast = attempt >= ATTEMPTS && performance.now() >= deadline;
     let content: RegionContent;
     try {
-      const values = readValues(file, header, layout, isHeld, isLast);
-      if (values === undefined) continue;
-      content = { document, layout, header, isHeld, ...values };
+      content = { document, layout, header, isHeld, ...readValues(file, header, layout, isHeld) };
     } catch (error) {
       // Of a living process it may be no damage: what was read in parts may not fit together.
       if (isLast || isCurrent(file, header)) throw error;
       continue;
     }
-    if (isCurrent(file, header)) return content;
+    const now = wordsNow(file);
+    const hasRetired = now.retiredEpoch !== header.retiredEpoch;
+    if (now.commit === header.commit && !hasRetired) return content;
+    // Cells of a device that was retired meanwhile went back to 0, and may be another's: sums of two epochs are wrong.
+    if (hasRetired && isLast) throw file.trouble('devices come and go so fast that it cannot be read');
     // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
-    // over, so that what is pending is still at least that since the last. But cells of a device that was retired meanwhile went back to 0,
-    // and may be another's: nothing of theirs is pending, since what was is in the totals of retired devices.
-    if (isLast) return { ...content, flushed: settledAt(content) };
+    // over, so that what is pending is still at least that since the last.
+    if (!hasRetired && attempt >= ATTEMPTS) return content;
   }
 }
 
-function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean, isLast: boolean) {
-  const map = CellMap.read(file, header, layout, isHeld && isLast);
-  if (map === undefined) {
-    if (isLast) throw file.trouble('its directory changes, though nobody holds it');
-    return undefined;
-  }
+function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean) {
+  const map = CellMap.read(file, header, layout, isHeld);
   // Banks before shards: what was flushed stands in both, and a counter only goes up.
   const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
   const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
   const totals = bySlot(totalRows(file, header, map), map);
   return { map, flushed, inFlight, totals };
-}
-
-/** The flushed values, where none is ahead of the total by what looks like a cell that began anew. */
-function settledAt({ flushed, totals, map }: RegionContent): BigUint64Array {
-  const isBehind = (value: bigint, slot: number) => map.slotKinds[slot] === CellKind.inc && BigInt.asIntN(64, totals[slot]! - value) < 0n;
-  return flushed.map((value, slot) => (isBehind(value, slot) ? totals[slot]! : value));
 }
 
 function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {

@@ -105,12 +105,18 @@ export function readHeader(file: RegionFile): RegionHeader {
 
 /** Whether no line was flushed and no device retired since that header was read. */
 export function isCurrent(file: RegionFile, { commit, retiredEpoch }: RegionHeader): boolean {
+  const now = wordsNow(file);
+  return now.commit === commit && now.retiredEpoch === retiredEpoch;
+}
+
+/** What the two words are by now that say whether what was read is of one moment. */
+export function wordsNow(file: RegionFile): Pick<RegionHeader, 'commit' | 'retiredEpoch'> {
   const word = pages(8);
   const read = (offset: number) => {
     file.read(word, offset);
     return word.readBigUInt64LE();
   };
-  return read(HeaderOffset.commit) === commit && read(HeaderOffset.retiredEpoch) === retiredEpoch;
+  return { commit: read(HeaderOffset.commit), retiredEpoch: read(HeaderOffset.retiredEpoch) };
 }
 
 function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHeader {

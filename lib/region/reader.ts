@@ -81,7 +81,7 @@ export interface RegionReading {
  * called in any thread, and several times at once.
  * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble, when it cannot be
  * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a store
- * takes, or belongs to another user and this process is not root's.
+ * takes, loses and gets devices so fast for half a second that no reading would be of one moment, or belongs to another user and this process is not root's.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
   return readRegionNow(checkedPath('readRegion(): path', path));
