@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 
+#include "handler.h"
 #include "sibling.h"
 #include "store.h"
 
@@ -85,3 +86,6 @@ bool NoteFirst(const char* text) {
 }
 
 }  // namespace vmm
+
+const vmm::Sibling vmm_metrics_sibling = {
+    sizeof(vmm::Sibling), 0, vmm::HandleSignal, vmm::IsDeadlyHere, vmm::RepairHere, vmm::VisitOpenStores, vmm::NoteFirst};

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "crash.h"
+#include "capture.h"
 #include "devices.h"
 #include "directory.h"
 #include "ending.h"

@@ -5,8 +5,6 @@
 //
 // Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what was added.
 
-#include "crash.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -25,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "capture.h"
 #include "check.h"
 #include "child.h"
 #include "crash_scene.h"

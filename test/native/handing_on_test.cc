@@ -11,9 +11,9 @@
 #include <thread>
 
 #include "alternate_stack.h"
+#include "capture.h"
 #include "check.h"
 #include "child.h"
-#include "crash.h"
 #include "crash_scene.h"
 
 namespace vmm {

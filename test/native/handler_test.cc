@@ -12,10 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "capture.h"
 #include "check.h"
 #include "child.h"
 #include "confine.h"
-#include "crash.h"
 #include "handler_watch.h"
 #include "line_reader.h"
 #include "schema_builder.h"

@@ -23,9 +23,9 @@
 #include <thread>
 #include <vector>
 
+#include "capture.h"
 #include "check.h"
 #include "child.h"
-#include "crash.h"
 #include "region_guard.h"
 #include "temporary_folder.h"
 

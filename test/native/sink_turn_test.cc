@@ -18,10 +18,10 @@
 #include <thread>
 #include <vector>
 
+#include "capture.h"
 #include "check.h"
 #include "child.h"
 #include "clock.h"
-#include "crash.h"
 #include "line_reader.h"
 #include "rig.h"
 #include "temporary_folder.h"

@@ -2,7 +2,7 @@
 // process dies exactly as it would have died.
 //
 // Thread-safety:       Capture and Release are called by any thread; they wait for one another.
-// Async-signal-safety: the handler itself; see HandleSignal for its order. Capture and Release are not.
+// Async-signal-safety: CountDegraded is safe; the others are not.
 // Lifetime:            per process. Handlers are put back when no store is captured any more, unless somebody has put
 //                      theirs above ours: then ours stays and only passes on.
 
@@ -16,6 +16,7 @@
 #include "cells.h"
 #include "disposition.h"
 #include "flusher.h"
+#include "signal_kinds.h"
 #include "status.h"
 #include "survival.h"
 
@@ -41,10 +42,6 @@ struct Captured {
 
 // Raises the store's metric for errors when its region is degraded and that was not said yet. Also in a handler.
 void CountDegraded(Captured& captured);
-
-// Bit n - 1 is signal n.
-using SignalSet = uint64_t;
-constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
 
 struct CaptureOptions {
   SignalSet signals = 0;       // 0: those that the store marks; the fatal ones, SIGTERM, SIGINT and SIGHUP whether marked or not

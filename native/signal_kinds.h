@@ -1,0 +1,53 @@
+// The kinds of signals: which are fatal, which ask a process to go, and what each does to a process that does not handle it.
+//
+// Thread-safety:       any thread.
+// Async-signal-safety: safe; plain comparisons.
+
+#pragma once
+
+#include <signal.h>
+
+#include <cstdint>
+
+namespace vmm {
+
+// Bit n - 1 is signal n.
+using SignalSet = uint64_t;
+constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
+
+constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+// Requests to terminate. They end a process that does not handle them, and its last numbers count as much then.
+constexpr int kTermination[] = {SIGTERM, SIGINT, SIGHUP};
+
+inline bool IsFatal(int signal) {
+  for (const int fatal : kFatal) {
+    if (fatal == signal) return true;
+  }
+  return false;
+}
+
+inline bool IsTermination(int signal) {
+  for (const int one : kTermination) {
+    if (one == signal) return true;
+  }
+  return false;
+}
+
+// Whether the thread's own instruction raised it. The kernel then kills even a process that ignores the signal.
+inline bool IsForced(int signal, const siginfo_t* info) {
+  // A memory error that is only reported comes like a signal that somebody sent.
+  return IsFatal(signal) && info->si_code > 0 && !(signal == SIGBUS && info->si_code == BUS_MCEERR_AO);
+}
+
+// Whether returning from the handler runs the faulting instruction again, which then dies of the earlier disposition.
+inline bool IsRetried(int signal, const siginfo_t* info) {
+  return IsForced(signal, info) && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
+}
+
+inline bool IsHarmlessByDefault(int signal) {
+  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+}
+
+inline bool IsStopByDefault(int signal) { return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU; }
+
+}  // namespace vmm
