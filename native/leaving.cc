@@ -49,7 +49,7 @@ bool Leaving::Unpin(const Device* device) {
   if (found == pins_.end()) return false;
   if (--found->second == 0) {
     pins_.erase(found);
-    is_unpinned_ = true;
+    is_to_ask_ = true;
   }
   return true;
 }
@@ -57,7 +57,7 @@ bool Leaving::Unpin(const Device* device) {
 std::vector<Removed> Leaving::Take(size_t most, uint64_t commit, const std::function<bool(const Removed&)>& is_free) {
   std::vector<Removed> taken;
   const auto may_go = [&](const Removed& one) { return pins_.find(one.device) == pins_.end() && is_free(one); };
-  if (commit != asked_commit_ || is_unpinned_) {
+  if (commit != asked_commit_ || is_to_ask_) {
     size_t kept = 0;
     size_t i = 0;
     for (; i < waiting_.size() && taken.size() < most; i++) {
@@ -71,7 +71,7 @@ std::vector<Removed> Leaving::Take(size_t most, uint64_t commit, const std::func
     waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(kept), waiting_.begin() + static_cast<ptrdiff_t>(i));
     if (is_done) {
       asked_commit_ = commit;
-      is_unpinned_ = false;
+      is_to_ask_ = false;
     }
   }
   uint64_t seen = ~uint64_t{0};

@@ -57,12 +57,15 @@ class Leaving {
   // False when it is not pinned.
   bool Unpin(const Device* device);
 
+  // What was not free may be free now, though there was no commit.
+  void AskAgain() { is_to_ask_ = true; }
+
   // How many wait for somebody to let go of them.
   size_t count() const { return leaving_.size(); }
   bool HasAny() const { return !leaving_.empty() || !waiting_.empty(); }
 
   // Takes up to `most` devices that every holder has let go of, and for which `is_free` says true. What is not free is asked for
-  // again once there was another commit, or a pin less.
+  // again once there was another commit, or a pin less, or AskAgain.
   std::vector<Removed> Take(size_t most, uint64_t commit, const std::function<bool(const Removed&)>& is_free);
 
  private:
@@ -78,7 +81,7 @@ class Leaving {
   std::unordered_map<const Device*, uint32_t> pins_;
   std::atomic<uint64_t> epoch_{0};
   uint64_t asked_commit_ = 0;
-  bool is_unpinned_ = false;
+  bool is_to_ask_ = false;
 };
 
 }  // namespace vmm

@@ -76,6 +76,7 @@ void Profiler::Forget() {
     running_->FreeRows();
   }
   running_.reset();
+  ended_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Profiler::LastSamples(int64_t deadline_ms) {

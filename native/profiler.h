@@ -39,6 +39,9 @@ class Profiler {
   // Whether one of `count` cells from `first` on is being sampled, or that cannot be told without waiting.
   bool Samples(uint32_t first, uint32_t count);
 
+  // How many have ended. Relaxed: who looks late asks again.
+  uint64_t ended() const { return ended_.load(std::memory_order_relaxed); }
+
   // From the crash handler, see Profile.
   void LastSamples(int64_t deadline_ms);
 
@@ -51,6 +54,7 @@ class Profiler {
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
   std::atomic<uint32_t> process_{0};  // that started it, see ProcessNumber; publishes nothing
+  std::atomic<uint64_t> ended_{0};
   HandlerTable<Profile, 1> visible_;
 };
 

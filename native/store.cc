@@ -481,6 +481,9 @@ bool Store::Recycle() {
 }
 
 void Store::RecycleQuietly(size_t* retired) {
+  const uint64_t ended = profiler_.ended();
+  if (ended != profiles_ended_) leaving_.AskAgain();
+  profiles_ended_ = ended;
   const std::vector<Removed> free = leaving_.Take(kRetiredAtOnce, cells_.region().commit(), [this](const Removed& one) {
     return retirement_.IsSaid(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
   });

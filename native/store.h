@@ -186,6 +186,7 @@ class Store {
   Retirement retirement_;
   Captured captured_;
   uint64_t line_bytes_ = 0;
+  uint64_t profiles_ended_ = 0;
   int64_t may_recycle_ms_ = 0;  // by MonotonicMs()
   int attachments_ = 0;         // under the registry's lock
   std::atomic<int> references_{1};

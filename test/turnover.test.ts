@@ -251,6 +251,27 @@ describe('given somebody who samples a device', () => {
     for (const row of rows) expect(row).toMatch(/\t5$/);
     expect(metrics.snapshot().d.aggregate.n).toBe(6005n);
   });
+
+  test('when there are many such profiles, and nothing is ever flushed, then its cells are free after each', async () => {
+    const { metrics, header, path } = open();
+    const { e } = metrics.app;
+    const comeAndGo = () => {
+      for (let i = 0; i < 100; i++) {
+        e.alloc('x');
+        e.remove('x');
+      }
+    };
+    comeAndGo();
+    const { entries } = header();
+    for (let i = 0; i < 2 * WAITING; i++) {
+      e.alloc('x');
+      const profile = metrics.startProfiling({ metrics: ['e_x.n'], output: path, intervalUs: 100_000 });
+      e.remove('x');
+      comeAndGo();
+      await profile.stop();
+    }
+    expect(header().entries - entries).toBeLessThan(WAITING);
+  });
 });
 
 describe('given accessors of removed devices that count for their group', () => {
