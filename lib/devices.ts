@@ -67,6 +67,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
       `metrics.app.${layout.key}.alloc(id)`,
       layout.metrics.map(({ name }) => name),
     );
+    Object.freeze(this);
   }
 
   static {

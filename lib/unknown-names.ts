@@ -39,6 +39,7 @@ export function throwing(error: (name: string, receiver: object) => Error, custo
   return new Proxy(Object.freeze(Object.create(null) as object), {
     get(_target, name, receiver: object) {
       if (name === inspect.custom) return custom;
+      if (name === 'toString' || name === 'valueOf') return Object.prototype[name]; // else a template literal throws
       if (typeof name === 'symbol' || ASKED_OF_ANY_OBJECT.has(name) || !/^[A-Za-z_]\w*$/.test(name)) return undefined;
       throw error(name, receiver);
     },

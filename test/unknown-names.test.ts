@@ -58,6 +58,7 @@ describe('given accessors', () => {
     metrics.app.d.alloc('a');
     for (const object of [app, app.g, app.d, app.d.alloc('a')]) {
       expect(await object).toBe(object);
+      expect(`${object}`).toBe('[object Object]');
       expect(JSON.parse(JSON.stringify({ object }))).toHaveProperty('object');
       expect(inspect(object, { depth: 4, showProxy: true, showHidden: true })).toBeTypeOf('string');
       expect('misspelt' in object).toBe(false);
@@ -85,5 +86,10 @@ describe('given accessors', () => {
       }).toThrow(TypeError);
     }
     expect(app.vcpu.exit_io_in).toBe(before);
+    for (const name of ['alloc', 'event_fails']) {
+      expect(() => {
+        app.pmem[name] = 1;
+      }).toThrow(TypeError);
+    }
   });
 });
