@@ -42,7 +42,9 @@
         "native/retirement.cc",
         "native/sink.cc",
         "native/sink_turn.cc",
-        "native/store.cc"
+        "native/store.cc",
+        "native/store_devices.cc",
+        "native/store_registry.cc"
       ],
       "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       # swallow: in a worker that is being terminated no exception can be thrown into JavaScript; to throw it into C++ instead would

@@ -159,6 +159,9 @@ class Store {
   const vmm_metrics_abi& abi() const { return abi_; }
 
  private:
+  // How long exit() waits for locks that others have.
+  static constexpr int kExitLockMs = 250;
+
   explicit Store(StoreSpec&& spec);
   ~Store();
   Status Create(OpenConflict* conflict);
