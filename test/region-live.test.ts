@@ -1,7 +1,7 @@
 // readRegion() beside the process that counts, and after SIGKILL: nothing is lost, and nothing is said twice.
 
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -137,7 +137,7 @@ const changing = () => {
   };
   const { chunksOffset, granuleBytes } = headerNow();
   const row = (chunk: number, number: number) => chunksOffset + (chunk * ROWS + number) * granuleBytes;
-  return { metrics, d, e, retire, readWith, headerNow, row };
+  return { metrics, path, d, e, retire, readWith, headerNow, row };
 };
 
 describe('given a region whose devices change while it is read', () => {
@@ -243,4 +243,15 @@ describe('given a region whose devices change while it is read', () => {
     expect(Number(retiredEpoch)).toBeLessThan(turns / 64 + ms / 20 + 10);
     expect(devicesUsed).toBeLessThan(100);
   });
+});
+
+test('given a running process whose directory of devices was cut off, when it is read, then it is degraded, without those devices', async () => {
+  const { d, metrics, path, row } = changing();
+  d.alloc('x').i.inc();
+  truncateSync(path, row(0, FIRST_DIRECTORY_ROW));
+  d.alloc('y').i.inc();
+  metrics.write();
+  const { state, degraded, values } = await readRegion(path);
+  expect({ state, degraded }).toEqual({ state: 'running', degraded: true });
+  expect(Object.keys((values['d'] as DeviceValues<Fields>).devices)).not.toContain('x');
 });

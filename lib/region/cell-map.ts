@@ -141,7 +141,16 @@ class Builder {
     this.#restSlots = layout.devices.map((group) => this.#newSlots(group));
   }
 
+  /** Where memory was lost, an entry may be lost too, or a part of it: the device is missing then. */
   add(entry: Entry): void {
+    try {
+      this.#add(entry);
+    } catch (error) {
+      if (!this.#header.degraded) throw error;
+    }
+  }
+
+  #add(entry: Entry): void {
     const state = this.#stateOf(entry);
     if (state === EntryState.free) return;
     const group = this.#layout.devices[entry.group];
