@@ -8,7 +8,6 @@
 #include "capture_state.h"
 #include "clock.h"
 #include "handler.h"
-#include "handler_chain.h"
 #include "region_guard.h"
 #include "sibling.h"
 #include "signal_mask.h"
@@ -76,7 +75,6 @@ void AdoptProcess() {
   // And so is a crash of the parent's, also one that it survived. Relaxed, both: nothing else runs here.
   g_capture.crashed_thread.store(0, std::memory_order_relaxed);
   g_capture.crash_done_ms.store(0, std::memory_order_relaxed);
-  ChainEntry::ForgetAll();
   SignalMask::ForgetAll();
   g_capture.process.Set();
 }

@@ -219,7 +219,8 @@ bool RepairHere(void* address, int hops) {
 // In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
 // core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would
 // write).
-void HandleSignal(int signal, siginfo_t* info, void* context) {
+// Its own frame is to be on the stack that the signal came to, see ChainEntry; AddressSanitizer has others.
+__attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
   const TrapFunction trap_function = g_capture.trap_function.load(std::memory_order_relaxed);  // set before the handler was

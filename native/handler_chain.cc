@@ -1,64 +1,48 @@
 #include "handler_chain.h"
 
-#include <atomic>
+#include <ucontext.h>
+
 #include <cstdint>
 
 namespace vmm {
 
 namespace {
 
-// More signals than this are not handled at once; beyond it a chain that runs in a circle goes on until a place is free.
-constexpr int kPlaces = 128;
+// Its address is this copy's own.
+const char kOwner = 0;
 
-struct Place {
-  std::atomic<const void*> context;  // null: the place is free
-  std::atomic<uintptr_t> frame;      // of the innermost call of our handler; the stack grows down
-  std::atomic<int> depth;
-};
+uintptr_t AddressOf(const void* thing) { return reinterpret_cast<uintptr_t>(thing); }
 
-Place g_places[kPlaces];
+// What lies between two calls of our handler for one signal: the frames of hosts' handlers, on a stack of the usual size.
+constexpr uintptr_t kFramesBytesMax = 8 << 20;
+
+// A host may hand on a context that it made itself. What is in there is followed only where it leads up the stack from here.
+// (That the context is above it too cannot be asked: ThreadSanitizer hands on a copy.)
+bool IsAbove(const void* link, const void* inner) {
+  return AddressOf(link) > AddressOf(inner) && AddressOf(link) - AddressOf(inner) < kFramesBytesMax &&
+         AddressOf(link) % alignof(void*) == 0;
+}
+
+ucontext_t*& LinkOf(void* context) { return static_cast<ucontext_t*>(context)->uc_link; }
 
 }  // namespace
 
-ChainEntry::ChainEntry(const void* context) {
+ChainEntry::ChainEntry(void* context) {
   if (context == nullptr) return;
-  const uintptr_t frame = reinterpret_cast<uintptr_t>(this);
-  for (int i = 0; i < kPlaces; i++) {
-    Place& place = g_places[i];
-    if (place.context.load(std::memory_order_relaxed) != context) continue;
-    // Ours: no other thread has this context. A frame that is not below the one noted is not called by it: that one was left by a
-    // jump.
-    const bool is_called = frame < place.frame.load(std::memory_order_relaxed);
-    depth_ = is_called ? place.depth.load(std::memory_order_relaxed) + 1 : 0;
-    place.depth.store(depth_, std::memory_order_relaxed);
-    if (!is_called) place.frame.store(frame, std::memory_order_relaxed);
-    place_ = i;
-    return;
+  context_ = context;
+  before_ = LinkOf(context);
+  link_.owner = &kOwner;
+  const void* inner = this;
+  const void* at = before_;
+  if (IsAbove(at, inner)) link_.older = static_cast<const Link*>(at);
+  for (; IsAbove(at, inner); inner = at, at = static_cast<const Link*>(at)->older) {
+    if (static_cast<const Link*>(at)->owner == &kOwner) depth_++;
   }
-  for (int i = 0; i < kPlaces; i++) {
-    const void* free = nullptr;
-    // Acquire-release: the place passes from one thread to another.
-    if (!g_places[i].context.compare_exchange_strong(free, context, std::memory_order_acq_rel)) continue;
-    g_places[i].frame.store(frame, std::memory_order_relaxed);
-    g_places[i].depth.store(0, std::memory_order_relaxed);
-    place_ = i;
-    return;
-  }
+  LinkOf(context) = reinterpret_cast<ucontext_t*>(&link_);
 }
 
 ChainEntry::~ChainEntry() {
-  if (place_ < 0) return;
-  Place& place = g_places[place_];
-  if (depth_ > 0) {
-    place.depth.store(depth_ - 1, std::memory_order_relaxed);
-  } else {
-    // Release: pairs with the exchange that claims the place next.
-    place.context.store(nullptr, std::memory_order_release);
-  }
-}
-
-void ChainEntry::ForgetAll() {
-  for (Place& place : g_places) place.context.store(nullptr, std::memory_order_relaxed);  // nothing else runs
+  if (context_ != nullptr) LinkOf(context_) = static_cast<ucontext_t*>(before_);
 }
 
 }  // namespace vmm

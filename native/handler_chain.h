@@ -2,15 +2,18 @@
 // returns.
 //
 // A host's handler that stands above ours hands on to us, and we may have been put above it again: then our handler calls it, it
-// calls our handler, and without an end to that the stack is used up. The context that the kernel made for a signal is the same
-// pointer all the way down, and tells the second call from the first.
+// calls our handler, and without an end to that the stack is used up. The context that the kernel made for the signal is the same
+// all the way down, so each call of our handler leaves a link there, in `uc_link`: the kernel clears it for each signal that it
+// delivers, and does not look at it when the handler returns. So a handler that left by siglongjmp() is not taken for one that is
+// still at it: the next signal begins without links.
+//
+//   context.uc_link ──► link of the innermost call ──► … ──► link of the outermost call ──► null
+//
+// Other copies of this library link themselves in alike: `owner` tells whose a link is.
 //
 // Thread-safety:       any thread; an entry belongs to the thread that made it.
-// Async-signal-safety: safe; atomics in fixed memory only.
-// Memory ordering:     relaxed, but for the exchange that claims a place. Only the thread whose signal it is compares equal to
-// the context. Lifetime:            per process. A handler that leaves by siglongjmp() leaves its entry behind; the next signal
-// that finds its frame
-//                      at the same place or above it takes the entry over.
+// Async-signal-safety: safe; it touches the stack of its thread alone.
+// Lifetime:            of the call that it stands for; it takes its link out again. A forked child has its own.
 
 #pragma once
 
@@ -19,7 +22,7 @@ namespace vmm {
 class ChainEntry {
  public:
   // `context` is the third argument of the handler. Null: nothing can be told, and the entry has depth 0.
-  explicit ChainEntry(const void* context);
+  explicit ChainEntry(void* context);
   ~ChainEntry();
   ChainEntry(const ChainEntry&) = delete;
   ChainEntry& operator=(const ChainEntry&) = delete;
@@ -27,11 +30,16 @@ class ChainEntry {
   // How often our handler is running for this very signal already.
   int depth() const { return depth_; }
 
-  // In a forked child: the entries of its parent's other threads are nobody's.
-  static void ForgetAll();
-
  private:
-  int place_ = -1;
+  // Copies of different versions read one another's.
+  struct Link {
+    const void* owner;
+    const Link* older;
+  };
+
+  Link link_ = {};
+  void* context_ = nullptr;
+  void* before_ = nullptr;
   int depth_ = 0;
 };
 

@@ -137,6 +137,30 @@ TEST(
 }
 
 TEST(
+    "given a handler that leaves by a jump, when somebody puts a handler above ours afterwards, then each signal is counted "
+    "still") {
+  CheckInChild([] {
+    Scene scene;
+    static sigjmp_buf g_back;
+    static volatile sig_atomic_t g_reached = 0;
+    struct sigaction jumps = {};
+    jumps.sa_handler = [](int) {
+      g_reached = g_reached + 1;
+      siglongjmp(g_back, 1);
+    };
+    sigaction(SIGHUP, &jumps, nullptr);
+    scene.Capture();
+    for (volatile int i = 0; i < 100; i = i + 1) {
+      if (i == 10) Above<1>::Install(SIGHUP);
+      g_calls[SIGHUP] = 0;
+      if (sigsetjmp(g_back, 1) == 0) raise(SIGHUP);
+    }
+    CHECK_EQ(static_cast<int>(g_reached), 100);
+    CHECK_EQ(scene.Total("signals.hup"), 100);
+  });
+}
+
+TEST(
     "given a survived abort under a handler that hands on, when a signal comes after it, then nothing runs in a circle, and it "
     "dies of it") {
   Scene scene;
