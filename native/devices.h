@@ -57,6 +57,12 @@ class Devices {
   };
   // The living devices of a group, sorted by the bytes of their ids.
   std::vector<Entry> Living(uint32_t group) const;
+  // How many living devices all groups have together.
+  size_t living_count() const {
+    size_t count = 0;
+    for (const auto& living : living_) count += living.size();
+    return count;
+  }
 
   const DeviceLists& lists() const { return view_; }
 

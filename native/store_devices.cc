@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <algorithm>
+
 #include "store.h"
 
 namespace vmm {
@@ -11,10 +13,11 @@ namespace {
 // How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
 constexpr size_t kRetiredAtOnce = 256;
 
-// How long devices that have left wait for others, unless there are so many, or no room: who reads the region in another process
-// needs some time without a retirement.
+// How long devices that have left wait for others, unless there are too many, or no room: whoever reads the region in another
+// process needs some time without a retirement. A large region takes long to read, and can afford to keep more of them waiting.
 constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
+constexpr size_t kLivingPerWaiting = 8;
 
 }  // namespace
 
@@ -22,7 +25,9 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
   std::lock_guard<std::mutex> lock(mutex_);
   *device = devices_.Find(group, id);
   if (*device == nullptr) {
-    if (!retirement_.HasRun(group) && (leaving_.count() >= kWaitingMax || MonotonicMs() >= may_recycle_ms_)) {
+    if (!retirement_.HasRun(group) &&
+        (leaving_.count() >= std::clamp<size_t>(devices_.living_count() / kLivingPerWaiting, 1, kWaitingMax) ||
+         MonotonicMs() >= may_recycle_ms_)) {
       while (Recycle()) {
       }
     }
