@@ -41,7 +41,7 @@ export interface StoreSpec {
   readonly errorCell?: number;
   /** The region's file, absolute. */
   readonly file?: string;
-  /** `Previous` in native/region_file.h */
+  /** `Previous` in native/region/region_file.h */
   readonly previous: number;
   /** What readers in other processes need to know of the store; docs/format.md. */
   readonly document: string;
@@ -53,7 +53,7 @@ export interface NativeDevice {
   readonly removed: boolean;
 }
 
-/** The last line of an earlier life: native/recovery.h. */
+/** The last line of an earlier life: native/flush/recovery.h. */
 export interface Recovery {
   /** The dead region, open for writing and locked; it is duplicated. */
   readonly file: number;
@@ -158,7 +158,7 @@ export interface Binding {
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
   clocks(): BigUint64Array;
-  /** Every offset and size of native/format.h, for tests. */
+  /** Every offset and size of native/region/format.h, for tests. */
   format(): object;
   /** Memory that begins at a page, all 0. */
   pages(bytes: number): Uint8Array;

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 
 import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
 
-/** What a cell is; the numbers are those of `CellKind` in native/cell.h. */
+/** What a cell is; the numbers are those of `CellKind` in native/region/cell.h. */
 export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4 } as const;
 
-/** A metric's cells lie in one run of this many; `kRunCells` in native/format.h. */
+/** A metric's cells lie in one run of this many; `kRunCells` in native/region/format.h. */
 const RUN_CELLS = 512;
 
 /** The cells of a latency metric, from its first. */

@@ -27,7 +27,7 @@ function monitor(): void {
   for (const onPanic of watching) onPanic();
 }
 
-/** The exit code while it is not known: kExitCodeUnknown in native/ending.h. */
+/** The exit code while it is not known: kExitCodeUnknown in native/store/ending.h. */
 const UNKNOWN = -1;
 
 /** What to tell of the end of this thread. One listener serves them all, as above. */

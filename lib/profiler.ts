@@ -1,4 +1,4 @@
-// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see native/profile.h.
+// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see native/profile/profile.h.
 
 import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
 import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';

@@ -8,7 +8,7 @@ import { type Identity, programOf } from './program.ts';
 import { documentOf } from './region/document.ts';
 import type { EventMarkers, MetricDef, Schema, StoreDef } from './schema.ts';
 
-/** `Previous` in native/region_file.h */
+/** `Previous` in native/region/region_file.h */
 const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
 
 /** `vmm_metrics_kind` in include/vmm_metrics.h */

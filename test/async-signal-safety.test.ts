@@ -53,7 +53,10 @@ const VARIABLE = /(g_[a-z_]+|marks_|kFaults)E?$/;
 /** For each function of the addon: the functions that it names. */
 function callGraph(): Map<string, Set<string>> {
   const graph = new Map<string, Set<string>>();
-  for (const name of readdirSync(objects).filter((file) => file.endsWith('.o') && file !== 'addon.o')) {
+  const compiled = readdirSync(objects, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.o') && file.includes('/') && !file.startsWith('node/'),
+  );
+  for (const name of compiled) {
     let current = '';
     const lines = execFileSync('objdump', ['-dr', '--no-show-raw-insn', `${objects}${name}`], { encoding: 'utf8' }).split('\n');
     for (const [i, line] of lines.entries()) {

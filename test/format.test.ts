@@ -1,4 +1,4 @@
-// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of native/format.h.
+// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of native/region/format.h.
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

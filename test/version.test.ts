@@ -12,6 +12,6 @@ const root = resolve(import.meta.dirname, '..');
 test('given the package, then package.json, the JavaScript and the addon have one version', () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   expect(VERSION).toBe(version);
-  expect(readFileSync(join(root, 'native/version.h'), 'utf8')).toContain(`kVersion[] = "${version}"`);
+  expect(readFileSync(join(root, 'native/store/version.h'), 'utf8')).toContain(`kVersion[] = "${version}"`);
   expect(binding().version).toBe(version);
 });

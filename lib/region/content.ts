@@ -25,7 +25,7 @@ export interface RegionContent {
 
 /** How often a region is read anew because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
-/** How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two times, see native/store.cc. */
+/** How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two times, see native/store/store.cc. */
 const RETIRING_MS = 500;
 
 export function readContent(file: RegionFile): RegionContent {

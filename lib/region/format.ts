@@ -1,4 +1,4 @@
-// Where each byte of a region is: native/format.h in TypeScript. docs/format.md states it; the three change together.
+// Where each byte of a region is: native/region/format.h in TypeScript. docs/format.md states it; the three change together.
 // Offsets count bytes: of a header field from the start of the file, of another's from the start of that.
 
 /** The bytes `VMTRICS1`, as a little-endian number. */

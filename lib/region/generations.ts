@@ -1,5 +1,5 @@
 // What earlier lives of a region file have left beside it: `<file>.previous`, which is the newest, `<file>.previous.2`, and so on.
-// native/region_file.h gives them their names; they belong to the process that has the file.
+// native/region/region_file.h gives them their names; they belong to the process that has the file.
 
 import { lstatSync, unlinkSync } from 'node:fs';
 
@@ -8,7 +8,7 @@ import { isSaid, readSettled } from './reader.ts';
 
 /** How many are kept when all of them have something pending. */
 export const GENERATIONS_MAX = 16;
-/** How many names there are; kGenerationNames in native/region_file.h. */
+/** How many names there are; kGenerationNames in native/region/region_file.h. */
 const GENERATION_NAMES = 32;
 
 export interface Generation {

@@ -97,7 +97,7 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   record.writeBigUInt64LE(info.ino, LineOffset.inode);
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
-  // As Recoveries::Begin in native/recovery.cc: the half must not be forgotten before something stands behind it.
+  // As Recoveries::Begin in native/flush/recovery.cc: the half must not be forgotten before something stands behind it.
   record.writeBigUInt64LE(isBehindHalf ? 1n : 0n, LineOffset.sent);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
   const earlierPath = Buffer.alloc(SINK_PATH_BYTES_MAX);

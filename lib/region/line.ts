@@ -1,4 +1,4 @@
-// The line of a region, as native code would have made it: the same program, run over slots. native/program.cc is its other half.
+// The line of a region, as native code would have made it: the same program, run over slots. native/flush/program.cc is its other half.
 
 import type { Layout } from '../layout.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';

@@ -1,5 +1,5 @@
 // The last lines of earlier lives, said by the next one: found and prepared here, when a store gets its sink; sent by native code
-// (native/recovery.h), before any line of the store's own.
+// (native/flush/recovery.h), before any line of the store's own.
 
 import { readlinkSync } from 'node:fs';
 
@@ -78,7 +78,7 @@ function lockBy(deadline: number, file: RegionFile): boolean {
   return true;
 }
 
-/** As Sink::CopyPath in native/sink.h will put it into the header; empty where a sink has no path. */
+/** As Sink::CopyPath in native/flush/sink.h will put it into the header; empty where a sink has no path. */
 function sinkPathOf(destination: string | number): string {
   let path: string;
   try {

@@ -8,13 +8,13 @@
 
 #include <vector>
 
-#include "alternate_stack.h"
-#include "attachment.h"
-#include "copies.h"
-#include "format_table.h"
-#include "profile_stop.h"
-#include "region_access.h"
-#include "version.h"
+#include "crash/alternate_stack.h"
+#include "node/attachment.h"
+#include "node/format_table.h"
+#include "node/profile_stop.h"
+#include "node/region_access.h"
+#include "store/copies.h"
+#include "store/version.h"
 
 namespace vmm {
 

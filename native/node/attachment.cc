@@ -1,11 +1,11 @@
-#include "attachment.h"
+#include "node/attachment.h"
 
 #include <string>
 #include <utility>
 
-#include "napi_util.h"
-#include "profile_stop.h"
-#include "store_spec.h"
+#include "node/napi_util.h"
+#include "node/profile_stop.h"
+#include "node/store_spec.h"
 
 namespace vmm {
 

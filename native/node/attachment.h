@@ -16,9 +16,9 @@
 
 // First, with Node-API: behind native_abi.h it would come without.
 #include "../../include/vmm_metrics.h"
-#include "mapped_rows.h"
-#include "profile.h"
-#include "store.h"
+#include "node/mapped_rows.h"
+#include "profile/profile.h"
+#include "store/store.h"
 
 namespace vmm {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "attachment.h"
-#include "napi_util.h"
+#include "node/attachment.h"
+#include "node/napi_util.h"
 
 namespace vmm {
 

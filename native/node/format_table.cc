@@ -1,6 +1,6 @@
-#include "format_table.h"
+#include "node/format_table.h"
 
-#include "format.h"
+#include "region/format.h"
 
 namespace vmm {
 

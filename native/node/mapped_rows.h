@@ -11,7 +11,7 @@
 #include <memory>
 #include <set>
 
-#include "store.h"
+#include "store/store.h"
 
 namespace vmm {
 

@@ -1,10 +1,10 @@
-#include "profile_stop.h"
+#include "node/profile_stop.h"
 
 #include <system_error>
 #include <thread>
 
-#include "napi_util.h"
-#include "signal_mask.h"
+#include "base/signal_mask.h"
+#include "node/napi_util.h"
 
 namespace vmm {
 

@@ -11,8 +11,8 @@
 #include <memory>
 #include <utility>
 
-#include "profile.h"
-#include "store.h"
+#include "profile/profile.h"
+#include "store/store.h"
 
 namespace vmm {
 

@@ -1,14 +1,14 @@
-#include "region_access.h"
+#include "node/region_access.h"
 
 #include <unistd.h>
 
 #include <vector>
 
-#include "clock.h"
-#include "file_lock.h"
-#include "napi_util.h"
-#include "signal_mask.h"
-#include "sink.h"
+#include "base/clock.h"
+#include "base/file_lock.h"
+#include "base/signal_mask.h"
+#include "flush/sink.h"
+#include "node/napi_util.h"
 
 namespace vmm {
 

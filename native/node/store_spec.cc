@@ -1,9 +1,9 @@
-#include "store_spec.h"
+#include "node/store_spec.h"
 
 #include <string>
 #include <vector>
 
-#include "napi_util.h"
+#include "node/napi_util.h"
 
 namespace vmm {
 

@@ -7,7 +7,7 @@
 
 #include <napi.h>
 
-#include "store.h"
+#include "store/store.h"
 
 namespace vmm {
 

@@ -1,7 +1,7 @@
 // BlockingDescriptor, and Sink over one: a pipe or terminal that blocks and cannot be opened once more is written to without
 // waiting, whoever else writes there, and whether or not anybody reads.
 
-#include "blocking_descriptor.h"
+#include "flush/blocking_descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #include "check.h"
 #include "child.h"
-#include "sink.h"
+#include "flush/sink.h"
 #include "temporary_folder.h"
 
 namespace vmm {

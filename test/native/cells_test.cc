@@ -1,6 +1,6 @@
 // Cells: runs of cells, who owns a shard, and what a cell's value over all shards is.
 
-#include "cells.h"
+#include "region/cells.h"
 
 #include <set>
 #include <string>

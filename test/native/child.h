@@ -15,7 +15,7 @@
 #include <cstdint>
 
 #include "check.h"
-#include "region.h"
+#include "region/region.h"
 
 namespace vmm {
 

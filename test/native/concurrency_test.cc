@@ -16,12 +16,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
-#include "clock.h"
 #include "line_reader.h"
 #include "schema_builder.h"
-#include "store.h"
+#include "store/store.h"
 #include "temporary_folder.h"
 
 namespace vmm {

@@ -23,14 +23,14 @@
 #include <thread>
 #include <vector>
 
-#include "capture.h"
 #include "check.h"
 #include "child.h"
+#include "crash/capture.h"
 #include "crash_scene.h"
 #include "line_reader.h"
-#include "region_guard.h"
+#include "region/region_guard.h"
 #include "schema_builder.h"
-#include "store.h"
+#include "store/store.h"
 #include "temporary_folder.h"
 
 namespace vmm {

@@ -1,6 +1,6 @@
 // Devices: which ids there are, what they are in JSON, whose key is whose, and in what order they stand.
 
-#include "devices.h"
+#include "flush/devices.h"
 
 #include <string>
 #include <vector>

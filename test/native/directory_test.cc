@@ -1,6 +1,6 @@
 // Directory: what another process finds in it of each device, and that there is room for an entry before it is written.
 
-#include "directory.h"
+#include "region/directory.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

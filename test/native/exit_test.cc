@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
-#include "capture.h"
 #include "check.h"
 #include "child.h"
+#include "crash/capture.h"
 #include "crash_scene.h"
 
 namespace vmm {

@@ -1,7 +1,7 @@
 // Flusher and Line: a line is whole, and counts as flushed once all of it is out; whatever the sink does, the deltas that were
 // read and those that are pending are together what was added.
 
-#include "flusher.h"
+#include "flush/flusher.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
-#include "clock.h"
 #include "line_reader.h"
 #include "rig.h"
 #include "temporary_folder.h"

@@ -10,10 +10,10 @@
 #include <string>
 #include <thread>
 
-#include "alternate_stack.h"
-#include "capture.h"
 #include "check.h"
 #include "child.h"
+#include "crash/alternate_stack.h"
+#include "crash/capture.h"
 #include "crash_scene.h"
 
 namespace vmm {

@@ -12,14 +12,14 @@
 #include <thread>
 #include <vector>
 
-#include "capture.h"
 #include "check.h"
 #include "child.h"
 #include "confine.h"
+#include "crash/capture.h"
 #include "handler_watch.h"
 #include "line_reader.h"
 #include "schema_builder.h"
-#include "store.h"
+#include "store/store.h"
 #include "temporary_folder.h"
 
 namespace vmm {

@@ -1,6 +1,6 @@
 // Histogram: quantiles that are near the truth for any values, and an exact maximum.
 
-#include "histogram.h"
+#include "base/histogram.h"
 
 #include <algorithm>
 #include <vector>

@@ -14,8 +14,8 @@
 
 #include "check.h"
 #include "child.h"
-#include "region.h"
-#include "reservation.h"
+#include "region/region.h"
+#include "region/reservation.h"
 #include "rig.h"
 #include "temporary_folder.h"
 

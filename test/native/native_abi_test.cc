@@ -1,6 +1,6 @@
 // NativeAbi: include/vmm_metrics.h as another addon uses it, against the store behind it.
 
-#include "native_abi.h"
+#include "store/native_abi.h"
 
 #include <signal.h>
 #include <sys/resource.h>

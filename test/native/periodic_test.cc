@@ -2,7 +2,7 @@
 //
 // No test here measures how long something took: a machine under load is late. What would take an hour, and ends, did not wait.
 
-#include "periodic.h"
+#include "store/periodic.h"
 
 #include <signal.h>
 

@@ -1,6 +1,6 @@
 // ProcessIdentity: what it says is what /proc says, whatever the process is called.
 
-#include "process_identity.h"
+#include "base/process_identity.h"
 
 #include <sys/prctl.h>
 #include <time.h>

@@ -3,7 +3,7 @@
 // No test here measures how long something took: a machine under load is late. What would wait for an hour, or for ever, and
 // ends, did not wait. Here write() is in the place of the C library's, so that one can hang as on a disk that is gone.
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -17,10 +17,10 @@
 #include <sstream>
 #include <thread>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
-#include "clock.h"
-#include "profiler.h"
+#include "profile/profiler.h"
 #include "rig.h"
 #include "temporary_folder.h"
 

@@ -1,6 +1,6 @@
 // Program: what is refused before it is ever run, and the lines that the sound ones write.
 
-#include "program.h"
+#include "flush/program.h"
 
 #include <memory>
 #include <random>

@@ -1,6 +1,6 @@
 // RawWriter: numbers as decimal digits, and text that does not fit cut off whole.
 
-#include "raw_writer.h"
+#include "base/raw_writer.h"
 
 #include <string>
 

@@ -2,7 +2,7 @@
 //
 // Invariant: what the file of an earlier life says of its line is so at any moment.
 
-#include "recovery.h"
+#include "flush/recovery.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/file_lock.h"
 #include "check.h"
 #include "child.h"
-#include "clock.h"
-#include "file_lock.h"
 #include "line_reader.h"
 #include "rig.h"
 #include "temporary_folder.h"

@@ -2,7 +2,7 @@
 //
 // Invariant: the file of a living process keeps its name until that process lets go of it.
 
-#include "region_file.h"
+#include "region/region_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,10 +20,10 @@
 #include <thread>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "check.h"
 #include "child.h"
-#include "file_lock.h"
-#include "region.h"
+#include "region/region.h"
 #include "temporary_folder.h"
 
 namespace vmm {

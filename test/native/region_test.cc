@@ -1,7 +1,7 @@
 // Region: where cells are; that every mapping of a row is the same memory until it is disconnected; and that a region in a file
 // goes on when memory of it is lost.
 
-#include "region.h"
+#include "region/region.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,10 +23,10 @@
 #include <thread>
 #include <vector>
 
-#include "capture.h"
 #include "check.h"
 #include "child.h"
-#include "region_guard.h"
+#include "crash/capture.h"
+#include "region/region_guard.h"
 #include "temporary_folder.h"
 
 namespace vmm {

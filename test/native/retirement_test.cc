@@ -2,14 +2,14 @@
 //
 // Invariant: for each group, the totals of all its devices together, and what was flushed of them, stay what they were.
 
-#include "retirement.h"
+#include "flush/retirement.h"
 
 #include <random>
 #include <string>
 #include <vector>
 
 #include "check.h"
-#include "leaving.h"
+#include "flush/leaving.h"
 #include "line_reader.h"
 #include "rig.h"
 #include "temporary_folder.h"

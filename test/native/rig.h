@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "check.h"
-#include "devices.h"
-#include "flusher.h"
+#include "flush/devices.h"
+#include "flush/flusher.h"
 #include "schema_builder.h"
 
 namespace vmm {

@@ -1,6 +1,6 @@
 // SampleRing: rows in order and whole, from one thread to another; full is full, but for the last row.
 
-#include "sample_ring.h"
+#include "profile/sample_ring.h"
 
 #include <thread>
 

@@ -12,9 +12,9 @@
 #include <string>
 #include <thread>
 
-#include "capture.h"
 #include "check.h"
 #include "child.h"
+#include "crash/capture.h"
 #include "crash_scene.h"
 
 namespace vmm {

@@ -1,6 +1,6 @@
 // Sink: files, pipes, sockets and descriptors; what is opened, how, and that a write neither blocks nor kills.
 
-#include "sink.h"
+#include "flush/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +11,9 @@
 
 #include <string>
 
+#include "base/signal_mask.h"
 #include "check.h"
 #include "child.h"
-#include "signal_mask.h"
 #include "temporary_folder.h"
 
 namespace vmm {

@@ -1,7 +1,7 @@
 // SinkTurn: lines stay whole where several stores write to one place, by whatever way they came to it; and no store waits for
 // another one for ever.
 
-#include "sink_turn.h"
+#include "flush/sink_turn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include <thread>
 #include <vector>
 
-#include "capture.h"
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
-#include "clock.h"
+#include "crash/capture.h"
 #include "line_reader.h"
 #include "rig.h"
 #include "temporary_folder.h"

@@ -23,7 +23,7 @@
 #include "child.h"
 #include "line_reader.h"
 #include "schema_builder.h"
-#include "store.h"
+#include "store/store.h"
 #include "temporary_folder.h"
 
 namespace vmm {

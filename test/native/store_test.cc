@@ -1,6 +1,6 @@
 // Store: who shares one, what is refused, and what happens when the last one leaves.
 
-#include "store.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <signal.h>

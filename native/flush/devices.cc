@@ -1,0 +1,182 @@
+#include "flush/devices.h"
+
+#include <utility>
+
+#include "region/format.h"
+
+namespace vmm {
+
+namespace {
+
+constexpr uint32_t kNoDevice = ~0u;
+
+// How many bytes the UTF-8 character at `at` has; 0 when it is none.
+size_t CharacterBytes(const std::string& text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || at + bytes > text.size()) return 0;
+  for (size_t i = 1; i < bytes; i++) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, and what is past the last code point.
+  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
+  if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
+  return bytes;
+}
+
+}  // namespace
+
+bool IsDeviceId(const std::string& id) {
+  if (id.empty() || id.size() > kIdBytesMax) return false;
+  for (size_t at = 0; at < id.size();) {
+    const size_t bytes = id[at] == '\0' ? 0 : CharacterBytes(id, at);
+    if (bytes == 0) return false;
+    at += bytes;
+  }
+  return true;
+}
+
+std::string JsonString(const std::string& text) {
+  static const char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += "\\u00";
+          out += kHex[c >> 4];
+          out += kHex[c & 15];
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + "\"";
+}
+
+Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
+    : groups_(std::move(groups)),
+      lists_(new DeviceList[groups_.size()]),
+      hidden_(groups_.size()),
+      nodes_(groups_.size()),
+      living_(groups_.size()),
+      by_cell_(groups_.size()) {
+  view_.of_groups = lists_.get();
+  for (const std::string& key : keys) keys_[key] = kNoDevice;
+}
+
+bool Devices::IsKeyTaken(uint32_t group, const std::string& id) const {
+  const auto found = keys_.find(KeyOf(group, id));
+  return found != keys_.end() && found->second != group;
+}
+
+const Device* Devices::Find(uint32_t group, const std::string& id) const {
+  const auto found = living_[group].find(id);
+  return found == living_[group].end() ? nullptr : &found->second->device;
+}
+
+bool Devices::HasKey(uint32_t group, const std::string& id) const {
+  const auto found = keys_.find(KeyOf(group, id));
+  return found != keys_.end() && found->second == group;
+}
+
+uint32_t Devices::KeyBytes(uint32_t group, const std::string& id) const {
+  return static_cast<uint32_t>(JsonString(KeyOf(group, id)).size()) + 3;
+}
+
+Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry) {
+  auto made = std::make_unique<Node>();
+  made->literal = "," + JsonString(KeyOf(group, id)) + ":{";
+  made->device.first_cell = first_cell;
+  made->device.directory_entry = directory_entry;
+  made->device.number = view_.made.load(std::memory_order_relaxed) + 1;  // written under the lock only
+  made->device.key = made->literal.data();
+  made->device.key_bytes = static_cast<uint32_t>(made->literal.size());
+
+  // A multimap puts it after those of the same id, so what stands before it in the map stands before it in the list.
+  const auto place = nodes_[group].emplace(id, std::move(made));
+  Node* const node = place->second.get();
+  node->place = place;
+  const bool has_key = HasKey(group, id);
+  try {
+    by_cell_[group][first_cell] = node;
+    living_[group][id] = node;
+    keys_[KeyOf(group, id)] = group;
+  } catch (...) {
+    by_cell_[group].erase(first_cell);
+    living_[group].erase(id);
+    if (!has_key) keys_.erase(KeyOf(group, id));
+    nodes_[group].erase(place);
+    throw;
+  }
+  lists_[group].Insert(&node->device, Before(group, place));
+  view_.made.store(node->device.number, std::memory_order_release);  // see DeviceLists
+  return &node->device;
+}
+
+Device* Devices::Before(uint32_t group, Nodes::iterator place) {
+  if (place != nodes_[group].begin()) return &std::prev(place)->second->device;
+  return hidden_[group].empty() ? nullptr : hidden_[group].back().get();
+}
+
+Device* Devices::AddHidden(uint32_t group, uint32_t first_cell) {
+  auto made = std::make_unique<Device>();
+  made->first_cell = first_cell;
+  made->is_hidden = true;
+  made->removed.store(true, std::memory_order_relaxed);  // published by Insert
+  Device* const device = made.get();
+  lists_[group].Insert(device, hidden_[group].empty() ? nullptr : hidden_[group].back().get());
+  hidden_[group].push_back(std::move(made));
+  return device;
+}
+
+const Device* Devices::Remove(uint32_t group, const std::string& id, bool keeps_key) {
+  const auto found = living_[group].find(id);
+  if (found == living_[group].end()) return nullptr;
+  Device& device = found->second->device;
+  // Relaxed: it decides only how the device is shown from the next line on.
+  device.removed.store(true, std::memory_order_relaxed);
+  living_[group].erase(found);
+  if (!keeps_key) keys_.erase(KeyOf(group, id));
+  return &device;
+}
+
+bool Devices::Erase(uint32_t group, const Device* device) {
+  const auto found = by_cell_[group].find(device->first_cell);
+  Node* const node = found->second;
+  const std::string id = node->place->first;
+  lists_[group].Unlink(&node->device, Before(group, node->place));
+  by_cell_[group].erase(found);
+  nodes_[group].erase(node->place);
+  // A namesake that is there, or has not been erased, has the key now.
+  if (nodes_[group].find(id) != nodes_[group].end() || !HasKey(group, id)) return false;
+  keys_.erase(KeyOf(group, id));
+  return true;
+}
+
+const Device* Devices::At(uint32_t group, uint32_t first_cell) const {
+  const auto found = by_cell_[group].find(first_cell);
+  return found == by_cell_[group].end() ? nullptr : &found->second->device;
+}
+
+const std::string& Devices::IdOf(uint32_t group, const Device& device) const {
+  return by_cell_[group].at(device.first_cell)->place->first;
+}
+
+std::vector<Devices::Entry> Devices::Living(uint32_t group) const {
+  std::vector<Entry> living;
+  living.reserve(living_[group].size());
+  for (const auto& [id, node] : living_[group]) living.push_back({id, &node->device});
+  return living;
+}
+
+}  // namespace vmm

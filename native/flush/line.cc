@@ -1,0 +1,91 @@
+#include "flush/line.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <new>
+
+namespace vmm {
+
+Line::~Line() {
+  Buffer* buffer = buffer_.load(std::memory_order_relaxed);  // nobody else is left
+  while (buffer != nullptr) {
+    Buffer* older = buffer->older;
+    munmap(buffer, buffer->mapped_bytes);
+    buffer = older;
+  }
+}
+
+Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
+  Buffer* current = buffer_.load(std::memory_order_relaxed);  // written under the store's lock only
+  if (current != nullptr && current->text_bytes >= line_bytes) return {};
+  // Twice what is needed now: the buffers kept for the crash handler then add up to less than the last one.
+  const uint64_t text_bytes = 2 * line_bytes;
+  const uint64_t head_bytes = sizeof(Buffer) + aggregates * sizeof(uint64_t);
+  const uint64_t mapped_bytes = head_bytes + text_bytes;
+  // Populated now: the crash handler is no place to run out of memory.
+  void* memory = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
+  Buffer* buffer = new (memory) Buffer{current, mapped_bytes, head_bytes, text_bytes};
+  buffer_.store(buffer, std::memory_order_release);
+  return {};
+}
+
+bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
+  // First: whoever made a device visible had made room for it before. Acquire: pairs with the release in Devices.
+  const uint64_t made = devices.made.load(std::memory_order_acquire);
+  Buffer* buffer = buffer_.load(std::memory_order_acquire);
+  bank_ = bank;
+  text_ = buffer->text();
+  text_[0] = '\n';
+  const uint32_t flushed = cells.region().committed_bank();
+  RawWriter out(text_ + 1, buffer->text_bytes - 1);
+  Run(program, cells, devices, made, bank, flushed, buffer->aggregate(), out);
+  // Every entry of the line starts with a comma; the first one's gives way to the brace.
+  if (out.size() == 0) out.Char('{');
+  text_[1] = '{';
+  out.Text("}\n", 2);
+  begin_ = sent_ = 1;
+  end_ = 1 + out.size();
+  return !out.overflowed();
+}
+
+void Line::Begin(Region& region, const Sink& sink, bool follows_half) {
+  begin_ = sent_ = sink.needs_newline() || follows_half ? 0 : 1;
+  LineInFlight& flight = region.header().line;
+  // There is none on its way now: release, so that no field of this one is written while the record still says otherwise.
+  std::atomic_thread_fence(std::memory_order_release);
+  const Sink::Place place = sink.place();
+  flight.device = place.device;
+  flight.inode = place.inode;
+  flight.offset = place.end;
+  flight.is_regular_file = place.is_regular_file ? 1 : 0;
+  flight.bytes = end_ - begin_;
+  flight.sent.store(0, std::memory_order_relaxed);  // published by the next line
+  flight.commit.store(NextCommit(region), std::memory_order_release);
+}
+
+void Line::Sent(Region& region, size_t bytes) {
+  sent_ += bytes;
+  // Relaxed: a number that publishes nothing.
+  region.header().line.sent.store(sent_ - begin_, std::memory_order_relaxed);
+}
+
+bool Line::SettleInterrupted(Region& region, Sink& sink) {
+  size_t out = 0;
+  const bool is_known = sink.SettleInterrupted(unsent(), unsent_bytes(), &out);
+  Sent(region, out);
+  if (is_known && unsent_bytes() == 0) Commit(region);
+  return is_known;
+}
+
+void Line::GiveUp(Region& region) {
+  // Relaxed: nothing of the record counts any more. Begin sees to the order.
+  region.header().line.commit.store(0, std::memory_order_relaxed);
+}
+
+void Line::Commit(Region& region) { region.SetCommit(NextCommit(region)); }
+
+uint64_t Line::NextCommit(const Region& region) const { return CommitOf(LinesOf(region.commit()) + 1, bank_); }
+
+}  // namespace vmm

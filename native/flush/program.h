@@ -1,0 +1,82 @@
+// A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it; here it
+// is checked once and run at every flush.
+//
+// Thread-safety:       immutable.
+// Async-signal-safety: Run is safe.
+// Units:               cells are indexes, literals are bytes.
+
+#pragma once
+
+#include <cstdint>
+
+#include "base/raw_writer.h"
+#include "flush/device_list.h"
+#include "region/cells.h"
+
+namespace vmm {
+
+enum class Op : uint32_t {
+  kText = 0,       // the literal alone
+  kTimestamp = 1,  // then the wall clock in milliseconds
+  kInc = 2,        // then the delta since the last flush of cell `operand`
+  kStore = 3,      // then the value of cell `operand`
+  kMin = 4,        // then the minimum in cell `operand`, whose maximum is the next cell
+  kMax = 5,        // then the maximum in cell `operand`
+  kDevices = 6,    // then the devices of group `operand`, and their aggregate
+  // In an aggregate, over the devices' cells at `operand` from each one's first.
+  kSumOfInc = 7,
+  kSumOfStore = 8,
+  kMinOfStore = 9,
+  kMaxOfStore = 10,
+  kZero = 11,  // then 0
+};
+
+// As TypeScript writes it: four 32-bit words.
+struct Instruction {
+  uint32_t op;
+  uint32_t literal_offset;
+  uint32_t literal_bytes;
+  uint32_t operand;
+};
+static_assert(sizeof(Instruction) == 16);
+
+// A group of devices: ranges of instructions. In `fields`, operands count from a device's first cell.
+struct DeviceGroup {
+  uint32_t cells;
+  uint32_t fields_begin, fields_end;
+  uint32_t aggregate_begin, aggregate_end;  // equal: no aggregate
+};
+static_assert(sizeof(DeviceGroup) == 20);
+
+struct ProgramView {
+  const Instruction* code;
+  uint32_t code_count;
+  uint32_t main_end;  // the line is code [0, main_end)
+  const DeviceGroup* groups;
+  uint32_t group_count;
+  const char* literals;
+  uint32_t literal_bytes;
+  uint32_t static_cells;  // how many cells the schema itself has
+};
+
+// Whether every instruction, cell and literal is within its bounds.
+bool IsSound(const ProgramView& program);
+
+// The most bytes that the line takes without devices, and that one device of a group adds besides its key.
+uint64_t LineBytesMax(const ProgramView& program);
+uint64_t DeviceBytesMax(const ProgramView& program, uint32_t group);
+
+inline bool HasAggregate(const ProgramView& program, uint32_t group) {
+  return program.groups[group].aggregate_begin != program.groups[group].aggregate_end;
+}
+
+// How many running values an aggregate needs at most.
+uint32_t AggregateMax(const ProgramView& program);
+
+// Reads every cell once into bank `bank`, and writes one line from there and from bank `flushed`, which has the values of the
+// last flush. Devices whose number is above `made` are left to the next line, with what they have counted. `aggregate` has room
+// for AggregateMax() values.
+void Run(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint64_t made, uint32_t bank,
+         uint32_t flushed, uint64_t* aggregate, RawWriter& out);
+
+}  // namespace vmm

@@ -1,0 +1,90 @@
+#include "profile/profiler.h"
+
+#include <errno.h>
+
+#include <utility>
+
+#include "base/lock_within.h"
+
+namespace vmm {
+
+namespace {
+
+// How long the end of a profile waits for a crash handler that writes its samples.
+constexpr int kForgetMs = 100;
+
+}  // namespace
+
+Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ != nullptr) {
+    if (running_->is_own()) return {Code::kTaken, EALREADY, "start"};
+    Forget();  // a forked child: it runs in the parent only
+  }
+  if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
+  running_ = *profile;
+  process_.store(ProcessNumber::Own(), std::memory_order_relaxed);
+  visible_.Add(running_.get());
+  return {};
+}
+
+ProfileResult Profiler::Stop(const std::shared_ptr<Profile>& profile) {
+  if (!profile->is_own()) return {};  // a forked child, where even the lock may be somebody's who is not here
+  const ProfileResult result = profile->Stop();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == profile) Forget();
+  return result;
+}
+
+void Profiler::Stop() {
+  if (const auto running = Running(); running != nullptr) Stop(running);
+}
+
+void Profiler::StopAtExit(int patience_ms) {
+  if (const auto running = Running(patience_ms); running != nullptr) running->Stop();
+}
+
+void Profiler::AskToStopAtExit(int patience_ms) {
+  if (const auto running = Running(patience_ms); running != nullptr) running->AskToStop();
+}
+
+std::shared_ptr<Profile> Profiler::Running(int patience_ms) {
+  // Nothing runs, or this is a forked child, as above.
+  if (!ProcessNumber::IsOwn(process_.load(std::memory_order_relaxed))) return nullptr;
+  std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
+  if (patience_ms < 0) {
+    lock.lock();
+  } else if (!LockWithin(lock, patience_ms)) {
+    return nullptr;
+  }
+  return running_;
+}
+
+bool Profiler::Samples(uint32_t first, uint32_t count) {
+  const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return true;
+  return running_ != nullptr && running_->is_own() && running_->Samples(first, count);
+}
+
+void Profiler::Forget() {
+  visible_.Remove(running_.get());
+  // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.
+  const bool is_free = visible_.gate().AwaitEmptyWhile([](int waited_ms) { return waited_ms < kForgetMs; });
+  if (!is_free || !running_->is_own()) {
+    new std::shared_ptr<Profile>(running_);
+  } else {
+    running_->FreeRows();
+  }
+  running_.reset();
+  ended_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Profiler::LastSamples(int64_t deadline_ms) {
+  visible_.ForEachUntil([&](Profile& profile) {
+    // A forked child has the rows too, but they are its parent's to write.
+    if (profile.is_own()) profile.LastSamples(deadline_ms);
+    return true;
+  });
+}
+
+}  // namespace vmm

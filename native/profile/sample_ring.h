@@ -1,0 +1,85 @@
+// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of 1000 rows
+// in one run, of which any part that is filled can be taken.
+//
+// Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler takes
+//                      in the writer's place, see profile.h.
+// Async-signal-safety: safe, but for Create.
+// Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with release by Take
+//                      and publishes that the row may be filled again. Each loads the other's with acquire.
+// Units:               rows; a row is `columns` words.
+// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by Free,
+//                      or with the object.
+
+#pragma once
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/status.h"
+
+namespace vmm {
+
+class SampleRing {
+ public:
+  static constexpr uint64_t kRows = 16 * 1000;
+
+  SampleRing() = default;
+  ~SampleRing() { Free(); }
+  SampleRing(const SampleRing&) = delete;
+  SampleRing& operator=(const SampleRing&) = delete;
+
+  // Once. On failure there is no memory.
+  Status Create(size_t columns) {
+    columns_ = columns;
+    bytes_ = kPlaces * columns * sizeof(uint64_t);
+    void* const words = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (words == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
+    words_ = static_cast<uint64_t*>(words);
+    return {};
+  }
+
+  // Gives the memory back; neither thread uses it any more.
+  void Free() {
+    if (words_ != nullptr) munmap(words_, bytes_);
+    words_ = nullptr;
+  }
+
+  // The row to fill, or null when all are full.
+  uint64_t* Next() {
+    const uint64_t filled = filled_.load(std::memory_order_relaxed);  // this thread's own
+    return filled - taken_.load(std::memory_order_acquire) < kRows ? At(filled) : nullptr;
+  }
+  // The same for the very last row, which has a place kept for it.
+  uint64_t* Last() { return At(filled_.load(std::memory_order_relaxed)); }
+  void Publish() { filled_.store(filled_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+
+  // How many rows there have been.
+  uint64_t filled() const { return filled_.load(std::memory_order_acquire); }
+  // How many of them were taken.
+  uint64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+
+  // The oldest row; there must be one.
+  const uint64_t* Front() const { return At(taken()); }
+  void Take() { taken_.store(taken() + 1, std::memory_order_release); }
+
+  size_t columns() const { return columns_; }
+
+ private:
+  static constexpr uint64_t kPlaces = kRows + 1;
+  static constexpr size_t kCacheLineBytes = 64;
+
+  uint64_t* At(uint64_t row) const { return words_ + row % kPlaces * columns_; }
+
+  uint64_t* words_ = nullptr;
+  size_t bytes_ = 0;
+  size_t columns_ = 0;
+  // Apart, so that the two threads do not take the line from each other at each row.
+  alignas(kCacheLineBytes) std::atomic<uint64_t> filled_{0};
+  alignas(kCacheLineBytes) std::atomic<uint64_t> taken_{0};
+};
+
+}  // namespace vmm

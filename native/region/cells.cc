@@ -1,0 +1,72 @@
+#include "region/cells.h"
+
+namespace vmm {
+
+Status Cells::Create(const RegionSpec& spec) {
+  if (Status status = region_.Create(spec); !status.ok()) return status;
+  if (Status status = kind_space_.Make(region_.max_cells(), Reservation::Of::kPrivate); !status.ok()) return status;
+  kinds_ = reinterpret_cast<CellKind*>(kind_space_.base());
+  return {};
+}
+
+Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
+  uint64_t begin = reserved_;
+  const uint64_t room = kRunCells - begin % kRunCells;
+  if (count > room) begin += room % kRunCells;  // no metric may straddle two runs
+  const uint64_t end = begin + count;
+  if (end > region_.max_cells()) return {Code::kFull, 0, "reserve"};
+
+  const uint32_t chunks = count == 0 ? chunks_ : region_.chunk_of(static_cast<uint32_t>(end - 1)) + 1;
+  for (uint32_t chunk = chunks_; chunk < chunks; chunk++) {
+    for (uint32_t bank = 0; bank < kBanks; bank++) {
+      if (Status status = region_.Back(chunk, bank); !status.ok()) return status;
+    }
+    for (uint32_t shard = 0; shard < region_.shards_used(); shard++) {
+      if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
+    }
+    const uint64_t kinds_page = chunk * region_.chunk_cells() / region_.granule_bytes() * region_.granule_bytes();
+    if (Status status = kind_space_.Use(kinds_page, region_.granule_bytes()); !status.ok()) return status;
+    chunks_ = chunk + 1;
+  }
+  for (uint32_t i = 0; i < count; i++) kinds_[begin + i] = kinds[i];
+  reserved_ = static_cast<uint32_t>(end);
+  *first = static_cast<uint32_t>(begin);
+  return {};
+}
+
+void Cells::Publish() {
+  // Release: publishes the cells' kinds, their memory and their device to readers of used().
+  region_.SetCellsUsed(reserved_);
+}
+
+uint32_t Cells::Claim() {
+  const uint32_t shards = region_.shards_used();
+  // The lowest free one: what was used before is used again, and few shards are to be summed.
+  for (uint32_t shard = 1; shard < kShards; shard++) {
+    if (claimed_[shard]) continue;
+    if (shard >= shards) {
+      for (uint32_t chunk = 0; chunk < chunks_; chunk++) {
+        if (!region_.Back(chunk, kFirstShardRow + shard).ok()) return kSharedShard;
+      }
+      // Release: publishes the shard's memory to readers of shards_used().
+      region_.SetShardsUsed(shard + 1);
+    }
+    claimed_[shard] = true;
+    return shard;
+  }
+  return kSharedShard;
+}
+
+Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
+  // Before there is a cell no row has memory, and the mapping would be one that cannot be touched, for good.
+  if (chunk >= chunks_) {
+    if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
+  }
+  return region_.MapRow(chunk, kFirstShardRow + shard, address);
+}
+
+void Cells::GiveBack(uint32_t shard) {
+  if (shard != kSharedShard) claimed_[shard] = false;
+}
+
+}  // namespace vmm

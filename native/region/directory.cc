@@ -1,0 +1,57 @@
+#include "region/directory.h"
+
+#include <cstring>
+
+namespace vmm {
+
+Status Directory::Reserve() {
+  if (!free_.empty()) return {};
+  const uint32_t entry = region_.devices_used();
+  if (entry >= kDevicesMax) return {Code::kFull, 0, "devices"};
+  // Freed without another allocation, since that is done where a failure could not be told.
+  if (free_.capacity() <= entry) free_.reserve(2 * (static_cast<size_t>(entry) + 1));
+  // There are never more devices than cells, so the chunk of the next entry is there.
+  const uint32_t chunk = region_.chunk_of(entry);
+  const uint64_t begin = (entry % region_.chunk_cells()) * sizeof(DirectoryEntry);
+  const uint64_t last = begin + sizeof(DirectoryEntry) - 1;
+  for (uint64_t row = begin / region_.granule_bytes(); row <= last / region_.granule_bytes(); row++) {
+    if (Status status = region_.Back(chunk, kFirstDirectoryRow + static_cast<uint32_t>(row)); !status.ok()) return status;
+  }
+  return {};
+}
+
+uint32_t Directory::Add(uint32_t group, const std::string& id, uint32_t first_cell, EntryState state) {
+  const bool is_reused = !free_.empty();
+  const uint32_t number = is_reused ? free_.back() : region_.devices_used();
+  if (is_reused) free_.pop_back();
+  DirectoryEntry& entry = region_.InDirectory(number);
+  entry.group = group;
+  entry.first_cell = first_cell;
+  entry.id_bytes = static_cast<uint32_t>(id.size());
+  std::memset(entry.id, 0, sizeof(entry.id));
+  std::memcpy(entry.id, id.data(), id.size());
+  // Release: publishes the other fields of an entry that is used again.
+  entry.state.store(EntryWord(state, ++made_), std::memory_order_release);
+  if (!is_reused) region_.SetDevicesUsed(number + 1);
+  return number;
+}
+
+void Directory::Remove(uint32_t entry) {
+  std::atomic<uint32_t>& state = region_.InDirectory(entry).state;
+  const uint32_t count = state.load(std::memory_order_relaxed) >> kEntryStateBits;  // written under the lock only
+  // Release: the device's last cells are in their place before.
+  state.store(EntryWord(EntryState::kRemoved, count), std::memory_order_release);
+}
+
+void Directory::Retire(uint32_t entry, uint64_t epoch) {
+  // Release: the group's other copy has the device's totals before.
+  region_.InDirectory(entry).state.store(EntryWord(EntryState::kRetiring, epoch), std::memory_order_release);
+}
+
+void Directory::Free(uint32_t entry) {
+  // Release: the device's cells are 0 before.
+  region_.InDirectory(entry).state.store(EntryWord(EntryState::kFree, made_), std::memory_order_release);
+  free_.push_back(entry);
+}
+
+}  // namespace vmm

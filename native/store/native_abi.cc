@@ -1,0 +1,148 @@
+#include "store/native_abi.h"
+
+#include "crash/alternate_stack.h"
+#include "store/store.h"
+
+namespace vmm {
+
+namespace {
+
+Store& Of(void* store) { return *static_cast<Store*>(store); }
+
+// Where a shard's cells begin; a metric's offset is the same in each.
+unsigned char* BaseOf(Store& store, uint32_t shard) {
+  const Region& region = store.cells().region();
+  return region.base() + region.OffsetOf(kFirstShardRow + shard, 0);
+}
+
+uint64_t OffsetOf(Store& store, uint32_t cell) {
+  const Region& region = store.cells().region();
+  return region.OffsetOf(kFirstShardRow, cell) - region.OffsetOf(kFirstShardRow, 0);
+}
+
+vmm_metrics_status FindIn(Store& store, const std::vector<NamedMetric>& metrics, uint32_t first_cell, const char* name,
+                          vmm_metrics_kind kind, vmm_metrics_metric* out) {
+  if (name == nullptr || out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  for (const NamedMetric& metric : metrics) {
+    if (metric.name != name) continue;
+    if (metric.kind != static_cast<uint32_t>(kind)) return VMM_METRICS_OTHER_KIND;
+    out->offset = OffsetOf(store, first_cell + metric.cell);
+    return VMM_METRICS_OK;
+  }
+  return VMM_METRICS_UNKNOWN_NAME;
+}
+
+// No exception crosses the C interface: there is no memory, then.
+template <typename Work>
+vmm_metrics_status Guarded(Work work) noexcept {
+  try {
+    return work();
+  } catch (...) {
+    return VMM_METRICS_NO_SPACE;
+  }
+}
+
+vmm_metrics_status RetainStore(void* store) noexcept {
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  Of(store).Retain();
+  return VMM_METRICS_OK;
+}
+
+void ReleaseStore(void* store) noexcept { Of(store).Unreference(); }
+
+vmm_metrics_status Find(void* store, const char* path, vmm_metrics_kind kind, vmm_metrics_metric* out) noexcept {
+  return FindIn(Of(store), Of(store).spec().metrics, 0, path, kind, out);
+}
+
+// Calls `work` with the number of the group and the id, if they are good.
+template <typename Work>
+vmm_metrics_status WithDevice(void* store, const char* group, const char* id, size_t id_bytes, Work work) noexcept {
+  if (group == nullptr || id == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  return Guarded([&]() -> vmm_metrics_status {
+    const std::vector<std::string>& names = Of(store).spec().group_names;
+    if (id_bytes > kIdBytesMax) return VMM_METRICS_BAD_ID;
+    const std::string text(id, id_bytes);
+    if (!IsDeviceId(text)) return VMM_METRICS_BAD_ID;
+    for (uint32_t g = 0; g < names.size(); g++) {
+      if (names[g] == group) return work(g, text);
+    }
+    return VMM_METRICS_UNKNOWN_NAME;
+  });
+}
+
+vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, size_t id_bytes,
+                               vmm_metrics_device* out) noexcept {
+  if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
+    const Device* device = nullptr;
+    const Status status = Of(store).AllocDevice(g, text, &device, true);
+    if (status.code == Code::kTaken) return VMM_METRICS_KEY_TAKEN;
+    if (!status.ok()) return VMM_METRICS_NO_SPACE;
+    *out = {g, device->first_cell};
+    return VMM_METRICS_OK;
+  });
+}
+
+vmm_metrics_status ReleaseDevice(void* store, vmm_metrics_device device) noexcept {
+  if (device.group >= Of(store).spec().groups.size()) return VMM_METRICS_BAD_ARGUMENT;
+  return Guarded(
+      [&] { return Of(store).ReleaseDevice(device.group, device.first_cell) ? VMM_METRICS_OK : VMM_METRICS_BAD_ARGUMENT; });
+}
+
+vmm_metrics_status RemoveDevice(void* store, const char* group, const char* id, size_t id_bytes) noexcept {
+  return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
+    return Of(store).RemoveDevice(g, text) ? VMM_METRICS_OK : VMM_METRICS_UNKNOWN_NAME;
+  });
+}
+
+vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const char* field, vmm_metrics_kind kind,
+                                vmm_metrics_metric* out) noexcept {
+  const StoreSpec& spec = Of(store).spec();
+  if (device.group >= spec.group_metrics.size()) return VMM_METRICS_BAD_ARGUMENT;
+  return FindIn(Of(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
+}
+
+void SharedShard(void* store, vmm_metrics_shard* out) noexcept {
+  unsigned char* shared = BaseOf(Of(store), kSharedShard);
+  *out = {shared, shared, kSharedShard, nullptr};
+}
+
+vmm_metrics_status Claim(void* store, vmm_metrics_shard* out) noexcept {
+  if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  SharedShard(store, out);
+  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  return Guarded([&] {
+    out->number = Of(store).ClaimShard();
+    out->own = BaseOf(Of(store), out->number);
+    out->alternate_stack = MakeAlternateStack();
+    return VMM_METRICS_OK;
+  });
+}
+
+void GiveBack(void* store, vmm_metrics_shard* shard) noexcept {
+  FreeAlternateStack(shard->alternate_stack);
+  Of(store).GiveBackShard(shard->number);
+  SharedShard(store, shard);
+}
+
+}  // namespace
+
+vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
+  return {VMM_METRICS_ABI_VERSION,
+          sizeof(vmm_metrics_abi),
+          schema_fingerprint,
+          store,
+          RetainStore,
+          ReleaseStore,
+          Find,
+          AllocDevice,
+          FindInDevice,
+          Claim,
+          GiveBack,
+          SharedShard,
+          ReleaseDevice,
+          RemoveDevice};
+}
+
+}  // namespace vmm

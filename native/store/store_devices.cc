@@ -1,0 +1,162 @@
+// The devices of a store: made, removed, let go of, and recycled.
+
+#include <errno.h>
+
+#include <algorithm>
+
+#include "store/store.h"
+
+namespace vmm {
+
+namespace {
+
+// How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
+constexpr size_t kRetiredAtOnce = 256;
+
+// How long devices that have left wait for others, unless there are too many, or no room: whoever reads the region in another
+// process needs some time without a retirement. A large region takes long to read, and can afford to keep more of them waiting.
+constexpr int64_t kRetirementGapMs = 20;
+constexpr size_t kWaitingMax = 64;
+constexpr size_t kLivingPerWaiting = 8;
+
+}  // namespace
+
+Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  *device = devices_.Find(group, id);
+  if (*device == nullptr) {
+    if (!retirement_.HasRun(group) &&
+        (leaving_.count() >= std::clamp<size_t>(devices_.living_count() / kLivingPerWaiting, 1, kWaitingMax) ||
+         MonotonicMs() >= may_recycle_ms_)) {
+      while (Recycle()) {
+      }
+    }
+    Status status = MakeDevice(group, id, device);
+    const bool lacks_room = status.code == Code::kFull || status.code == Code::kMemory;
+    if (lacks_room && leaving_.HasAny()) {
+      Recycle();
+      status = MakeDevice(group, id, device);
+    }
+    if (!status.ok()) return status;
+  }
+  if (is_pinned) leaving_.Pin(*device);
+  return {};
+}
+
+Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** device) {
+  if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
+  // A device that kept its key kept its room too.
+  const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  const uint64_t line_bytes = line_bytes_ + more_bytes;
+  if (line_bytes > kLineBytesMax) return {Code::kFull, 0, "line"};
+  // The room in the line before the device: a flush that sees the device has the room.
+  if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
+  const std::vector<CellKind>& kinds = spec_.group_kinds[group];
+  uint32_t first = 0;
+  if (Status status = directory_.Reserve(); !status.ok()) return status;
+  if (retirement_.HasRun(group)) {
+    first = retirement_.TakeRun(group);
+  } else if (Status status = cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first); !status.ok()) {
+    return status;
+  }
+  Device* const made = devices_.Add(group, id, first);
+  made->directory_entry = directory_.Add(group, id, first);
+  line_bytes_ = line_bytes;
+  cells_.Publish();
+  *device = made;
+  return {};
+}
+
+bool Store::RemoveDevice(uint32_t group, const std::string& id, const Holder* self) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  // Without an aggregate, what it still has to say can only stand under its own key.
+  const bool keeps_key = !HasAggregate(program_, group);
+  const Device* const device = devices_.Remove(group, id, keeps_key);
+  if (device == nullptr) return false;
+  directory_.Remove(device->directory_entry);
+  if (!keeps_key) line_bytes_ -= devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
+  leaving_.Note(group, device, self);
+  return true;
+}
+
+bool Store::ReleaseDevice(uint32_t group, uint32_t first_cell) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Device* const device = devices_.At(group, first_cell);
+  return device != nullptr && leaving_.Unpin(device);
+}
+
+std::vector<Devices::Entry> Store::LivingDevices(uint32_t group) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return devices_.Living(group);
+}
+
+void Store::AddHolder(Holder* holder) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  leaving_.Add(holder);
+}
+
+void Store::RemoveHolder(Holder* holder) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  leaving_.Remove(holder);
+}
+
+std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  *epoch = leaving_.epoch();
+  return leaving_.Since(holder);
+}
+
+Store::Snapshot Store::TakeSnapshot() {
+  // No device is retired meanwhile.
+  std::lock_guard<std::mutex> lock(mutex_);
+  Snapshot snapshot;
+  const uint32_t static_cells = program_.static_cells;
+  for (uint32_t index = 0; index < static_cells; index++) snapshot.totals.push_back(cells_.Total(index));
+  snapshot.ids.resize(program_.group_count);
+  for (uint32_t g = 0; g < program_.group_count; g++) {
+    const uint32_t count = program_.groups[g].cells;
+    const size_t gone = snapshot.totals.size();
+    snapshot.totals.resize(gone + count);
+    for (const Device* device = FirstOf(devices_.lists()[g]); device != nullptr; device = After(*device)) {
+      const uint32_t first = device->first_cell;
+      if (!device->removed.load(std::memory_order_relaxed)) {  // written under the lock only
+        snapshot.ids[g].push_back(devices_.IdOf(g, *device));
+        for (uint32_t i = 0; i < count; i++) snapshot.totals.push_back(cells_.Total(first + i));
+        continue;
+      }
+      for (uint32_t i = 0; i < count; i++) {
+        if (cells_.kind(first + i) == CellKind::kInc) snapshot.totals[gone + i] += cells_.Total(first + i);
+      }
+    }
+  }
+  return snapshot;
+}
+
+bool Store::Recycle() {
+  if (!leaving_.HasAny()) return false;
+  struct Work {
+    Store* store;
+    size_t retired;
+  } work = {this, 0};
+  const bool was_quiet = flusher_.TryQuiet(
+      [](void* context) {
+        Work* const here = static_cast<Work*>(context);
+        here->store->RecycleQuietly(&here->retired);
+      },
+      &work);
+  if (work.retired != 0) may_recycle_ms_ = MonotonicMs() + kRetirementGapMs;
+  return was_quiet && work.retired == kRetiredAtOnce;
+}
+
+void Store::RecycleQuietly(size_t* retired) {
+  const uint64_t ended = profiler_.ended();
+  if (ended != profiles_ended_) leaving_.AskAgain();
+  profiles_ended_ = ended;
+  const std::vector<Removed> free = leaving_.Take(kRetiredAtOnce, cells_.region().commit(), [this](const Removed& one) {
+    return retirement_.IsSaid(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
+  });
+  *retired = free.size();
+  line_bytes_ -= retirement_.Retire(free);
+}
+
+}  // namespace vmm

@@ -1,0 +1,46 @@
+// The rooms of native/: who may include whom.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+/** From the bottom up. */
+const ROOMS = ['base', 'region', 'flush', 'profile', 'crash', 'store', 'node'];
+
+const root = fileURLToPath(new URL('../native/', import.meta.url));
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(cc|h)$/.test(file));
+
+interface Include {
+  readonly file: string;
+  readonly room: string;
+  readonly what: string;
+}
+
+const includes = files.flatMap((file): Include[] =>
+  [...readFileSync(`${root}${file}`, 'utf8').matchAll(/^#include [<"]([^>"]+)[>"]/gm)].map(([, what]) => ({
+    file,
+    room: file.split('/')[0]!,
+    what: what!,
+  })),
+);
+const shown = ({ file, what }: Include) => `${file} includes ${what}`;
+
+test('given the files of native/, when they are listed, then each is in a room', () => {
+  expect(files.filter((file) => !ROOMS.includes(file.split('/')[0]!))).toEqual([]);
+  expect(files.length).toBeGreaterThan(80);
+});
+
+test('given an include, when it names a file of the project, then that is in the same room or in one below, named with its room', () => {
+  const own = new Set(files);
+  const names = new Set(files.map((file) => file.split('/')[1]));
+  const above = includes.filter(({ room, what }) => own.has(what) && ROOMS.indexOf(what.split('/')[0]!) > ROOMS.indexOf(room));
+  expect(above.map(shown)).toEqual([]);
+  expect(includes.filter(({ what }) => names.has(what)).map(shown), 'each is named with its room').toEqual([]);
+  expect(includes.filter(({ what }) => own.has(what)).length).toBeGreaterThan(150);
+});
+
+test('given an include of Node-API, when it is looked for, then only node/ has it', () => {
+  const api = includes.filter(({ what }) => /^(napi|node_api|node_api_types|js_native_api|uv|v8)\.h$/.test(what));
+  expect(api.filter(({ room }) => room !== 'node').map(shown)).toEqual([]);
+  expect(api.length).toBeGreaterThan(0);
+});
