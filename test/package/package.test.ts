@@ -61,6 +61,7 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(readdirSync(installed).sort()).toEqual([
       'CHANGELOG.md',
       'CONTRIBUTING.md',
+      'LICENSE',
       'README.md',
       'dist',
       'docs',
