@@ -167,6 +167,33 @@ row(27, "a host's handler that needs a thread's own stack", (add) => {
   });
 });
 
+/** Freed memory is filled, so that what uses it fails each time. */
+const perturbed = { before: 'export MALLOC_PERTURB_=170' };
+const withoutStack = (stderr: string) => stderr.split('\n').filter((line) => !/^\s*(at |file:)|^$|^\s*\^/.test(line));
+
+row(28, 'stores are closed while listeners of theirs are on their way', (add) => {
+  add('when a host takes its listener off and closes them in one turn, then the process goes on', async () => {
+    expect(await runChild('close-in-use.mjs', ['listener'], perturbed)).toMatchObject({ code: 0, signal: null, stdout: 'alive\n' });
+  });
+  add("when a host's monitor closes them before ours sees the panic, then the process ends as stock Node does", async () => {
+    const [captured, stock] = await Promise.all([
+      runChild('close-in-use.mjs', ['monitor'], perturbed),
+      runChild('close-in-use.mjs', ['stock'], perturbed),
+    ]);
+    expect(captured).toMatchObject({ code: 1, signal: null });
+    expect(captured.code).toBe(stock.code);
+    expect(withoutStack(captured.stderr)[1]).toBe(withoutStack(stock.stderr)[1]);
+    expect(captured.stderr).toContain('Error: the host fails');
+  });
+  add('when the same happens in a worker, then its error and exit code are those of stock Node', async () => {
+    expect(await runChild('close-in-use.mjs', ['worker'], perturbed)).toMatchObject({
+      code: 0,
+      signal: null,
+      stdout: 'the host fails\n1\n',
+    });
+  });
+});
+
 const preload = fileURLToPath(new URL('./addon/build/Release/slow_write.node', import.meta.url));
 
 row(31, 'a fault of the flushing thread inside its own write', (add) => {
