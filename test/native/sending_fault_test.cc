@@ -17,6 +17,8 @@
 #include "crash/capture.h"
 #include "crash_scene.h"
 
+// The sanitizers have a write of their own, which must come first.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 namespace vmm {
 namespace {
 
@@ -42,8 +44,6 @@ void ComeToGrief() {
 }  // namespace
 }  // namespace vmm
 
-// The sanitizers have a write of their own, which must come first.
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 extern "C" ssize_t write(int fd, const void* bytes, size_t count) {
   using namespace vmm;
   const auto out = [&](size_t most) { return static_cast<ssize_t>(syscall(SYS_write, fd, bytes, most)); };
