@@ -1,5 +1,6 @@
-// How long a crash takes, from before the fault until the whole line is with a reader that waits in a blocking read. Each is one of a
-// process of its own; both ends read CLOCK_MONOTONIC in native code, so that no event loop is in between.
+// How long a crash takes, from before the fault until the whole line is with a reader that waits in a blocking read.
+// Each is one of a process of its own; both ends read CLOCK_MONOTONIC in native code, so that no event loop is in
+// between.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

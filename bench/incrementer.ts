@@ -1,5 +1,5 @@
-// A worker that increments metrics in turn, again and again, until it is told to stop. In between it says how long an increment took: by
-// the clock, and in processor time, which does not count what other processes took away.
+// A worker that increments metrics in turn, again and again, until it is told to stop. In between it says how long an
+// increment took: by the clock, and in processor time, which does not count what other processes took away.
 
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -1,8 +1,9 @@
-// npm run bench: each trial in processes of its own, several rounds of all trials turn about, and medians. Within a process the trial
-// and the yardstick (a native `lock xadd`) take turns, so that a machine that changes its speed changes it for both. Crashes are a
-// distribution instead.
+// npm run bench: each trial in processes of its own, several rounds of all trials turn about, and medians. Within a
+// process the trial and the yardstick (a native `lock xadd`) take turns, so that a machine that changes its speed
+// changes it for both. Crashes are a distribution instead.
 //
-// The loops are our own: a harness that calls a function for each iteration measures its own call, at a nanosecond an operation.
+// The loops are our own: a harness that calls a function for each iteration measures its own call, at a nanosecond an
+// operation.
 
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';

@@ -1,8 +1,8 @@
-// npm run bench:profiling: how many ticks a profile meets, how late, what it costs, and what it costs those who count. Ten metrics, two
-// seconds a run, a worker that increments all the while; three rounds of all rates, and medians. Around each run, on the same machine at
-// that moment, two loops that only keep time at that rate: one that spins, and one that waits as the profile does; more ticks than those
-// the machine does not give. With --tries N, a run in which other processes took more than a twentieth of a core is done again, up to so
-// many times, and the quietest counts.
+// npm run bench:profiling: how many ticks a profile meets, how late, what it costs, and what it costs those who count.
+// Ten metrics, two seconds a run, a worker that increments all the while; three rounds of all rates, and medians.
+// Around each run, on the same machine at that moment, two loops that only keep time at that rate: one that spins, and
+// one that waits as the profile does; more ticks than those the machine does not give. With --tries N, a run in which
+// other processes took more than a twentieth of a core is done again, up to so many times, and the quietest counts.
 
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
@@ -66,7 +66,8 @@ const { keepTime } = require(ADDON) as {
   keepTime(intervalNs: number, ms: number, spinNs: number): number;
 };
 const metrics = Metrics.open(firecracker, { name: 'bench-profiling' });
-// In memory, where the system has that: a disk that lets a write wait would be measured, and at 1 us it gets a hundred megabytes a second.
+// In memory, where the system has that: a disk that lets a write wait would be measured, and at 1 us it gets a hundred
+// megabytes a second.
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmm-metrics-bench-'));
 const output = join(folder, 'profile.tsv');
 const options = { metrics: [...FIELDS.map((field) => `vcpu.${field}`), ...OTHERS], output };
@@ -173,8 +174,9 @@ interface Times {
 }
 
 /**
- * How much longer an increment takes while a profile runs at 100 us, and while a loop that touches no metric waits as that profile does:
- * what both cost is the machine's, whose processors share a core or its cache. In turns with neither.
+ * How much longer an increment takes while a profile runs at 100 us, and while a loop that touches no metric waits as
+ * that profile does: what both cost is the machine's, whose processors share a core or its cache. In turns with
+ * neither.
  */
 async function slowdowns(worker: Worker): Promise<{ profiled: Times; waited: Times }> {
   let times: Times[] = [];

@@ -1,4 +1,5 @@
-// What is measured. A trial is set up once in a process of its own, and then run again and again, turn about with the yardstick.
+// What is measured. A trial is set up once in a process of its own, and then run again and again, turn about with the
+// yardstick.
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -80,7 +81,9 @@ function trapping(isCaptured: boolean): (times: number) => number {
   };
 }
 
-/** How much longer the same increments take while another process reads the region in a loop than while it is stopped. */
+/**
+ * How much longer the same increments take while another process reads the region in a loop than while it is stopped.
+ */
 function beingRead(): (times: number) => Promise<number> {
   const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmm-metrics-bench-'));
   const file = join(directory, 'region');

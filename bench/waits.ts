@@ -1,5 +1,6 @@
-// How long something waits for what does not come: a dying process for a pipe that stays full, and the stop of a profile for one that
-// nobody reads. Both are to give up within a second. The tests only check that they end, since a busy machine is late.
+// How long something waits for what does not come: a dying process for a pipe that stays full, and the stop of a
+// profile for one that nobody reads. Both are to give up within a second. The tests only check that they end, since a
+// busy machine is late.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

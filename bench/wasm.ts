@@ -1,4 +1,5 @@
-// A WebAssembly trap. What TypeScript's library for the browser says of WebAssembly is said here as far as it is needed.
+// A WebAssembly trap. What TypeScript's library for the browser says of WebAssembly is said here as far as it is
+// needed.
 
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;

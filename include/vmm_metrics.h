@@ -17,8 +17,8 @@
  *
  * The C++ layer at the end of this file is the same with objects that clean up.
  *
- * Thread-safety:       every function may be called on any thread, except vmm_metrics_attach, which needs a JS thread. A
- *                      claimed shard belongs to the thread that claimed it. Handles of metrics are plain values.
+ * Thread-safety:       every function may be called on any thread, except vmm_metrics_attach, which needs a JS thread.
+ *                      A claimed shard belongs to the thread that claimed it. Handles of metrics are plain values.
  * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with a shard of VMM_METRICS_SHARED_SHARD; with a
  *                      claimed shard they are not, since the handler may have interrupted the owner in mid-add.
  * Memory ordering:     relaxed. A metric publishes nothing but itself.
@@ -177,9 +177,10 @@ static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_stor
 }
 
 /* Gives a device back that vmm_metrics_alloc_device gave: nobody writes to its metrics through this handle any more. Once the
- * device is removed and given back by all, its cells are another's. A handle that is never given back holds the cells as long as
- * the store lives, which matters to who plugs devices in and out again and again. VMM_METRICS_BAD_ARGUMENT when it was given back
- * already; VMM_METRICS_OTHER_ABI when the store is older than this function, and holds the cells for ever. */
+ * device is removed and given back by all, its cells are another's. A handle that is never given back holds the cells
+ * as long as the store lives, which matters to who plugs devices in and out again and again. VMM_METRICS_BAD_ARGUMENT
+ * when it was given back already; VMM_METRICS_OTHER_ABI when the store is older than this function, and holds the cells
+ * for ever. */
 static inline vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
   const vmm_metrics_abi* abi = store->abi;
   if (abi->struct_bytes < offsetof(vmm_metrics_abi, remove_device)) return VMM_METRICS_OTHER_ABI;

@@ -1,5 +1,5 @@
-// The objects that a VMM holds and bumps. Each kind of metric has an interface and, for each way a thread can write, a class: an
-// inc() must stay one load, one add and one store.
+// The objects that a VMM holds and bumps. Each kind of metric has an interface and, for each way a thread can write, a
+// class: an inc() must stay one load, one add and one store.
 
 import { checkedValue } from './arguments.ts';
 import { DISPOSE } from './dispose.ts';
@@ -10,8 +10,8 @@ import type { ThreadCells } from './thread-cells.ts';
 /**
  * A counter. Only goes up, and wraps at 2^64. Firecracker's `IncMetric`.
  *
- * Thread-safe: each thread has an accessor of its own, and all count into one value. After `close()`, `inc` and `add` do nothing
- * and the rest throws `ERR_METRICS_CLOSED`.
+ * Thread-safe: each thread has an accessor of its own, and all count into one value. After `close()`, `inc` and `add`
+ * do nothing and the rest throws `ERR_METRICS_CLOSED`.
  */
 export interface IncMetric {
   /** Adds 1. About a nanosecond; allocates nothing. */
@@ -30,7 +30,8 @@ export interface IncMetric {
 /**
  * A gauge. Set to a value that stays until the next. Firecracker's `StoreMetric`.
  *
- * Thread-safe: the last `store` of any thread wins. After `close()`, `store` does nothing and `fetch` throws `ERR_METRICS_CLOSED`.
+ * Thread-safe: the last `store` of any thread wins. After `close()`, `store` does nothing and `fetch` throws
+ * `ERR_METRICS_CLOSED`.
  */
 export interface StoreMetric {
   /** The value, an integer from 0 to 2^64-1; 0 until it is first set. */
@@ -45,7 +46,8 @@ export interface StoreMetric {
 /**
  * Durations, in microseconds. Firecracker's `LatencyAggregateMetrics`; but 0 us is a true minimum here.
  *
- * Thread-safe as `IncMetric`. The three parts are not updated together: a line may have the sum of one more than the maximum.
+ * Thread-safe as `IncMetric`. The three parts are not updated together: a line may have the sum of one more than the
+ * maximum.
  */
 export interface LatencyMetric {
   /** The shortest since the store was opened; 0 while there was none. */
@@ -59,7 +61,10 @@ export interface LatencyMetric {
    * @throws TypeError, RangeError for anything but an integer from 0 to 2^64-1; nothing changes then.
    */
   observe(us: number | bigint): void;
-  /** Starts timing; the record ends when it is disposed: `using _ = metric.record()`. By CLOCK_MONOTONIC, in whole microseconds. */
+  /**
+   * Starts timing; the record ends when it is disposed: `using _ = metric.record()`. By CLOCK_MONOTONIC, in whole
+   * microseconds.
+   */
   record(): LatencyRecord;
 }
 
@@ -76,8 +81,8 @@ export type AccessorOf<D extends MetricDef> = D extends IncDef
       : never;
 
 /**
- * The accessors of fields. `prototype` is that of `throwsForUnknown()`: no field's name means something else, and a name that is no field
- * throws.
+ * The accessors of fields. `prototype` is that of `throwsForUnknown()`: no field's name means something else, and a
+ * name that is no field throws.
  */
 export function accessorsOf(
   cells: ThreadCells,
@@ -91,8 +96,9 @@ export function accessorsOf(
 }
 
 /**
- * The device of these accessors was removed, and its cells are about to be another's: from now on they count in the cells from `restCell`
- * on, which are the group's for that. What they read stays what it was then; a count goes on from there.
+ * The device of these accessors was removed, and its cells are about to be another's: from now on they count in the
+ * cells from `restCell` on, which are the group's for that. What they read stays what it was then; a count goes on from
+ * there.
  */
 export function letGo(accessors: Readonly<Record<string, unknown>>, metrics: readonly MetricLayout[], restCell: number): void {
   for (const { name, cell } of metrics) (accessors[name] as Movable)[MOVE](restCell + cell);
@@ -272,7 +278,8 @@ class NativeInc extends IncReader implements IncMetric {
   }
 }
 
-// ---- store: its one cell is in shard 0, whoever writes it. Of a device that was let go it is this object's, since nobody shows it.
+// ---- store: its one cell is in shard 0, whoever writes it. Of a device that was let go it is this object's, since
+// nobody shows it.
 
 class MappedStore extends StoreReader implements StoreMetric {
   #view: BigUint64Array;
@@ -382,8 +389,8 @@ class OwnLatency extends LatencyBase {
   readonly #cells: ThreadCells;
   #view: BigUint64Array;
   #index: number;
-  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes the cells; but memory
-  // that a region loses comes back as 0.
+  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes
+  // the cells; but memory that a region loses comes back as 0.
   #min = Number.POSITIVE_INFINITY;
   #max = 0;
   #halves: Int32Array;

@@ -1,5 +1,6 @@
-// Where the native addon is, and how it is loaded. Nothing runs at import: a program that was bundled must be able to import this package
-// and get a clear error later. Files are opened by dlopen() alone, which needs no permission to read them with node:fs.
+// Where the native addon is, and how it is loaded. Nothing runs at import: a program that was bundled must be able to
+// import this package and get a clear error later. Files are opened by dlopen() alone, which needs no permission to
+// read them with node:fs.
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +12,10 @@ import { VERSION } from './version.ts';
 
 /** Names the addon's file, where nothing else does. */
 const VARIABLE = 'VMM_METRICS_ADDON';
-/** The C libraries that there are prebuilt addons for: one that does not fit this process cannot be loaded, and the next is tried. */
+/**
+ * The C libraries that there are prebuilt addons for: one that does not fit this process cannot be loaded, and the next
+ * is tried.
+ */
 const C_LIBRARIES = ['glibc', 'musl'] as const;
 const BUILT = 'vmm_metrics.node';
 const PREBUILT = C_LIBRARIES.map((libc) => `vmm-metrics.${libc}.node`);
@@ -27,8 +31,9 @@ export interface LoadedAddon<T> {
 }
 
 /**
- * Loads the addon: the file `wanted` if it is given, else that of VMM_METRICS_ADDON, else the first that can be loaded of an own build, the
- * prebuilt ones for this platform, one built from the packed sources, and one that lies beside this program's bundle.
+ * Loads the addon: the file `wanted` if it is given, else that of VMM_METRICS_ADDON, else the first that can be loaded
+ * of an own build, the prebuilt ones for this platform, one built from the packed sources, and one that lies beside
+ * this program's bundle.
  * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried and what to do.
  */
 export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
@@ -88,7 +93,10 @@ function prebuilt(folder: string): string[] {
   return PREBUILT.map((name) => join(folder, 'prebuilds', `${process.platform}-${process.arch}`, name));
 }
 
-/** The folders that this code runs from: of this file, or of the bundle that has it. What a bundler leaves of them differs. */
+/**
+ * The folders that this code runs from: of this file, or of the bundle that has it. What a bundler leaves of them
+ * differs.
+ */
 function homesOfThisCode(): string[] {
   const homes: string[] = [];
   const url: unknown = import.meta.url;

@@ -1,4 +1,5 @@
-// Checks of what a caller passes in. Each error names the argument and the value, and is thrown before anything changes.
+// Checks of what a caller passes in. Each error names the argument and the value, and is thrown before anything
+// changes.
 
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
@@ -26,7 +27,10 @@ export function checkedValue(name: string, value: unknown): bigint {
   throw new TypeError(`${name} must be a number or a bigint; got ${shown(value)}`);
 }
 
-/** An object as a literal makes it, of this realm or another (a vm context has its own Object), or one without a prototype. */
+/**
+ * An object as a literal makes it, of this realm or another (a vm context has its own Object), or one without a
+ * prototype.
+ */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -42,8 +46,8 @@ export function checkedPlainObject(name: string, value: unknown, of = ''): objec
 }
 
 /**
- * A plain object of options with known names only: a misspelled option must not be silently ignored. The result is a copy: each option is
- * read once, so that what was checked is what is used.
+ * A plain object of options with known names only: a misspelled option must not be silently ignored. The result is a
+ * copy: each option is read once, so that what was checked is what is used.
  */
 export function checkedOptions<T extends object>(where: string, options: unknown, known: readonly (keyof T & string)[]): T {
   if (options === undefined) return {} as T;

@@ -93,15 +93,18 @@ export interface Attachment {
   total(cell: number): bigint;
   pending(cell: number): bigint;
   /**
-   * All totals: those of the schema's own cells; then for each group those of its removed devices together, which only inc metrics have, and
-   * those of each living device, in the order of its `ids`.
+   * All totals: those of the schema's own cells; then for each group those of its removed devices together, which only
+   * inc metrics have, and those of each living device, in the order of its `ids`.
    */
   snapshot(): { readonly totals: BigUint64Array; readonly ids: readonly (readonly string[])[] };
   allocDevice(group: number, id: string): number | Failure;
   removeDevice(group: number, id: string): boolean;
   /** The living devices of a group, sorted by the bytes of their ids. */
   devices(group: number): NativeDevice[];
-  /** From now on this thread may write to devices. `letGo` is called on it, soon, when there is something to let go of. Once. */
+  /**
+   * From now on this thread may write to devices. `letGo` is called on it, soon, when there is something to let go of.
+   * Once.
+   */
   watch(letGo: () => void): void;
   /** The devices that this thread is to let go of: group, first cell, group, first cell and so on. */
   leaving(): Uint32Array | undefined;
@@ -132,8 +135,8 @@ export interface Attachment {
   ): NativeProfile | Failure;
   native(): object;
   /**
-   * This thread is about to end without `detach()`, by a panic or otherwise; with it the process, or not. An exit code of -1 is not known
-   * yet.
+   * This thread is about to end without `detach()`, by a panic or otherwise; with it the process, or not. An exit code
+   * of -1 is not known yet.
    */
   ends(isPanic: boolean, exitCode: number, isProcess: boolean): void;
   detach(): void;
@@ -162,16 +165,19 @@ export interface Binding {
   format(): object;
   /** Memory that begins at a page, all 0. */
   pages(bytes: number): Uint8Array;
-  /** Whether anybody else holds an exclusive flock on the file. Takes a shared one for a moment, and gives up any that the descriptor had. */
+  /**
+   * Whether anybody else holds an exclusive flock on the file. Takes a shared one for a moment, and gives up any that
+   * the descriptor had.
+   */
   isLocked(descriptor: number): boolean | Failure;
   /**
-   * Locks the file against everybody who wants it for themselves: false when somebody has it. isLocked() of others says false all the
-   * same, as of a file whose writer is gone.
+   * Locks the file against everybody who wants it for themselves: false when somebody has it. isLocked() of others says
+   * false all the same, as of a file whose writer is gone.
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Sends a whole line to a sink, waiting at most so long for its reader: how many of its bytes were taken. Where what is there does not end
-   * in a newline, one goes first. The caller keeps the descriptor.
+   * Sends a whole line to a sink, waiting at most so long for its reader: how many of its bytes were taken. Where what
+   * is there does not end in a newline, one goes first. The caller keeps the descriptor.
    */
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
   /** Ends a profile, on another thread. */
@@ -194,7 +200,8 @@ let loaded: LoadedAddon<Binding> | undefined;
 /**
  * The addon of this thread; the first call loads it.
  * @param file The addon's file, if the caller named one.
- * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried; and when another file than `file` is loaded already.
+ * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried; and when another file than `file` is loaded
+ * already.
  */
 export function binding(file?: string): Binding {
   loaded ??= loadAddon<Binding>(file);

@@ -14,29 +14,33 @@ import { throwing, throwsForUnknown } from './unknown-names.ts';
 export type DeviceMetrics<F extends Fields> = { readonly [K in keyof F]: AccessorOf<F[K]> };
 
 /**
- * The devices of one kind. Ids are 1 to 255 bytes of UTF-8 without NUL. After `close()` everything throws `ERR_METRICS_CLOSED`.
+ * The devices of one kind. Ids are 1 to 255 bytes of UTF-8 without NUL. After `close()` everything throws
+ * `ERR_METRICS_CLOSED`.
  */
 export interface Devices<F extends Fields> {
   /**
-   * The metrics of the device `id`, which is made when it is not there; its metrics start at 0. For the same id a thread gets the
-   * same object, and all threads the same values.
-   * There is no limit to how often devices come and go. At one time a store has room for 131,072 devices, 2,097,152 values of theirs, and a
-   * line of 128 MiB; devices that were removed count until their last numbers are out and no thread or native code can add to them any more.
-   * @throws TypeError, RangeError for a bad id; MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is a key of the line already or
-   * the store is full, naming the limit, `ERR_METRICS_NO_SPACE` when there is no memory for its cells. Nothing changes then.
+   * The metrics of the device `id`, which is made when it is not there; its metrics start at 0. For the same id a
+   * thread gets the same object, and all threads the same values. There is no limit to how often devices come and go.
+   * At one time a store has room for 131,072 devices, 2,097,152 values of theirs, and a line of 128 MiB; devices that
+   * were removed count until their last numbers are out and no thread or native code can add to them any more.
+   * @throws TypeError, RangeError for a bad id; MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is a key of the
+   * line already or the store is full, naming the limit, `ERR_METRICS_NO_SPACE` when there is no memory for its cells.
+   * Nothing changes then.
    */
   alloc(id: string): DeviceMetrics<F>;
   /** The ids of the devices that are there, sorted by their bytes. */
   ids(): string[];
   /**
-   * Takes a device out of the line; false when there is none of that id. What it counted and no line has shown yet is in the next
-   * line's aggregate, and so is what somebody adds through an old accessor.
+   * Takes a device out of the line; false when there is none of that id. What it counted and no line has shown yet is
+   * in the next line's aggregate, and so is what somebody adds through an old accessor.
    *
-   * In a group without an aggregate it is under the device's own key, together with what a device that has the id by then has counted.
+   * In a group without an aggregate it is under the device's own key, together with what a device that has the id by
+   * then has counted.
    *
-   * Once the same id was removed twice more, or 16 other devices of the group were, an old accessor counts for the group alone. Its `count()`
-   * goes on from what it was, with what comes through the others of that kind; its store metrics and extremes are its own. Where there is no
-   * aggregate, what it adds then is in `snapshot().<group>.aggregate`, and in no line.
+   * Once the same id was removed twice more, or 16 other devices of the group were, an old accessor counts for the
+   * group alone. Its `count()` goes on from what it was, with what comes through the others of that kind; its store
+   * metrics and extremes are its own. Where there is no aggregate, what it adds then is in
+   * `snapshot().<group>.aggregate`, and in no line.
    */
   remove(id: string): boolean;
 }

@@ -8,7 +8,9 @@ export const ErrorCode = {
   WRITE: 'ERR_METRICS_WRITE',
   /** The schema is not usable; the message names the path in it. */
   SCHEMA: 'ERR_METRICS_SCHEMA',
-  /** A store of this name is open with another schema, id, properties or file; the message names the first difference. */
+  /**
+   * A store of this name is open with another schema, id, properties or file; the message names the first difference.
+   */
   LAYOUT_MISMATCH: 'ERR_METRICS_LAYOUT_MISMATCH',
   /** This thread's attachment was closed. */
   CLOSED: 'ERR_METRICS_CLOSED',
@@ -16,11 +18,17 @@ export const ErrorCode = {
   DEVICE: 'ERR_METRICS_DEVICE',
   /** Memory for cells cannot be had; `cause` has Node's `code`, `errno`, `syscall`. */
   NO_SPACE: 'ERR_METRICS_NO_SPACE',
-  /** A file is no region, is damaged, or cannot be made one; the message says which. `cause` has Node's `code`, `errno`, `syscall` where there is one. */
+  /**
+   * A file is no region, is damaged, or cannot be made one; the message says which. `cause` has Node's `code`, `errno`,
+   * `syscall` where there is one.
+   */
   REGION: 'ERR_METRICS_REGION',
   /** The region's file belongs to a store that is open; the message names the process. */
   REGION_BUSY: 'ERR_METRICS_REGION_BUSY',
-  /** A profile is running already, its output cannot be opened, or rows did not reach it; `cause` has Node's `code`, `errno`, `syscall`. */
+  /**
+   * A profile is running already, its output cannot be opened, or rows did not reach it; `cause` has Node's `code`,
+   * `errno`, `syscall`.
+   */
   PROFILE: 'ERR_METRICS_PROFILE',
   /** The native addon cannot be loaded; the message names what was tried. */
   NATIVE: 'ERR_METRICS_NATIVE',

@@ -1,9 +1,10 @@
-// The line of Firecracker v1.15.1 (commit f82c0bd0f0a7) as schemas: its groups and fields, in its order, with its kinds.
-// Pure: no files, no clock. `test/firecracker-schema.test.ts` holds it against the facts in `test/fixtures/`.
+// The line of Firecracker v1.15.1 (commit f82c0bd0f0a7) as schemas: its groups and fields, in its order, with its
+// kinds. Pure: no files, no clock. `test/firecracker-schema.test.ts` holds it against the facts in `test/fixtures/`.
 
 import { defineSchema, group, inc, latency, perDevice, store, utcTimestampMs } from './schema.ts';
 
-// Firecracker never sums up `min_us` and `max_us` over devices, and its own validator of the line demands the 0 that this leaves.
+// Firecracker never sums up `min_us` and `max_us` over devices, and its own validator of the line demands the 0 that
+// this leaves.
 const LIKE_FIRECRACKER = { latencyAggregate: 'zero' } as const;
 
 const durationUs = (doc: string) => store(doc, { unit: 'us' });
@@ -322,8 +323,8 @@ export const firecrackerX86_64 = defineSchema({ ...beforeRtc, ...afterRtc });
 export const firecrackerAarch64 = defineSchema({ ...beforeRtc, rtc, ...afterRtc });
 
 /**
- * The metrics line of Firecracker v1.15.1 on the architecture of this process. A consumer of Firecracker's metrics can read
- * lines made from it: same keys, same order, same kinds of value.
+ * The metrics line of Firecracker v1.15.1 on the architecture of this process. A consumer of Firecracker's metrics can
+ * read lines made from it: same keys, same order, same kinds of value.
  *
  * Its type is what both architectures have; for `rtc`, open {@link firecrackerAarch64}.
  *

@@ -1,4 +1,5 @@
-// What a programmer may have forgotten, or not know: warnings, each given once a process, that say what to do. Nothing else changes.
+// What a programmer may have forgotten, or not know: warnings, each given once a process, that say what to do. Nothing
+// else changes.
 
 import type { Binding, OpenStore } from './binding.ts';
 
@@ -13,8 +14,8 @@ interface Opening {
 }
 
 /**
- * Warns when another copy of this package has stores in this process, and when the schema had a store under another name already. `all` were
- * open before.
+ * Warns when another copy of this package has stores in this process, and when the schema had a store under another
+ * name already. `all` were open before.
  */
 export function hintAtOtherStores(native: Native, all: readonly OpenStore[], opening: Opening): void {
   const theirs =
@@ -36,7 +37,10 @@ function hintAtCopies(native: Native, { name, addon }: Opening, theirs: OpenStor
   );
 }
 
-/** Several named stores of one schema are nothing odd; one without a name beside a named one may be a name that was forgotten. */
+/**
+ * Several named stores of one schema are nothing odd; one without a name beside a named one may be a name that was
+ * forgotten.
+ */
 function hintAtSecondStore(native: Native, { name, fingerprint }: Opening, ours: readonly OpenStore[]): void {
   const alike = ours.filter((one) => one.fingerprint === fingerprint);
   const other = name === 'default' ? alike[0] : alike.find((one) => one.name === 'default');

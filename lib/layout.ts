@@ -15,7 +15,10 @@ export const LATENCY_MIN = 0;
 export const LATENCY_MAX = 1;
 export const LATENCY_SUM = 2;
 
-/** The value of a minimum's cell, which holds its complement: an untouched 0 means none. All-ones as maximum tells 2^64-1 from none. */
+/**
+ * The value of a minimum's cell, which holds its complement: an untouched 0 means none. All-ones as maximum tells
+ * 2^64-1 from none.
+ */
 export function minimumOf(complement: bigint, max: bigint): bigint {
   if (complement !== 0n) return BigInt.asUintN(64, ~complement);
   return max === BigInt.asUintN(64, -1n) ? max : 0n;

@@ -62,25 +62,27 @@ const openHere = new Map<string, Metrics<SchemaShape>>();
 /**
  * Metrics of a schema, shared by all threads of this process.
  *
- * Thread-safe: each thread opens its own object of the same name and counts into the same values. After `close()` every method
- * throws MetricsError `ERR_METRICS_CLOSED`, and increments do nothing.
+ * Thread-safe: each thread opens its own object of the same name and counts into the same values. After `close()` every
+ * method throws MetricsError `ERR_METRICS_CLOSED`, and increments do nothing.
  */
 export class Metrics<S extends SchemaShape> {
   /**
-   * Opens the store of that name: the first call in a process makes it, later ones attach, also in worker threads. Twice in a thread
-   * gives the same object; each call then needs its own `close()`.
+   * Opens the store of that name: the first call in a process makes it, later ones attach, also in worker threads.
+   * Twice in a thread gives the same object; each call then needs its own `close()`.
    *
-   * Warns once (`MetricsWarning`) where a mistake is likely: `METRICS_SECOND_STORE` when the schema has a store under another name and one of
-   * the two names is the default, `METRICS_TWO_COPIES` when another copy of this package has stores in this process.
+   * Warns once (`MetricsWarning`) where a mistake is likely: `METRICS_SECOND_STORE` when the schema has a store under
+   * another name and one of the two names is the default, `METRICS_TWO_COPIES` when another copy of this package has
+   * stores in this process.
    *
    * ```ts
    * const metrics = Metrics.open(firecracker, { name: 'vm0' });
    * ```
-   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_SCHEMA` for what `defineSchema()` has not checked,
-   * `ERR_METRICS_LAYOUT_MISMATCH` when the name is taken by another schema, id, properties or file, naming the first difference,
-   * `ERR_METRICS_NO_SPACE` when there is no memory or disk space, `ERR_METRICS_NATIVE` when the addon cannot be loaded,
-   * `ERR_METRICS_REGION_BUSY` when another process has the file, naming it, `ERR_METRICS_REGION` when the file is something else (no
-   * region, a symbolic link, another user's) or cannot be made. A file that is there is untouched then.
+   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_SCHEMA` for what `defineSchema()` has
+   * not checked, `ERR_METRICS_LAYOUT_MISMATCH` when the name is taken by another schema, id, properties or file, naming
+   * the first difference, `ERR_METRICS_NO_SPACE` when there is no memory or disk space, `ERR_METRICS_NATIVE` when the
+   * addon cannot be loaded, `ERR_METRICS_REGION_BUSY` when another process has the file, naming it,
+   * `ERR_METRICS_REGION` when the file is something else (no region, a symbolic link, another user's) or cannot be
+   * made. A file that is there is untouched then.
    */
   static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
     const { name, identity, place, addon } = checkedOpenOptions(options);
@@ -128,8 +130,8 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`. Any other name
-   * throws a TypeError that says what there is; `in` asks whether a name is there.
+   * The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`.
+   * Any other name throws a TypeError that says what there is; `in` asks whether a name is there.
    */
   readonly app: Accessors<S>;
 
@@ -167,12 +169,12 @@ export class Metrics<S extends SchemaShape> {
   /**
    * Says where lines go: a path, or a descriptor, which is duplicated. Once for all threads; after a failure again.
    *
-   * A file is appended to, and made with mode 0600 if it is not there; a path that no longer names the open file is opened again at the
-   * next flush. A named pipe needs no reader and never blocks. Contract: Firecracker's `init`.
+   * A file is appended to, and made with mode 0600 if it is not there; a path that no longer names the open file is
+   * opened again at the next flush. A named pipe needs no reader and never blocks. Contract: Firecracker's `init`.
    *
-   * With a region file, first come the last lines of earlier lives: of each kept file that has something pending and whose lines went to the
-   * same path, the oldest first, each once. What does not get out goes before the next line, and nothing is thrown for it. `recover: false`
-   * among the options of `open()` leaves them.
+   * With a region file, first come the last lines of earlier lives: of each kept file that has something pending and
+   * whose lines went to the same path, the oldest first, each once. What does not get out goes before the next line,
+   * and nothing is thrown for it. `recover: false` among the options of `open()` leaves them.
    * @throws TypeError, RangeError for a wrong argument; MetricsError `ERR_METRICS_ALREADY_INITIALIZED` the second time,
    * `ERR_METRICS_OPEN` when it cannot be opened (`cause` has `code`, `errno`, `syscall`) or is a region file.
    */
@@ -193,9 +195,10 @@ export class Metrics<S extends SchemaShape> {
   /**
    * Flushes one line. True: it is out, whole. False: `init()` was never called.
    *
-   * Never waits for a reader. When the line is not out, its deltas stay pending and are in the next one; of a line that a pipe took in
-   * part, the rest goes first next time, and the line then counts as flushed.
-   * @throws MetricsError `ERR_METRICS_WRITE` (`cause` has `code`, `errno`, `syscall`), for instance with EAGAIN when a pipe is full.
+   * Never waits for a reader. When the line is not out, its deltas stay pending and are in the next one; of a line that
+   * a pipe took in part, the rest goes first next time, and the line then counts as flushed.
+   * @throws MetricsError `ERR_METRICS_WRITE` (`cause` has `code`, `errno`, `syscall`), for instance with EAGAIN when a
+   * pipe is full.
    */
   write(): boolean {
     const { attachment } = this.#cells;
@@ -207,8 +210,8 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Plain values of everything: totals since the store was opened, as bigints, nested as the schema. Resets nothing. (For `JSON.stringify`
-   * give it a replacer: it refuses bigints.)
+   * Plain values of everything: totals since the store was opened, as bigints, nested as the schema. Resets nothing.
+   * (For `JSON.stringify` give it a replacer: it refuses bigints.)
    */
   snapshot(): MetricsSnapshot<S> {
     const { attachment } = this.#cells;
@@ -218,9 +221,10 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Flushes again and again, on a native thread: it goes on while the event loop is blocked, and never keeps the process alive. The first
-   * line comes one interval from now. A second call changes the interval. Before `init()` nothing is flushed, and after an interval without
-   * it comes a warning, `METRICS_NO_SINK`; a line that does not get out is counted by the metric marked `onMissedFlush`.
+   * Flushes again and again, on a native thread: it goes on while the event loop is blocked, and never keeps the
+   * process alive. The first line comes one interval from now. A second call changes the interval. Before `init()`
+   * nothing is flushed, and after an interval without it comes a warning, `METRICS_NO_SINK`; a line that does not get
+   * out is counted by the metric marked `onMissedFlush`.
    * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_NO_SPACE` when there can be no thread.
    */
   startPeriodicFlush(options?: PeriodicFlushOptions): void {
@@ -238,17 +242,19 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Captures signals: what the schema marks with `onSignal` is counted, and when a signal ends the process, a last, complete line goes
-   * out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP give a last line whether marked or
-   * not, where the process dies of them.
+   * Captures signals: what the schema marks with `onSignal` is counted, and when a signal ends the process, a last,
+   * complete line goes out first. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP
+   * give a last line whether marked or not, where the process dies of them.
    *
-   * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier handlers are reached,
-   * WebAssembly traps stay errors. Process-wide, for every thread. A second call takes more signals, and takes its place again where
-   * native code took it, which the next flush reports by the metric marked `onError`. With a `process.on('SIGHUP')` that comes later, the
-   * signal is counted, and the listener called.
+   * Observes and changes nothing: who was to die dies by the same signal, what was ignored stays ignored, earlier
+   * handlers are reached, WebAssembly traps stay errors. Process-wide, for every thread. A second call takes more
+   * signals, and takes its place again where native code took it, which the next flush reports by the metric marked
+   * `onError`. With a `process.on('SIGHUP')` that comes later, the signal is counted, and the listener called.
    *
-   * A process that is still alive 2 s after its last line, by grace of an earlier handler, goes on flushing and is captured again.
-   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this process are captured already.
+   * A process that is still alive 2 s after its last line, by grace of an earlier handler, goes on flushing and is
+   * captured again.
+   * @throws TypeError, RangeError for wrong options; MetricsError `ERR_METRICS_ATTACH` when 16 other stores of this
+   * process are captured already.
    */
   captureSignals(options?: CaptureSignalsOptions): void {
     void this.#cells.attachment; // throws when closed
@@ -266,9 +272,10 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Flushes a line when an uncaught exception or unhandled rejection is about to end the process, or the worker it is called in: the
-   * metric marked `onPanic` is set to 1 first. Node's message and exit code are unchanged. What the host handles itself (an
-   * `uncaughtException` listener, a capture callback) is no panic, even if that then fails. For the calling thread; each worker calls it for itself.
+   * Flushes a line when an uncaught exception or unhandled rejection is about to end the process, or the worker it is
+   * called in: the metric marked `onPanic` is set to 1 first. Node's message and exit code are unchanged. What the host
+   * handles itself (an `uncaughtException` listener, a capture callback) is no panic, even if that then fails. For the
+   * calling thread; each worker calls it for itself.
    */
   capturePanics(): void {
     const { attachment } = this.#cells;
@@ -284,10 +291,10 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Sets the metrics marked `startTime`: how long the start of the process took, by the wall clock and in CPU time, with the parent's
-   * added. What is left out is not reported. Contract: Firecracker's `ProcessTimeReporter`.
-   * @throws TypeError, RangeError for a wrong value or a start in the future; MetricsError `ERR_METRICS_SCHEMA` when the schema has no
-   * metric for it. Nothing is set then.
+   * Sets the metrics marked `startTime`: how long the start of the process took, by the wall clock and in CPU time,
+   * with the parent's added. What is left out is not reported. Contract: Firecracker's `ProcessTimeReporter`.
+   * @throws TypeError, RangeError for a wrong value or a start in the future; MetricsError `ERR_METRICS_SCHEMA` when
+   * the schema has no metric for it. Nothing is set then.
    */
   reportStartTime(times?: StartTimes): void {
     void this.#cells.attachment; // throws when closed
@@ -306,30 +313,32 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Samples metrics at a fixed rate, on native threads of its own, into a table of tab-separated text: a header line `Time (ns)` and the
-   * names, then a row a sample, its time counted from the start and taken just before its values. Values are totals, as `count()` and
-   * `fetch()` give them. Needs no `init()`. Contract: gVisor's profiling metrics.
+   * Samples metrics at a fixed rate, on native threads of its own, into a table of tab-separated text: a header line
+   * `Time (ns)` and the names, then a row a sample, its time counted from the start and taken just before its values.
+   * Values are totals, as `count()` and `fetch()` give them. Needs no `init()`. Contract: gVisor's profiling metrics.
    *
    * ```ts
-   * const profile = metrics.startProfiling({ metrics: ['vcpu.exit_io_out', 'block_rootfs.read_agg.sum_us'], output: 'profile.tsv' });
-   * const { samples, missedTicks } = await profile.stop();
+   * const profile = metrics.startProfiling({ metrics: ['vcpu.exit_io_out', 'block_rootfs.read_agg.sum_us'], output:
+   * 'profile.tsv' }); const { samples, missedTicks } = await profile.stop();
    * ```
-   * Ticks stand on a fixed grid, the first one an interval from the start; one that has passed when its turn comes is skipped and counted.
-   * From 500 us on the sampling thread sleeps from tick to tick; from 50 us on it spins for the last 20 us; below, it spins all the time,
-   * which takes a processor (docs/performance.md). One profile a store at a time, for all threads. It ends with `stop()`, and with the
-   * `close()` or the end of the thread that started it; it never keeps the process alive. When a captured signal ends the process, the
-   * samples so far are written out after the last line.
-   * @throws MetricsError `ERR_METRICS_CLOSED`; then TypeError, RangeError for wrong options: no output, no metric named, a name that is
-   * none; then MetricsError `ERR_METRICS_PROFILE` when a profile is running already or the output cannot be opened (`cause` has `code`,
-   * `errno`, `syscall`), `ERR_METRICS_NO_SPACE` when there is no memory or thread. Nothing is changed then.
+   * Ticks stand on a fixed grid, the first one an interval from the start; one that has passed when its turn comes is
+   * skipped and counted. From 500 us on the sampling thread sleeps from tick to tick; from 50 us on it spins for the
+   * last 20 us; below, it spins all the time, which takes a processor (docs/performance.md). One profile a store at a
+   * time, for all threads. It ends with `stop()`, and with the `close()` or the end of the thread that started it; it
+   * never keeps the process alive. When a captured signal ends the process, the samples so far are written out after
+   * the last line.
+   * @throws MetricsError `ERR_METRICS_CLOSED`; then TypeError, RangeError for wrong options: no output, no metric
+   * named, a name that is none; then MetricsError `ERR_METRICS_PROFILE` when a profile is running already or the output
+   * cannot be opened (`cause` has `code`, `errno`, `syscall`), `ERR_METRICS_NO_SPACE` when there is no memory or
+   * thread. Nothing is changed then.
    */
   startProfiling(options: ProfileOptions<ProfileName<S>> | ProfileOptions): Profile {
     return startProfile(this.#cells, this.#layout, options);
   }
 
   /**
-   * For other native addons: an external to hand to `vmm_metrics_attach()` of `include/vmm_metrics.h`. It carries a type tag, the
-   * version of that interface and the schema's fingerprint.
+   * For other native addons: an external to hand to `vmm_metrics_attach()` of `include/vmm_metrics.h`. It carries a
+   * type tag, the version of that interface and the schema's fingerprint.
    */
   get native(): object {
     const { attachment } = this.#cells;
@@ -338,12 +347,13 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Takes back one `open()` of this thread: a helper that opens and closes the metrics leaves them open for its caller. The last one gives
-   * this thread's attachment back, and ends the profile that it started, within a second. Afterwards increments do nothing, and a further
-   * `close()` is harmless. (A thread has one object for all its opens, so a caller that closes twice takes back the open of another.)
+   * Takes back one `open()` of this thread: a helper that opens and closes the metrics leaves them open for its caller.
+   * The last one gives this thread's attachment back, and ends the profile that it started, within a second. Afterwards
+   * increments do nothing, and a further `close()` is harmless. (A thread has one object for all its opens, so a caller
+   * that closes twice takes back the open of another.)
    *
-   * The last attachment of the process flushes a last line, ends the flush thread and the capture, and frees the name. A thread that ends
-   * takes back all its opens by itself, with a last line only if there is something new to say.
+   * The last attachment of the process flushes a last line, ends the flush thread and the capture, and frees the name.
+   * A thread that ends takes back all its opens by itself, with a last line only if there is something new to say.
    */
   close(): void {
     if (this.#cells.closed || --this.#opens > 0) return;

@@ -4,12 +4,16 @@ import { isMainThread } from 'node:worker_threads';
 
 import type { Attachment } from './binding.ts';
 
-/** What to do at a panic, for each store of this thread. One listener serves them all: Node takes more than ten for a leak. */
+/**
+ * What to do at a panic, for each store of this thread. One listener serves them all: Node takes more than ten for a
+ * leak.
+ */
 const watching = new Set<() => void>();
 
 /**
- * Calls `onPanic` when an uncaught exception or unhandled rejection is about to end this process, or this worker; not when the host
- * handles it. Node's message and exit code stay what they are. `onPanic` is never called after the returned function, which ends it.
+ * Calls `onPanic` when an uncaught exception or unhandled rejection is about to end this process, or this worker; not
+ * when the host handles it. Node's message and exit code stay what they are. `onPanic` is never called after the
+ * returned function, which ends it.
  */
 export function watchPanics(onPanic: () => void): () => void {
   // Asked of Node each time: a host may have called removeAllListeners().

@@ -1,4 +1,5 @@
-// The columns of a profile: which cells the names mean, and what the table says of them. Pure: it is given who the devices are.
+// The columns of a profile: which cells the names mean, and what the table says of them. Pure: it is given who the
+// devices are.
 
 import { checkedText, shown } from './arguments.ts';
 import type { NativeDevice } from './binding.ts';
@@ -47,7 +48,10 @@ export function checkedNames(name: string, value: unknown): readonly string[] {
 
 type DevicesOf = (group: number) => readonly NativeDevice[];
 
-/** The column that a name means. A device's id may have dots, so that only the devices that are there tell where it ends. */
+/**
+ * The column that a name means. A device's id may have dots, so that only the devices that are there tell where it
+ * ends.
+ */
 export function columnOf(argument: string, name: string, layout: Layout, devicesOf: DevicesOf): ProfileColumn {
   const found: ProfileColumn[] = [];
   for (const { key, metrics, firstCell } of ownersOf(name, layout, devicesOf)) {

@@ -1,4 +1,5 @@
-// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see native/profile/profile.h.
+// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see
+// native/profile/profile.h.
 
 import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
 import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';
@@ -11,23 +12,24 @@ import type { ThreadCells } from './thread-cells.ts';
 /** `Name` is what an editor offers; any text is taken. */
 export interface ProfileOptions<Name extends string = string> {
   /**
-   * What to sample, in the order of the columns: a list, or text with commas between the names. A name is `group.metric`, for a device
-   * that is there `group_<id>.metric`, and for a latency metric one of its parts, `.min_us`, `.max_us` or `.sum_us`. A device that is
-   * removed meanwhile is sampled all the same. Each takes 128 kB of memory. The names are checked when
-   * the profile starts.
+   * What to sample, in the order of the columns: a list, or text with commas between the names. A name is
+   * `group.metric`, for a device that is there `group_<id>.metric`, and for a latency metric one of its parts,
+   * `.min_us`, `.max_us` or `.sum_us`. A device that is removed meanwhile is sampled all the same. Each takes 128 kB of
+   * memory. The names are checked when the profile starts.
    */
   readonly metrics: readonly (Name | (string & {}))[] | string;
   /**
-   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got, or the output of another profile), or a descriptor, which is duplicated and not emptied. A pipe needs no reader
-   * meanwhile, but what nobody has read when the profile ends goes with it; one that is full makes the sampling back off once 16,000 rows
-   * wait. Rows reach the output within a fifth of a second or so.
+   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got,
+   * or the output of another profile), or a descriptor, which is duplicated and not emptied. A pipe needs no reader
+   * meanwhile, but what nobody has read when the profile ends goes with it; one that is full makes the sampling back
+   * off once 16,000 rows wait. Rows reach the output within a fifth of a second or so.
    */
   readonly output: string | number;
   /** Microseconds from tick to tick, 0.1 to a day, fractions too, in whole nanoseconds. Default: 1000. */
   readonly intervalUs?: number | undefined;
   /**
-   * Whether there is a first line with the start time, the interval and each column's kind and unit, and a last one with the figures that
-   * `stop()` gives, both marked by a `#`. Default: false.
+   * Whether there is a first line with the start time, the interval and each column's kind and unit, and a last one
+   * with the figures that `stop()` gives, both marked by a `#`. Default: false.
    */
   readonly annotate?: boolean | undefined;
 }
@@ -47,10 +49,11 @@ export interface ProfileStats {
 /** A profile that is running. It belongs to the thread that started it. */
 export interface Profile extends AsyncDisposable {
   /**
-   * Takes one last sample, writes out what is left and closes the output. Takes at most a second, whatever the output does, and does not
-   * block the event loop. Called again, it gives the same result, also after `close()`.
+   * Takes one last sample, writes out what is left and closes the output. Takes at most a second, whatever the output
+   * does, and does not block the event loop. Called again, it gives the same result, also after `close()`.
    *
-   * Rejects with MetricsError `ERR_METRICS_PROFILE` when rows did not reach the output (`cause` has `code`, `errno`, `syscall`).
+   * Rejects with MetricsError `ERR_METRICS_PROFILE` when rows did not reach the output (`cause` has `code`, `errno`,
+   * `syscall`).
    */
   stop(): Promise<ProfileStats>;
 }

@@ -1,5 +1,5 @@
-// The flush program: a layout compiled to literal JSON bytes interleaved with cell reads, for native/flush/program.h to run.
-// Pure. The numbers are those of `Op` there.
+// The flush program: a layout compiled to literal JSON bytes interleaved with cell reads, for native/flush/program.h to
+// run. Pure. The numbers are those of `Op` there.
 
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
 

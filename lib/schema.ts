@@ -62,7 +62,10 @@ export interface GroupDef<F extends Fields = Fields> {
 export interface PerDeviceOptions {
   /** Whether the line has the sum of all devices under the group's own key, after them. Default: true. */
   readonly aggregate?: boolean | undefined;
-  /** What the aggregate shows as `min_us` and `max_us`: the true extremum of the devices (default), or 0 as Firecracker prints. */
+  /**
+   * What the aggregate shows as `min_us` and `max_us`: the true extremum of the devices (default), or 0 as Firecracker
+   * prints.
+   */
   readonly latencyAggregate?: 'extremum' | 'zero' | undefined;
 }
 
@@ -93,7 +96,8 @@ const BRAND = Symbol.for('vmm-metrics.schema');
 const checkedSchemas = new WeakMap<object, Schema>();
 
 /**
- * The schema, if `value` comes from a `defineSchema()`. One of another copy of this package, or of another realm, is checked again.
+ * The schema, if `value` comes from a `defineSchema()`. One of another copy of this package, or of another realm, is
+ * checked again.
  * @throws MetricsError `ERR_METRICS_SCHEMA` for a schema of another copy that this one cannot take.
  */
 export function schemaOf(value: unknown): Schema | undefined {
@@ -250,7 +254,9 @@ function checkedFields(kind: 'group' | 'perDevice', fields: unknown, key: string
   return Object.freeze(Object.fromEntries(checked));
 }
 
-/** A definition that somebody wrote by hand goes through the same checks as one that inc(), store() or latency() made. */
+/**
+ * A definition that somebody wrote by hand goes through the same checks as one that inc(), store() or latency() made.
+ */
 function checkedAgain(path: string, def: MetricDef): MetricDef {
   const { kind, doc, ...options } = def;
   return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));

@@ -7,13 +7,19 @@ import { type CapturableSignal, checkedOptions, checkedSignal, shown } from './a
 
 export interface CaptureSignalsOptions {
   /**
-   * Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT
-   * and SIGHUP.
+   * Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP,
+   * SIGTERM, SIGINT and SIGHUP.
    */
   readonly signals?: readonly CapturableSignal[] | undefined;
-  /** What to do with a signal that the process ignores: count it (default), or leave it alone. Ignored it stays either way. */
+  /**
+   * What to do with a signal that the process ignores: count it (default), or leave it alone. Ignored it stays either
+   * way.
+   */
   readonly ignored?: 'count' | 'leave' | undefined;
-  /** How long a dying process may wait for its sinks, in milliseconds, 0 to 10,000. Default: 500. Process-wide; the last call's holds. */
+  /**
+   * How long a dying process may wait for its sinks, in milliseconds, 0 to 10,000. Default: 500. Process-wide; the last
+   * call's holds.
+   */
   readonly limitMs?: number | undefined;
 }
 
@@ -42,7 +48,10 @@ export interface CapturedSignals {
   retake(signal: number): void;
 }
 
-/** The stores of this thread whose signals are captured. One listener serves them all: Node takes more than ten for a leak. */
+/**
+ * The stores of this thread whose signals are captured. One listener serves them all: Node takes more than ten for a
+ * leak.
+ */
 const captured = new Set<CapturedSignals>();
 /** Signals whose listeners changed since the last turn of the loop. */
 const changed = new Set<NodeJS.Signals>();
@@ -51,9 +60,9 @@ const warned = new Set<NodeJS.Signals>();
 let checking: NodeJS.Immediate | undefined;
 
 /**
- * When `process.on(<signal>)`, or its end, puts Node's own handler in the place of a captured signal's, takes the place again: the signal is
- * counted, and handed on to the listener. Warns once a signal where that fails. `signals` is never used after the returned function,
- * which ends it.
+ * When `process.on(<signal>)`, or its end, puts Node's own handler in the place of a captured signal's, takes the place
+ * again: the signal is counted, and handed on to the listener. Warns once a signal where that fails. `signals` is never
+ * used after the returned function, which ends it.
  */
 export function watchDisplacement(signals: CapturedSignals): () => void {
   if (!isMainThread) return () => {}; // process.on(<signal>) is the main thread's
@@ -73,7 +82,8 @@ export function watchDisplacement(signals: CapturedSignals): () => void {
 
 function noteChange(event: string | symbol): void {
   if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
-  // Node's own listener of this event came first, and has put its handler in place. At once: a flush in between would count trouble.
+  // Node's own listener of this event came first, and has put its handler in place. At once: a flush in between would
+  // count trouble.
   for (const signals of captured) signals.retake(constants.signals[event as NodeJS.Signals]);
   changed.add(event as NodeJS.Signals);
   // Whoever put a handler in place later is met here.

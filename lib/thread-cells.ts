@@ -1,4 +1,5 @@
-// The cells as one JavaScript thread sees them: its own shard, shard 0, and the sums over all, which come from native code.
+// The cells as one JavaScript thread sees them: its own shard, shard 0, and the sums over all, which come from native
+// code.
 
 import { type Attachment, isFailure, type NativeDevice, systemError } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
@@ -22,8 +23,8 @@ interface Chunk {
 }
 
 /**
- * How this thread writes. `own`: plain adds to a shard that nobody else writes. `shared`: atomic adds to shard 0, when no shard
- * was free. `native`: calls, where this Node allows no ArrayBuffer over the cells.
+ * How this thread writes. `own`: plain adds to a shard that nobody else writes. `shared`: atomic adds to shard 0, when
+ * no shard was free. `native`: calls, where this Node allows no ArrayBuffer over the cells.
  */
 export type WriteMode = 'own' | 'shared' | 'native';
 
@@ -91,8 +92,8 @@ export class ThreadCells {
   }
 
   /**
-   * Lets go of devices that were removed and whose cells are to be another's. Each call that has to do with devices begins with it; a thread
-   * that makes none is called by its event loop.
+   * Lets go of devices that were removed and whose cells are to be another's. Each call that has to do with devices
+   * begins with it; a thread that makes none is called by its event loop.
    */
   letGo(): void {
     if (this.#closed) return;

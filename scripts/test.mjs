@@ -1,8 +1,8 @@
 // Runs the parts of the tests, goes on when one fails, and lists at the end everything that failed: test.mjs [part]...
 //
-// Parts: lint, types, compile, vitest, native, package, tsan, asan, soak, soak-native. Default: compile, vitest, native and package. The
-// native tests run beside vitest, since both wait more than they compute; everything else runs in the order asked for. What needs the
-// compiled addon is listed as not run when that failed.
+// Parts: lint, types, compile, vitest, native, package, tsan, asan, soak, soak-native. Default: compile, vitest, native
+// and package. The native tests run beside vitest, since both wait more than they compute; everything else runs in the
+// order asked for. What needs the compiled addon is listed as not run when that failed.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -72,7 +72,10 @@ async function run(part) {
   console.log(`== ${part}: ${sentences.length === 0 ? 'passed' : 'FAILED'} after ${seconds} s`);
 }
 
-/** Runs a command line. What it prints is shown at its end, so that parts do not mix: when it failed, or always; or as it comes. */
+/**
+ * Runs a command line. What it prints is shown at its end, so that parts do not mix: when it failed, or always; or as
+ * it comes.
+ */
 async function command(line, { shows = 'failure', finds = () => [] } = {}) {
   const stdio = shows === 'live' ? 'inherit' : ['ignore', 'pipe', 'pipe'];
   const child = spawn('/bin/sh', ['-c', `exec ${line}`], { cwd: root, env, stdio });

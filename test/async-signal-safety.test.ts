@@ -1,5 +1,5 @@
-// What the crash handler can reach, read from the machine code: every function that it calls, and those they call, down to the imported
-// ones, which must be on the list of calls that are safe in a signal handler.
+// What the crash handler can reach, read from the machine code: every function that it calls, and those they call, down
+// to the imported ones, which must be on the list of calls that are safe in a signal handler.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -8,7 +8,10 @@ import { describe, expect, test } from 'vitest';
 
 const objects = fileURLToPath(new URL('../build/Release/obj.target/vmm_metrics/native/', import.meta.url));
 
-/** POSIX has them on its list, but for four: `syscall`, `sigtimedwait`, `mmap` and `mremap` are plain system calls in every C library. */
+/**
+ * POSIX has them on its list, but for four: `syscall`, `sigtimedwait`, `mmap` and `mremap` are plain system calls in
+ * every C library.
+ */
 const SAFE = [
   ...[
     '_exit',
@@ -67,7 +70,8 @@ function callGraph(): Map<string, Set<string>> {
         if (!graph.has(current)) graph.set(current, new Set());
         continue;
       }
-      // A relocation, or a call or jump within the object. Where a relocation follows, the instruction's own operand says nothing yet.
+      // A relocation, or a call or jump within the object. Where a relocation follows, the instruction's own operand
+      // says nothing yet.
       const isOpen = /^\s*[0-9a-f]+: R_/.test(lines[i + 1] ?? '');
       const named = isOpen ? null : (/R_\w+\s+([\w.$]+)/.exec(line) ?? /\b(?:call|jmp|bl?|j\w+)\s+[0-9a-f]+ <([\w.$]+)/.exec(line));
       const callee = named?.[1]?.replace(/\.(cold|part\.\d+|constprop\.\d+|isra\.\d+)/g, '');

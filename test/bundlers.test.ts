@@ -1,5 +1,5 @@
-// The package in programs that a bundler put together: with the addon beside them they work, without it they say what to do. Each program is
-// moved away from the package, as to another machine.
+// The package in programs that a bundler put together: with the addon beside them they work, without it they say what
+// to do. Each program is moved away from the package, as to another machine.
 
 import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
-// Everything at once and at random, in Node: see fixtures/churn.mjs, and test/native/soak_test.cc for the same below Node.
-// VMM_METRICS_SOAK_SECONDS says for how long, VMM_METRICS_SOAK_SEED which chance.
+// Everything at once and at random, in Node: see fixtures/churn.mjs, and test/native/soak_test.cc for the same below
+// Node. VMM_METRICS_SOAK_SECONDS says for how long, VMM_METRICS_SOAK_SEED which chance.
 
 import { expect, test } from 'vitest';
 

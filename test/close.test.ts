@@ -1,5 +1,5 @@
-// What runs after close(): listeners of ours that were on their way, and methods of an attachment that was given back. Row 28 of the fault
-// matrix has the deaths.
+// What runs after close(): listeners of ours that were on their way, and methods of an attachment that was given back.
+// Row 28 of the fault matrix has the deaths.
 
 import { describe, expect, test } from 'vitest';
 

@@ -1,4 +1,5 @@
-// How a process ended, as the region says it: by close(), with an exit code, by a panic, by a signal, or without a word.
+// How a process ended, as the region says it: by close(), with an exit code, by a panic, by a signal, or without a
+// word.
 
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';

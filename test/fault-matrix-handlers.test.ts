@@ -1,6 +1,6 @@
-// The fault matrix, rows 23 to 31: other people's handlers, other copies of the package, exit() and close() at the worst moment, and a fault in
-// the very write of a line. What needs no Node is in test/native: handing_on_test.cc (rows 23, 27, 29), exit_test.cc (25, 26),
-// sending_fault_test.cc (31).
+// The fault matrix, rows 23 to 31: other people's handlers, other copies of the package, exit() and close() at the
+// worst moment, and a fault in the very write of a line. What needs no Node is in test/native: handing_on_test.cc (rows
+// 23, 27, 29), exit_test.cc (25, 26), sending_fault_test.cc (31).
 
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

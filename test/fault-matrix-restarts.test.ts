@@ -1,5 +1,5 @@
-// Row 32 of the fault matrix: three lives on one region path and one sink, each killed by SIGKILL at any moment. VMM_METRICS_SOAK_LIVES says
-// how often in all, VMM_METRICS_SOAK_SEED which moments.
+// Row 32 of the fault matrix: three lives on one region path and one sink, each killed by SIGKILL at any moment.
+// VMM_METRICS_SOAK_LIVES says how often in all, VMM_METRICS_SOAK_SEED which moments.
 
 import { afterAll } from 'vitest';
 

@@ -1,5 +1,5 @@
-// The fault matrix: every way to die, and every way not to, each in a process of its own, against the same process without capture where
-// that dies too. Each row was seen to fail with its protection removed.
+// The fault matrix: every way to die, and every way not to, each in a process of its own, against the same process
+// without capture where that dies too. Each row was seen to fail with its protection removed.
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
-// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of native/region/format.h.
+// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of
+// native/region/format.h.
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

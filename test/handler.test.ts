@@ -1,4 +1,5 @@
-// The crash handler inside of Node: it allocates nothing, and a jail may forbid all system calls but those that it is documented to make.
+// The crash handler inside of Node: it allocates nothing, and a jail may forbid all system calls but those that it is
+// documented to make.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

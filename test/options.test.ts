@@ -1,4 +1,5 @@
-// What callers pass in may be odd JavaScript: getters that change their minds, maps and dates for objects, values of another realm or copy.
+// What callers pass in may be odd JavaScript: getters that change their minds, maps and dates for objects, values of
+// another realm or copy.
 
 import { cpSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';

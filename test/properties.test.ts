@@ -1,9 +1,10 @@
-// What must hold for any schema, any order of operations and any failing sink, against the plain model in `helpers/model.ts`:
+// What must hold for any schema, any order of operations and any failing sink, against the plain model in
+// `helpers/model.ts`:
 //
 // - the deltas in the lines that got out plus the deltas still pending are count(), modulo 2^64;
 // - the devices of a line add up to their aggregate, together with what removed devices still counted;
-// - each complete line is the model's, byte for byte but for the timestamp: keys in the schema's order, devices in that of their ids'
-//   bytes, store values the latest, extremes true;
+// - each complete line is the model's, byte for byte but for the timestamp: keys in the schema's order, devices in that
+//   of their ids' bytes, store values the latest, extremes true;
 // - snapshot(), ids(), count(), fetch() and the results of alloc() and remove() are the model's.
 //
 // VMM_METRICS_SOAK_SECONDS=600 makes it go on for that long.
@@ -103,7 +104,9 @@ const devicesEntry = fc
   )
   .map(([of, options]) => perDevice(of, options));
 
-/** Keys and ids that are so alike that a device of one group may look like another group, or like its device: `g_x_y`. */
+/**
+ * Keys and ids that are so alike that a device of one group may look like another group, or like its device: `g_x_y`.
+ */
 const entries: fc.Arbitrary<[string, SchemaShape[string]][]> = fc.oneof(
   {
     weight: 4,

@@ -1,4 +1,5 @@
-// The region as a file: whose it is, what becomes of the last one, and what happens to a process whose file is damaged under it.
+// The region as a file: whose it is, what becomes of the last one, and what happens to a process whose file is damaged
+// under it.
 
 import { spawn, spawnSync } from 'node:child_process';
 import {

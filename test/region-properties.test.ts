@@ -1,5 +1,6 @@
-// What must hold for any region and for any bytes: readRegion() says of a file what the model of its store says, its line is that of native
-// code byte for byte, and whatever is done to a file, it is read or refused, quickly and in little memory.
+// What must hold for any region and for any bytes: readRegion() says of a file what the model of its store says, its
+// line is that of native code byte for byte, and whatever is done to a file, it is read or refused, quickly and in
+// little memory.
 //
 // VMM_METRICS_SOAK_SECONDS=600 makes it go on for that long.
 
@@ -47,7 +48,10 @@ test(
   TIMEOUT_MS,
 );
 
-/** The same steps on a real store in a file; what its reader says before the last line, what it itself says, and that line. */
+/**
+ * The same steps on a real store in a file; what its reader says before the last line, what it itself says, and that
+ * line.
+ */
 async function native(store: AnyStore): Promise<{ reading: RegionReading; snapshot: unknown; line: string }> {
   const sink = join(folder, 'lines');
   const file = join(folder, 'real');

@@ -29,7 +29,10 @@ async function life(file: string, plan: { sink?: string; steps?: readonly string
   return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })], { before });
 }
 const slowWrites = `export LD_PRELOAD='${fileURLToPath(new URL('./addon/build/Release/slow_write.node', import.meta.url))}'`;
-/** The whole lines among those that a file has; half a line, which its writer left when it died, has been ended by a newline. */
+/**
+ * The whole lines among those that a file has; half a line, which its writer left when it died, has been ended by a
+ * newline.
+ */
 const wholeLinesIn = (path: string) =>
   linesOf(
     readFileSync(path, 'utf8')

@@ -1,5 +1,5 @@
-// What capture does beside the ways to die in fault-matrix.test.ts: signals marked by a schema or not, options, listeners that come later,
-// and processes that live on.
+// What capture does beside the ways to die in fault-matrix.test.ts: signals marked by a schema or not, options,
+// listeners that come later, and processes that live on.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';

@@ -1,4 +1,5 @@
-// Crashes at random: signal, thread, phase and load, from a seed. VMM_METRICS_SOAK_CRASHES says how many, VMM_METRICS_SOAK_SEED which.
+// Crashes at random: signal, thread, phase and load, from a seed. VMM_METRICS_SOAK_CRASHES says how many,
+// VMM_METRICS_SOAK_SEED which.
 
 import { describe, test } from 'vitest';
 

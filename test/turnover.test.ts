@@ -34,7 +34,9 @@ const shape = {
 };
 const CELLS_OF_D = 5;
 
-/** A store in a file, and what its header says: cells in use, entries of the directory, how often devices were retired. */
+/**
+ * A store in a file, and what its header says: cells in use, entries of the directory, how often devices were retired.
+ */
 function open() {
   const folder = temporaryFolder();
   const options = { name: freshName(), file: `${folder}/region` };

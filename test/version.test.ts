@@ -1,4 +1,5 @@
-// The version of the package stands in three places, since the addon and a bundled program have no package.json beside them.
+// The version of the package stands in three places, since the addon and a bundled program have no package.json beside
+// them.
 
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

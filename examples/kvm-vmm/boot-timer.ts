@@ -6,7 +6,9 @@ export class BootTimer {
   readonly #startMs = performance.now();
   readonly #onBoot: (bootMs: number) => void;
 
-  /** @param onBoot Gets the time from the making of this device to the guest's being up, as JavaScript learned of it. */
+  /**
+   * @param onBoot Gets the time from the making of this device to the guest's being up, as JavaScript learned of it.
+   */
   constructor(onBoot: (bootMs: number) => void) {
     this.#onBoot = onBoot;
   }

@@ -1,5 +1,5 @@
-// A block device on an image file. The ring of requests in guest memory is the vCPU thread's (native/block_queue.h), and
-// so are the metrics of it (queue_event_count, ...); both count in the same cells of block_<id>.
+// A block device on an image file. The ring of requests in guest memory is the vCPU thread's (native/block_queue.h),
+// and so are the metrics of it (queue_event_count, ...); both count in the same cells of block_<id>.
 
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 

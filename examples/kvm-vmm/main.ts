@@ -1,5 +1,5 @@
-// A virtual machine monitor in miniature, with metrics: a guest on /dev/kvm, its vCPU on a native thread, its devices in
-// TypeScript, everything counted. README.md says what there is to see.
+// A virtual machine monitor in miniature, with metrics: a guest on /dev/kvm, its vCPU on a native thread, its devices
+// in TypeScript, everything counted. README.md says what there is to see.
 
 import { runMachine } from './machine.ts';
 import { runUntilDeath } from './postmortem.ts';

@@ -1,4 +1,5 @@
-// Runs the machine in a child that is to die, and shows what is left: the signal, and the last line of its metrics or its region file.
+// Runs the machine in a child that is to die, and shows what is left: the signal, and the last line of its metrics or
+// its region file.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';

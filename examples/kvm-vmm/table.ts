@@ -71,7 +71,9 @@ function rowsOfSection({ group, fields, values }: Section): Row[] {
 const HEADER = ['metric', 'value', 'unit', 'min', 'max', 'sum', 'avg'];
 const LEFT = new Set([0, 2]); // columns of text
 
-/** Lays rows out in aligned columns, a blank line between groups. `highlight` gets the text of the rows it may change. */
+/**
+ * Lays rows out in aligned columns, a blank line between groups. `highlight` gets the text of the rows it may change.
+ */
 export function formatTable(rows: readonly Row[], highlight: (row: Row, text: string) => string = (_, text) => text): string {
   const cells = rows.map(cellsOf);
   const widths = HEADER.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));

@@ -1,5 +1,5 @@
-// The virtual machine as the rest of this program sees it: a typed wrapper of the addon. The vCPU runs on a native thread;
-// what the guest does to a device comes here in batches, and goes on to the devices, which are TypeScript.
+// The virtual machine as the rest of this program sees it: a typed wrapper of the addon. The vCPU runs on a native
+// thread; what the guest does to a device comes here in batches, and goes on to the devices, which are TypeScript.
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
-/** The store of this process: the same one for the devices here and for the vCPU thread. `region` outlives the process. */
+/**
+ * The store of this process: the same one for the devices here and for the vCPU thread. `region` outlives the process.
+ */
 export function openMetrics(region: string) {
   return Metrics.open(firecracker, { name: 'kvm-vmm', file: region });
 }

@@ -7,7 +7,10 @@ export interface Command {
   readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
-  /** The exit code: 0, or 1 for a failure that was reported already. Throws UsageError for wrong arguments, anything else for a failure. */
+  /**
+   * The exit code: 0, or 1 for a failure that was reported already. Throws UsageError for wrong arguments, anything
+   * else for a failure.
+   */
   run(args: readonly string[]): Promise<number>;
 }
 
@@ -22,7 +25,10 @@ export interface Parsed<O extends Options> {
   readonly operands: readonly string[];
 }
 
-/** The options and operands of a command. What is unknown, missing or too much is a UsageError; `--help` has been seen to. */
+/**
+ * The options and operands of a command. What is unknown, missing or too much is a UsageError; `--help` has been seen
+ * to.
+ */
 export function parsed<const O extends Options>(args: readonly string[], options: O, operands: readonly string[]): Parsed<O> {
   const { values, positionals } = understood(args, options);
   if (positionals.length < operands.length) throw new UsageError(`${operands[positionals.length]} is missing`);

@@ -1,5 +1,5 @@
-// The whole terminal, for a command that draws on all of it: single keys, and a screen of its own. The terminal is given back however the
-// process ends, and while it is stopped.
+// The whole terminal, for a command that draws on all of it: single keys, and a screen of its own. The terminal is
+// given back however the process ends, and while it is stopped.
 
 /** Wrapping off, cursor hidden, another screen than the one that was there; and back. */
 const TAKE = '\x1b[?1049h\x1b[?25l\x1b[?7l';
@@ -25,7 +25,8 @@ export class FullScreen {
   }
 
   #takeTerminal(): void {
-    // False first: a shell may have changed the terminal meanwhile, and Node does nothing where it believes that the mode is raw.
+    // False first: a shell may have changed the terminal meanwhile, and Node does nothing where it believes that the
+    // mode is raw.
     process.stdin.setRawMode(false).setRawMode(true);
     process.stdout.write(TAKE);
   }
@@ -37,7 +38,8 @@ export class FullScreen {
 
   readonly #stop = (): void => {
     this.#giveBack();
-    // Not SIGTSTP again: the kernel ignores it where no shell of the session could bring the process back, and whoever sent it wants a stop.
+    // Not SIGTSTP again: the kernel ignores it where no shell of the session could bring the process back, and whoever
+    // sent it wants a stop.
     process.kill(process.pid, 'SIGSTOP');
     // Here again when the process goes on; SIGCONT does the rest.
   };

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The command `vmm-metrics`: finds the command that is asked for, and says how it ended. A wrong use is one line and exit code 2, a failure
-// one line and exit code 1.
+// The command `vmm-metrics`: finds the command that is asked for, and says how it ended. A wrong use is one line and
+// exit code 2, a failure one line and exit code 1.
 
 import { VERSION } from '../version.ts';
 import { type Command, plain, report, UsageError } from './command.ts';

@@ -79,7 +79,10 @@ function pageOf(input: string, title: string, points: number): string {
   }
 }
 
-/** Whole, or not at all: an older page is there until the new one takes its place. What is no file, as a pipe or a link, is written to. */
+/**
+ * Whole, or not at all: an older page is there until the new one takes its place. What is no file, as a pipe or a link,
+ * is written to.
+ */
 function writePage(path: string, page: string): void {
   saying(`Cannot write the page '${path}'`, () => {
     const old = lstatSync(path, { throwIfNoEntry: false });

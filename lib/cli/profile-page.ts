@@ -1,4 +1,5 @@
-// A profile as one page that needs nothing else: the chart library, the numbers and the code are in it. Pure; it is given all texts.
+// A profile as one page that needs nothing else: the chart library, the numbers and the code are in it. Pure; it is
+// given all texts.
 
 import type { ProfileSeries, Total } from './profile-series.ts';
 import type { ProfileTable } from './profile-table.ts';
@@ -124,7 +125,10 @@ function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (character) => ENTITIES[character]!);
 }
 
-/** Code as it may stand in a page: only in texts of it can there be a `</script` or `<!--`, and there this means the same. */
+/**
+ * Code as it may stand in a page: only in texts of it can there be a `</script` or `<!--`, and there this means the
+ * same.
+ */
 function inScript(text: string): string {
   return text.replace(/<(?=\/script|!--|script)/gi, '\\u003c');
 }

@@ -1,4 +1,5 @@
-// What a profile's page shows: rates of what only goes up, values of what does not, in charts, thinned to what a page can hold. Pure.
+// What a profile's page shows: rates of what only goes up, values of what does not, in charts, thinned to what a page
+// can hold. Pure.
 
 import type { ProfileTable, TableColumn } from './profile-table.ts';
 
@@ -10,7 +11,9 @@ export interface Series {
 
 export interface Chart {
   readonly title: string;
-  /** Of the numbers in it, in full, as `bytes per second`, and beside a number, as `bytes/s`; of a count empty, or `/s`. */
+  /**
+   * Of the numbers in it, in full, as `bytes per second`, and beside a number, as `bytes/s`; of a count empty, or `/s`.
+   */
   readonly unit: string;
   readonly shortUnit: string;
   /** What the unit does not say by itself. */
@@ -106,9 +109,10 @@ interface Stretch {
 }
 
 /**
- * The stretch of each point; none where there is no rate yet. Each is half an interval or longer, since on a shorter one a single event
- * would be a peak: a row comes close to one that was late, and the last one at any time. What is too close to the point before it takes its
- * rate together with the next one, or before a gap and at the end with the one before.
+ * The stretch of each point; none where there is no rate yet. Each is half an interval or longer, since on a shorter
+ * one a single event would be a peak: a row comes close to one that was late, and the last one at any time. What is too
+ * close to the point before it takes its rate together with the next one, or before a gap and at the end with the one
+ * before.
  */
 function stretchesOf({ timesNs, intervalNs }: ProfileTable, points: readonly Point[]): (Stretch | undefined)[] {
   const stretches = new Array<Stretch | undefined>(points.length);

@@ -4,7 +4,10 @@
 export interface TableColumn {
   /** As it was given to `startProfiling()`. */
   readonly name: string;
-  /** Whether it only goes up, so that its rate is what there is to see. Where the file does not say, a guess from name and values. */
+  /**
+   * Whether it only goes up, so that its rate is what there is to see. Where the file does not say, a guess from name
+   * and values.
+   */
   readonly kind: 'inc' | 'store';
   readonly unit: string;
   readonly values: BigUint64Array;
@@ -22,7 +25,10 @@ export interface ProfileTable {
   readonly isCut: boolean;
   /** Whether kinds and units are guesses. */
   readonly isGuessed: boolean;
-  /** Ticks without a row, as the last comment says; where there is none, as the grid tells; unknown when the interval is. */
+  /**
+   * Ticks without a row, as the last comment says; where there is none, as the grid tells; unknown when the interval
+   * is.
+   */
   readonly missedTicks?: number;
   /** Nanoseconds since the start, row by row; they rise. */
   readonly timesNs: Float64Array; // at least one

@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
-// What runs in the page. It is taken into the page as text (`String(showProfile)`), so that it may name nothing from outside itself.
+// What runs in the page. It is taken into the page as text (`String(showProfile)`), so that it may name nothing from
+// outside itself.
 
 import type { ProfileSeries } from './profile-series.ts';
 

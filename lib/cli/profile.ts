@@ -127,7 +127,8 @@ async function sampleInto(output: Output, samplers: readonly RegionSampler[], na
   const lastTick = Math.floor((seconds * 1e9) / stepNs);
   while (!isAsked && tick <= lastTick) {
     if (now() - pausedAt >= PAUSE_MS * 1e6) {
-      // Between two samples, whatever their distance: what is there is written, signals are heard, and the processes looked after.
+      // Between two samples, whatever their distance: what is there is written, signals are heard, and the processes
+      // looked after.
       pausedAt = now();
       await writeOut(output, text, isOver);
       text = '';
@@ -158,7 +159,8 @@ async function sampleInto(output: Output, samplers: readonly RegionSampler[], na
 }
 
 /**
- * Writes all, or throws. An output that takes nothing is waited for, while signals are heard; once it is over, for a second more.
+ * Writes all, or throws. An output that takes nothing is waited for, while signals are heard; once it is over, for a
+ * second more.
  */
 async function writeOut({ fd, name }: Output, text: string, isOver: () => boolean): Promise<void> {
   let bytes: Uint8Array = Buffer.from(text);

@@ -37,7 +37,9 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
   });
 }
 
-/** Where there is no aggregate, what devices counted that are gone is nowhere else. Nothing, when they counted nothing. */
+/**
+ * Where there is no aggregate, what devices counted that are gone is nowhere else. Nothing, when they counted nothing.
+ */
 function removedOf(key: string, fields: Fields, values: DeviceValues<Fields>, open: DeviceValues<Fields>): MetricRow[] {
   const counted = Object.fromEntries(Object.entries(fields).filter(([, { kind }]) => kind !== 'store'));
   const sumOf = (value: bigint | LatencyValue) => (typeof value === 'object' ? value.sum_us : value);

@@ -236,7 +236,8 @@ class Screen {
     const shown = body.slice(this.#top, this.#top + this.#height);
     const rest = Array.from({ length: Math.max(0, lines - 1 - head.length - shown.length) }, () => '');
     const all = [...head, ...shown, ...rest].slice(0, lines - 1);
-    // The terminal cuts what is too wide. Each line clears what was there; nothing is cleared before, so nothing flickers.
+    // The terminal cuts what is too wide. Each line clears what was there; nothing is cleared before, so nothing
+    // flickers.
     process.stdout.write(`\x1b[H${[...all, styleText('inverse', foot.padEnd(columns))].map((line) => `${line}\x1b[K`).join('\r\n')}`);
   }
 

@@ -1,7 +1,7 @@
-// Which cells of a region count, and what for. Cells are packed into slots: those of the schema, those of each living device, and
-// for the devices of a group that were removed one set for all of them, since only their sum is ever shown. So a process that has plugged
-// a device in and out a hundred thousand times is read into as little memory as one that has not. What a writer can make fits; a hostile
-// file can claim no more.
+// Which cells of a region count, and what for. Cells are packed into slots: those of the schema, those of each living
+// device, and for the devices of a group that were removed one set for all of them, since only their sum is ever shown.
+// So a process that has plugged a device in and out a hundred thousand times is read into as little memory as one that
+// has not. What a writer can make fits; a hostile file can claim no more.
 
 import { checkedDeviceId } from '../arguments.ts';
 import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
@@ -42,8 +42,8 @@ export class CellMap {
   /** What each slot is. */
   readonly slotKinds: Uint8Array;
   /**
-   * The devices of each group, sorted by the bytes of their ids, then as they were made; last all removed ones together, but those that have
-   * a line of their own to come, where there is no aggregate.
+   * The devices of each group, sorted by the bytes of their ids, then as they were made; last all removed ones
+   * together, but those that have a line of their own to come, where there is no aggregate.
    */
   readonly devices: readonly (readonly MappedDevice[])[];
 
@@ -55,8 +55,8 @@ export class CellMap {
   }
 
   /**
-   * Reads the directory. Devices that are still being made are left out. `isHeld`: its writer lives, so that entries may be of later moments
-   * than those before them. Of one epoch they fit together all the same.
+   * Reads the directory. Devices that are still being made are left out. `isHeld`: its writer lives, so that entries
+   * may be of later moments than those before them. Of one epoch they fit together all the same.
    */
   static read(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
     const { cellKinds } = layout;

@@ -1,4 +1,5 @@
-// What a region holds: read in an order in which no difference is ever negative, even of a process that goes on counting.
+// What a region holds: read in an order in which no difference is ever negative, even of a process that goes on
+// counting.
 
 import { CellKind, type Layout, layoutOf } from '../layout.ts';
 import { CellMap } from './cell-map.ts';
@@ -25,7 +26,10 @@ export interface RegionContent {
 
 /** How often a region is read anew because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
-/** How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two times, see native/store/store.cc. */
+/**
+ * How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two
+ * times, see native/store/store.cc.
+ */
 const RETIRING_MS = 500;
 
 export function readContent(file: RegionFile): RegionContent {
@@ -52,8 +56,8 @@ export function readContent(file: RegionFile): RegionContent {
     if (now.commit === header.commit && !hasRetired) return content;
     // Cells of a device that was retired meanwhile went back to 0, and may be another's: sums of two epochs are wrong.
     if (hasRetired && isLast) throw file.trouble('devices come and go so fast that it cannot be read');
-    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that are all
-    // over, so that what is pending is still at least that since the last.
+    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that
+    // are all over, so that what is pending is still at least that since the last.
     if (!hasRetired && attempt >= ATTEMPTS) return content;
   }
 }

@@ -1,5 +1,5 @@
-// Whether a region file is in memory, as it should be: the pages of a file on a disk are written back by the kernel, and whoever counts
-// waits for the disk meanwhile.
+// Whether a region file is in memory, as it should be: the pages of a file on a disk are written back by the kernel,
+// and whoever counts waits for the disk meanwhile.
 
 import { statfsSync, statSync } from 'node:fs';
 
@@ -23,7 +23,10 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x01021997, '9p'],
 ]);
 
-/** Warns of a region file that is not in memory, once a process and file system. Where that cannot be told, says nothing. */
+/**
+ * Warns of a region file that is not in memory, once a process and file system. Where that cannot be told, says
+ * nothing.
+ */
 export function hintAtDisk(native: Pick<Binding, 'isFirst'>, file: string): void {
   let type: number;
   let device: number;

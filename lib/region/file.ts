@@ -145,7 +145,10 @@ export function regionError(path: string, trouble: string, cause?: unknown): Met
   return new MetricsError(ErrorCode.REGION, `Region file ${shown(path)}: ${trouble}`, cause === undefined ? undefined : { cause });
 }
 
-/** A memfd has no other path than this. It leads to the open file alone, so there is no name that somebody could have exchanged. */
+/**
+ * A memfd has no other path than this. It leads to the open file alone, so there is no name that somebody could have
+ * exchanged.
+ */
 function isDescriptorLink(path: string): boolean {
   return DESCRIPTOR_PATH.test(path) && statfsSync('/proc').type === PROC_MAGIC;
 }

@@ -1,5 +1,5 @@
-// Where each byte of a region is: native/region/format.h in TypeScript. docs/format.md states it; the three change together.
-// Offsets count bytes: of a header field from the start of the file, of another's from the start of that.
+// Where each byte of a region is: native/region/format.h in TypeScript. docs/format.md states it; the three change
+// together. Offsets count bytes: of a header field from the start of the file, of another's from the start of that.
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
@@ -81,7 +81,10 @@ export const CELLS_MAX = 1 << 21;
 export const DEVICES_MAX = 1 << 17;
 export const LINE_BYTES_MAX = 1 << 27;
 
-/** Values of the low bits of an entry's `state`; the bits above say in which order entries were made, or of `retiring` in which epoch. */
+/**
+ * Values of the low bits of an entry's `state`; the bits above say in which order entries were made, or of `retiring`
+ * in which epoch.
+ */
 export const EntryState = { living: 0, removed: 1, retiring: 2, free: 3, rest: 4, retiredEven: 5, retiredOdd: 6 } as const;
 export const ENTRY_STATE_BITS = 3;
 

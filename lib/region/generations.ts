@@ -1,5 +1,5 @@
-// What earlier lives of a region file have left beside it: `<file>.previous`, which is the newest, `<file>.previous.2`, and so on.
-// native/region/region_file.h gives them their names; they belong to the process that has the file.
+// What earlier lives of a region file have left beside it: `<file>.previous`, which is the newest, `<file>.previous.2`,
+// and so on. native/region/region_file.h gives them their names; they belong to the process that has the file.
 
 import { lstatSync, unlinkSync } from 'node:fs';
 
@@ -27,8 +27,8 @@ export function generationsOf(file: string): Generation[] {
 }
 
 /**
- * Removes what need not be kept: behind `.previous` whatever has nothing pending, and then the oldest, until there are as many as may be.
- * Only for the process that has the file.
+ * Removes what need not be kept: behind `.previous` whatever has nothing pending, and then the oldest, until there are
+ * as many as may be. Only for the process that has the file.
  * @returns The paths of those that had something pending, or that nobody can read.
  */
 export function tidyGenerations(file: string): string[] {

@@ -97,7 +97,8 @@ export function readHeader(file: RegionFile): RegionHeader {
   if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC)
     throw file.trouble('it is no region: it does not begin with VMTRICS1');
   if (there < HEADER_BYTES) throw file.trouble(`it is cut short: of the header's ${HEADER_BYTES} bytes there are ${there}`);
-  // Once more what the commit publishes: of what came with it, a part may have been copied before the writer got as far.
+  // Once more what the commit publishes: of what came with it, a part may have been copied before the writer got as
+  // far.
   file.read(bytes.subarray(HeaderOffset.cellsUsed, HeaderOffset.degraded), HeaderOffset.cellsUsed);
   // After the counts: there is memory for what they count.
   return headerOf(file, bytes, file.bytes());

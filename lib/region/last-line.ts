@@ -1,4 +1,5 @@
-// The last line of a process that is gone, said for it: once, and so that whoever dies in the middle has said it or not.
+// The last line of a process that is gone, said for it: once, and so that whoever dies in the middle has said it or
+// not.
 
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -19,8 +20,8 @@ const LOCK_PATIENCE_MS = 500;
 
 /**
  * Sends the line of a dead process to a sink, and commits it in the region. False: there was nothing to say.
- * @throws MetricsError `ERR_METRICS_REGION` when the process lives, or somebody else is at it; `ERR_METRICS_OPEN`, `ERR_METRICS_WRITE` when the
- * line did not get out: nothing is committed then.
+ * @throws MetricsError `ERR_METRICS_REGION` when the process lives, or somebody else is at it; `ERR_METRICS_OPEN`,
+ * `ERR_METRICS_WRITE` when the line did not get out: nothing is committed then.
  */
 export async function flushLastLine(path: string, sink: string | number): Promise<boolean> {
   const file = RegionFile.open(path, 'write');
@@ -65,8 +66,8 @@ export interface PreparedLine {
 }
 
 /**
- * Makes the line, and puts its values into a bank: one that stands neither for what was flushed nor for a line in flight, so that all
- * is as it was for whoever reads the region.
+ * Makes the line, and puts its values into a bank: one that stands neither for what was flushed nor for a line in
+ * flight, so that all is as it was for whoever reads the region.
  */
 export function prepareLine(file: RegionFile, content: SettledContent): PreparedLine {
   const { header, totals, before, commit, settlement } = content;

@@ -1,4 +1,5 @@
-// The line of a region, as native code would have made it: the same program, run over slots. native/flush/program.cc is its other half.
+// The line of a region, as native code would have made it: the same program, run over slots. native/flush/program.cc is
+// its other half.
 
 import type { Layout } from '../layout.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
@@ -121,9 +122,9 @@ class Writer {
   }
 
   /**
-   * Without an aggregate, what a removed device still has to say stands under its own key, which it shares with the others of its id: the
-   * deltas are those of all of them, the rest is that of the living one, or of the last one that has something to say, which comes first
-   * here.
+   * Without an aggregate, what a removed device still has to say stands under its own key, which it shares with the
+   * others of its id: the deltas are those of all of them, the rest is that of the living one, or of the last one that
+   * has something to say, which comes first here.
    */
   #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
     const shown: MappedDevice[][] = [];

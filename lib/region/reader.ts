@@ -16,14 +16,18 @@ import { type Settlement, settle } from './settlement.ts';
 export type { CrashReport, Settlement };
 
 /**
- * `running`: its writer lives. `closed`: its writer called `close()`. `exited`: its writer ended without that, with an `exitCode`.
- * `panicked`: an uncaught exception or unhandled rejection ended its writer, with an `exitCode`, whether panics were captured or not.
- * `crashed`: its writer died of a captured signal. `killed`: its writer is gone and could not say how, for instance by SIGKILL or with the
- * machine; a copy of the file of a running process looks so too. The writer is the process, or the worker that had the store alone.
+ * `running`: its writer lives. `closed`: its writer called `close()`. `exited`: its writer ended without that, with an
+ * `exitCode`. `panicked`: an uncaught exception or unhandled rejection ended its writer, with an `exitCode`, whether
+ * panics were captured or not. `crashed`: its writer died of a captured signal. `killed`: its writer is gone and could
+ * not say how, for instance by SIGKILL or with the machine; a copy of the file of a running process looks so too. The
+ * writer is the process, or the worker that had the store alone.
  */
 export type RegionState = 'running' | 'closed' | 'exited' | 'panicked' | 'crashed' | 'killed';
 
-/** Values of a region, nested as its schema: of each group its metrics, or its devices and their aggregate. As `metrics.snapshot()`. */
+/**
+ * Values of a region, nested as its schema: of each group its metrics, or its devices and their aggregate. As
+ * `metrics.snapshot()`.
+ */
 export interface RegionValues {
   readonly [group: string]: FieldValues<Fields> | DeviceValues<Fields>;
 }
@@ -34,7 +38,10 @@ export interface RegionReading {
   /** The writer's number, as it saw itself: in a container not ours. */
   readonly pid: number;
   readonly startedAt: Date;
-  /** From 0 to 255; left out unless `state` is `exited` or `panicked`, and where nobody told: native code on musl, or a worker that was terminated. */
+  /**
+   * From 0 to 255; left out unless `state` is `exited` or `panicked`, and where nobody told: native code on musl, or a
+   * worker that was terminated.
+   */
   readonly exitCode?: number;
   /** What killed it; left out unless `state` is `crashed`. */
   readonly crash?: CrashReport;
@@ -61,27 +68,29 @@ export interface RegionReading {
   readonly bootId: string;
   readonly isThisBoot: boolean;
   /**
-   * The line that would have been flushed next, byte for byte, its newline included. Its time: that of the crash, else `timeMs`.
+   * The line that would have been flushed next, byte for byte, its newline included. Its time: that of the crash, else
+   * `timeMs`.
    * @param timeMs Milliseconds since 1970. Default: now.
    */
   line(timeMs?: number): string;
 }
 
 /**
- * Reads the region file of a process that runs, or is gone, however it died: `Metrics.open(schema, { file })` makes it. Changes nothing,
- * and needs nothing of the process. A living one is read as it goes on: no delta is ever negative, and a line that is flushed meanwhile
- * makes it read anew.
+ * Reads the region file of a process that runs, or is gone, however it died: `Metrics.open(schema, { file })` makes it.
+ * Changes nothing, and needs nothing of the process. A living one is read as it goes on: no delta is ever negative, and
+ * a line that is flushed meanwhile makes it read anew.
  *
  * ```ts
  * const { state, pending, line } = await readRegion('/run/vm0/metrics.region');
  * if (state === 'killed') console.log(line());
  * ```
  *
- * The file may be anybody's work: nothing in it is believed unchecked. Links are not followed, but for `/proc/<pid>/fd/<n>`. May be
- * called in any thread, and several times at once.
- * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble, when it cannot be
- * read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not know, has more devices than a store
- * takes, loses and gets devices so fast for half a second that no reading would be of one moment, or belongs to another user and this process is not root's.
+ * The file may be anybody's work: nothing in it is believed unchecked. Links are not followed, but for
+ * `/proc/<pid>/fd/<n>`. May be called in any thread, and several times at once.
+ * @throws TypeError, RangeError for a wrong path; MetricsError `ERR_METRICS_REGION`, naming the file and the trouble,
+ * when it cannot be read (`cause` has Node's `code`), is no region, is damaged, has a version that this one does not
+ * know, has more devices than a store takes, loses and gets devices so fast for half a second that no reading would be
+ * of one moment, or belongs to another user and this process is not root's.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
   return readRegionNow(checkedPath('readRegion(): path', path));

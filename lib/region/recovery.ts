@@ -1,5 +1,5 @@
-// The last lines of earlier lives, said by the next one: found and prepared here, when a store gets its sink; sent by native code
-// (native/flush/recovery.h), before any line of the store's own.
+// The last lines of earlier lives, said by the next one: found and prepared here, when a store gets its sink; sent by
+// native code (native/flush/recovery.h), before any line of the store's own.
 
 import { readlinkSync } from 'node:fs';
 
@@ -12,8 +12,8 @@ import { prepareLine, settleInPlace } from './last-line.ts';
 import { isSaid } from './reader.ts';
 
 /**
- * How long others are waited for, by all files together: who only asks whether a writer lives has its file for a moment too. Who has it for
- * longer is about to say its line.
+ * How long others are waited for, by all files together: who only asks whether a writer lives has its file for a moment
+ * too. Who has it for longer is about to say its line.
  */
 const LOCK_PATIENCE_MS = 500;
 
@@ -24,8 +24,8 @@ export interface Recoveries {
 }
 
 /**
- * Prepares the lines of all earlier lives of `file` that have something pending and had this sink. Nothing that a reader goes by is changed
- * yet. What cannot be read, or is somebody's just now, stays as it is.
+ * Prepares the lines of all earlier lives of `file` that have something pending and had this sink. Nothing that a
+ * reader goes by is changed yet. What cannot be read, or is somebody's just now, stays as it is.
  */
 export function prepareRecoveries(file: string, destination: string | number): Recoveries {
   const files: RegionFile[] = [];

@@ -1,4 +1,5 @@
-// Some values of a region over and over: what they are is found out once, and a sample is one read for each chunk that they are in.
+// Some values of a region over and over: what they are is found out once, and a sample is one read for each chunk that
+// they are in.
 
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile-columns.ts';
@@ -70,7 +71,8 @@ export class RegionSampler {
 
   /**
    * Opens a region file, and finds the metrics in it.
-   * @throws RangeError, naming the metric, for one that is not there; MetricsError `ERR_METRICS_REGION` as readRegion().
+   * @throws RangeError, naming the metric, for one that is not there; MetricsError `ERR_METRICS_REGION` as
+   * readRegion().
    */
   static open(path: string, names: readonly string[]): RegionSampler {
     const file = RegionFile.open(path);
@@ -98,7 +100,10 @@ export class RegionSampler {
     }
   }
 
-  /** The values now, column by column, into `values` from `first`. Each is read in one piece; together they are of one moment or nearly so. */
+  /**
+   * The values now, column by column, into `values` from `first`. Each is read in one piece; together they are of one
+   * moment or nearly so.
+   */
   sample(values: BigUint64Array, first: number): void {
     const shards = this.#shards();
     const { granuleBytes } = this.#header;
@@ -141,7 +146,10 @@ export class RegionSampler {
     this.#file.close();
   }
 
-  /** After the rows: a device that is there now was there when they were read. Of one that is gone, the last value stays. */
+  /**
+   * After the rows: a device that is there now was there when they were read. Of one that is gone, the last value
+   * stays.
+   */
   #checkDevices(): void {
     this.#file.readAll(this.#counts, HeaderOffset.commit);
     const epoch = this.#counts.readBigUInt64LE(HeaderOffset.retiredEpoch - HeaderOffset.commit);

@@ -6,12 +6,15 @@ import type { LineRecord, RegionHeader } from './header.ts';
 import type { OpenLine } from './line.ts';
 
 /**
- * `out`: it was taken whole, and counts as flushed. `pending`: it was not. `unknown`: it went to a pipe, or to a file that is no longer
- * there, and nobody noted how far; it counts as pending, so that nothing is lost, and some of it may be said twice.
+ * `out`: it was taken whole, and counts as flushed. `pending`: it was not. `unknown`: it went to a pipe, or to a file
+ * that is no longer there, and nobody noted how far; it counts as pending, so that nothing is lost, and some of it may
+ * be said twice.
  */
 export type Settlement = 'out' | 'pending' | 'unknown';
 
-/** How much of a file is searched behind the place where the line was to begin: lines of others may have come before it. */
+/**
+ * How much of a file is searched behind the place where the line was to begin: lines of others may have come before it.
+ */
 const SEARCHED_BYTES = 1 << 20;
 /** The time is the only thing in a line that its values do not give: milliseconds in at most 64 bits. */
 const TIME = /^\d{1,20}$/;

@@ -1,5 +1,5 @@
-// A FileLimitGuard keeps the SIGXFSZ of this thread's own calls away: beyond RLIMIT_FSIZE a call fails with EFBIG, and raises
-// that signal besides, which ends a process that does not ignore it, and which nobody is to count.
+// A FileLimitGuard keeps the SIGXFSZ of this thread's own calls away: beyond RLIMIT_FSIZE a call fails with EFBIG, and
+// raises that signal besides, which ends a process that does not ignore it, and which nobody is to count.
 //
 // Thread-safety:       of the thread that makes it, which destroys it too.
 // Async-signal-safety: safe.

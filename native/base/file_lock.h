@@ -24,8 +24,8 @@ inline Status TryFileLock(int fd, int operation, bool* is_ours) {
   return result == 0 || errno == EWOULDBLOCK ? Status{} : Status{Code::kLock, errno, "flock"};
 }
 
-// Whether anybody holds the file for themselves. There is no asking without taking: the shared lock lasts until the next line,
-// and an exclusive one that somebody wants in that moment is refused, so that they try again.
+// Whether anybody holds the file for themselves. There is no asking without taking: the shared lock lasts until the
+// next line, and an exclusive one that somebody wants in that moment is refused, so that they try again.
 inline Status IsFileLocked(int fd, bool* is_locked) {
   bool is_ours = false;
   const Status status = TryFileLock(fd, LOCK_SH, &is_ours);
@@ -34,10 +34,10 @@ inline Status IsFileLocked(int fd, bool* is_locked) {
   return status;
 }
 
-// Takes the file of a writer that is gone, until the descriptor is closed; it must be open for writing. Among those who want
-// that, a lock of another kind decides: from the flock only a shared one is kept, so that those who ask whether the writer lives
-// are still told that it does not, and to make a shared lock of an exclusive one leaves a moment in which somebody else may have
-// been through. What may come in that moment is a new writer; then the file is theirs.
+// Takes the file of a writer that is gone, until the descriptor is closed; it must be open for writing. Among those who
+// want that, a lock of another kind decides: from the flock only a shared one is kept, so that those who ask whether
+// the writer lives are still told that it does not, and to make a shared lock of an exclusive one leaves a moment in
+// which somebody else may have been through. What may come in that moment is a new writer; then the file is theirs.
 inline Status LockFile(int fd, bool* is_ours) {
   struct flock whole = {};
   whole.l_type = F_WRLCK;

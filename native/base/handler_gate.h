@@ -1,12 +1,14 @@
 // A HandlerGate lets somebody take away what signal handlers use, without a lock that a handler would wait for.
 //
-// A handler enters the gate, looks for the thing, uses it, and leaves. Whoever removes the thing makes it impossible to find, and
-// then waits until the gate is empty. Entering and looking on one side, hiding and asking on the other, are all sequentially
-// consistent: so either the handler does not find the thing any more, or the remover sees that somebody is inside.
+// A handler enters the gate, looks for the thing, uses it, and leaves. Whoever removes the thing makes it impossible to
+// find, and then waits until the gate is empty. Entering and looking on one side, hiding and asking on the other, are
+// all sequentially consistent: so either the handler does not find the thing any more, or the remover sees that
+// somebody is inside.
 //
 // A HandlerTable is a gate with the places in which handlers look.
 //
-// Thread-safety:       Enter, Leave and ForEach by any thread; Add and Remove by one thread at a time, under the owner's lock.
+// Thread-safety:       Enter, Leave and ForEach by any thread; Add and Remove by one thread at a time, under the
+//                      owner's lock.
 // Async-signal-safety: Enter, Leave, ForEach and is_empty are safe.
 // Memory ordering:     sequentially consistent throughout, see above. What a place holds is complete before Add.
 // Lifetime:            per process, or as its owner.

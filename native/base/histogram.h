@@ -1,5 +1,5 @@
-// A Histogram counts values by size: each power of two has 32 steps, so that a quantile is at most a thirty-second below the
-// value it stands for. The largest value is exact.
+// A Histogram counts values by size: each power of two has 32 steps, so that a quantile is at most a thirty-second
+// below the value it stands for. The largest value is exact.
 //
 // Thread-safety:       one thread at a time.
 // Async-signal-safety: safe; no allocation.

@@ -1,4 +1,5 @@
-// LockWithin takes a lock, or gives up: for exit(), which a signal handler may call on the very thread that has the lock.
+// LockWithin takes a lock, or gives up: for exit(), which a signal handler may call on the very thread that has the
+// lock.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none.

@@ -36,8 +36,8 @@ int64_t NowNs(clockid_t clock) {
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-// When the machine was started, by the clock on the wall. The processor may be taken away between the readings of the two clocks:
-// of a few attempts, the one that took least is nearest.
+// When the machine was started, by the clock on the wall. The processor may be taken away between the readings of the
+// two clocks: of a few attempts, the one that took least is nearest.
 int64_t BootedAtNs() {
   int64_t least_ns = INT64_MAX, booted_ns = 0;
   for (int i = 0; i < 5; i++) {

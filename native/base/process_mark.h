@@ -1,5 +1,5 @@
-// A ProcessMark tells the process that set it from a forked child of it, by the child's memory and not by its number alone: in a
-// PID namespace of its own a child of PID 1 is PID 1 too.
+// A ProcessMark tells the process that set it from a forked child of it, by the child's memory and not by its number
+// alone: in a PID namespace of its own a child of PID 1 is PID 1 too.
 //
 // Thread-safety:       Set by one thread at a time; IsHere by any.
 // Async-signal-safety: IsHere is safe; Set is not.

@@ -1,8 +1,10 @@
-// A ProcessNumber tells what belongs to this process from what a forked child has only a copy of: threads do not come along.
+// A ProcessNumber tells what belongs to this process from what a forked child has only a copy of: threads do not come
+// along.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: IsOwn is safe; Own is not.
-// Lifetime:            per process, and handed on to forked children, where the numbers of their ancestors are not their own.
+// Lifetime:            per process, and handed on to forked children, where the numbers of their ancestors are not
+//                      their own.
 
 #pragma once
 

@@ -1,6 +1,7 @@
 // RawWriter appends text and numbers to a buffer that somebody else owns.
 // Thread-safety:       one thread at a time.
-// Async-signal-safety: safe; no allocation, no locale, no errno. What does not fit is cut off, and overflowed() says so.
+// Async-signal-safety: safe; no allocation, no locale, no errno. What does not fit is cut off, and overflowed() says
+// so.
 
 #pragma once
 

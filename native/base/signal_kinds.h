@@ -1,4 +1,5 @@
-// The kinds of signals: which are fatal, which ask a process to go, and what each does to a process that does not handle it.
+// The kinds of signals: which are fatal, which ask a process to go, and what each does to a process that does not
+// handle it.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; plain comparisons.

@@ -1,8 +1,8 @@
-// SignalMask blocks the signals that others send to this thread for the moment in which a line goes out: a handler that ran
-// between the write and the commit could not tell whether the line is out. The signals of real faults are left as they are, and
-// SIGBUS is open: a blocked fault kills without a handler, and the commit itself may find that the region's memory is lost. A
-// fault signal that is sent all the same is postponed by the crash handler; after a fault of this very thread it asks the sink
-// what is out (see Flusher).
+// SignalMask blocks the signals that others send to this thread for the moment in which a line goes out: a handler that
+// ran between the write and the commit could not tell whether the line is out. The signals of real faults are left as
+// they are, and SIGBUS is open: a blocked fault kills without a handler, and the commit itself may find that the
+// region's memory is lost. A fault signal that is sent all the same is postponed by the crash handler; after a fault of
+// this very thread it asks the sink what is out (see Flusher).
 //
 // Thread-safety:       each thread has its own mask.
 // Async-signal-safety: safe.
@@ -64,8 +64,8 @@ class SignalMask {
     for (std::atomic<uintptr_t>& mark : marks_) mark.store(0, std::memory_order_relaxed);
   }
 
-  // A write to a pipe without readers or past the file limit raises a signal for this thread, besides its error. The error is
-  // enough: a metrics sink must not kill the process.
+  // A write to a pipe without readers or past the file limit raises a signal for this thread, besides its error. The
+  // error is enough: a metrics sink must not kill the process.
   static void Discard(int write_error) {
     if (write_error != EPIPE && write_error != EFBIG) return;
     sigset_t raised;
@@ -90,8 +90,8 @@ class SignalMask {
   std::atomic<uintptr_t>* mark_ = nullptr;
 };
 
-// AsynchronousSignalsBlocked blocks what others send, and not the faults of a thread's own making. For the making of threads,
-// which inherit the mask: the host's handlers are never to run on them.
+// AsynchronousSignalsBlocked blocks what others send, and not the faults of a thread's own making. For the making of
+// threads, which inherit the mask: the host's handlers are never to run on them.
 //
 // Thread-safety:       each thread has its own mask.
 class AsynchronousSignalsBlocked {

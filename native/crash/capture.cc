@@ -16,8 +16,8 @@ namespace vmm {
 
 namespace {
 
-// How long the release of a store waits for handlers: those that only count return soon, if they are not kept from the processor;
-// one that sends last lines never comes back.
+// How long the release of a store waits for handlers: those that only count return soon, if they are not kept from the
+// processor; one that sends last lines never comes back.
 constexpr int kReleaseMs = 10'000;
 constexpr int kReleaseInCrashMs = 200;
 
@@ -30,8 +30,8 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
   ours.sa_flags = SA_SIGINFO | (below.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
   const bool is_for_repairs = signal == SIGBUS && (g_capture.by_default.load(std::memory_order_relaxed) & SetOf(signal)) != 0;
   if (IsFunction(below) && (below.sa_flags & SA_RESETHAND) == 0 && (!IsFatal(signal) || is_for_repairs)) {
-    // We call it ourselves: on which stack it runs, what it blocks, and whether a system call is interrupted, stays as it was
-    // asked for.
+    // We call it ourselves: on which stack it runs, what it blocks, and whether a system call is interrupted, stays as
+    // it was asked for.
     ours.sa_flags |= below.sa_flags & (SA_RESTART | SA_NODEFER | SA_ONSTACK);
     ours.sa_mask = below.sa_mask;
   } else {
@@ -49,7 +49,8 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
   return ours;
 }
 
-// Puts our handler above what is there; or, where it is there already, as it is to be by now (see g_capture.by_default).
+// Puts our handler above what is there; or, where it is there already, as it is to be by now (see
+// g_capture.by_default).
 void Install(int signal, bool leave_ignored) {
   struct sigaction now = {};
   if (sigaction(signal, nullptr, &now) != 0) return;
@@ -106,8 +107,8 @@ Status Capture(Captured* captured, const CaptureOptions& options) {
     // Relaxed, both: a set of bits that publishes nothing but itself.
     if (is_unasked) g_capture.by_default.fetch_or(SetOf(signal), std::memory_order_relaxed);
     if (is_asked) g_capture.by_default.fetch_and(~SetOf(signal), std::memory_order_relaxed);
-    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted: a handler
-    // would only interrupt calls.
+    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted:
+    // a handler would only interrupt calls.
     Install(signal, options.leave_ignored || is_unasked);
   }
   return {};

@@ -1,5 +1,5 @@
-// Crash capture: when a signal is about to end the process, each captured store's last line goes out first, and then the
-// process dies exactly as it would have died.
+// Crash capture: when a signal is about to end the process, each captured store's last line goes out first, and then
+// the process dies exactly as it would have died.
 //
 // Thread-safety:       Capture and Release are called by any thread; they wait for one another.
 // Async-signal-safety: CountDegraded is safe; the others are not.
@@ -52,29 +52,30 @@ struct CaptureOptions {
 // How many stores of a process can be captured at once.
 constexpr int kCapturedMax = 16;
 
-// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's handler
-// took. kFull when kCapturedMax stores are captured.
+// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's
+// handler took. kFull when kCapturedMax stores are captured.
 Status Capture(Captured* captured, const CaptureOptions& options = {});
 
-// Ends it for this store. True: no handler uses the store any more. False: a handler is still sending last lines, and the store
-// must stay as it is, memory and sink, for as long as the process lives.
+// Ends it for this store. True: no handler uses the store any more. False: a handler is still sending last lines, and
+// the store must stay as it is, memory and sink, for as long as the process lives.
 bool Release(Captured* captured);
 
-// Keeps a loss of memory of this region, which is a file, from ending the process: takes SIGBUS, whether captured or not. kFull
-// when too many regions are guarded. Unguard waits for handlers.
+// Keeps a loss of memory of this region, which is a file, from ending the process: takes SIGBUS, whether captured or
+// not. kFull when too many regions are guarded. Unguard waits for handlers.
 Status Guard(Region* region);
 void Unguard(Region* region);
 
-// The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is captured.
-// Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way. Another copy of this
-// library is nobody else: it hands on.
+// The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is
+// captured. Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way.
+// Another copy of this library is nobody else: it hands on.
 SignalSet Displaced();
 
-// Takes the place of those among `signals` again that are displaced, above the handler that is there now, which is handed on to.
+// Takes the place of those among `signals` again that are displaced, above the handler that is there now, which is
+// handed on to.
 void Retake(SignalSet signals);
 
-// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then; not in a
-// handler.
+// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then;
+// not in a handler.
 void ReviveIfSurvived();
 
 }  // namespace vmm

@@ -1,5 +1,5 @@
-// What the signal handler and those who install it share. The handler reads what Capture published before it installed the
-// handler.
+// What the signal handler and those who install it share. The handler reads what Capture published before it installed
+// the handler.
 //
 // Thread-safety:       any thread; `lock` guards what Capture, Release and Guard change.
 // Async-signal-safety: safe, but for `lock`.

@@ -1,14 +1,14 @@
 // A Disposition is what stood in our place for a signal when we took it, and what we hand the signal on to.
 //
-// The dispositions of a signal form a list, the newest first. Somebody who takes our place and hands on to us makes the list
-// longer: when we take the place back, our handler stands above theirs, and theirs above our older one.
+// The dispositions of a signal form a list, the newest first. Somebody who takes our place and hands on to us makes the
+// list longer: when we take the place back, our handler stands above theirs, and theirs above our older one.
 //
 // Thread-safety:       Note is called by one thread at a time (the capture lock); the rest by any.
 // Async-signal-safety: all but Note.
 // Memory ordering:     Note publishes a complete disposition with release; readers acquire.
-// Lifetime:            per process. A disposition is never changed and never freed, since a handler may still read it. Equal
-// lists
-//                      share their dispositions, so that a listener that comes and goes for ever costs nothing.
+// Lifetime:            per process. A disposition is never changed and never freed, since a handler may still read it.
+//                      Equal lists share their dispositions, so that a listener that comes and goes for ever costs
+//                      nothing.
 
 #pragma once
 
@@ -26,8 +26,8 @@ struct Disposition {
   const Sibling* sibling;    // whose handler it is, when it belongs to another copy of this library
 };
 
-// The newest disposition of the signal, or the one `depth` below it; the oldest when there are not so many. Null before the first
-// Note.
+// The newest disposition of the signal, or the one `depth` below it; the oldest when there are not so many. Null before
+// the first Note.
 const Disposition* DispositionAt(int signal, int depth);
 const Disposition* FirstDisposition(int signal);
 

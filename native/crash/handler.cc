@@ -24,16 +24,16 @@ constexpr int kOtherCrashMs = 400;
 // Whether a signal that nobody's instruction raised ends the process, or may, once it meets this disposition.
 bool IsDeadly(int signal, const Disposition& disposition, int hops) {
   if (IsFunction(disposition.action)) {
-    // For a fatal signal it may well be the end; and a handler that is to run once, as Node's for SIGTERM, raises the signal
-    // again.
+    // For a fatal signal it may well be the end; and a handler that is to run once, as Node's for SIGTERM, raises the
+    // signal again.
     if (IsFatal(signal) || (disposition.action.sa_flags & SA_RESETHAND) != 0) return true;
     return disposition.sibling != nullptr && hops < kSiblingHopsMax && disposition.sibling->is_deadly(signal, hops + 1);
   }
   return IsDefault(disposition.action) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal);
 }
 
-// gettid(2) by number: the wrapper is missing in older C libraries, and caching it would need a thread_local, whose first use
-// in a dlopened library may allocate.
+// gettid(2) by number: the wrapper is missing in older C libraries, and caching it would need a thread_local, whose
+// first use in a dlopened library may allocate.
 pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal); }
@@ -62,8 +62,8 @@ void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t th
   header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // likewise
 }
 
-// Puts that disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours and called
-// it: that one has its turn now, and has had it when the signal comes again.
+// Puts that disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours
+// and called it: that one has its turn now, and has had it when the signal comes again.
 void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   struct sigaction next = disposition.action;
   if (IsForced(signal, info) && IsIgnored(next)) next.sa_handler = SIG_DFL;  // as the kernel does
@@ -71,8 +71,8 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   if (IsRetried(signal, info)) return;  // the fault happens again
   // The init process of a container is never killed by a signal it sends itself.
   if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
-  // Once more, with what came with it; it is blocked here (a SIGBUS not by itself, see Install) and comes when the last handler
-  // returns.
+  // Once more, with what came with it; it is blocked here (a SIGBUS not by itself, see Install) and comes when the last
+  // handler returns.
   sigset_t only;
   sigemptyset(&only);
   sigaddset(&only, signal);
@@ -101,14 +101,14 @@ void StopByDefault(int signal) {
   sigaction(signal, &ours, nullptr);
 }
 
-// A signal that does not mean death: counted, and left to what would have become of it. False when that is death. `depth`: how
-// often our handler is running for this signal already, called by those that it hands on to; the signal is counted by the
-// outermost.
+// A signal that does not mean death: counted, and left to what would have become of it. False when that is death.
+// `depth`: how often our handler is running for this signal already, called by those that it hands on to; the signal is
+// counted by the outermost.
 bool HandleHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
   if (IsForced(signal, info)) return false;
   if (IsDeadly(signal, earlier, 0)) {
-    // The init process of a container that handles no signal is not killed by one that is sent; only abort() is its end all the
-    // same.
+    // The init process of a container that handles no signal is not killed by one that is sent; only abort() is its end
+    // all the same.
     const bool is_kept_from_init =
         IsDefault(earlier.action) && getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
     if (!is_kept_from_init) return false;
@@ -141,7 +141,8 @@ void HandleDeath(int signal, siginfo_t* info, const Disposition& earlier, bool i
   // Acquire-release: one thread wins; it publishes nothing by it.
   if (!g_capture.crashed_thread.compare_exchange_strong(crashed, thread, std::memory_order_acq_rel)) {
     if (crashed != thread) WaitForDeath();
-    // This thread may have come here before, by way of somebody who hands on to us: then only what was there first is left.
+    // This thread may have come here before, by way of somebody who hands on to us: then only what was there first is
+    // left.
     PassOn(signal, info, *FirstDisposition(signal));
     return;
   }
@@ -183,8 +184,9 @@ bool TryRepair(int signal, const siginfo_t* info) {
   return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairHere(info->si_addr, 0);
 }
 
-// A signal of a fault that somebody sent while a line is going out on this thread, where these signals are not blocked (see
-// SignalMask): comes again when the line is out. SIGABRT is blocked there, so that only abort() can have raised it.
+// A signal of a fault that somebody sent while a line is going out on this thread, where these signals are not blocked
+// (see SignalMask): comes again when the line is out. SIGABRT is blocked there, so that only abort() can have raised
+// it.
 bool TryPostpone(int signal, siginfo_t* info, void* context) {
   if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsHere())
     return false;
@@ -199,8 +201,8 @@ bool TryPostpone(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-// The same for another copy that has our handler below its own. When two copies stand above one another by turns, each is asked
-// for one disposition deeper every time.
+// The same for another copy that has our handler below its own. When two copies stand above one another by turns, each
+// is asked for one disposition deeper every time.
 bool IsDeadlyHere(int signal, int hops) {
   const Disposition* const disposition = signal > 0 && signal < kSignals ? DispositionAt(signal, hops / 2) : nullptr;
   return disposition != nullptr && IsDeadly(signal, *disposition, hops);
@@ -216,10 +218,10 @@ bool RepairHere(void* address, int hops) {
   return false;
 }
 
-// In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the right
-// core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two threads would
-// write).
-// Its own frame is to be on the stack that the signal came to, see ChainEntry; AddressSanitizer has others.
+// In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the
+// right core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two
+// threads would write). Its own frame is to be on the stack that the signal came to, see ChainEntry; AddressSanitizer
+// has others.
 __attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.

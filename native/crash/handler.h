@@ -1,5 +1,5 @@
-// The signal handler: when a signal is about to end the process, each captured store's last line goes out first, and then the
-// process dies exactly as it would have died.
+// The signal handler: when a signal is about to end the process, each captured store's last line goes out first, and
+// then the process dies exactly as it would have died.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; see HandleSignal for its order.

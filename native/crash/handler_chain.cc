@@ -13,11 +13,12 @@ const char kOwner = 0;
 
 uintptr_t AddressOf(const void* thing) { return reinterpret_cast<uintptr_t>(thing); }
 
-// What lies between two calls of our handler for one signal: the frames of hosts' handlers, on a stack of the usual size.
+// What lies between two calls of our handler for one signal: the frames of hosts' handlers, on a stack of the usual
+// size.
 constexpr uintptr_t kFramesBytesMax = 8 << 20;
 
-// A host may hand on a context that it made itself. What is in there is followed only where it leads up the stack from here.
-// (That the context is above it too cannot be asked: ThreadSanitizer hands on a copy.)
+// A host may hand on a context that it made itself. What is in there is followed only where it leads up the stack from
+// here. (That the context is above it too cannot be asked: ThreadSanitizer hands on a copy.)
 bool IsAbove(const void* link, const void* inner) {
   return AddressOf(link) > AddressOf(inner) && AddressOf(link) - AddressOf(inner) < kFramesBytesMax &&
          AddressOf(link) % alignof(void*) == 0;

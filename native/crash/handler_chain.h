@@ -1,11 +1,11 @@
-// A ChainEntry is one signal on its way through the handlers of this process, from the first call of our handler until it
-// returns.
+// A ChainEntry is one signal on its way through the handlers of this process, from the first call of our handler until
+// it returns.
 //
-// A host's handler that stands above ours hands on to us, and we may have been put above it again: then our handler calls it, it
-// calls our handler, and without an end to that the stack is used up. The context that the kernel made for the signal is the same
-// all the way down, so each call of our handler leaves a link there, in `uc_link`: the kernel clears it for each signal that it
-// delivers, and does not look at it when the handler returns. So a handler that left by siglongjmp() is not taken for one that is
-// still at it: the next signal begins without links.
+// A host's handler that stands above ours hands on to us, and we may have been put above it again: then our handler
+// calls it, it calls our handler, and without an end to that the stack is used up. The context that the kernel made for
+// the signal is the same all the way down, so each call of our handler leaves a link there, in `uc_link`: the kernel
+// clears it for each signal that it delivers, and does not look at it when the handler returns. So a handler that left
+// by siglongjmp() is not taken for one that is still at it: the next signal begins without links.
 //
 //   context.uc_link ──► link of the innermost call ──► … ──► link of the outermost call ──► null
 //

@@ -1,5 +1,6 @@
-// A BlockingDescriptor is a pipe or terminal whose open file is shared with others, and blocks. What is written here does not
-// wait for a reader all the same. O_NONBLOCK would be seen by all who share the file, for ever if the process died just then.
+// A BlockingDescriptor is a pipe or terminal whose open file is shared with others, and blocks. What is written here
+// does not wait for a reader all the same. O_NONBLOCK would be seen by all who share the file, for ever if the process
+// died just then.
 //
 // Thread-safety:       one thread at a time.
 // Async-signal-safety: Write is safe; the rest is not.
@@ -14,8 +15,8 @@
 
 namespace vmm {
 
-// The same pipe or terminal opened once more, for writing without blocking: through /proc; a terminal else by its own name, or as
-// the one that controls this process. -1: neither is to be had, and a BlockingDescriptor is needed.
+// The same pipe or terminal opened once more, for writing without blocking: through /proc; a terminal else by its own
+// name, or as the one that controls this process. -1: neither is to be had, and a BlockingDescriptor is needed.
 int OpenAgain(int fd, const struct stat& info);
 
 class BlockingDescriptor {
@@ -23,8 +24,8 @@ class BlockingDescriptor {
   void Prepare(const struct stat& info);
   void Close();
 
-  // As write(2), with EAGAIN instead of waiting. A terminal that somebody stops at the very moment is waited for; likewise a pipe
-  // that somebody else fills at the very moment, where neither RWF_NOWAIT nor splice is to be had.
+  // As write(2), with EAGAIN instead of waiting. A terminal that somebody stops at the very moment is waited for;
+  // likewise a pipe that somebody else fills at the very moment, where neither RWF_NOWAIT nor splice is to be had.
   ssize_t Write(int fd, const char* bytes, size_t count);
 
  private:

@@ -1,9 +1,11 @@
-// A DeviceList is one group's devices as a flush and the crash handler see them, in the order of the line. First come the hidden
-// ones, see Devices. Removed ones stay, since an increment through a stale accessor must still reach the aggregate, until nobody
-// can write to them any more.
+// A DeviceList is one group's devices as a flush and the crash handler see them, in the order of the line. First come
+// the hidden ones, see Devices. Removed ones stay, since an increment through a stale accessor must still reach the
+// aggregate, until nobody can write to them any more.
 //
-// Thread-safety:       any thread may walk a list while nobody unlinks; Insert and Unlink are called under the store's lock.
-// Async-signal-safety: walking is safe at any moment, also in the middle of an Insert; not in the middle of an Unlink, which
+// Thread-safety:       any thread may walk a list while nobody unlinks; Insert and Unlink are called under the store's
+//                      lock.
+// Async-signal-safety: walking is safe at any moment, also in the middle of an Insert; not in the middle of an Unlink,
+// which
 //                      therefore happens only where no walker can be, see Flusher::TryQuiet.
 // Memory ordering:     `next` is stored with release after the device is complete; walkers acquire.
 // Lifetime:            a device is freed once it is unlinked; the others with their store.
@@ -49,8 +51,8 @@ struct DeviceList {
 // The lists of all groups.
 struct DeviceLists {
   const DeviceList* of_groups = nullptr;
-  // The number of the last device. Release: whoever reads it finds all devices up to it in their lists, and the room that a line
-  // needs for them.
+  // The number of the last device. Release: whoever reads it finds all devices up to it in their lists, and the room
+  // that a line needs for them.
   std::atomic<uint64_t> made{0};
 
   const DeviceList& operator[](uint32_t group) const { return of_groups[group]; }

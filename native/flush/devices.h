@@ -1,8 +1,11 @@
-// Devices say which device has which cells: they stand behind alloc(), remove() and ids(), and keep the lists that flushes walk.
+// Devices say which device has which cells: they stand behind alloc(), remove() and ids(), and keep the lists that
+// flushes walk.
 //
-// Thread-safety:       every function under the store's lock; the lists by any thread. Erase besides only where no walker can be.
+// Thread-safety:       every function under the store's lock; the lists by any thread. Erase besides only where no
+//                      walker can be.
 // Async-signal-safety: only the lists, see device_list.h.
-// Lifetime:            a device's cells are its own until it is erased. An id that was removed and comes back is another device.
+// Lifetime:            a device's cells are its own until it is erased. An id that was removed and comes back is
+//                      another device.
 
 #pragma once
 
@@ -41,8 +44,8 @@ class Devices {
   Device* Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry = 0);
   // One that is never shown but in the aggregate. Before all others of its group.
   Device* AddHidden(uint32_t group, uint32_t first_cell);
-  // Null when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key, until it is
-  // erased.
+  // Null when there is no living device of that id. `keeps_key`: what it still has to say may stand under its key,
+  // until it is erased.
   const Device* Remove(uint32_t group, const std::string& id, bool keeps_key = false);
   // Frees a device that was removed. True when its key was kept until now, and is free.
   bool Erase(uint32_t group, const Device* device);

@@ -171,8 +171,8 @@ Status Flusher::InSending(Phase from, Work work) {
     const Marked sending(sender_);
     status = work();
   }
-  // Release: pairs with the crash handler's acquire of the phase. Unless this thread's own handler took it, and the process lives
-  // on.
+  // Release: pairs with the crash handler's acquire of the phase. Unless this thread's own handler took it, and the
+  // process lives on.
   phase = kSending;
   phase_.compare_exchange_strong(phase, kIdle, std::memory_order_release, std::memory_order_relaxed);
   if (!status.ok()) SignalMask::Discard(status.error);
@@ -289,8 +289,8 @@ bool Flusher::TakePhase(int64_t deadline_ms) {
       if (is_own) SettleInterrupted();
       return true;
     }
-    // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits for a
-    // reader, so this is short, unless the disk itself hangs; then ours would hang too.
+    // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits
+    // for a reader, so this is short, unless the disk itself hangs; then ours would hang too.
     if (MonotonicMs() >= deadline_ms) return false;
     SleepUs(50);
   }
@@ -299,7 +299,8 @@ bool Flusher::TakePhase(int64_t deadline_ms) {
 void Flusher::SettleInterrupted() {
   Line* const line = sending_.exchange(nullptr, std::memory_order_relaxed);
   if (line == nullptr) {
-    // A line of an earlier life, which its own file says is in flight; or nothing. What follows begins on a line of its own.
+    // A line of an earlier life, which its own file says is in flight; or nothing. What follows begins on a line of its
+    // own.
     size_t none = 0;
     sink_.SettleInterrupted("", 0, &none);
     return;
@@ -323,7 +324,8 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   if (held != nullptr && !send(*held)) return false;
   // One that is partly out must be whole first. The others are pending in their files still: the next life says them.
   if (recoveries_.is_partly_sent() && !Within(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
-  // The process may have survived an earlier last line. What a flush was building when the phase was taken is in neither bank.
+  // The process may have survived an earlier last line. What a flush was building when the phase was taken is in
+  // neither bank.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
   if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
   return send(last_line_);

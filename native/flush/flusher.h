@@ -5,13 +5,14 @@
 //               ▼            ▼
 //             taken        taken
 //
-// A crash handler takes the phase of a line that is being built, and drops that line. It takes the phase of a line that is being
-// sent only on the very thread that sends, after a fault there; then it asks the sink how much is out.
+// A crash handler takes the phase of a line that is being built, and drops that line. It takes the phase of a line that
+// is being sent only on the very thread that sends, after a fault there; then it asks the sink how much is out.
 //
 // A line that a pipe took only in part is held; its tail goes first at the next flush, and then it is committed.
 //
 // Thread-safety:       any thread; flushes wait for one another.
-// Async-signal-safety: LastLine only. It takes no lock: it takes the phase from whoever has it, or waits, bounded, for a
+// Async-signal-safety: LastLine only. It takes no lock: it takes the phase from whoever has it, or waits, bounded, for
+// a
 //                      line that is being sent.
 // Lifetime:            the cells, the program and the devices outlive it.
 
@@ -42,8 +43,8 @@ class Flusher {
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
-  // Sets the sink, once; after a failure again. `path` null: `descriptor`. When it is set, the last lines of earlier lives are
-  // taken over from `recoveries`, and go out before any line of this.
+  // Sets the sink, once; after a failure again. `path` null: `descriptor`. When it is set, the last lines of earlier
+  // lives are taken over from `recoveries`, and go out before any line of this.
   InitResult Init(const char* path, int descriptor, Status* status, Recoveries* recoveries = nullptr);
   // Sends what is left of those, and no line of this.
   Status Recover();
@@ -61,26 +62,28 @@ class Flusher {
   // With patience, a pipe that is full is waited for so long: for the last line of an orderly end.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
-  // A line if it would say more than the last one did, for exit(), which a signal handler may call: the lock is waited for so
-  // long at most, and not at all when this very thread was interrupted with it; then the line goes out as the last one of a dying
-  // process does.
+  // A line if it would say more than the last one did, for exit(), which a signal handler may call: the lock is waited
+  // for so long at most, and not at all when this very thread was interrupted with it; then the line goes out as the
+  // last one of a dying process does.
   void FlushAtExit(int patience_ms);
 
   // Closes the sink, once nobody flushes and no crash handler knows of this any more.
   void Close();
 
-  // Does `work` where nobody walks the devices' lists or reads a bank: no flush goes on, and the crash handler of another thread
-  // waits. So it must be short. False: somebody is at it, and nothing was done; it never waits for them.
+  // Does `work` where nobody walks the devices' lists or reads a bank: no flush goes on, and the crash handler of
+  // another thread waits. So it must be short. False: somebody is at it, and nothing was done; it never waits for them.
   bool TryQuiet(void (*work)(void* context), void* context);
 
-  // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail yet to go.
+  // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail
+  // yet to go.
   bool HasNews() const;
 
-  // Whether another store has a line half sent to the same sink: the last line of that one goes first. In a handler too.
+  // Whether another store has a line half sent to the same sink: the last line of that one goes first. In a handler
+  // too.
   bool WaitsForTurn() const { return initialized_.load(std::memory_order_acquire) && sink_.is_others_turn(); }
 
-  // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it is out;
-  // when it is not, that is missed like any other.
+  // The last line of a dying process, from its crash handler. Given up at the deadline, by MonotonicMs(). True when it
+  // is out; when it is not, that is missed like any other.
   bool LastLine(int64_t deadline_ms);
 
   // The process survived its last line: lets flushes go on.
@@ -89,14 +92,16 @@ class Flusher {
  private:
   enum Phase : uint32_t { kIdle, kBuilding, kSending, kTaken };
 
-  // Does `work` with every signal blocked and the phase at kSending, in which alone the sink and a held line are touched: a crash
-  // handler on another thread waits for its end. kCrashing when one has the phase already. `from` is the phase to leave.
+  // Does `work` with every signal blocked and the phase at kSending, in which alone the sink and a held line are
+  // touched: a crash handler on another thread waits for its end. kCrashing when one has the phase already. `from` is
+  // the phase to leave.
   template <typename Work>
   Status InSending(Phase from, Work work);
-  // Looks whether the sink is still the one that the path names, and sends what goes before the next line: the tail of a held
-  // one, then recoveries.
+  // Looks whether the sink is still the one that the path names, and sends what goes before the next line: the tail of
+  // a held one, then recoveries.
   Status Resume();
-  // For another store that waits for its turn at the same sink: sends the tail of the held line, unless a flush is under way.
+  // For another store that waits for its turn at the same sink: sends the tail of the held line, unless a flush is
+  // under way.
   static void FinishLine(void* self);
   // Sends what is left of a line, and commits it when all is out; what is out only in part is held.
   Status SendRest(Line& line);
@@ -126,7 +131,8 @@ class Flusher {
   // Release on leaving kSending: publishes the line and the sink to a crash handler on another thread, which acquires.
   std::atomic<uint32_t> phase_{kIdle};
   std::atomic<bool> initialized_{false};
-  // The thread that is flushing, and the one that has the phase at kSending; 0: none. Relaxed: a thread looks for itself alone.
+  // The thread that is flushing, and the one that has the phase at kSending; 0: none. Relaxed: a thread looks for
+  // itself alone.
   std::atomic<uintptr_t> flusher_{0};
   std::atomic<uintptr_t> sender_{0};
   // The line that sender_ is handing to the sink. Relaxed: its handler on the same thread reads it, and takes it away.

@@ -2,14 +2,14 @@
 //
 //   removed ──► lingering ──► leaving ──► let go ──► retired
 //
-// The devices of each group that were removed last linger: nothing happens to them until others follow. Then a device is leaving:
-// it has a number, the epoch, and each holder lets go of it in its own time, by saying which epoch it has seen. Native code that
-// has pinned the device, and a profile that samples it, hold it too.
+// The devices of each group that were removed last linger: nothing happens to them until others follow. Then a device
+// is leaving: it has a number, the epoch, and each holder lets go of it in its own time, by saying which epoch it has
+// seen. Native code that has pinned the device, and a profile that samples it, hold it too.
 //
 // Thread-safety:       under the store's lock, but for the atomic members.
 // Async-signal-safety: none.
-// Memory ordering:     `seen` is stored with release after the holder's thread has written to a leaving device for the last time;
-//                      whoever retires the device acquires it. A thread's own plain adds come before.
+// Memory ordering:     `seen` is stored with release after the holder's thread has written to a leaving device for the
+//                      last time; whoever retires the device acquires it. A thread's own plain adds come before.
 // Lifetime:            holders are their owners', from Add to Remove.
 
 #pragma once
@@ -28,15 +28,16 @@ namespace vmm {
 // A thread that may write to devices until it has let go of them.
 struct Holder {
   std::atomic<uint64_t> seen{0};
-  // Asks the thread to let go soon; called under the store's lock, by any thread. Once until `is_called` is false again.
+  // Asks the thread to let go soon; called under the store's lock, by any thread. Once until `is_called` is false
+  // again.
   std::function<void()> call;
   std::atomic<bool> is_called{false};
 };
 
 class Leaving {
  public:
-  // How many removed devices of a group linger, and how many of one id. Each keeps its own cells for that long, and what comes
-  // through its accessors is its own.
+  // How many removed devices of a group linger, and how many of one id. Each keeps its own cells for that long, and
+  // what comes through its accessors is its own.
   static constexpr size_t kLingering = 16;
   static constexpr size_t kLingeringOfOneId = 2;
 
@@ -64,8 +65,8 @@ class Leaving {
   size_t count() const { return leaving_.size(); }
   bool HasAny() const { return !leaving_.empty() || !waiting_.empty(); }
 
-  // Takes up to `most` devices that every holder has let go of, and for which `is_free` says true. What is not free is asked for
-  // again once there was another commit, or a pin less, or AskAgain.
+  // Takes up to `most` devices that every holder has let go of, and for which `is_free` says true. What is not free is
+  // asked for again once there was another commit, or a pin less, or AskAgain.
   std::vector<Removed> Take(size_t most, uint64_t commit, const std::function<bool(const Removed&)>& is_free);
 
  private:

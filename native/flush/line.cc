@@ -53,7 +53,8 @@ bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLis
 void Line::Begin(Region& region, const Sink& sink, bool follows_half) {
   begin_ = sent_ = sink.needs_newline() || follows_half ? 0 : 1;
   LineInFlight& flight = region.header().line;
-  // There is none on its way now: release, so that no field of this one is written while the record still says otherwise.
+  // There is none on its way now: release, so that no field of this one is written while the record still says
+  // otherwise.
   std::atomic_thread_fence(std::memory_order_release);
   const Sink::Place place = sink.place();
   flight.device = place.device;

@@ -2,7 +2,8 @@
 //
 // Thread-safety:       one thread at a time.
 // Async-signal-safety: all but Fit are safe.
-// Lifetime:            a buffer that has become too small is kept until the store ends, since a crash handler may still read it.
+// Lifetime:            a buffer that has become too small is kept until the store ends, since a crash handler may still
+//                      read it.
 
 #pragma once
 
@@ -22,21 +23,22 @@ class Line {
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
 
-  // Makes room for lines of up to `line_bytes`, and for `aggregates` running values. Any thread, under the store's lock.
+  // Makes room for lines of up to `line_bytes`, and for `aggregates` running values. Any thread, under the store's
+  // lock.
   Status Fit(uint64_t line_bytes, uint32_t aggregates);
 
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
   bool Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
-  // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line there, and
-  // says in the header that it is on its way. No other line is.
+  // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line
+  // there, and says in the header that it is on its way. No other line is.
   void Begin(Region& region, const Sink& sink, bool follows_half = false);
   void Sent(Region& region, size_t bytes);
-  // No line is on its way any more: it is committed; or it does not go on, and nothing of it, or only a head that counts for
-  // nothing, is out.
+  // No line is on its way any more: it is committed; or it does not go on, and nothing of it, or only a head that
+  // counts for nothing, is out.
   static void GiveUp(Region& region);
-  // Says that the line is out: its bank is now what was last flushed. Release: publishes the bank's values to readers of what is
-  // pending.
+  // Says that the line is out: its bank is now what was last flushed. Release: publishes the bank's values to readers
+  // of what is pending.
   void Commit(Region& region);
 
   // What of it, when it was interrupted in its sending, is out by now; false: nobody can tell.

@@ -88,9 +88,10 @@ void WriteFields(const ProgramView& program, const DeviceGroup& group, const Val
   }
 }
 
-// Where there is no aggregate, what a removed device still has to say can only stand under its own key. Devices of one id, which
-// stand next to one another in the list, share the key, and so one object of the line: its deltas are those of all of them, the
-// rest is that of the living one, or of the last one that has something to say. Returns the first device of another key.
+// Where there is no aggregate, what a removed device still has to say can only stand under its own key. Devices of one
+// id, which stand next to one another in the list, share the key, and so one object of the line: its deltas are those
+// of all of them, the rest is that of the living one, or of the last one that has something to say. Returns the first
+// device of another key.
 const Device* WriteNamesakes(const ProgramView& program, const DeviceGroup& group, const Values& values, uint64_t made,
                              const Device& begin, RawWriter& out) {
   const Device* shown = nullptr;

@@ -175,7 +175,8 @@ Status Recoveries::FinishSent(Sink& sink) {
 void Recoveries::Restart() {
   Recovery* const first = first_.load(std::memory_order_relaxed);  // as above
   if (first == nullptr || !first->is_partly_sent()) return;
-  // What is in the other file is no line, and the record of it says what became of it. The next one begins in a sink of its own.
+  // What is in the other file is no line, and the record of it says what became of it. The next one begins in a sink of
+  // its own.
   first->begin = first->sent = 1;
   first->has_line = false;
   first->earlier.commit = 0;
@@ -184,8 +185,8 @@ void Recoveries::Restart() {
 // False: the region cannot be written. Then nobody could tell whether its line is out, and it stays where it is.
 bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
   const Sink::Place place = sink.place();
-  // As long as nothing is known of this line, its record must still say of the half before it that it is there: who finds the
-  // region then puts a newline first too.
+  // As long as nothing is known of this line, its record must still say of the half before it that it is there: who
+  // finds the region then puts a newline first too.
   const uint64_t sent = recovery.IsCutIn(place) ? 1 : 0;
   recovery.begin = recovery.sent = sink.needs_newline() || HasCut(sink) ? 0 : 1;
   const Record record = {
@@ -194,7 +195,8 @@ bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
 }
 
 Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
-  // The process survived a fault in the middle of it. The file says that the line is in flight: the next life settles it.
+  // The process survived a fault in the middle of it. The file says that the line is in flight: the next life settles
+  // it.
   if (recovery.is_writing) return {};
   if (!recovery.is_partly_sent()) {
     if (!sink.BeginLine()) return {Code::kWrite, EAGAIN, "write"};

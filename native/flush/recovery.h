@@ -1,8 +1,9 @@
-// Recoveries are the last lines of earlier lives of a region file, on their way to the sink that those lives had: each goes out
-// whole before any line of the store's own, and is committed in the dead region that it comes from. Whoever finds that region
-// when this process died in the middle sees a line in flight, and settles it like any other.
+// Recoveries are the last lines of earlier lives of a region file, on their way to the sink that those lives had: each
+// goes out whole before any line of the store's own, and is committed in the dead region that it comes from. Whoever
+// finds that region when this process died in the middle sees a line in flight, and settles it like any other.
 //
-// Made by Add, before the flusher that takes them has a sink; then the flusher sends them, in the order in which they were added.
+// Made by Add, before the flusher that takes them has a sink; then the flusher sends them, in the order in which they
+// were added.
 //
 // Thread-safety:       one thread at a time; the flusher's phase sees to it. is_empty may be asked by any thread.
 // Async-signal-safety: FinishSent, Restart, HasCut, EndCut and is_partly_sent are safe; the rest is not.
@@ -50,14 +51,14 @@ class Recoveries {
   bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }  // publishes nothing
   bool is_partly_sent() const;
 
-  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not be taken
-  // for the other half.
+  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not
+  // be taken for the other half.
   bool HasCut(const Sink& sink) const;
   // Something of the next line is out, behind a newline: says so in the files, so that nobody puts another one there.
   void EndCut(const Sink& sink);
 
-  // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when it is
-  // partly sent.
+  // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when
+  // it is partly sent.
   Status Send(Sink& sink);
   // The rest of the one that is partly sent, and no other: for a crash handler.
   Status FinishSent(Sink& sink);

@@ -1,14 +1,15 @@
-// Retirement takes devices out of the store that nobody can write to any more: their totals go into those of their group's
-// retired devices, and their cells and entries are free for others. Their groups add up as before for every reader, also for who
-// finds the process dead in the middle.
+// Retirement takes devices out of the store that nobody can write to any more: their totals go into those of their
+// group's retired devices, and their cells and entries are free for others. Their groups add up as before for every
+// reader, also for who finds the process dead in the middle.
 //
-// Each group has three runs of cells beside those of its devices, see EntryState: one where stale accessors count, and two copies
-// of the totals of its retired devices, each with its own words in the banks. The copy that does not count is written first: for
-// the totals, and for each bank, the sum of the other copy and of the devices. Then one store of the header's epoch exchanges the
-// copies and retires the devices. What was not flushed yet stays pending, since the difference of total and bank stays.
+// Each group has three runs of cells beside those of its devices, see EntryState: one where stale accessors count, and
+// two copies of the totals of its retired devices, each with its own words in the banks. The copy that does not count
+// is written first: for the totals, and for each bank, the sum of the other copy and of the devices. Then one store of
+// the header's epoch exchanges the copies and retires the devices. What was not flushed yet stays pending, since the
+// difference of total and bank stays.
 //
-// Thread-safety:       under the store's lock; Retire besides only where no walker of the lists and no reader of a bank can be,
-//                      see Flusher::TryQuiet.
+// Thread-safety:       under the store's lock; Retire besides only where no walker of the lists and no reader of a bank
+//                      can be, see Flusher::TryQuiet.
 // Async-signal-safety: none.
 // Memory ordering:     the epoch is stored with release: it publishes the copy that it names, and the entries' states.
 // Lifetime:            as long as the store.
@@ -47,7 +48,8 @@ class Retirement {
   // The first cell of a run of a device that was retired; all its cells are 0.
   uint32_t TakeRun(uint32_t group);
 
-  // Whether nothing that the device has counted waits for a line of its own: in a group with an aggregate nothing ever does.
+  // Whether nothing that the device has counted waits for a line of its own: in a group with an aggregate nothing ever
+  // does.
   bool IsSaid(const Removed& removed) const;
 
   // Says how many bytes of a line are no longer needed for keys that were kept.

@@ -70,8 +70,8 @@ bool IsRegion(int fd) {
 
 Status Sink::OpenPath(const char* path) {
   if (strlen(path) >= sizeof(path_)) return {Code::kOpen, ENAMETOOLONG, "open"};
-  // Reading is for the last byte of a file, and keeps a pipe open without a reader. Where it is not allowed, go without.
-  // Without O_CREAT first: with it, a pipe of another user in a shared folder is refused (fs.protected_fifos).
+  // Reading is for the last byte of a file, and keeps a pipe open without a reader. Where it is not allowed, go
+  // without. Without O_CREAT first: with it, a pipe of another user in a shared folder is refused (fs.protected_fifos).
   int fd = OpenRetrying(path, O_RDWR | O_APPEND, 0);
   if (fd < 0 && errno == ENOENT) fd = OpenRetrying(path, O_RDWR | O_APPEND | O_CREAT, 0600);
   if (fd < 0 && (errno == EACCES || errno == EPERM)) fd = OpenRetrying(path, O_WRONLY | O_APPEND, 0);
@@ -125,8 +125,9 @@ Status Sink::OpenDescriptor(int fd) {
   if (Status status = Duplicate(fd, &own, &info); !status.ok()) return status;
   if (S_ISREG(info.st_mode)) return Adopt(own, Kind::kFile, info);
   if (S_ISSOCK(info.st_mode)) return Adopt(own, Kind::kSocket, info);
-  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes, and where
-  // it is set, whoever shares it may clear it. Opening the same pipe or terminal once more gives a file of our own.
+  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes, and
+  // where it is set, whoever shares it may clear it. Opening the same pipe or terminal once more gives a file of our
+  // own.
   const int again = OpenAgain(own, info);
   if (again < 0) {
     blocking_.Prepare(info);
@@ -203,8 +204,8 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
       return {};
     }
   } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && lstat(path_, &info) != 0)) {
-    // The path cannot be looked at just now; or a pipe has lost its name: its reader may still have it open, and a file made in
-    // its place would be read by nobody. A link that points to where nothing is yet is another matter.
+    // The path cannot be looked at just now; or a pipe has lost its name: its reader may still have it open, and a file
+    // made in its place would be read by nobody. A link that points to where nothing is yet is another matter.
     return {};
   }
   const int old = fd_;

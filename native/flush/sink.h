@@ -22,8 +22,9 @@ namespace vmm {
 
 class Sink {
  public:
-  // Opens `path` for append, made 0600 if it is not there. A pipe is opened for reading and writing, so that it needs no
-  // reader and what is in it outlives one. kForeign: it is a region, and `syscall` says so; what goes out would destroy it.
+  // Opens `path` for append, made 0600 if it is not there. A pipe is opened for reading and writing, so that it needs
+  // no reader and what is in it outlives one. kForeign: it is a region, and `syscall` says so; what goes out would
+  // destroy it.
   Status OpenPath(const char* path);
   // Duplicates `fd`; the caller keeps its own, and its flags. kForeign as above.
   Status OpenDescriptor(int fd);
@@ -32,16 +33,17 @@ class Sink {
   void Close();
   bool is_open() const { return fd_ >= 0; }
 
-  // For who writes lines: from now on, and as long as this is open, it takes turns with the other stores of this process that
-  // write to the same place. See SinkTurn::Register. Not in a handler.
+  // For who writes lines: from now on, and as long as this is open, it takes turns with the other stores of this
+  // process that write to the same place. See SinkTurn::Register. Not in a handler.
   void TakeTurns(SinkTurn::FinishLine finish, void* store);
 
-  // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or whether
-  // the file was truncated in the middle of a line: either way, the first half of that line is gone. Looks where it ends.
+  // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or
+  // whether the file was truncated in the middle of a line: either way, the first half of that line is gone. Looks
+  // where it ends.
   Status ReopenIfReplaced(bool* replaced);
 
-  // Before the first Write of a line: takes the turn, and looks where the sink ends when others write there too. False: it is
-  // another store's turn.
+  // Before the first Write of a line: takes the turn, and looks where the sink ends when others write there too. False:
+  // it is another store's turn.
   bool BeginLine();
   // Gives the turn back: after BeginLine there is nothing to write after all.
   void CancelLine() { turn_.Pass(false, false); }
@@ -67,15 +69,17 @@ class Sink {
   // Its path with its NUL; empty when it has none, or none so short. Not in a handler.
   void CopyPath(char* out, size_t bytes) const;
 
-  // Writes as much as goes without waiting, up to the end of a line. Returns the bytes written; fewer than asked with `*status`
-  // saying why.
+  // Writes as much as goes without waiting, up to the end of a line. Returns the bytes written; fewer than asked with
+  // `*status` saying why.
   size_t Write(const char* bytes, size_t count, Status* status);
 
-  // How much of what the interrupted Write of these bytes was to write is out, as the file tells; for a handler on the thread
-  // that was interrupted in it. False: nobody can tell, and a newline is due. Afterwards it is as if Write had returned.
+  // How much of what the interrupted Write of these bytes was to write is out, as the file tells; for a handler on the
+  // thread that was interrupted in it. False: nobody can tell, and a newline is due. Afterwards it is as if Write had
+  // returned.
   bool SettleInterrupted(const char* bytes, size_t count, size_t* out);
 
-  // Waits until the sink may take more, at most `timeout_ms`; for another store's turn a moment. False when it took too long.
+  // Waits until the sink may take more, at most `timeout_ms`; for another store's turn a moment. False when it took too
+  // long.
   bool WaitWritable(int timeout_ms) const;
 
  private:

@@ -36,7 +36,8 @@ constexpr int kJoinMs = 100;
 // What stores write to now. Beyond as many, stores take no turns.
 constexpr int kPlaces = 128;
 SinkPlace g_places[kPlaces];
-// Guards the keys of the places. Waited for with a limit only: the thread that has it may be the one that a handler interrupts.
+// Guards the keys of the places. Waited for with a limit only: the thread that has it may be the one that a handler
+// interrupts.
 std::atomic<bool> g_is_joining{false};
 
 struct Finisher {
@@ -50,8 +51,8 @@ struct Registry {
   uint32_t last_number = 0;
 };
 
-// Never destroyed: worker threads may still close stores while statics are. In static memory, since a child begins with a new
-// one, and may have been forked in the middle of an allocation.
+// Never destroyed: worker threads may still close stores while statics are. In static memory, since a child begins with
+// a new one, and may have been forked in the middle of an allocation.
 alignas(Registry) unsigned char g_registry_memory[sizeof(Registry)];
 std::atomic<Registry*> g_registry{nullptr};
 
@@ -173,7 +174,8 @@ bool SinkTurn::Take() {
   uint64_t now = place->state.load(std::memory_order_relaxed);  // the exchange below acquires
   for (int waited_us = 0;;) {
     const bool is_mine = NumberOf(now) == number_;
-    // This is the handler of a signal that came in the middle of that write, which does not go on before the handler returns.
+    // This is the handler of a signal that came in the middle of that write, which does not go on before the handler
+    // returns.
     const bool is_interrupted = !is_mine && (now & kWriting) != 0 && ThreadOf(now) == thread;
     if (now == 0 || is_mine || is_interrupted) {
       // Acquire: pairs with the releases of who had the turn before.
@@ -220,7 +222,8 @@ bool SinkTurn::LetOtherFinish() const {
   SinkPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
   Registry& registry = TheRegistry();
-  // Without waiting for ever: the thread that has the lock may be the one that a handler interrupted which calls exit().
+  // Without waiting for ever: the thread that has the lock may be the one that a handler interrupted which calls
+  // exit().
   for (int waited_us = 0; waited_us < kTakeMs * 1000 && IsOthers(); waited_us += kPauseUs) {
     if (!registry.mutex.try_lock()) {
       SleepUs(kPauseUs);

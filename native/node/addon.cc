@@ -1,7 +1,7 @@
 // The Node-API face of the library: what the addon exports. It checks nothing that TypeScript has checked.
 //
-// Per environment: the thread's alternate stack and its attachments; all given back by cleanup hooks. Per process: the stores and
-// the signal handlers.
+// Per environment: the thread's alternate stack and its attachments; all given back by cleanup hooks. Per process: the
+// stores and the signal handlers.
 
 #include <napi.h>
 #include <time.h>
@@ -58,10 +58,9 @@ void FreeStackOf(void* hook) {
 }
 
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
-  // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open() on, which
-  // loads this.
-  // Another copy of the JavaScript may load it once more on the same thread, and gets the same stack: a hook's data must be its
-  // own.
+  // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open()
+  // on, which loads this. Another copy of the JavaScript may load it once more on the same thread, and gets the same
+  // stack: a hook's data must be its own.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["version"] = kVersion;

@@ -2,10 +2,9 @@
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
-// Lifetime:            from open() to detach(), or to the end of the environment; its cleanup hook gives everything back, so that
-// a worker may be
-//                      terminated at any moment. After that, what only writes does nothing, and the rest throws
-//                      ERR_METRICS_CLOSED.
+// Lifetime:            from open() to detach(), or to the end of the environment; its cleanup hook gives everything
+//                      back, so that a worker may be terminated at any moment. After that, what only writes does
+//                      nothing, and the rest throws ERR_METRICS_CLOSED.
 
 #pragma once
 
@@ -38,8 +37,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   void Leave();
   void Leave(const Ending& ending, bool awaits_exit);
 
-  // The store. After detach() its memory may be gone, and each method that needs the store throws here; what only writes does
-  // nothing.
+  // The store. After detach() its memory may be gone, and each method that needs the store throws here; what only
+  // writes does nothing.
   Store* Attached(const Napi::CallbackInfo& info) const;
 
   Napi::Value Shard(const Napi::CallbackInfo& info);
@@ -60,12 +59,13 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value RemoveDevice(const Napi::CallbackInfo& info);
   Napi::Value LivingDevices(const Napi::CallbackInfo& info);
 
-  // watch(callback): from now on this thread may write to devices. `callback` is called on it, soon, when it is to let go of
-  // some; that keeps no process alive.
+  // watch(callback): from now on this thread may write to devices. `callback` is called on it, soon, when it is to let
+  // go of some; that keeps no process alive.
   void Watch(const Napi::CallbackInfo& info);
   static void CallLetGo(napi_env env, napi_value callback, void* self, void*);
 
-  // leaving(): the devices that this thread is to let go of, as group, first cell, and so on; undefined when there are none.
+  // leaving(): the devices that this thread is to let go of, as group, first cell, and so on; undefined when there are
+  // none.
   Napi::Value Leaving(const Napi::CallbackInfo& info);
   // letGo(): this thread writes no more to what leaving() gave last.
   void LetGo(const Napi::CallbackInfo&);

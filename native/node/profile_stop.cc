@@ -10,8 +10,8 @@ namespace vmm {
 
 namespace {
 
-// A stop that a promise waits for, on a thread of its own: it may take a second, and the threads of the pool may all be waiting
-// for something that takes longer.
+// A stop that a promise waits for, on a thread of its own: it may take a second, and the threads of the pool may all be
+// waiting for something that takes longer.
 struct Stopping {
   const StartedProfile started;
   napi_deferred deferred = nullptr;

@@ -1,5 +1,5 @@
-// What a reader of region files in TypeScript cannot do by itself: memory that begins at a page, the locks of files, and sending
-// without waiting.
+// What a reader of region files in TypeScript cannot do by itself: memory that begins at a page, the locks of files,
+// and sending without waiting.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.

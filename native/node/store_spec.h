@@ -13,7 +13,8 @@ namespace vmm {
 
 StoreSpec SpecOf(const Napi::Object& object);
 
-// From a list of `{ file, commit, text, record, hasLine, removePath }`. One that cannot be added is written by the next life.
+// From a list of `{ file, commit, text, record, hasLine, removePath }`. One that cannot be added is written by the next
+// life.
 void AddRecoveries(const Napi::Value& value, Recoveries* recoveries);
 
 }  // namespace vmm

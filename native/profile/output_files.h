@@ -1,5 +1,5 @@
-// The OutputFiles are the files that profiles of this process write to: a second one there would empty it, or mix its rows in.
-// One whose last write hangs is among them until that returns, however long after the profile's end.
+// The OutputFiles are the files that profiles of this process write to: a second one there would empty it, or mix its
+// rows in. One whose last write hangs is among them until that returns, however long after the profile's end.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none.

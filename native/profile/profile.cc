@@ -42,7 +42,8 @@ void Relax() {
 #endif
 }
 
-// Sleeps while the word has that value, until `until_ns` at most. Not a condition variable: the sampling thread takes no lock.
+// Sleeps while the word has that value, until `until_ns` at most. Not a condition variable: the sampling thread takes
+// no lock.
 void SleepWhile(const std::atomic<uint32_t>& word, uint32_t value, uint64_t until_ns) {
   const timespec until = {static_cast<time_t>(until_ns / 1'000'000'000), static_cast<long>(until_ns % 1'000'000'000)};
   syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value, &until, nullptr, FUTEX_BITSET_MATCH_ANY);
@@ -236,8 +237,8 @@ void Profile::Write() {
   written_changed_.notify_all();
 }
 
-// Where there are fewer processors than threads that want one, the scheduler would let the two share one; and what the writing
-// takes there are ticks missed, while for itself a little later is soon enough.
+// Where there are fewer processors than threads that want one, the scheduler would let the two share one; and what the
+// writing takes there are ticks missed, while for itself a little later is soon enough.
 void Profile::MakeWay() {
   const int processor = spinning_on_.load(std::memory_order_relaxed);
   if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
@@ -355,8 +356,8 @@ ProfileResult Profile::Figures() const {
   return figures;
 }
 
-// In a crash handler: no lock, no allocation; the phase is taken from the writing thread between two of its writes. Past the
-// deadline it ends with the row that it is at, if the output takes that.
+// In a crash handler: no lock, no allocation; the phase is taken from the writing thread between two of its writes.
+// Past the deadline it ends with the row that it is at, if the output takes that.
 void Profile::LastSamples(int64_t deadline_ms) {
   // The writing thread, which would take the phase again at once, leaves it.
   crash_ms_.store(MonotonicMs(), std::memory_order_relaxed);

@@ -1,16 +1,18 @@
-// A Profile is one run of the profiler: one thread takes a row of values at each tick of a fixed grid, another one writes the
-// rows out as text, tab separated.
+// A Profile is one run of the profiler: one thread takes a row of values at each tick of a fixed grid, another one
+// writes the rows out as text, tab separated.
 //
 //   made ──► starting ──► sampling ──► stopping ──► collected
 //
-// The text: `Time (ns)` and the names; then a row a sample, its time counted from the start and taken just before its values.
+// The text: `Time (ns)` and the names; then a row a sample, its time counted from the start and taken just before its
+// values.
 //
 // Thread-safety:       Stop by any thread, by several at once, and again; Start makes the object.
-// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's handlers
+// Async-signal-safety: LastSamples only. Both threads have the asynchronous signals blocked, so that the host's
+// handlers
 //                      never run on them.
 // Units:               nanoseconds on CLOCK_MONOTONIC, unless the name says otherwise.
-// Lifetime:            the cells outlive Stop. The writing thread owns the object too: an output that hangs for ever hangs that
-//                      thread alone.
+// Lifetime:            the cells outlive Stop. The writing thread owns the object too: an output that hangs for ever
+//                      hangs that thread alone.
 
 #pragma once
 
@@ -39,8 +41,8 @@ struct ProfileSpec {
   std::vector<uint32_t> cells;
   uint64_t interval_ns = 0;
   std::string header;  // with its newline
-  // When set, there is a first line with the start time, the interval and, for each column, what is said here; and a last line
-  // with what ProfileResult has.
+  // When set, there is a first line with the start time, the interval and, for each column, what is said here; and a
+  // last line with what ProfileResult has.
   bool annotate = false;
   std::string annotation;
   std::string path;  // emptied, or made; when it is empty, `descriptor`, which is duplicated and not emptied
@@ -61,23 +63,23 @@ struct ProfileResult {
 
 class Profile {
  public:
-  // How the sampling thread waits. A sleep ends some 50 us late and costs some 30 us of processor time, on a virtual machine at
-  // least. So from kSleepOnly on it sleeps all the way; from kSleepFrom on it sleeps, and spins for the last kSpinLast; below, it
-  // only spins.
+  // How the sampling thread waits. A sleep ends some 50 us late and costs some 30 us of processor time, on a virtual
+  // machine at least. So from kSleepOnly on it sleeps all the way; from kSleepFrom on it sleeps, and spins for the last
+  // kSpinLast; below, it only spins.
   static constexpr uint64_t kSleepOnlyNs = 500'000;
   static constexpr uint64_t kSleepFromNs = 50'000;
   static constexpr uint64_t kSpinLastNs = 20'000;
   static constexpr uint64_t kBackOffTicks = 100;
   // Rows wait no longer than this to be written.
   static constexpr uint64_t kWriteEveryNs = 200'000'000;
-  // Stop waits in steps, so that the time in which the process itself was stopped counts for one. In the last ones it has given
-  // up an output that does not take its rows, and waits for a write that does not return.
+  // Stop waits in steps, so that the time in which the process itself was stopped counts for one. In the last ones it
+  // has given up an output that does not take its rows, and waits for a write that does not return.
   static constexpr int kStopStepMs = 50;
   static constexpr int kStopSteps = 16;
   static constexpr int kGivingUpSteps = 2;
 
-  // kOpen, kForeign: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the output is
-  // untouched.
+  // kOpen, kForeign: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the
+  // output is untouched.
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   Profile(const Cells& cells, ProfileSpec&& spec);
@@ -87,15 +89,16 @@ class Profile {
 
   // The first half of Stop, which does not wait.
   void AskToStop();
-  // Takes one last sample, writes out what is left, and closes the output; within a second, whatever the output does. In a forked
-  // child it does nothing.
+  // Takes one last sample, writes out what is left, and closes the output; within a second, whatever the output does.
+  // In a forked child it does nothing.
   ProfileResult Stop();
 
   // The samples so far, from the crash handler of a dying process. It waits for the output
   // until the deadline, by MonotonicMs().
   void LastSamples(int64_t deadline_ms);
 
-  // After Stop, once no crash handler can come any more: gives back the rows and the buffer, which only a running profile needs.
+  // After Stop, once no crash handler can come any more: gives back the rows and the buffer, which only a running
+  // profile needs.
   void FreeRows();
 
   // Whether one of `count` cells from `first` on has a column.
@@ -152,8 +155,8 @@ class Profile {
   uint64_t back_offs_ = 0;
   Histogram lateness_;
 
-  // Release on each step: kSampling publishes origin_ns_ and started_at_, kCollected all of the sampling thread's own. Both
-  // threads sleep on it.
+  // Release on each step: kSampling publishes origin_ns_ and started_at_, kCollected all of the sampling thread's own.
+  // Both threads sleep on it.
   std::atomic<uint32_t> state_{kMade};
   std::atomic<int64_t> asked_ms_{0};  // when it was asked to stop first; 0: not yet. Published by kStopping
   // Relaxed: publishes nothing. The writing thread ends when the output does not take its rows.
@@ -166,8 +169,8 @@ class Profile {
 
   // Release on leaving kSending: publishes what follows to who has the output next.
   std::atomic<uint32_t> phase_{kIdle};
-  // When a crash handler came for the output, and then when it was done; 0: none did. Relaxed: what it did is published by
-  // kTaken.
+  // When a crash handler came for the output, and then when it was done; 0: none did. Relaxed: what it did is published
+  // by kTaken.
   std::atomic<int64_t> crash_ms_{0};
   Sink sink_;
   std::unique_ptr<char[]> buffer_;

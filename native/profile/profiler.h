@@ -31,8 +31,8 @@ class Profiler {
 
   // Ends the one that is running; without one it does nothing.
   void Stop();
-  // Both for exit(), which may have been called in a signal handler on the thread that has the lock: they wait for it so long at
-  // most.
+  // Both for exit(), which may have been called in a signal handler on the thread that has the lock: they wait for it
+  // so long at most.
   void StopAtExit(int patience_ms);
   void AskToStopAtExit(int patience_ms);
 

@@ -1,14 +1,15 @@
-// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of 1000 rows
-// in one run, of which any part that is filled can be taken.
+// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of
+// 1000 rows in one run, of which any part that is filled can be taken.
 //
-// Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler takes
-//                      in the writer's place, see profile.h.
+// Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler
+//                      takes in the writer's place, see profile.h.
 // Async-signal-safety: safe, but for Create.
-// Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with release by Take
-//                      and publishes that the row may be filled again. Each loads the other's with acquire.
+// Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with
+//                      release by Take and publishes that the row may be filled again. Each loads the other's with
+//                      acquire.
 // Units:               rows; a row is `columns` words.
-// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by Free,
-//                      or with the object.
+// Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by
+//                      Free, or with the object.
 
 #pragma once
 

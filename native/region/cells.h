@@ -1,10 +1,11 @@
 // Cells are all metrics' words of one store: the region, what kind each cell is, and which shards are claimed.
 //
-// Thread-safety:       Reserve, Publish, Claim, GiveBack and MapShard are called under the store's lock; the rest by any thread.
+// Thread-safety:       Reserve, Publish, Claim, GiveBack and MapShard are called under the store's lock; the rest by
+//                      any thread.
 // Async-signal-safety: the inline functions are safe; the others are not.
-// Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers acquire. A
-//                      shard passes from one owner to the next under the store's lock, so the next one's first plain add
-//                      sees the last one's.
+// Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers
+//                      acquire. A shard passes from one owner to the next under the store's lock, so the next one's
+//                      first plain add sees the last one's.
 // Lifetime:            as long as the store.
 
 #pragma once
@@ -23,8 +24,8 @@ class Cells {
 
   Status Create(const RegionSpec& spec);
 
-  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed. No flush
-  // reads them before Publish.
+  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed.
+  // No flush reads them before Publish.
   Status Reserve(const CellKind* kinds, uint32_t count, uint32_t* first);
 
   // Says to readers in other processes that the reserved cells are in use.
@@ -34,7 +35,8 @@ class Cells {
   uint32_t Claim();
   void GiveBack(uint32_t shard);
 
-  // A further mapping of the row of cells that `shard`, a claimed one or the shared one, has in `chunk`; see Region::MapRow.
+  // A further mapping of the row of cells that `shard`, a claimed one or the shared one, has in `chunk`; see
+  // Region::MapRow.
   Status MapShard(uint32_t chunk, uint32_t shard, void** address);
 
   Region& region() { return region_; }
@@ -67,8 +69,8 @@ class Cells {
     return total;
   }
 
-  // Before a collection. Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees the commit
-  // that came before it.
+  // Before a collection. Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees
+  // the commit that came before it.
   void BeginCollection() const { std::atomic_thread_fence(std::memory_order_release); }
 
   // Reads each of `count` cells from `first` on once, over all shards, into bank `bank`.
@@ -80,7 +82,8 @@ class Cells {
   // commit word is looked at again.
   uint64_t Pending(uint32_t index) const {
     for (;;) {
-      // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the second.
+      // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the
+      // second.
       const uint64_t commit = region_.commit();
       const uint64_t flushed = Read(region_.InBank(BankOf(commit), index));
       const uint64_t total = Total(index);

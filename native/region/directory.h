@@ -3,8 +3,8 @@
 // Thread-safety:       one thread at a time (the store's lock).
 // Async-signal-safety: none is needed: handlers walk the DeviceList.
 // Memory ordering:     an entry is published by its `state`, and a new one by `devices_used`, with release.
-// Lifetime:            as long as the region. The entry of a device that is gone is used again, with the new one's number in its
-// state.
+// Lifetime:            as long as the region. The entry of a device that is gone is used again, with the new one's
+//                      number in its state.
 
 #pragma once
 

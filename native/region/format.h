@@ -1,5 +1,5 @@
-// The layout of a region: where each cell, bank, directory entry and header field is. docs/format.md states it for readers in
-// other processes; the two change together, and so does kFormatVersion.
+// The layout of a region: where each cell, bank, directory entry and header field is. docs/format.md states it for
+// readers in other processes; the two change together, and so does kFormatVersion.
 //
 //   header                      one granule
 //   document                    the schema and what else a reader needs, as JSON; whole granules
@@ -8,10 +8,10 @@
 //     row 3..36                 directory: the devices
 //     row 37 + s                shard s
 //
-// A chunk holds the same run of cells for every bank and shard, so that a region grows by whole chunks, a shard is never
-// moved, and a thread can map just the rows it writes. A granule is a page, since rows are mapped one by one and must not
-// share a cache line or a page. Banks come before shards: a cut that takes a bank takes the shards behind it too, so that nothing
-// that was flushed looks pending again.
+// A chunk holds the same run of cells for every bank and shard, so that a region grows by whole chunks, a shard is
+// never moved, and a thread can map just the rows it writes. A granule is a page, since rows are mapped one by one and
+// must not share a cache line or a page. Banks come before shards: a cut that takes a bank takes the shards behind it
+// too, so that nothing that was flushed looks pending again.
 //
 // Thread-safety:       constants and plain arithmetic.
 // Async-signal-safety: safe.
@@ -32,8 +32,8 @@ constexpr uint32_t kByteOrder = 0x01020304;  // as its writer stores it
 constexpr uint32_t kShards = 128;
 constexpr uint32_t kSharedShard = 0;
 
-// Two banks alternate between "as last flushed" and "working copy"; the third is the crash handler's working copy, so that
-// it never disturbs a flush that it interrupted.
+// Two banks alternate between "as last flushed" and "working copy"; the third is the crash handler's working copy, so
+// that it never disturbs a flush that it interrupted.
 constexpr uint32_t kBanks = 3;
 constexpr uint32_t kCrashBank = 2;
 
@@ -57,15 +57,15 @@ constexpr uint32_t kCellsMax = 1 << 21;    // kMaxChunks of the smallest pages
 constexpr uint32_t kDevicesMax = 1 << 17;  // with those that were removed and have not been retired
 constexpr uint64_t kLineBytesMax = 1 << 27;
 
-// What an entry of the directory stands for: the low bits of its `state`. The bits above say as which one of all it was made; of
-// kRetiring they are the lowest bits of the epoch that retires the device.
+// What an entry of the directory stands for: the low bits of its `state`. The bits above say as which one of all it was
+// made; of kRetiring they are the lowest bits of the epoch that retires the device.
 enum class EntryState : uint32_t {
   kLiving = 0,
   kRemoved = 1,   // it was taken out of the line
   kRetiring = 2,  // its totals are in those of its group's retired devices, once the header has that epoch
   kFree = 3,      // it stands for nothing
-  // One of each a group, made with the store. Nobody can write to a device that was retired; what comes through the accessors
-  // that once were its own is counted here.
+  // One of each a group, made with the store. Nobody can write to a device that was retired; what comes through the
+  // accessors that once were its own is counted here.
   kRest = 4,
   // The totals of the group's retired devices, in two copies: an even epoch of the header names the first one.
   kRetiredEven = 5,
@@ -77,8 +77,8 @@ constexpr uint32_t EntryWord(EntryState state, uint64_t count) {
   return static_cast<uint32_t>(state) | (static_cast<uint32_t>(count) & kEntryCountMask) << kEntryStateBits;
 }
 
-// One device, for readers in other processes. Complete before `devices_used` counts it, and before `state` says that it stands
-// for something again.
+// One device, for readers in other processes. Complete before `devices_used` counts it, and before `state` says that it
+// stands for something again.
 struct DirectoryEntry {
   uint32_t group;  // its number, counted from 0 in the order of the schema
   uint32_t first_cell;
@@ -112,7 +112,8 @@ struct CrashRecord {
   int64_t realtime_ns;
 };
 
-// A line that is on its way out, for who finds the process dead. It counts as flushed once `RegionHeader::commit` is `commit`.
+// A line that is on its way out, for who finds the process dead. It counts as flushed once `RegionHeader::commit` is
+// `commit`.
 struct LineInFlight {
   // What RegionHeader::commit will be when the line is out; 0: there is none. Written last, with release.
   std::atomic<uint64_t> commit;
@@ -120,7 +121,8 @@ struct LineInFlight {
   uint64_t device;
   uint64_t inode;
   uint64_t offset;
-  // How long it is with the newlines around it, and how much of it the kernel has taken, as far as the writer had noted.
+  // How long it is with the newlines around it, and how much of it the kernel has taken, as far as the writer had
+  // noted.
   uint64_t bytes;
   std::atomic<uint64_t> sent;
   uint32_t is_regular_file;
@@ -154,15 +156,16 @@ struct RegionHeader {
   std::atomic<uint32_t> shards_used;
   // How many entries the directory has. Release: publishes the entries below it.
   std::atomic<uint32_t> devices_used;
-  // 1: memory of this region was lost under the process (its file was cut short, or its disk failed), and values with it.
+  // 1: memory of this region was lost under the process (its file was cut short, or its disk failed), and values with
+  // it.
   std::atomic<uint32_t> degraded;
   CrashRecord crash;
   LineInFlight line;
   int32_t exit_code;  // published by `state`, for kExited and kPanicked
   // 1: a line went out of which nobody can tell how much the sink took; what it said may be pending, and be said twice.
   std::atomic<uint32_t> unsettled;
-  // How often devices were retired. One store of this word retires them; release: publishes the totals in the copy that its
-  // lowest bit names.
+  // How often devices were retired. One store of this word retires them; release: publishes the totals in the copy that
+  // its lowest bit names.
   std::atomic<uint64_t> retired_epoch;
   uint64_t reserved[32];
   // Where lines go, absolute, NUL-terminated; empty: nowhere yet, or not known.

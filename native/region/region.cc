@@ -77,10 +77,10 @@ Status Region::Create(const RegionSpec& spec) {
   return {};
 }
 
-// A memfd of the size that is reserved, of which nothing has memory; none where that is not allowed. RLIMIT_FSIZE counts for a
-// memfd too, and a jailed VMM has one: anonymous shared memory is under no such limit, and what is lost is only that others can
-// find it under /proc. What has its size already is under no limit either, whenever that comes. To try is no way to ask, since it
-// raises SIGXFSZ.
+// A memfd of the size that is reserved, of which nothing has memory; none where that is not allowed. RLIMIT_FSIZE
+// counts for a memfd too, and a jailed VMM has one: anonymous shared memory is under no such limit, and what is lost is
+// only that others can find it under /proc. What has its size already is under no limit either, whenever that comes. To
+// try is no way to ask, since it raises SIGXFSZ.
 void Region::MakeMemoryFile() {
   const uint64_t bytes = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
   fd_ = memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -165,8 +165,8 @@ Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
   // Release, both: publishes the entry to Repair.
   entry->address.store(mapped, std::memory_order_release);
   if (is_new) rows_.store(entry, std::memory_order_release);
-  // What was replaced between the mapping and its entry: sequentially consistent, with Repair, which changes the state of the
-  // granule first and looks at the entries then.
+  // What was replaced between the mapping and its entry: sequentially consistent, with Repair, which changes the state
+  // of the granule first and looks at the entries then.
   if (granules_ != nullptr) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint64_t granule = RowOffset(chunk, row) / granule_bytes_;
@@ -243,8 +243,8 @@ bool Region::ReplaceGranule(uint64_t granule) {
     state.store(kMapped, std::memory_order_release);  // as it was
     return false;
   }
-  // A row's other mappings are of the old memory, whether that is gone for them or will come back when somebody makes the file
-  // longer again: what is written there must be what is summed here.
+  // A row's other mappings are of the old memory, whether that is gone for them or will come back when somebody makes
+  // the file longer again: what is written there must be what is summed here.
   std::atomic_thread_fence(std::memory_order_seq_cst);  // with MapRow
   for (MappedRow* row = rows_.load(std::memory_order_acquire); row != nullptr; row = row->next) {
     void* const mapped = row->Mapped();

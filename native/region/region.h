@@ -1,16 +1,15 @@
-// A region is the mapping that holds all cells: a file of a given descriptor; else a memfd, or anonymous shared memory where a
-// file of that size is not allowed.
+// A region is the mapping that holds all cells: a file of a given descriptor; else a memfd, or anonymous shared memory
+// where a file of that size is not allowed.
 //
-// The header says to readers in other processes what the process itself keeps beside it (Control): the process must go on when
-// the header is lost under it.
+// The header says to readers in other processes what the process itself keeps beside it (Control): the process must go
+// on when the header is lost under it.
 //
-// Thread-safety:       Create, Back and MapRow are called by one thread at a time (the store's lock). ForgetRow may be called
-// without
-//                      the lock, and the rest by any thread.
+// Thread-safety:       Create, Back and MapRow are called by one thread at a time (the store's lock). ForgetRow may be
+//                      called without the lock, and the rest by any thread.
 // Async-signal-safety: the inline functions and Repair are safe; the others are not.
 // Memory ordering:     see RegionHeader; the addresses never change while the region lives.
-// Lifetime:            mapped from Create to destruction. Rows mapped for JavaScript are other mappings of the same memory and
-//                      live until UnmapRow.
+// Lifetime:            mapped from Create to destruction. Rows mapped for JavaScript are other mappings of the same
+//                      memory and live until UnmapRow.
 
 #pragma once
 
@@ -42,17 +41,17 @@ class Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  // Reserves the address space and makes the header and the document. No chunk has memory yet, and none can be touched: to touch
-  // a row that Back was not called for is a fault.
+  // Reserves the address space and makes the header and the document. No chunk has memory yet, and none can be touched:
+  // to touch a row that Back was not called for is a fault.
   Status Create(const RegionSpec& spec);
 
-  // Gives memory to row `row` of chunk `chunk`, now, and locks it where the process locks its memory: a full disk, tmpfs, or
-  // limit on file sizes or locked memory is an error here, never a SIGBUS or SIGXFSZ. (The limit of a memory cgroup is no error
-  // of anything: the kernel's OOM killer ends the process.)
+  // Gives memory to row `row` of chunk `chunk`, now, and locks it where the process locks its memory: a full disk,
+  // tmpfs, or limit on file sizes or locked memory is an error here, never a SIGBUS or SIGXFSZ. (The limit of a memory
+  // cgroup is no error of anything: the kernel's OOM killer ends the process.)
   Status Back(uint32_t chunk, uint32_t row);
 
-  // A second mapping of one row that has memory, for one JavaScript thread: V8 forbids two ArrayBuffers over one address. Of a
-  // row that Back was not called for it cannot be touched, also after Back.
+  // A second mapping of one row that has memory, for one JavaScript thread: V8 forbids two ArrayBuffers over one
+  // address. Of a row that Back was not called for it cannot be touched, also after Back.
   Status MapRow(uint32_t chunk, uint32_t row, void** address);
   static void UnmapRow(void* address, size_t bytes);
   // Before UnmapRow, while the region lives: nothing here looks at the row any more when it returns.
@@ -60,8 +59,9 @@ class Region {
   // Puts throwaway memory in the place of a mapped row, and forgets it: who still writes there changes nothing.
   void DisconnectRow(void* address);
 
-  // When `address` is in this region or a row of it: gives it other memory in the place of what was lost there, in every mapping,
-  // all 0, and says so in `degraded`. False when the address is not ours, or the memory is not to be had.
+  // When `address` is in this region or a row of it: gives it other memory in the place of what was lost there, in
+  // every mapping, all 0, and says so in `degraded`. False when the address is not ours, or the memory is not to be
+  // had.
   bool Repair(void* address);
 
   // In a forked child: lets go of the parent's memory and file. What the child counts goes nowhere.

@@ -18,7 +18,8 @@ namespace vmm {
 
 namespace {
 
-// A reader holds the lock for a moment while it looks who has the file, and so does somebody else who is about to give up.
+// A reader holds the lock for a moment while it looks who has the file, and so does somebody else who is about to give
+// up.
 constexpr int kLockTries = 50;
 // How often somebody else may take or lose the name while we are about to take it.
 constexpr int kNameTries = 100;
@@ -43,7 +44,8 @@ bool Lock(int fd) {
   return false;
 }
 
-// Whether nobody has it for themselves: there is a shared lock on it, of somebody who says the last line of a dead process.
+// Whether nobody has it for themselves: there is a shared lock on it, of somebody who says the last line of a dead
+// process.
 bool IsShared(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   const bool is_shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
@@ -69,8 +71,8 @@ bool IsTemporary(const std::string& name, const std::string& prefix) {
   return name.find_first_not_of("0123456789-", prefix.size()) == name.size() - kSuffix.size();
 }
 
-// Removes what processes that were killed while they made a region left behind: nobody has it locked. What cannot be looked at
-// stays.
+// Removes what processes that were killed while they made a region left behind: nobody has it locked. What cannot be
+// looked at stays.
 void RemoveLeftovers(const std::string& folder, const std::string& prefix) {
   DIR* const entries = opendir(folder.empty() ? "." : folder.c_str());
   if (entries == nullptr) return;

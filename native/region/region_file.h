@@ -1,12 +1,13 @@
-// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or mapped,
-// and given its own name when it is complete.
+// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or
+// mapped, and given its own name when it is complete.
 //
 //   Make     looks at what has the name; makes and locks the temporary file
 //   ...      the region is made in it
 //   Publish  moves what has the name out of the way, and takes it
 //
-// What is moved out of the way becomes `<path>.previous`, that `<path>.previous.2`, and so on: nothing is replaced. Whoever has
-// the path looks which of them need not be kept (lib/region/generations.ts): they belong to the file that has the path.
+// What is moved out of the way becomes `<path>.previous`, that `<path>.previous.2`, and so on: nothing is replaced.
+// Whoever has the path looks which of them need not be kept (lib/region/generations.ts): they belong to the file that
+// has the path.
 //
 // Thread-safety:       one thread at a time; other threads and processes may do the same for the same path.
 // Async-signal-safety: none.
@@ -28,7 +29,8 @@ enum class Previous : uint32_t {
   kRefuse = 2    // it stays, and nothing is opened
 };
 
-// How many names there are for what is kept. More than are kept for long: what was moved and not looked at yet needs a name too.
+// How many names there are for what is kept. More than are kept for long: what was moved and not looked at yet needs a
+// name too.
 constexpr int kGenerationNames = 32;
 
 class RegionFile {
@@ -38,7 +40,8 @@ class RegionFile {
   RegionFile(const RegionFile&) = delete;
   RegionFile& operator=(const RegionFile&) = delete;
 
-  // kBusy: a process has the file, and holder() says which. kForeign: what is there is none of ours, and `syscall` says why.
+  // kBusy: a process has the file, and holder() says which. kForeign: what is there is none of ours, and `syscall` says
+  // why.
   Status Make(int* descriptor);
   Status Publish();
 
@@ -54,7 +57,8 @@ class RegionFile {
   std::string Generation(int number) const;
   // Whether that may have another name: it is a region of ours, and its writer is gone.
   Status IsMovable(int number);
-  // Renames what has the path to `.previous`, and whatever is in the way to the next name. EEXIST: there is something new.
+  // Renames what has the path to `.previous`, and whatever is in the way to the next name. EEXIST: there is something
+  // new.
   Status Keep();
   Status TakeName(bool is_there);
 

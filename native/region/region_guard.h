@@ -1,5 +1,5 @@
-// The RegionGuard looks after regions that are files: memory that is lost under one (the file is cut short, the disk fails) does
-// not end the process, and a forked child lets go of its parent's.
+// The RegionGuard looks after regions that are files: memory that is lost under one (the file is cut short, the disk
+// fails) does not end the process, and a forked child lets go of its parent's.
 //
 // Thread-safety:       any thread; Unguard waits for handlers that are at it.
 // Async-signal-safety: RepairRegion only.

@@ -39,8 +39,9 @@ Status Reservation::Make(uint64_t bytes, Of what, int fd) {
   return what == Of::kShared ? MapPieces() : Status{};
 }
 
-// Shared memory without a file cannot grow: it is as large as its first mapping. So it is made in pieces, in the place of the
-// space that was reserved: one, or more where that is more than may be locked, since each is unlocked before the next is made.
+// Shared memory without a file cannot grow: it is as large as its first mapping. So it is made in pieces, in the place
+// of the space that was reserved: one, or more where that is more than may be locked, since each is unlocked before the
+// next is made.
 Status Reservation::MapPieces() {
   const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   uint64_t piece_bytes = bytes_;

@@ -1,6 +1,6 @@
-// A Reservation is address space that takes no memory, and cannot be touched, until parts of it are used. It does not count as
-// locked where the process locks its memory (mlockall with MCL_FUTURE), and asks for none of RLIMIT_MEMLOCK; the parts in use are
-// locked there, as all other memory of the process.
+// A Reservation is address space that takes no memory, and cannot be touched, until parts of it are used. It does not
+// count as locked where the process locks its memory (mlockall with MCL_FUTURE), and asks for none of RLIMIT_MEMLOCK;
+// the parts in use are locked there, as all other memory of the process.
 //
 // Thread-safety:       Make and Use are called by one thread at a time.
 // Async-signal-safety: none, but for the addresses.
@@ -30,8 +30,9 @@ class Reservation {
 
   Status Make(uint64_t bytes, Of what, int fd = -1);
 
-  // Makes a part readable and writable. Of a file it has memory already; else it gets memory as it is touched, or at once where
-  // the process locks its memory. Again for a part in use is harmless. On failure the part may be in use, but not be locked.
+  // Makes a part readable and writable. Of a file it has memory already; else it gets memory as it is touched, or at
+  // once where the process locks its memory. Again for a part in use is harmless. On failure the part may be in use,
+  // but not be locked.
   Status Use(uint64_t offset, uint64_t bytes);
 
   unsigned char* base() const { return base_; }

@@ -1,5 +1,6 @@
-// Copies of this addon in the process: this one, and others that came with a second installation of the package or with a bundle.
-// Stores of one copy are not those of another, which surprises; so each knows of the others' stores, for a warning.
+// Copies of this addon in the process: this one, and others that came with a second installation of the package or with
+// a bundle. Stores of one copy are not those of another, which surprises; so each knows of the others' stores, for a
+// warning.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none: takes the loader's lock and those of the registries.

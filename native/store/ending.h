@@ -22,8 +22,8 @@ struct Ending {
 // Has `handler` called in exit(), with what the parent is told; kExitCodeUnknown where the C library does not say.
 void AtProcessExit(void (*handler)(int32_t exit_code));
 
-// A store's last thread is gone, and the process is about to end with a code that is known later: what was said of it until then
-// is corrected in exit(). `file` is duplicated. Of many, the last few are.
+// A store's last thread is gone, and the process is about to end with a code that is known later: what was said of it
+// until then is corrected in exit(). `file` is duplicated. Of many, the last few are.
 void AwaitExitCode(int file);
 // From the handler of AtProcessExit.
 void SettleExitCodes(int32_t exit_code);

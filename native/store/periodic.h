@@ -1,7 +1,8 @@
 // Periodic calls a function every so many milliseconds on a thread of its own, whatever the event loop does.
 //
 // Thread-safety:       any thread, except that the function itself must call neither Start nor Stop.
-// Async-signal-safety: none. The thread has every signal blocked but the synchronous ones, so that the host's handlers never
+// Async-signal-safety: none. The thread has every signal blocked but the synchronous ones, so that the host's handlers
+// never
 //                      run on it.
 // Lifetime:            one thread from the first Start to Stop.
 

@@ -103,7 +103,8 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
     FlushNews();
   }
   if (is_captured_.load(std::memory_order_relaxed) && !Release(&captured_)) {
-    // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the end.
+    // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the
+    // end.
     Retain();
     return;
   }

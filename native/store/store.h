@@ -1,10 +1,11 @@
-// A Store is one set of metrics in this process, known by its name: cells, devices, program, flusher and crash capture together.
+// A Store is one set of metrics in this process, known by its name: cells, devices, program, flusher and crash capture
+// together.
 //
 // Thread-safety:       every function may be called by any thread.
 // Async-signal-safety: none here; the parts say for themselves.
-// Lifetime:            counted in two ways. Attachments (one a JavaScript thread) keep it open: the last one to go flushes,
-//                      ends the threads and handlers, and frees the name. References (attachments, externals, native threads,
-//                      rows that JavaScript still has) keep its memory.
+// Lifetime:            counted in two ways. Attachments (one a JavaScript thread) keep it open: the last one to go
+//                      flushes, ends the threads and handlers, and frees the name. References (attachments, externals,
+//                      native threads, rows that JavaScript still has) keep its memory.
 
 #pragma once
 
@@ -74,12 +75,12 @@ struct OpenConflict {
 
 class Store {
  public:
-  // Attaches to the store of that name, made when there is none. When there is one of another schema or file, nothing happens and
-  // `conflict` has its text. The caller owns an attachment.
+  // Attaches to the store of that name, made when there is none. When there is one of another schema or file, nothing
+  // happens and `conflict` has its text. The caller owns an attachment.
   static Status Open(StoreSpec&& spec, Store** store, OpenConflict* conflict);
 
-  // Gives an attachment back. The last one closes the store, and `ending` is how. By close() a last line goes out even without
-  // news. `awaits_exit`: the process ends too, with a code of its own.
+  // Gives an attachment back. The last one closes the store, and `ending` is how. By close() a last line goes out even
+  // without news. `awaits_exit`: the process ends too, with a code of its own.
   void Detach(const Ending& ending, bool awaits_exit = false);
   void Detach(bool is_close) { Detach(is_close ? Ending{RegionState::kClosed, 0} : Ending{}); }
   // The process is about to end in this way, by its main thread; `exit_code` may be another in the end.
@@ -87,7 +88,8 @@ class Store {
 
   // A line, if it would say more than the last one did.
   void FlushNews();
-  // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the region.
+  // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the
+  // region.
   void EndWithProcess(int32_t exit_code);
   // The same for all stores of this process, at its exit.
   static void EndAllWithProcess(int32_t exit_code);
@@ -100,7 +102,8 @@ class Store {
 
   bool is_closed() const { return closed_.load(std::memory_order_acquire); }
 
-  // True once, for a store with a file: what was in the file's place is kept under other names, and nobody has looked at it.
+  // True once, for a store with a file: what was in the file's place is kept under other names, and nobody has looked
+  // at it.
   bool Inherits() {
     return !spec_.file.empty() && !has_inherited_.exchange(true, std::memory_order_relaxed);
   }  // publishes nothing
@@ -108,9 +111,9 @@ class Store {
   uint32_t ClaimShard();
   void GiveBackShard(uint32_t shard);
 
-  // The living device of that id, made when it is not there. Its cells are the caller's to write for as long as a holder of the
-  // caller's has not let go, or it is pinned. kFull says by `syscall` what there is no more room for: "reserve" cells, "devices"
-  // or the "line".
+  // The living device of that id, made when it is not there. Its cells are the caller's to write for as long as a
+  // holder of the caller's has not let go, or it is pinned. kFull says by `syscall` what there is no more room for:
+  // "reserve" cells, "devices" or the "line".
   Status AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned = false);
   // False when there is none of that id. `self` is the holder of the thread that calls, which needs no call.
   bool RemoveDevice(uint32_t group, const std::string& id, const Holder* self = nullptr);
@@ -128,8 +131,8 @@ class Store {
   // Where the cells begin that count what comes through accessors of devices that were let go of.
   uint32_t RestOf(uint32_t group) const { return retirement_.rest(group); }
 
-  // All totals: those of the schema's own cells; then for each group those of its removed devices together, which only inc
-  // metrics have, and those of each living device, in the order of `ids`.
+  // All totals: those of the schema's own cells; then for each group those of its removed devices together, which only
+  // inc metrics have, and those of each living device, in the order of `ids`.
   struct Snapshot {
     std::vector<uint64_t> totals;
     std::vector<std::vector<std::string>> ids;
@@ -145,7 +148,8 @@ class Store {
   // One line, by way of the flusher; before it, what captured signals and a file need now and then.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
-  // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric for errors.
+  // Whether somebody else's handler has taken the place of a captured signal's. Counted once for each, in the metric
+  // for errors.
   SignalSet CheckDisplaced();
   // Takes the places of those captured signals again, above whoever has them now and is handed on to.
   void RetakeSignals(SignalSet signals);

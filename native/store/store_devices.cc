@@ -13,8 +13,9 @@ namespace {
 // How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
 constexpr size_t kRetiredAtOnce = 256;
 
-// How long devices that have left wait for others, unless there are too many, or no room: whoever reads the region in another
-// process needs some time without a retirement. A large region takes long to read, and can afford to keep more of them waiting.
+// How long devices that have left wait for others, unless there are too many, or no room: whoever reads the region in
+// another process needs some time without a retirement. A large region takes long to read, and can afford to keep more
+// of them waiting.
 constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
 constexpr size_t kLivingPerWaiting = 8;

@@ -15,8 +15,8 @@ namespace vmm {
 
 namespace {
 
-// A store by its name. Whoever makes or closes it does so without the registry's lock, since files may be slow; the others that
-// want the name, or the file that is being given up, wait.
+// A store by its name. Whoever makes or closes it does so without the registry's lock, since files may be slow; the
+// others that want the name, or the file that is being given up, wait.
 struct Registered {
   Store* store = nullptr;  // null: it is being made
   bool is_closing = false;

@@ -9,7 +9,8 @@
 
 namespace {
 
-// watchHandler(signal): whether its handler is watched from now on. For a process with the handler watch loaded before it.
+// watchHandler(signal): whether its handler is watched from now on. For a process with the handler watch loaded before
+// it.
 napi_value WatchHandler(napi_env env, napi_callback_info info) {
   const auto watch = reinterpret_cast<bool (*)(int)>(dlsym(RTLD_DEFAULT, "vmm_watch_handler"));
   napi_value is_watched;

@@ -28,8 +28,9 @@ namespace {
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 
-// In small steps, so that it ends at the very edge of the guard page: from deeper in it, the frame of a signal handler can reach
-// over the page into whatever lies below, and a thread without an alternate stack then runs its handler there.
+// In small steps, so that it ends at the very edge of the guard page: from deeper in it, the frame of a signal handler
+// can reach over the page into whatever lies below, and a thread without an alternate stack then runs its handler
+// there.
 int Recurse(volatile char* above) {
   volatile char frame[32];
   frame[0] = above[0];
@@ -198,7 +199,8 @@ napi_value DieTogether(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// slowWrite(ms, signal): the next line stays half written for so long, see slow_write.cc; the signal meets its writer meanwhile.
+// slowWrite(ms, signal): the next line stays half written for so long, see slow_write.cc; the signal meets its writer
+// meanwhile.
 napi_value SlowWrite(napi_env env, napi_callback_info info) {
   const auto arm = reinterpret_cast<void (*)(int, int)>(dlsym(RTLD_DEFAULT, "vmm_test_arm_slow_write"));
   if (arm == nullptr) _exit(99);

@@ -1,4 +1,5 @@
-// Other people's signal handlers: a crash reporter that hands on, one that mends the fault, and what stands in a signal's place.
+// Other people's signal handlers: a crash reporter that hands on, one that mends the fault, and what stands in a
+// signal's place.
 
 #include <signal.h>
 #include <stdlib.h>

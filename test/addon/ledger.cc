@@ -23,7 +23,8 @@ std::atomic<std::atomic<uint32_t>*> g_words{nullptr};
 
 std::atomic<uint32_t>& Word(size_t slot, size_t word) { return g_words.load()[(slot + 1) * kSlotWords + word]; }
 
-// mapLedger(path): an ArrayBuffer over it. A mapping of its own for each thread, since V8 allows no two buffers over one address.
+// mapLedger(path): an ArrayBuffer over it. A mapping of its own for each thread, since V8 allows no two buffers over
+// one address.
 napi_value MapLedger(napi_env env, napi_callback_info info) {
   const int fd = open(StringArgument(env, info, 0).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || ftruncate(fd, kLedgerBytes) != 0) return nullptr;
@@ -47,7 +48,8 @@ napi_value RegisterWriter(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// startWriter(slot, path, how): a thread that adds 1 and acknowledges it, on and on, in a shard of its own or in the shared one.
+// startWriter(slot, path, how): a thread that adds 1 and acknowledges it, on and on, in a shard of its own or in the
+// shared one.
 napi_value StartWriter(napi_env env, napi_callback_info info) {
   const size_t slot = static_cast<size_t>(NumberArgument(env, info, 0));
   const vmm_metrics_store& store = AttachedStore();

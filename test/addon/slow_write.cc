@@ -1,6 +1,7 @@
-// Preloaded into a process (LD_PRELOAD), a disk that is slow: the next line that is written after vmm_test_arm_slow_write stays
-// half written for a while, or with a negative time is written whole, and a signal comes before its writer knows. So a test can
-// be between the first byte of a line and its commit, or right before that, and not only hope to be.
+// Preloaded into a process (LD_PRELOAD), a disk that is slow: the next line that is written after
+// vmm_test_arm_slow_write stays half written for a while, or with a negative time is written whole, and a signal comes
+// before its writer knows. So a test can be between the first byte of a line and its commit, or right before that, and
+// not only hope to be.
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-// The two ends of a crash's time, both by CLOCK_MONOTONIC: who dies says when, and who waits in a blocking read says when the
-// line was there.
+// The two ends of a crash's time, both by CLOCK_MONOTONIC: who dies says when, and who waits in a blocking read says
+// when the line was there.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,8 @@ int64_t NowNs() {
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-// dieTimed(path, where): a null dereference, on this thread or on one of its own. The moment before goes into the file, which has
-// eight bytes.
+// dieTimed(path, where): a null dereference, on this thread or on one of its own. The moment before goes into the file,
+// which has eight bytes.
 napi_value DieTimed(napi_env env, napi_callback_info info) {
   const int fd = open(StringArgument(env, info, 0).c_str(), O_RDWR | O_CLOEXEC);
   void* const shared = mmap(nullptr, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
@@ -65,7 +65,8 @@ void Resolve(napi_env env, napi_status, void* data) {
   delete waiting;
 }
 
-// lineTime(fifo): when the end of a line was there, in nanoseconds; 0n when all writers left without one. One at a time.
+// lineTime(fifo): when the end of a line was there, in nanoseconds; 0n when all writers left without one. One at a
+// time.
 napi_value LineTime(napi_env env, napi_callback_info info) {
   // It must not wait here for a writer, only later for the line.
   const int fd = open(StringArgument(env, info, 0).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -1,5 +1,5 @@
-// A native thread that holds devices while they come and go: it counts through the one that is there and through the one of the
-// round before, which may have been removed, and then gives that one back.
+// A native thread that holds devices while they come and go: it counts through the one that is there and through the
+// one of the round before, which may have been removed, and then gives that one back.
 
 #include <condition_variable>
 #include <mutex>

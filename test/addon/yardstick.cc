@@ -1,5 +1,5 @@
-// The yardsticks of the benchmarks, so that figures of machines and of moments can be compared: a native `lock xadd`, and loops
-// that only keep time.
+// The yardsticks of the benchmarks, so that figures of machines and of moments can be compared: a native `lock xadd`,
+// and loops that only keep time.
 
 #include <sys/prctl.h>
 #include <time.h>
@@ -29,8 +29,8 @@ napi_value XaddNs(napi_env env, napi_callback_info info) {
   return ns;
 }
 
-// keepTime(intervalNs, ms, spinNs): of the ticks in that time, which part a loop met before the next one that does nothing but
-// wait for them: by sleeping until so long before a tick, and then by reading the clock.
+// keepTime(intervalNs, ms, spinNs): of the ticks in that time, which part a loop met before the next one that does
+// nothing but wait for them: by sleeping until so long before a tick, and then by reading the clock.
 napi_value KeepTime(napi_env env, napi_callback_info info) {
   const double interval_ns = NumberArgument(env, info, 0);
   const double spin_ns = NumberArgument(env, info, 2);

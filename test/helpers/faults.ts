@@ -8,21 +8,25 @@ import { expectExact, type Load, makeLedger } from './ledger.ts';
 import { at, type Line, linesOf, temporaryFolder } from './workplace.ts';
 
 /**
- * Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a shard, `claimed-twice`
- * one that has claimed two and given one back.
+ * Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a
+ * shard, `claimed-twice` one that has claimed two and given one back.
  */
 export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached' | 'claimed-twice';
 
 /** What test/fixtures/fault.mjs does. */
 export interface Plan {
-  /** One of the fixture's ways or of those in test/addon/deaths.cc; `shot`: a signal is sent to one thread under load. */
+  /**
+   * One of the fixture's ways or of those in test/addon/deaths.cc; `shot`: a signal is sent to one thread under load.
+   */
   readonly how: string;
   readonly where?: Where;
   /** For `kill` and `shot`, and for whoever stands in its place before or after capture. */
   readonly signal?: NodeJS.Signals;
   readonly before?: 'reporter' | 'mender' | 'ignored' | 'default' | 'listener';
   readonly after?: 'reporter';
-  /** The next line stays half written for so long, and the fault comes meanwhile: a signal on the same thread, or `how`. */
+  /**
+   * The next line stays half written for so long, and the fault comes meanwhile: a signal on the same thread, or `how`.
+   */
   readonly writing?: { readonly ms: number; readonly signal?: NodeJS.Signals };
   readonly load?: Load;
   readonly [option: string]: unknown;

@@ -18,7 +18,10 @@ import {
 
 import { flagsOf, makeFifo, Reader } from './sinks.ts';
 
-/** `link`: a path that is a symlink, pointed elsewhere now and then. `descriptor`: of a pipe, blocking as its caller has it. */
+/**
+ * `link`: a path that is a symlink, pointed elsewhere now and then. `descriptor`: of a pipe, blocking as its caller has
+ * it.
+ */
 export type SinkKind = 'file' | 'fifo' | 'link' | 'descriptor';
 
 /** What can happen to a sink; what makes no sense for the one at hand does nothing. */

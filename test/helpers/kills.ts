@@ -1,5 +1,5 @@
-// SIGKILL to a process that counts at full speed, and what must hold of what it leaves: what was acknowledged is in the region, and what is
-// in the lines and what is pending are together what the region has.
+// SIGKILL to a process that counts at full speed, and what must hold of what it leaves: what was acknowledged is in the
+// region, and what is in the lines and what is pending are together what the region has.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
@@ -86,7 +86,8 @@ export function checkKilled({ reading, lines, acknowledged }: Killed): void {
     n: sum(from, 'disk', 'n') + aggregate(reading.pending),
   });
   const total = { w: acknowledged.map((_, slot) => group(reading.values, 'load')[`w${slot}`]!), n: aggregate(reading.values) };
-  // Of a pipe nobody can tell, when it was killed between the write and the note of it; the line may then be said twice.
+  // Of a pipe nobody can tell, when it was killed between the write and the note of it; the line may then be said
+  // twice.
   const isDoubled = reading.lineInFlight === 'unknown' && BigInt(lines.length) > reading.linesFlushed;
   expect(said(isDoubled ? lines.slice(0, -1) : lines)).toEqual(total);
 }

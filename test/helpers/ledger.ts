@@ -1,11 +1,14 @@
-// The ledger of a child: what each of its writers had finished at the fault, and at its death. Made by test/addon/ledger.cc.
+// The ledger of a child: what each of its writers had finished at the fault, and at its death. Made by
+// test/addon/ledger.cc.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
 
 import { at, type Line } from './workplace.ts';
 
-/** Writers that count and acknowledge, lines every `flushMs`, and the fault `ms` (and `delayUs`) after all have begun. */
+/**
+ * Writers that count and acknowledge, lines every `flushMs`, and the fault `ms` (and `delayUs`) after all have begun.
+ */
 export interface Load {
   readonly workers: number;
   readonly threads: number;
@@ -14,7 +17,10 @@ export interface Load {
   readonly flushMs: number;
   readonly ms: number;
   readonly delayUs: number;
-  /** Whether writers stop when the fault comes: then next to nothing is acknowledged after it, and the sum is known to a few. */
+  /**
+   * Whether writers stop when the fault comes: then next to nothing is acknowledged after it, and the sum is known to a
+   * few.
+   */
   readonly stops: boolean;
   /** The slot of the writer that is shot: 0 is the main thread, then workers, then threads. */
   readonly target?: number;
@@ -31,7 +37,10 @@ export function makeLedger(path: string, { stops }: Load): void {
   writeFileSync(path, new Uint8Array(words.buffer));
 }
 
-/** No increment is lost and none doubled. `complete`: there was a last line, which has all that was acknowledged before the fault. */
+/**
+ * No increment is lost and none doubled. `complete`: there was a last line, which has all that was acknowledged before
+ * the fault.
+ */
 export function expectExact(lines: readonly Line[], path: string, load: Load, complete: boolean): void {
   const bytes = readFileSync(path);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);

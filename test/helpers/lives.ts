@@ -1,4 +1,5 @@
-// Lives of one region file and one sink, each of them killed while it counts; and what all of them together must have said.
+// Lives of one region file and one sink, each of them killed while it counts; and what all of them together must have
+// said.
 
 import { execFileSync, spawn } from 'node:child_process';
 import {
@@ -41,7 +42,10 @@ export class Lives {
   #pipe: number | undefined;
   #text = '';
   #lives = 0;
-  /** Whether a line was on its way into a pipe when its writer was killed: nobody can tell then, and it may be said twice. */
+  /**
+   * Whether a line was on its way into a pipe when its writer was killed: nobody can tell then, and it may be said
+   * twice.
+   */
   #mayDouble = false;
 
   constructor(kind: SinkKind) {
@@ -82,7 +86,10 @@ export class Lives {
     }
   }
 
-  /** The invariant: what was acknowledged is in the lines, once. Each life may have been killed between an add and its acknowledgement. */
+  /**
+   * The invariant: what was acknowledged is in the lines, once. Each life may have been killed between an add and its
+   * acknowledgement.
+   */
   async check(): Promise<void> {
     const lines = this.#lines();
     const words = readFileSync(this.#ledger);

@@ -1,5 +1,5 @@
-// What a store must hold and say, as a plain model: one thread, one map, no cells. It is written from the contract, so that the store
-// can be held against it.
+// What a store must hold and say, as a plain model: one thread, one map, no cells. It is written from the contract, so
+// that the store can be held against it.
 
 import type { GroupDef, MetricDef, PerDeviceDef, SchemaShape } from 'vmm-metrics';
 
@@ -97,7 +97,10 @@ export class Model {
     return made;
   }
 
-  /** Where there is no aggregate, a removed device keeps its key, since what it still has to say can stand under no other. */
+  /**
+   * Where there is no aggregate, a removed device keeps its key, since what it still has to say can stand under no
+   * other.
+   */
   #hasKey(holder: Holder): boolean {
     return holder.id !== undefined && (!holder.removed || !(holder.def as PerDeviceDef).aggregate);
   }
@@ -116,7 +119,10 @@ export class Model {
     return new Map(this.holders.map((holder) => [holder, { removed: holder.removed, states: holder.states }]));
   }
 
-  /** The line that a flush at `now` writes, when the last line was the one of `before`: what stands before and after the timestamp. */
+  /**
+   * The line that a flush at `now` writes, when the last line was the one of `before`: what stands before and after the
+   * timestamp.
+   */
   line(now: Picture, before: Picture): string[] {
     return textOf(this.#lineTree(now, before)).split(HOLE);
   }
@@ -167,8 +173,8 @@ function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
 }
 
 /**
- * The devices of a line: those that are there, and where there is no aggregate, of an id that is not there the removed one that came last of those
- * which still have to say something.
+ * The devices of a line: those that are there, and where there is no aggregate, of an id that is not there the removed
+ * one that came last of those which still have to say something.
  */
 function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boolean): Holder[] {
   const shown = livingIn(now, key);

@@ -1,5 +1,5 @@
-// Region files without native code: docs/format.md a second time, in the writer's place. It takes its numbers from that page and not from
-// lib/region, so that the two can disagree.
+// Region files without native code: docs/format.md a second time, in the writer's place. It takes its numbers from that
+// page and not from lib/region, so that the two can disagree.
 
 import { writeFileSync } from 'node:fs';
 import type { GroupDef, MetricDef, PerDeviceDef } from 'vmm-metrics';
@@ -50,8 +50,8 @@ export interface RegionOptions {
   /** How often devices were retired, in version 2. */
   readonly retiredEpoch?: bigint;
   /**
-   * What became of a removed device of a group with an aggregate, in version 2: it was retired; or it is being retired, and the epoch that
-   * retires it is there, or is not there yet. Default: it was only removed.
+   * What became of a removed device of a group with an aggregate, in version 2: it was retired; or it is being retired,
+   * and the epoch that retires it is there, or is not there yet. Default: it was only removed.
    */
   readonly retired?: (holder: Holder, number: number) => 'no' | 'yes' | 'now' | 'soon';
   /** In the place of the one that the model gives. */

@@ -71,8 +71,8 @@ export interface ChildEnd {
 }
 
 /**
- * Runs `test/fixtures/sink-child.mjs <scenario> <argument>` until it ends by itself. `wrap` is the shell's command line, where `"$@"`
- * stands for the child. Rejects when it is still alive after `limitMs`.
+ * Runs `test/fixtures/sink-child.mjs <scenario> <argument>` until it ends by itself. `wrap` is the shell's command
+ * line, where `"$@"` stands for the child. Rejects when it is still alive after `limitMs`.
  */
 export function runSinkChild(
   scenario: string,

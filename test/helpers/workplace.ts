@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Metrics, SchemaShape } from 'vmm-metrics';
 
-/** A folder that is gone when the test is. Some store may still be flushing, and making its file anew: then once more. */
+/**
+ * A folder that is gone when the test is. Some store may still be flushing, and making its file anew: then once more.
+ */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));

@@ -1,5 +1,5 @@
-// BlockingDescriptor, and Sink over one: a pipe or terminal that blocks and cannot be opened once more is written to without
-// waiting, whoever else writes there, and whether or not anybody reads.
+// BlockingDescriptor, and Sink over one: a pipe or terminal that blocks and cannot be opened once more is written to
+// without waiting, whoever else writes there, and whether or not anybody reads.
 
 #include "flush/blocking_descriptor.h"
 

@@ -4,8 +4,8 @@
 //
 // Thread-safety:       checks may be made on any thread.
 // Async-signal-safety: none.
-// Lifetime:            main() is here, so one file of each executable includes it. With an argument it runs only the tests whose
-//                      sentences contain that.
+// Lifetime:            main() is here, so one file of each executable includes it. With an argument it runs only the
+//                      tests whose sentences contain that.
 
 #pragma once
 
@@ -60,8 +60,8 @@ bool Equal(const A& a, const B& b, const char* file, int line, const char* text)
 #define CHECK(condition) ::check::Report(static_cast<bool>(condition), __FILE__, __LINE__, "not so: " #condition)
 #define CHECK_EQ(got, expected) ::check::Equal((got), (expected), __FILE__, __LINE__, #got " is ")
 
-// Whether a test may lose memory that atomic operations use. ThreadSanitizer runs those inside itself, with locks held that the
-// handler of a fault there would wait for.
+// Whether a test may lose memory that atomic operations use. ThreadSanitizer runs those inside itself, with locks held
+// that the handler of a fault there would wait for.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kMayLoseMemory = false;
 #else

@@ -47,8 +47,8 @@ pid_t StartChild(Body body) {
   _exit(check::failed == failed ? 0 : 1);
 }
 
-// Waits for its death; one that takes longer than `limit_ms` is killed, which is then how it died. `meanwhile` is called over
-// and over until then.
+// Waits for its death; one that takes longer than `limit_ms` is killed, which is then how it died. `meanwhile` is
+// called over and over until then.
 template <typename Meanwhile>
 Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
   const int64_t deadline_ms = NowMs() + limit_ms;

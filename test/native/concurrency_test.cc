@@ -1,9 +1,11 @@
-// All at once: threads that add in shards of their own and in the shared one, flushes, devices that come and go, sinks that fail.
+// All at once: threads that add in shards of their own and in the shared one, flushes, devices that come and go, sinks
+// that fail.
 //
-// Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and those pending are together
-// its total, which is what the threads added; a device that is gone counts in its group's aggregate.
+// Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and those pending are
+// together its total, which is what the threads added; a device that is gone counts in its group's aggregate.
 //
-// Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a fetch_add.
+// Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a
+// fetch_add.
 
 #include <pthread.h>
 #include <signal.h>

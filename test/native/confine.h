@@ -1,5 +1,5 @@
-// Confine lets this thread make no system call but those that docs/crash-safety.md tells a jailed host to allow to the crash
-// handler.
+// Confine lets this thread make no system call but those that docs/crash-safety.md tells a jailed host to allow to the
+// crash handler.
 //
 // Thread-safety:       of the calling thread alone, and of those that it makes from then on.
 // Async-signal-safety: none.
@@ -41,7 +41,8 @@ constexpr CrashCall kCrashCalls[] = {
 #undef CRASH_CALL
 constexpr size_t kCrashCallCount = sizeof(kCrashCalls) / sizeof(kCrashCalls[0]);
 
-// Whatever is not among the first `allowed` of them gives `otherwise`, a SECCOMP_RET_...; false when there can be no filter here.
+// Whatever is not among the first `allowed` of them gives `otherwise`, a SECCOMP_RET_...; false when there can be no
+// filter here.
 inline bool Confine(uint32_t otherwise, size_t allowed = kCrashCallCount) {
   sock_filter filter[2 * kCrashCallCount + 2];
   size_t count = 0;

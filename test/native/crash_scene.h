@@ -1,7 +1,7 @@
 // A Scene is a store whose process is about to die, in a child of the test, and what it left.
 //
-// The store is opened before the fork: the child shares its region, in which the parent then finds what is still pending and the
-// crash record. The sink is the child's own.
+// The store is opened before the fork: the child shares its region, in which the parent then finds what is still
+// pending and the crash record. The sink is the child's own.
 //
 // Thread-safety:       one thread at a time, except as the store says.
 // Async-signal-safety: none.

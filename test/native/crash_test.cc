@@ -1,9 +1,10 @@
 // Crash: a process dies as it would have died, and before that its last line is out, whole and exact.
 //
-// Each test lets children die. The store is opened before the fork: the child shares its region, in which the parent then finds
-// what is still pending and the crash record. The sink is the child's own.
+// Each test lets children die. The store is opened before the fork: the child shares its region, in which the parent
+// then finds what is still pending and the crash record. The sink is the child's own.
 //
-// Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what was added.
+// Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what
+// was added.
 
 #include <errno.h>
 #include <fcntl.h>

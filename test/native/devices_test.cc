@@ -121,7 +121,8 @@ TEST("given groups, when devices have the same id, then each group has its own")
 }
 
 TEST("given keys of the line and of other devices, when an id's key would be one of them, then it is taken") {
-  // "net_a" is a group of the schema; "block" and "block_a" are groups of devices, so that block_a + b and block + a_b collide.
+  // "net_a" is a group of the schema; "block" and "block_a" are groups of devices, so that block_a + b and block + a_b
+  // collide.
   Devices devices({"net", "block", "block_a"}, {"net", "block", "block_a", "net_a"});
   CHECK(devices.IsKeyTaken(0, "a"));
   CHECK(!devices.IsKeyTaken(0, "b"));

@@ -1,5 +1,5 @@
-// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still needs it,
-// and who waits for whom when stores are made and closed.
+// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still
+// needs it, and who waits for whom when stores are made and closed.
 
 #include <fcntl.h>
 #include <signal.h>

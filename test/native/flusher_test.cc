@@ -1,5 +1,5 @@
-// Flusher and Line: a line is whole, and counts as flushed once all of it is out; whatever the sink does, the deltas that were
-// read and those that are pending are together what was added.
+// Flusher and Line: a line is whole, and counts as flushed once all of it is out; whatever the sink does, the deltas
+// that were read and those that are pending are together what was added.
 
 #include "flush/flusher.h"
 
@@ -252,7 +252,8 @@ TEST("given a file without a newline at its end, when flushed, then one goes fir
   CHECK_EQ(Lines(TextOf(folder / "whole")).count(), 2);
 }
 
-// From here on, no file of this process may grow beyond that many bytes. The signal that the kernel sends with it would kill.
+// From here on, no file of this process may grow beyond that many bytes. The signal that the kernel sends with it would
+// kill.
 void LimitFileSize(rlim_t bytes) {
   rlimit limit;
   getrlimit(RLIMIT_FSIZE, &limit);
@@ -609,8 +610,8 @@ TEST("given two last lines without a flush between them, when the second is out,
   CHECK_EQ(rig.Pending("g.i"), 0);
 }
 
-// Settles what docs/format.md says: which bank holds what was flushed, of a process that may have died between a line and its
-// commit.
+// Settles what docs/format.md says: which bank holds what was flushed, of a process that may have died between a line
+// and its commit.
 uint32_t SettledBank(Rig& rig, const std::string& text, uint64_t* lines) {
   const LineInFlight& flight = Flight(rig);
   const uint64_t commit = rig.cells.region().header().commit.load();

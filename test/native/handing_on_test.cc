@@ -1,5 +1,5 @@
-// Handlers that hand on: whoever stands above or below our handler is reached once, the process dies or lives as it would, and
-// nothing runs in a circle.
+// Handlers that hand on: whoever stands above or below our handler is reached once, the process dies or lives as it
+// would, and nothing runs in a circle.
 
 #include <setjmp.h>
 #include <signal.h>

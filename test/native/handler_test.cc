@@ -249,7 +249,8 @@ const Situation kSituations[] = {
      }},
 };
 
-// In the child: dies with only the handler's own system calls allowed to this thread, and each allocation said on standard error.
+// In the child: dies with only the handler's own system calls allowed to this thread, and each allocation said on
+// standard error.
 void DieWatched(const Way& way, const std::string& said) {
   const int fd = open(said.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   CHECK(dup2(fd, STDERR_FILENO) >= 0);

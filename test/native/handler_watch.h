@@ -1,8 +1,8 @@
-// Watches signal handlers for allocation: the allocating calls of the C library are put in the place of by these, which say on
-// standard error when they are called inside of a watched handler, and do what they always do.
+// Watches signal handlers for allocation: the allocating calls of the C library are put in the place of by these, which
+// say on standard error when they are called inside of a watched handler, and do what they always do.
 //
-// Included by one file of a program, or of a library that is loaded before the C library (LD_PRELOAD). Not together with a
-// sanitizer, which has functions of its own there.
+// Included by one file of a program, or of a library that is loaded before the C library (LD_PRELOAD). Not together
+// with a sanitizer, which has functions of its own there.
 //
 // Thread-safety:       any thread; each is inside of a handler or not for itself.
 // Async-signal-safety: safe.

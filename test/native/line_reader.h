@@ -1,4 +1,5 @@
-// How the tests read what a flush has written: strictly, so that a line that is broken, fused or has a key twice is none.
+// How the tests read what a flush has written: strictly, so that a line that is broken, fused or has a key twice is
+// none.
 //
 // Thread-safety:       plain functions.
 // Async-signal-safety: none.

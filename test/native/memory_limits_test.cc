@@ -1,5 +1,5 @@
-// Region under limits that a jail sets, before it is made or after: on the size of files, on locked memory, and where the process
-// locks all memory to come (mlockall).
+// Region under limits that a jail sets, before it is made or after: on the size of files, on locked memory, and where
+// the process locks all memory to come (mlockall).
 
 #include <errno.h>
 #include <fcntl.h>

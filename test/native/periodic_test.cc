@@ -1,6 +1,7 @@
 // Periodic: ticks that go on, an interval that changes, and an end that does not wait for it.
 //
-// No test here measures how long something took: a machine under load is late. What would take an hour, and ends, did not wait.
+// No test here measures how long something took: a machine under load is late. What would take an hour, and ends, did
+// not wait.
 
 #include "store/periodic.h"
 

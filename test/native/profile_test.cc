@@ -1,7 +1,8 @@
 // Profile and Profiler: what a run writes, and how it ends, whatever its output does.
 //
-// No test here measures how long something took: a machine under load is late. What would wait for an hour, or for ever, and
-// ends, did not wait. Here write() is in the place of the C library's, so that one can hang as on a disk that is gone.
+// No test here measures how long something took: a machine under load is late. What would wait for an hour, or for
+// ever, and ends, did not wait. Here write() is in the place of the C library's, so that one can hang as on a disk that
+// is gone.
 
 #include "profile/profile.h"
 

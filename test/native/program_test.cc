@@ -177,7 +177,8 @@ TEST("given a sound program, when a range of instructions is out of range or bac
   CHECK(!IsSound(fewer));
 }
 
-// Run as a flush would, with each buffer exactly as large as the bounds say, so that AddressSanitizer sees a step beyond.
+// Run as a flush would, with each buffer exactly as large as the bounds say, so that AddressSanitizer sees a step
+// beyond.
 std::string RunOnce(const Rig& rig, const ProgramView& program, uint32_t bank, uint32_t flushed, uint64_t made) {
   const uint64_t bytes = rig.line_bytes;
   const std::unique_ptr<char[]> text(new char[bytes]);

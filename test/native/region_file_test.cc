@@ -1,4 +1,5 @@
-// RegionFile: what becomes of what is there, and that of many who open one path exactly one has it, whoever is killed meanwhile.
+// RegionFile: what becomes of what is there, and that of many who open one path exactly one has it, whoever is killed
+// meanwhile.
 //
 // Invariant: the file of a living process keeps its name until that process lets go of it.
 

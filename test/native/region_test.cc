@@ -1,5 +1,5 @@
-// Region: where cells are; that every mapping of a row is the same memory until it is disconnected; and that a region in a file
-// goes on when memory of it is lost.
+// Region: where cells are; that every mapping of a row is the same memory until it is disconnected; and that a region
+// in a file goes on when memory of it is lost.
 
 #include "region/region.h"
 
@@ -123,8 +123,8 @@ void CheckRowsShareMemory() {
 
 TEST("given a row, when it is mapped again, then both are the same memory until it is disconnected") { CheckRowsShareMemory(); }
 
-// In a child, since it counts for all that comes after. Its signal, SIGXFSZ, is left to kill: a host need not ignore it as Node
-// does.
+// In a child, since it counts for all that comes after. Its signal, SIGXFSZ, is left to kill: a host need not ignore it
+// as Node does.
 void LimitFileSize(rlim_t bytes) {
   const rlimit limit = {bytes, bytes};
   CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);

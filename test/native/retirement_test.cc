@@ -1,4 +1,5 @@
-// Retirement: after each store of it, whoever finds the process dead reads the same sums; and what is retired is free for others.
+// Retirement: after each store of it, whoever finds the process dead reads the same sums; and what is retired is free
+// for others.
 //
 // Invariant: for each group, the totals of all its devices together, and what was flushed of them, stay what they were.
 
@@ -52,8 +53,8 @@ struct Scene : Rig {
     return {group, device};
   }
 
-  // What a reader makes of the region as it is now, by docs/format.md alone: for each inc cell of a group the sum of its devices,
-  // and of what is in the flushed bank; with the ids that are there.
+  // What a reader makes of the region as it is now, by docs/format.md alone: for each inc cell of a group the sum of
+  // its devices, and of what is in the flushed bank; with the ids that are there.
   struct Sums {
     std::vector<uint64_t> totals, flushed;
     std::vector<std::string> ids;

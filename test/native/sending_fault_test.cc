@@ -1,5 +1,5 @@
-// A fault of the very thread that hands a line to the sink: before, in the middle of, or after the bytes. The line that was on
-// its way counts as far as it is out, and the last line has the rest.
+// A fault of the very thread that hands a line to the sink: before, in the middle of, or after the bytes. The line that
+// was on its way counts as far as it is out, and the last line has the rest.
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// SinkTurn: lines stay whole where several stores write to one place, by whatever way they came to it; and no store waits for
-// another one for ever.
+// SinkTurn: lines stay whole where several stores write to one place, by whatever way they came to it; and no store
+// waits for another one for ever.
 
 #include "flush/sink_turn.h"
 

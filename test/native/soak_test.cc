@@ -1,12 +1,12 @@
-// Everything at once and at random: threads that open and close stores, add, flush, capture signals, profile, and plug devices in
-// and out.
+// Everything at once and at random: threads that open and close stores, add, flush, capture signals, profile, and plug
+// devices in and out.
 //
-// Invariant: it ends, nothing crashes, and what the threads added while they were attached is what the lines say. A thread adds
-// only between its Open and its Detach, and the last Detach of a store puts out what is pending: so nothing is pending at the
-// end.
+// Invariant: it ends, nothing crashes, and what the threads added while they were attached is what the lines say. A
+// thread adds only between its Open and its Detach, and the last Detach of a store puts out what is pending: so nothing
+// is pending at the end.
 //
-// VMM_METRICS_SOAK_SECONDS says for how long (2 if it is not set), VMM_METRICS_SOAK_SEED which chance. The seed is printed. It
-// repeats what each thread does, and not how the threads meet.
+// VMM_METRICS_SOAK_SECONDS says for how long (2 if it is not set), VMM_METRICS_SOAK_SEED which chance. The seed is
+// printed. It repeats what each thread does, and not how the threads meet.
 
 #include <signal.h>
 

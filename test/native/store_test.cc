@@ -280,7 +280,8 @@ TEST("given a thread's shard, when its row is mapped, then what is added there c
   store->Detach(false);
 }
 
-// Invariant: whoever opens a name gets an open store, and all that is added between an open and its detach is in the lines.
+// Invariant: whoever opens a name gets an open store, and all that is added between an open and its detach is in the
+// lines.
 TEST("given a schema without cells, when a shard's row is mapped, then it can be touched") {
   Store* store = Opened(SchemaBuilder().Build("a"));
   const size_t bytes = store->cells().region().granule_bytes();

@@ -1,4 +1,5 @@
-// The package as npm makes it of a git dependency: from a clone, where it runs the script `prepare` and packs what is there then.
+// The package as npm makes it of a git dependency: from a clone, where it runs the script `prepare` and packs what is
+// there then.
 
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';

@@ -2,8 +2,8 @@
 //
 // Thread-safety: JS threads; a virtual machine belongs to the one that started it.
 // Lifetime:      per machine, a VirtualMachine shared by the JS functions on it, the thread-safe function that its vCPU
-//                thread wakes JavaScript with, and the environment's cleanup hook, which ends the vCPU thread before the
-//                environment goes. Nothing is per process, but for the handler of the kick signal (kvm_vcpu.cc).
+//                thread wakes JavaScript with, and the environment's cleanup hook, which ends the vCPU thread before
+//                the environment goes. Nothing is per process, but for the handler of the kick signal (kvm_vcpu.cc).
 
 #include <napi.h>
 

@@ -39,8 +39,8 @@ class ExitHandler {
   // To be called after Handle, before the guest goes on. True when the guest is to be interrupted.
   bool FinishExit();
 
-  // The vCPU cannot go on. Counts that, and reads through the guest's memory, as for a dump of it. Where memory is gone,
-  // this is where the thread gets its SIGBUS: KVM only says EFAULT when it misses a page of the guest's.
+  // The vCPU cannot go on. Counts that, and reads through the guest's memory, as for a dump of it. Where memory is
+  // gone, this is where the thread gets its SIGBUS: KVM only says EFAULT when it misses a page of the guest's.
   void Fail();
 
  private:

@@ -36,8 +36,8 @@ namespace {
 
 std::string Failed(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
-// Takes vCPU threads out of KVM_RUN. Not SIGUSR1, which starts Node's debugger. The handler does nothing, and nobody else
-// is known to use the signal; it stays in place, as the addon does (binding.gyp links it with nodelete).
+// Takes vCPU threads out of KVM_RUN. Not SIGUSR1, which starts Node's debugger. The handler does nothing, and nobody
+// else is known to use the signal; it stays in place, as the addon does (binding.gyp links it with nodelete).
 int KickSignal() { return SIGRTMIN; }
 
 void InstallKickHandler() {

@@ -1,5 +1,5 @@
-// The mailbox is all that the vCPU thread and the JS thread share: events for the devices in TypeScript, what these give
-// back, and commands. Neither side ever waits for the other.
+// The mailbox is all that the vCPU thread and the JS thread share: events for the devices in TypeScript, what these
+// give back, and commands. Neither side ever waits for the other.
 //
 // Thread-safety:   each member says which of the two threads uses it.
 // Memory ordering: stated at each atomic.
@@ -21,8 +21,8 @@ namespace kvm_vmm {
 constexpr uint32_t kSectorBytes = 512;
 constexpr uint32_t kQueueSize = 8;  // disk requests on their way
 
-// What happened to a device that lives in TypeScript. Words, since JavaScript gets them as a Uint32Array: vmm.ts has the
-// same list.
+// What happened to a device that lives in TypeScript. Words, since JavaScript gets them as a Uint32Array: vmm.ts has
+// the same list.
 enum EventKind : uint32_t {
   kSerialOut = 1,     // a: the byte
   kBlockRequest = 2,  // a: slot, b: 0 read or 1 write, c: sector, d: bytes

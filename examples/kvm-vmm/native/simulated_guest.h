@@ -1,5 +1,5 @@
-// The guest's program once more, in C++: for machines without KVM. It makes the same exits in the same order, through the
-// same exit handler, and works in the same guest memory.
+// The guest's program once more, in C++: for machines without KVM. It makes the same exits in the same order, through
+// the same exit handler, and works in the same guest memory.
 //
 // Thread-safety: the vCPU thread only.
 

@@ -30,7 +30,8 @@ void VirtualMachine::Stop() {
   vmm_metrics_detach(&store_);  // nobody bumps any more
 }
 
-// The vCPU thread. Its shard brings an alternate signal stack: a crash in here is captured, even of a stack that is used up.
+// The vCPU thread. Its shard brings an alternate signal stack: a crash in here is captured, even of a stack that is
+// used up.
 void VirtualMachine::RunVcpu(uint32_t exits_per_second) {
   const vmm_metrics::Shard shard(store_);
   ExitHandler handler(memory_.get(), &mailbox_, counters_, shard, exits_per_second);

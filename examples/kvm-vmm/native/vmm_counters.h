@@ -1,4 +1,5 @@
-// The metrics that the vCPU thread bumps, looked up once by name. Their values live in the store that JavaScript opened.
+// The metrics that the vCPU thread bumps, looked up once by name. Their values live in the store that JavaScript
+// opened.
 //
 // Thread-safety: plain handles; any thread may read them after Find.
 // Units:         latencies in microseconds.
