@@ -1,4 +1,5 @@
-// Comments and Markdown are at most 120 columns wide. Code has its own formatters; tables, links and literal blocks cannot be wrapped.
+// Comments and Markdown are at most 120 columns wide. Code has its own formatters; tables, links and literal blocks
+// cannot be wrapped.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
