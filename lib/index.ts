@@ -5,7 +5,7 @@ export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { type Accessors, Metrics, type OpenOptions, type PeriodicFlushOptions, type RunTimeGroup, type StartTimes } from './metrics.ts';
-export type { ProfileName } from './profile-columns.ts';
+export type { ProfileName } from './profile/columns.ts';
 export type { Profile, ProfileOptions, ProfileStats } from './profiler.ts';
 export { type CrashReport, type RegionReading, type RegionState, type RegionValues, readRegion, type Settlement } from './region/reader.ts';
 export {

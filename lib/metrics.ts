@@ -12,10 +12,9 @@ import { hintAtOtherStores, SinkHint } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
 import { watchEnding, watchPanics } from './panics.ts';
-import type { ProfileName } from './profile-columns.ts';
+import type { ProfileName } from './profile/columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import { hintAtDisk } from './region/disk.ts';
-import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import { GENERATIONS_MAX, tidyGenerations } from './region/generations.ts';
 import { prepareRecoveries } from './region/recovery.ts';
 import { type Fields, type GroupDef, type PerDeviceDef, type Schema, type SchemaShape, schemaOf, type TimestampDef } from './schema.ts';
@@ -107,11 +106,6 @@ export class Metrics<S extends SchemaShape> {
     }
 
     const spec = storeSpecOf(name, checked, layout, identity, place);
-    const documentBytes = Buffer.byteLength(spec.document);
-    if (place.file !== undefined && documentBytes > DOCUMENT_BYTES_MAX) {
-      const what = 'The name, schema, id and properties';
-      throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${documentBytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
-    }
     const before = native.openStores();
     const opened = native.open(spec);
     if (typeof opened === 'string') {

@@ -6,7 +6,7 @@ import { binding, isFailure, type NativeProfile, systemError } from './binding.t
 import { ASYNC_DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Layout } from './layout.ts';
-import { annotationOf, checkedNames, columnOf, headerOf } from './profile-columns.ts';
+import { annotationOf, checkedNames, columnOf, headerOf } from './profile/columns.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
 /** `Name` is what an editor offers; any text is taken. */

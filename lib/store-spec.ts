@@ -3,9 +3,9 @@
 import { constants } from 'node:os';
 
 import type { NamedMetric, StoreSpec } from './binding.ts';
+import { checkDocumentLength, documentOf } from './document.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import { type Identity, programOf } from './program.ts';
-import { documentOf } from './region/document.ts';
 import type { EventMarkers, MetricDef, Schema, StoreDef } from './schema.ts';
 
 /** `Previous` in native/region/region_file.h */
@@ -30,6 +30,8 @@ export function storeSpecOf(
   { file, previous }: Omit<Place, 'recover'>,
 ): StoreSpec {
   const program = programOf(layout, identity);
+  const document = documentOf(name, schema, identity);
+  if (file !== undefined) checkDocumentLength(document);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
   const error = markedMetric(layout, (def) => def.onError === true);
   return {
@@ -54,7 +56,7 @@ export function storeSpecOf(
     ...(error && { errorCell: error.cell }),
     ...(file !== undefined && { file }),
     previous: PREVIOUS[previous],
-    document: documentOf(name, schema, identity),
+    document,
   };
 }
 

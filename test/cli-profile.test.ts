@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
 
-import { profileTableOf } from '../lib/cli/profile-table.ts';
+import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';

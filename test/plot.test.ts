@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
 
-import { profilePage } from '../dist/lib/cli/profile-page.js';
-import { type ProfileSeries, profileSeriesOf } from '../dist/lib/cli/profile-series.js';
-import { profileTableOf } from '../dist/lib/cli/profile-table.js';
-import { showProfile } from '../dist/lib/cli/profile-view.js';
+import { profilePage } from '../dist/lib/profile/page.js';
+import { type ProfileSeries, profileSeriesOf } from '../dist/lib/profile/series.js';
+import { profileTableOf } from '../dist/lib/profile/table.js';
+import { showProfile } from '../dist/lib/profile/view.js';
 import { node } from './helpers/children.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 

@@ -21,7 +21,7 @@ import {
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { binding } from '../lib/binding.ts';
-import { documentFrom, documentOf } from '../lib/region/document.ts';
+import { documentFrom, documentOf } from '../lib/document.ts';
 import * as here from '../lib/schema.ts';
 import { node, runChild } from './helpers/children.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';

@@ -5,10 +5,10 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 
 import { checkedPath } from '../arguments.ts';
+import { type ChartLibrary, profilePage } from '../profile/page.ts';
+import { profileSeriesOf } from '../profile/series.ts';
+import { ProfileTextError, profileTableOf } from '../profile/table.ts';
 import { asUsage, type Command, parsed, UsageError } from './command.ts';
-import { type ChartLibrary, profilePage } from './profile-page.ts';
-import { profileSeriesOf } from './profile-series.ts';
-import { ProfileTextError, profileTableOf } from './profile-table.ts';
 import { refuseRegion } from './regions.ts';
 
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]

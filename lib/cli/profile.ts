@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { checkedPath } from '../arguments.ts';
 import { binding, systemError } from '../binding.ts';
-import { annotationOf, checkedNames, headerOf } from '../profile-columns.ts';
+import { annotationOf, checkedNames, headerOf } from '../profile/columns.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { asUsage, type Command, parsedMany, report, UsageError } from './command.ts';
 import { refuseRegion } from './regions.ts';

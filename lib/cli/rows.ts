@@ -2,6 +2,7 @@
 
 import type { RegionReading } from '../region/reader.ts';
 import { type Fields, unitOf } from '../schema.ts';
+import { digits } from '../text.ts';
 import type { DeviceValues, FieldValues, LatencyValue } from '../values.ts';
 import { plain } from './command.ts';
 
@@ -78,11 +79,6 @@ function sectionOf(
 /** Whether there is anything to see. */
 export function isZero({ total, max }: MetricRow): boolean {
   return total === 0n && (max ?? 0n) === 0n;
-}
-
-/** With a comma each three digits. */
-export function digits(value: bigint): string {
-  return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** What the number of a latency metric is, and its extremes. */

@@ -3,10 +3,11 @@
 import { styleText } from 'node:util';
 
 import { type RegionReading, readRegion } from '../region/reader.ts';
+import { digits } from '../text.ts';
 import { type Command, parsed, plain, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { digits, isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
+import { isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
 
 const HELP = `Usage: vmm-metrics show FILE|DIR [--all] [--json | --line]
 

@@ -4,10 +4,11 @@ import { emitKeypressEvents, type Key } from 'node:readline';
 import { styleText } from 'node:util';
 
 import { type RegionReading, readRegion } from '../region/reader.ts';
+import { digits } from '../text.ts';
 import { type Command, parsed, plain, UsageError } from './command.ts';
 import { FullScreen } from './full-screen.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { digits, isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
+import { isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
 
 const HELP = `Usage: vmm-metrics watch FILE|DIR [--interval MS]
 

@@ -1,9 +1,9 @@
 // What a region holds: read in an order in which no difference is ever negative, even of a process that goes on
 // counting.
 
+import { documentFrom, type RegionDocument } from '../document.ts';
 import { CellKind, type Layout, layoutOf } from '../layout.ts';
 import { CellMap } from './cell-map.ts';
-import { documentFrom, type RegionDocument } from './document.ts';
 import type { RegionFile } from './file.ts';
 import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
 import { isCurrent, type RegionHeader, readHeader, wordsNow } from './header.ts';

@@ -1,11 +1,11 @@
 // The line of a region, as native code would have made it: the same program, run over slots. native/flush/program.cc is
 // its other half.
 
+import type { RegionDocument } from '../document.ts';
 import type { Layout } from '../layout.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
 import { Op, type Program, programOf } from '../program.ts';
 import type { CellMap, MappedDevice } from './cell-map.ts';
-import type { RegionDocument } from './document.ts';
 import { regionError } from './file.ts';
 import { LINE_BYTES_MAX } from './format.ts';
 

@@ -2,7 +2,7 @@
 // they are in.
 
 import { CellKind, minimumOf } from '../layout.ts';
-import { columnOf, type ProfileColumn } from '../profile-columns.ts';
+import { columnOf, type ProfileColumn } from '../profile/columns.ts';
 import type { MappedDevice } from './cell-map.ts';
 import { readContent, rowOffset } from './content.ts';
 import { RegionFile } from './file.ts';

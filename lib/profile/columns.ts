@@ -1,10 +1,10 @@
 // The columns of a profile: which cells the names mean, and what the table says of them. Pure: it is given who the
 // devices are.
 
-import { checkedText, shown } from './arguments.ts';
-import type { NativeDevice } from './binding.ts';
-import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
-import { type Fields, type GroupDef, type LatencyDef, type PerDeviceDef, type SchemaShape, type Unit, unitOf } from './schema.ts';
+import { checkedText, shown } from '../arguments.ts';
+import type { NativeDevice } from '../binding.ts';
+import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
+import { type Fields, type GroupDef, type LatencyDef, type PerDeviceDef, type SchemaShape, type Unit, unitOf } from '../schema.ts';
 
 /** The names that a profile of a schema can be asked for; a device's have its id in them. */
 export type ProfileName<S extends SchemaShape> = {

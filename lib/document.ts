@@ -1,8 +1,9 @@
 // The document of a region: what else a reader needs to know of a store, as JSON. Pure.
 
-import { shown } from '../arguments.ts';
-import { ErrorCode, MetricsError } from '../errors.ts';
-import type { Identity } from '../program.ts';
+import { shown } from './arguments.ts';
+import { ErrorCode, MetricsError } from './errors.ts';
+import type { Identity } from './program.ts';
+import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import {
   defineSchema,
   type Fields,
@@ -17,7 +18,7 @@ import {
   type SchemaShape,
   store,
   utcTimestampMs,
-} from '../schema.ts';
+} from './schema.ts';
 
 /** A store by its document. */
 export interface RegionDocument {
@@ -26,11 +27,19 @@ export interface RegionDocument {
   readonly identity: Identity;
 }
 
-/** The document of a store, for its region. At most DOCUMENT_BYTES_MAX bytes of it fit: the caller's to check. */
+/** The document of a store, for its region. Check its length for a region that others read: checkDocumentLength(). */
 export function documentOf(name: string, schema: Schema, { id, properties }: Identity): string {
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, def]) => [key, plainEntry(def)]));
   // What stands under a key is taken as it is: JSON keeps the order of keys, and what is undefined is left out.
   return JSON.stringify({ name, schema: shape, id, properties });
+}
+
+/** @throws MetricsError `ERR_METRICS_SCHEMA` for a document that is longer than a reader of a region file accepts. */
+export function checkDocumentLength(document: string): void {
+  const bytes = Buffer.byteLength(document);
+  if (bytes <= DOCUMENT_BYTES_MAX) return;
+  const what = 'The name, schema, id and properties';
+  throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${bytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
 }
 
 function plainEntry(def: SchemaShape[string]): object {

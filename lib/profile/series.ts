@@ -1,7 +1,7 @@
 // What a profile's page shows: rates of what only goes up, values of what does not, in charts, thinned to what a page
 // can hold. Pure.
 
-import type { ProfileTable, TableColumn } from './profile-table.ts';
+import type { ProfileTable, TableColumn } from './table.ts';
 
 export interface Series {
   readonly name: string;

@@ -2,7 +2,7 @@
 // What runs in the page. It is taken into the page as text (`String(showProfile)`), so that it may name nothing from
 // outside itself.
 
-import type { ProfileSeries } from './profile-series.ts';
+import type { ProfileSeries } from './series.ts';
 
 interface Plot {
   readonly scales: { x: { min: number | null; max: number | null } };

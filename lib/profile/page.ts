@@ -1,10 +1,10 @@
 // A profile as one page that needs nothing else: the chart library, the numbers and the code are in it. Pure; it is
 // given all texts.
 
-import type { ProfileSeries, Total } from './profile-series.ts';
-import type { ProfileTable } from './profile-table.ts';
-import { showProfile } from './profile-view.ts';
-import { digits } from './rows.ts';
+import { digits } from '../text.ts';
+import type { ProfileSeries, Total } from './series.ts';
+import type { ProfileTable } from './table.ts';
+import { showProfile } from './view.ts';
 
 /** uPlot's files, as text. */
 export interface ChartLibrary {
