@@ -4,7 +4,10 @@
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
 
-const MAX_U64 = 0xffff_ffff_ffff_ffffn;
+import { ID_BYTES_MAX } from './region/format.ts';
+
+/** The largest value of a metric, 2^64-1. */
+export const VALUE_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** The value as the caller would recognise it, on one short line. */
 export function shown(value: unknown): string {
@@ -21,7 +24,7 @@ export function checkedValue(name: string, value: unknown): bigint {
     return BigInt(value);
   }
   if (typeof value === 'bigint') {
-    if (value < 0n || value > MAX_U64) throw new RangeError(`${name} must be from 0 to 2^64-1; got ${shown(value)}`);
+    if (value < 0n || value > VALUE_MAX) throw new RangeError(`${name} must be from 0 to 2^64-1; got ${shown(value)}`);
     return value;
   }
   throw new TypeError(`${name} must be a number or a bigint; got ${shown(value)}`);
@@ -66,6 +69,30 @@ export function checkedBoolean(name: string, value: unknown): boolean {
   return value;
 }
 
+/** A number from `min` to `max`, fractions too. */
+export function checkedNumber(name: string, value: unknown, min: number, max: number): number {
+  return checkedRange(name, value, min, max, 'a number');
+}
+
+/** An integer from `min` to `max`. */
+export function checkedInteger(name: string, value: unknown, min: number, max: number): number {
+  return checkedRange(name, value, min, max, 'an integer');
+}
+
+function checkedRange(name: string, value: unknown, min: number, max: number, what: 'a number' | 'an integer'): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number; got ${shown(value)}`);
+  if (value >= min && value <= max && (what === 'a number' || Number.isInteger(value))) return value;
+  throw new RangeError(`${name} must be ${what} from ${min} to ${max}; got ${shown(value)}`);
+}
+
+/** One of the texts that are `allowed`. */
+export function checkedChoice<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  if ((allowed as readonly unknown[]).includes(value)) return value as T;
+  const choices = allowed.map((choice) => `'${choice}'`);
+  const message = `${name} must be ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}; got ${shown(value)}`;
+  throw typeof value === 'string' ? new RangeError(message) : new TypeError(message);
+}
+
 /** Text that survives the way into a JSON line and back: a string without lone surrogates. */
 export function checkedText(name: string, value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string; got ${shown(value)}`);
@@ -73,14 +100,12 @@ export function checkedText(name: string, value: unknown): string {
   return value;
 }
 
+/** The largest `int` of C: descriptors, and the milliseconds of a timer. */
+export const INT_MAX = 2 ** 31 - 1;
+
 /** Where to write to: a path, or the number of a descriptor. */
 export function checkedDestination(name: string, value: unknown): string | number {
-  if (typeof value === 'number') {
-    if (!Number.isInteger(value) || value < 0 || value > 2 ** 31 - 1) {
-      throw new RangeError(`${name}, a descriptor, must be a non-negative integer; got ${shown(value)}`);
-    }
-    return value;
-  }
+  if (typeof value === 'number') return checkedInteger(`${name}, a descriptor,`, value, 0, INT_MAX);
   if (typeof value !== 'string') throw new TypeError(`${name} must be a path or a descriptor; got ${shown(value)}`);
   return checkedPath(name, value);
 }
@@ -94,7 +119,6 @@ export function checkedPath(name: string, path: unknown): string {
 }
 
 const utf8 = new TextEncoder();
-const MAX_ID_BYTES = 255;
 
 /** A device id: 1 to 255 bytes of UTF-8, no NUL, no lone surrogate. */
 export function checkedDeviceId(value: unknown): string {
@@ -102,8 +126,8 @@ export function checkedDeviceId(value: unknown): string {
   if (id === '') throw new RangeError('device id must not be empty');
   if (id.includes('\0')) throw new RangeError(`device id must not contain NUL; got ${shown(id)}`);
   const bytes = utf8.encode(id).length;
-  if (bytes > MAX_ID_BYTES)
-    throw new RangeError(`device id must be at most ${MAX_ID_BYTES} bytes of UTF-8; got ${bytes} bytes, ${shown(id)}`);
+  if (bytes > ID_BYTES_MAX)
+    throw new RangeError(`device id must be at most ${ID_BYTES_MAX} bytes of UTF-8; got ${bytes} bytes, ${shown(id)}`);
   return id;
 }
 

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
+import { VALUE_MAX } from './arguments.ts';
 import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
 
 /** What a cell is; the numbers are those of `CellKind` in native/region/cell.h. */
@@ -21,7 +22,7 @@ export const LATENCY_SUM = 2;
  */
 export function minimumOf(complement: bigint, max: bigint): bigint {
   if (complement !== 0n) return BigInt.asUintN(64, ~complement);
-  return max === BigInt.asUintN(64, -1n) ? max : 0n;
+  return max === VALUE_MAX ? max : 0n;
 }
 
 const CELLS_OF: Record<MetricDef['kind'], readonly number[]> = {

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
-import { checkedDestination, checkedOptions, checkedValue, shown } from './arguments.ts';
+import { checkedDestination, checkedInteger, checkedOptions, checkedValue, INT_MAX, shown } from './arguments.ts';
 import { type Attachment, binding, bindingPath, type Failure, isFailure, systemError } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { DISPOSE } from './dispose.ts';
@@ -224,10 +224,7 @@ export class Metrics<S extends SchemaShape> {
   startPeriodicFlush(options?: PeriodicFlushOptions): void {
     void this.#cells.attachment; // throws when closed
     const { intervalMs = 60_000 } = checkedOptions<PeriodicFlushOptions>('startPeriodicFlush()', options, ['intervalMs']);
-    if (typeof intervalMs !== 'number') throw new TypeError(`startPeriodicFlush(): intervalMs must be a number; got ${shown(intervalMs)}`);
-    if (!Number.isInteger(intervalMs) || intervalMs < 1 || intervalMs > MAX_INTERVAL_MS) {
-      throw new RangeError(`startPeriodicFlush(): intervalMs must be an integer from 1 to ${MAX_INTERVAL_MS}; got ${shown(intervalMs)}`);
-    }
+    checkedInteger('startPeriodicFlush(): intervalMs', intervalMs, 1, INT_MAX);
     const { attachment } = this.#cells; // a getter of the options may have closed it
     const failure = attachment.startPeriodicFlush(intervalMs);
     if (failure !== undefined) throw noSpace('The flush thread cannot be started', failure);
@@ -403,8 +400,6 @@ function cellsOf(attachment: Attachment): ThreadCells {
     throw error;
   }
 }
-
-const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 function since(name: string, start: number | bigint, nowUs: bigint): bigint {
   const startUs = checkedValue(`reportStartTime(): ${name}`, start);

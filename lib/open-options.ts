@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 
-import { checkedBoolean, checkedOptions, checkedPath, checkedPlainObject, checkedText, shown } from './arguments.ts';
+import { checkedBoolean, checkedChoice, checkedOptions, checkedPath, checkedPlainObject, checkedText } from './arguments.ts';
 import type { Identity } from './program.ts';
 import type { Place } from './store-spec.ts';
 
@@ -74,12 +74,9 @@ function checkedProperties(where: string, properties: unknown): Readonly<Record<
   return Object.freeze(Object.fromEntries(entries));
 }
 
-function checkedPlace(where: string, file: unknown, previous: unknown = 'keep'): Omit<Place, 'recover'> {
-  if (!['keep', 'discard', 'refuse'].includes(previous as string)) {
-    const message = `${where}: previous must be 'keep', 'discard' or 'refuse'; got ${shown(previous)}`;
-    throw typeof previous === 'string' ? new RangeError(message) : new TypeError(message);
-  }
-  if (file === undefined) return { previous: previous as Place['previous'] };
+function checkedPlace(where: string, file: unknown, given: unknown = 'keep'): Omit<Place, 'recover'> {
+  const previous = checkedChoice(`${where}: previous`, given, ['keep', 'discard', 'refuse']);
+  if (file === undefined) return { previous };
   // Absolute: it must be the same file in every thread, wherever the process stands.
-  return { file: resolve(checkedPath(`${where}: file`, file)), previous: previous as Place['previous'] };
+  return { file: resolve(checkedPath(`${where}: file`, file)), previous };
 }

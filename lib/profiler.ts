@@ -1,7 +1,7 @@
 // Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see
 // native/profile/profile.h.
 
-import { checkedBoolean, checkedDestination, checkedOptions, shown } from './arguments.ts';
+import { checkedBoolean, checkedDestination, checkedNumber, checkedOptions, shown } from './arguments.ts';
 import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';
 import { ASYNC_DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
@@ -60,7 +60,7 @@ export interface Profile extends AsyncDisposable {
 
 const DEFAULT_INTERVAL_US = 1000;
 const MIN_INTERVAL_US = 0.1; // to read the clock and a few cells takes about as long
-const MAX_INTERVAL_US = 86_400_000_000;
+const MAX_INTERVAL_US = 86_400_000_000; // a day
 
 export function startProfile(cells: ThreadCells, layout: Layout, given: unknown): Profile {
   void cells.attachment; // throws when closed
@@ -69,7 +69,8 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
   const output = checkedDestination(`${where}: output`, options.output);
   const names = checkedNames(`${where}: metrics`, options.metrics);
   const columns = names.map((name) => columnOf(`${where}: metrics`, name, layout, (group) => cells.devicesOf(group)));
-  const intervalUs = options.intervalUs === undefined ? DEFAULT_INTERVAL_US : checkedInterval(`${where}: intervalUs`, options.intervalUs);
+  const { intervalUs = DEFAULT_INTERVAL_US } = options;
+  checkedNumber(`${where}: intervalUs`, intervalUs, MIN_INTERVAL_US, MAX_INTERVAL_US);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 
   // Anew: a getter of the options may have closed it.
@@ -122,12 +123,4 @@ class RunningProfile implements Profile {
     }
     return { samples, missedTicks, backOffs, lateNs: { median: lateNsMedian, p99: lateNsP99, max: lateNsMax } };
   }
-}
-
-function checkedInterval(name: string, value: unknown): number {
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number; got ${shown(value)}`);
-  if (!(value >= MIN_INTERVAL_US && value <= MAX_INTERVAL_US)) {
-    throw new RangeError(`${name} must be from ${MIN_INTERVAL_US} to ${MAX_INTERVAL_US} (a day); got ${shown(value)}`);
-  }
-  return value;
 }

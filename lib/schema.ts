@@ -3,7 +3,16 @@
 
 import { constants } from 'node:os';
 
-import { type CapturableSignal, checkedBoolean, checkedOptions, checkedSignal, checkedText, isPlainObject, shown } from './arguments.ts';
+import {
+  type CapturableSignal,
+  checkedBoolean,
+  checkedChoice,
+  checkedOptions,
+  checkedSignal,
+  checkedText,
+  isPlainObject,
+  shown,
+} from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
 /** Unit of a metric's value. Left out, it follows from the name: `_us`, `_ms`, `_bytes`, else a count. */
@@ -139,8 +148,8 @@ export function inc(doc: string, options?: IncOptions): IncDef {
  */
 export function store(doc: string, options?: StoreOptions): StoreDef {
   const o = checkedOptions<StoreOptions>('store()', options, ['unit', 'startTime', 'aggregate', ...EVENT_MARKERS]);
-  oneOf('store(): startTime', o.startTime, ['wall', 'cpu']);
-  oneOf('store(): aggregate', o.aggregate, ['sum', 'min', 'max']);
+  if (o.startTime !== undefined) checkedChoice('store(): startTime', o.startTime, ['wall', 'cpu']);
+  if (o.aggregate !== undefined) checkedChoice('store(): aggregate', o.aggregate, ['sum', 'min', 'max']);
   return Object.freeze({
     kind: 'store',
     doc: checkedText('store(): doc', doc),
@@ -178,7 +187,7 @@ export function group<const F extends Fields>(fields: F): GroupDef<F> {
 export function perDevice<const F extends Fields>(fields: F, options?: PerDeviceOptions): PerDeviceDef<F> {
   const o = checkedOptions<PerDeviceOptions>('perDevice()', options, ['aggregate', 'latencyAggregate']);
   if (o.aggregate !== undefined) checkedBoolean('perDevice(): aggregate', o.aggregate);
-  oneOf('perDevice(): latencyAggregate', o.latencyAggregate, ['extremum', 'zero']);
+  if (o.latencyAggregate !== undefined) checkedChoice('perDevice(): latencyAggregate', o.latencyAggregate, ['extremum', 'zero']);
   return Object.freeze({ kind: 'perDevice', fields, aggregate: o.aggregate ?? true, latencyAggregate: o.latencyAggregate ?? 'extremum' });
 }
 
@@ -325,12 +334,5 @@ function checkedMarkers(where: string, o: EventMarkers): EventMarkers {
 }
 
 function checkedUnit(where: string, unit: Unit | undefined): { unit?: Unit } {
-  oneOf(`${where}: unit`, unit, UNITS);
-  return unit === undefined ? {} : { unit };
-}
-
-function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
-  if (value === undefined || allowed.includes(value as string)) return;
-  const message = `${name} must be one of ${allowed.map((a) => `'${a}'`).join(', ')}; got ${shown(value)}`;
-  throw typeof value === 'string' ? new RangeError(message) : new TypeError(message);
+  return unit === undefined ? {} : { unit: checkedChoice(`${where}: unit`, unit, UNITS) };
 }

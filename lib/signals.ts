@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 
-import { type CapturableSignal, checkedOptions, checkedSignal, shown } from './arguments.ts';
+import { type CapturableSignal, checkedChoice, checkedInteger, checkedOptions, checkedSignal, shown } from './arguments.ts';
 
 export interface CaptureSignalsOptions {
   /**
@@ -23,6 +23,8 @@ export interface CaptureSignalsOptions {
   readonly limitMs?: number | undefined;
 }
 
+const MAX_LIMIT_MS = 10_000;
+
 /** The options as native code takes them. */
 export function checkedCaptureOptions(options: unknown): { signals: Uint32Array; leaveIgnored: boolean; limitMs: number } {
   const where = 'captureSignals()';
@@ -31,13 +33,11 @@ export function checkedCaptureOptions(options: unknown): { signals: Uint32Array;
   if (!Array.isArray(signals)) throw new TypeError(`${where}: signals must be a list of names; got ${shown(signals)}`);
   if (given.signals !== undefined && signals.length === 0) throw new RangeError(`${where}: signals must not be empty`);
   const numbers = signals.map((signal) => checkedSignal(`${where}: signals`, signal));
-  if (ignored !== 'count' && ignored !== 'leave')
-    throw new RangeError(`${where}: ignored must be 'count' or 'leave'; got ${shown(ignored)}`);
-  if (typeof limitMs !== 'number') throw new TypeError(`${where}: limitMs must be a number; got ${shown(limitMs)}`);
-  if (!Number.isInteger(limitMs) || limitMs < 0 || limitMs > 10_000) {
-    throw new RangeError(`${where}: limitMs must be an integer from 0 to 10000; got ${shown(limitMs)}`);
-  }
-  return { signals: Uint32Array.from(numbers), leaveIgnored: ignored === 'leave', limitMs };
+  return {
+    signals: Uint32Array.from(numbers),
+    leaveIgnored: checkedChoice(`${where}: ignored`, ignored, ['count', 'leave']) === 'leave',
+    limitMs: checkedInteger(`${where}: limitMs`, limitMs, 0, MAX_LIMIT_MS),
+  };
 }
 
 /** A store whose signals are captured, as far as listeners of Node concern it. */

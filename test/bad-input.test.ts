@@ -181,6 +181,12 @@ describe('given options that are none', () => {
       error: RangeError,
       message: /no process can handle SIGKILL/,
     },
+    {
+      name: 'captureSignals: a number for ignored',
+      use: () => open().captureSignals(bad({ ignored: 1 })),
+      error: TypeError,
+      message: /ignored must be 'count' or 'leave'; got 1/,
+    },
     { name: 'captureSignals: ignored', use: () => open().captureSignals(bad({ ignored: 'no' })), error: RangeError, message: /got 'no'/ },
     { name: 'captureSignals: limitMs', use: () => open().captureSignals({ limitMs: -1 }), error: RangeError, message: /limitMs .*got -1/ },
     {
@@ -217,7 +223,7 @@ describe('given a destination that is none', () => {
   test.each([
     { name: 'empty', destination: '', error: RangeError, message: /must not be empty/ },
     { name: 'with NUL', destination: 'a\0b', error: RangeError, message: /NUL/ },
-    { name: 'negative', destination: -1, error: RangeError, message: /non-negative integer; got -1/ },
+    { name: 'negative', destination: -1, error: RangeError, message: /must be an integer from 0 to 2147483647; got -1/ },
     { name: 'fractional', destination: 1.5, error: RangeError, message: /got 1\.5/ },
     { name: 'null', destination: null, error: TypeError, message: /path or a descriptor; got null/ },
     { name: 'missing', destination: undefined, error: TypeError, message: /got undefined/ },

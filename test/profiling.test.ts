@@ -335,7 +335,7 @@ describe('given wrong arguments', () => {
     ...[0, -0, -1, 0.05, Number.NaN, Number.POSITIVE_INFINITY, 1e300].map((intervalUs) => ({
       options: { intervalUs },
       error: RangeError,
-      message: /intervalUs must be from 0\.1 to 86400000000/,
+      message: /intervalUs must be a number from 0\.1 to 86400000000/,
     })),
     { options: { annotate: 1 }, error: TypeError, message: /annotate must be true or false; got 1/ },
     { options: { interval: 5 }, error: TypeError, message: /unknown option 'interval'; known are 'metrics'/ },

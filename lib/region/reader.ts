@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import { checkedPath, shown } from '../arguments.ts';
+import { checkedInteger, checkedPath } from '../arguments.ts';
 import { CellKind } from '../layout.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
@@ -184,7 +184,7 @@ function readingOf(file: RegionFile): RegionReading {
     bootId: header.bootId,
     isThisBoot: header.bootId === thisBoot(),
     line(timeMs = Date.now()) {
-      const time = header.crash?.at.getTime() ?? checkedTime(timeMs);
+      const time = header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);
       line ??= openLine(sourceOf(file, content), totals, before);
       return lineAt(line, time);
     },
@@ -196,14 +196,6 @@ export function stateOf(file: RegionFile): RegionState {
   const isHeld = file.isHeld(); // before the header: who closes the store says so there first, and lets go then
   const { state } = readHeader(file);
   return state === 'running' && !isHeld ? 'killed' : state;
-}
-
-function checkedTime(timeMs: unknown): number {
-  if (typeof timeMs !== 'number') throw new TypeError(`line(): timeMs must be a number; got ${shown(timeMs)}`);
-  if (!Number.isSafeInteger(timeMs) || timeMs < 0) {
-    throw new RangeError(`line(): timeMs must be a non-negative safe integer; got ${shown(timeMs)}`);
-  }
-  return timeMs;
 }
 
 function thisBoot(): string {
