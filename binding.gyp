@@ -3,9 +3,8 @@
     {
       "target_name": "vmm_metrics",
       "sources": [
+        "native/base/fork.cc",
         "native/base/process_identity.cc",
-        "native/base/process_mark.cc",
-        "native/base/process_number.cc",
         "native/crash/alternate_stack.cc",
         "native/crash/capture.cc",
         "native/crash/disposition.cc",

@@ -50,8 +50,8 @@ const SAFE = [
 /** What the compiler puts in by itself; the last is for exceptions, which nothing here throws. */
 const BY_THE_COMPILER = ['__stack_chk_fail', '_GLOBAL_OFFSET_TABLE_', '_Unwind_Resume'];
 
-/** Variables of the addon. */
-const VARIABLE = /(g_[a-z_]+|marks_|kFaults)E?$/;
+/** Variables of the addon: globals, static members, constants. No function has such a name. */
+const VARIABLE = /(g_[a-z_]+|[a-z]_|kFaults)E?$/;
 
 /** For each function of the addon: the functions that it names. */
 function callGraph(): Map<string, Set<string>> {

@@ -70,7 +70,7 @@ void Uninstall(int signal) {
 }
 
 void AdoptProcess() {
-  if (g_capture.process.IsHere()) return;
+  if (g_capture.process.IsSameProcess()) return;
   // A forked child: what was captured is its parent's.
   g_capture.captured.Reset();
   // And so is a crash of the parent's, also one that it survived. Relaxed, both: nothing else runs here.
@@ -168,7 +168,7 @@ SignalSet Displaced() {
 
 void Retake(SignalSet signals) {
   std::lock_guard<std::mutex> lock(g_lock);
-  if (!g_capture.process.IsHere()) return;
+  if (!g_capture.process.IsSameProcess()) return;
   const SignalSet displaced = Displaced() & signals;
   for (int signal = 1; signal < kSignals; signal++) {
     if ((displaced & SetOf(signal)) != 0) Install(signal, false);

@@ -13,8 +13,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/fork.h"
 #include "base/handler_gate.h"
-#include "base/process_mark.h"
 #include "base/signal_kinds.h"
 #include "crash/capture.h"
 
@@ -28,7 +28,7 @@ struct CaptureState {
   // Those among them that nobody asked for or marked: to handle such a one instead of us is the host's good right.
   std::atomic<SignalSet> by_default{0};
   std::atomic<int> limit_ms{0};
-  ProcessMark process;  // the process that last called Capture() or Guard()
+  ForkMark process;  // the process that last called Capture() or Guard()
   // V8's own question whether a SIGSEGV is a WebAssembly trap; null: there is none.
   std::atomic<TrapFunction> trap_function{nullptr};
   // The thread that has the crash; 0 while nobody is dying.

@@ -228,7 +228,7 @@ __attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* in
   const TrapFunction trap_function = g_capture.trap_function.load(std::memory_order_relaxed);  // set before the handler was
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
   if (!is_trap && !TryRepair(signal, info) && !TryPostpone(signal, info, context)) {
-    if (!g_capture.process.IsHere()) {
+    if (!g_capture.process.IsSameProcess()) {
       // A forked child shares the parent's cells and sink, and has no business with either.
       PassOn(signal, info, *FirstDisposition(signal));
     } else {

@@ -26,8 +26,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/fork.h"
 #include "base/histogram.h"
-#include "base/process_number.h"
 #include "base/raw_writer.h"
 #include "base/status.h"
 #include "flush/sink.h"
@@ -105,7 +105,7 @@ class Profile {
   bool Samples(uint32_t first, uint32_t count) const;
 
   // Whether it runs in this process, and not in the one that this was forked from. Async-signal-safe.
-  bool is_own() const { return ProcessNumber::IsOwn(process_); }
+  bool is_own() const { return ForkGeneration::IsOwn(process_); }
 
  private:
   // kMade: not before the output is emptied, and that not before there are both threads.
@@ -145,7 +145,7 @@ class Profile {
 
   const Cells& cells_;
   const ProfileSpec spec_;
-  const uint32_t process_ = ProcessNumber::Own();
+  const uint32_t process_ = ForkGeneration::Own();
   SampleRing ring_;
 
   // The sampling thread's own, until kCollected.

@@ -23,7 +23,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   }
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
-  process_.store(ProcessNumber::Own(), std::memory_order_relaxed);
+  process_.store(ForkGeneration::Own(), std::memory_order_relaxed);
   visible_.Add(running_.get());
   return {};
 }
@@ -50,7 +50,7 @@ void Profiler::AskToStopAtExit(int patience_ms) {
 
 std::shared_ptr<Profile> Profiler::Running(int patience_ms) {
   // Nothing runs, or this is a forked child, as above.
-  if (!ProcessNumber::IsOwn(process_.load(std::memory_order_relaxed))) return nullptr;
+  if (!ForkGeneration::IsOwn(process_.load(std::memory_order_relaxed))) return nullptr;
   std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
   if (patience_ms < 0) {
     lock.lock();

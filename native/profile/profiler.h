@@ -53,7 +53,7 @@ class Profiler {
   const Cells& cells_;
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
-  std::atomic<uint32_t> process_{0};  // that started it, see ProcessNumber; publishes nothing
+  std::atomic<uint32_t> process_{0};  // that started it, see ForkGeneration; publishes nothing
   std::atomic<uint64_t> ended_{0};
   HandlerTable<Profile, 1> visible_;
 };

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/lock_within.h"
-#include "base/process_mark.h"
 
 namespace vmm {
 

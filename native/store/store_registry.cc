@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "base/fork.h"
 #include "base/lock_within.h"
-#include "base/process_mark.h"
 #include "store/store.h"
 
 namespace vmm {
@@ -27,7 +27,7 @@ struct Registered {
 struct Registry {
   std::mutex mutex;
   std::condition_variable changed;
-  ProcessMark process;
+  ForkMark process;
   std::map<std::string, Registered> stores;
 
   // Whether somebody who wants this name and file must wait. Under the lock.
@@ -41,7 +41,7 @@ struct Registry {
 
   // A forked child: the stores are its parent's, and who was making or closing one is not here. Under the lock.
   void AdoptProcess() {
-    if (process.IsHere()) return;
+    if (process.IsSameProcess()) return;
     stores.clear();
     process.Set();
   }
@@ -62,7 +62,7 @@ Registry& TheRegistry() {
 // process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
 void Store::EndAllWithProcess(int32_t exit_code) {
   Registry& registry = TheRegistry();
-  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
+  if (!registry.process.IsSameProcess()) return;  // a forked child; the stores are its parent's
   SettleExitCodes(exit_code);
   // Linked and not listed: exit() may have been called in a signal handler that interrupted the allocation of memory.
   Store* first = nullptr;
@@ -84,7 +84,7 @@ void Store::EndAllWithProcess(int32_t exit_code) {
 void Store::VisitOpen(void (*visit)(void* context, const char* name, uint64_t schema_fingerprint), void* context) {
   Registry& registry = TheRegistry();
   const std::lock_guard<std::mutex> lock(registry.mutex);
-  if (!registry.process.IsHere()) return;  // a forked child; the stores are its parent's
+  if (!registry.process.IsSameProcess()) return;  // a forked child; the stores are its parent's
   for (const auto& [name, one] : registry.stores) {
     if (one.store != nullptr && !one.is_closing) visit(context, name.c_str(), one.store->spec_.schema_fingerprint);
   }

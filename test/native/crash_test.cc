@@ -260,15 +260,15 @@ TEST(
     if (unshare(CLONE_NEWPID) != 0) _exit(3);
     const Death init = InChild([&] {
       scene.Capture();
-      const uint32_t own = ProcessNumber::Own();
+      const uint32_t own = ForkGeneration::Own();
       if (unshare(CLONE_NEWPID) != 0) _exit(3);
       const pid_t child = StartChild([&] {
         CHECK_EQ(getpid(), 1);
-        if (ProcessNumber::IsOwn(own)) _exit(4);
+        if (ForkGeneration::IsOwn(own)) _exit(4);
         Fault();
       });
       CHECK_EQ(getpid(), 1);
-      CHECK(ProcessNumber::IsOwn(own));
+      CHECK(ForkGeneration::IsOwn(own));
       CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGSEGV);
     });
     CHECK_EQ(init.signal, 0);
