@@ -28,7 +28,7 @@
         "native/node/profile_stop.cc",
         "native/node/region_access.cc",
         "native/node/store_spec.cc",
-        "native/profile/output_files.cc",
+        "native/profile/profile_outputs.cc",
         "native/profile/profile.cc",
         "native/profile/profiler.cc",
         "native/region/cells.cc",

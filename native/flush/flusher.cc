@@ -65,9 +65,9 @@ Status Flusher::RecoverLocked() {
   return InSending(kIdle, [&] { return Resume(); });
 }
 
-Sink::Place Flusher::place() const {
+Sink::Position Flusher::sink_position() const {
   Locked locked(mutex_);
-  return initialized_.load(std::memory_order_relaxed) ? sink_.place() : Sink::Place{};  // set under the lock
+  return initialized_.load(std::memory_order_relaxed) ? sink_.position() : Sink::Position{};  // set under the lock
 }
 
 Status Flusher::Fit(uint64_t line_bytes) {
@@ -86,7 +86,7 @@ void Flusher::FlushAtExit(int patience_ms) {
   for (;;) {
     if (pthread_mutex_trylock(&mutex_) == 0) {
       Status ignored;  // there is nobody left to tell; what does not get out is counted
-      if (HasNewsLocked()) {
+      if (HasUnflushedLocked()) {
         FlushWithin(&ignored, patience_ms);
       } else {
         RecoverLocked();
@@ -225,23 +225,23 @@ void Flusher::Hold(Line* line) {
   if (line == nullptr) Line::GiveUp(cells_.region());
 }
 
-bool Flusher::HasNews() const {
+bool Flusher::HasUnflushed() const {
   Locked locked(mutex_);
-  return HasNewsLocked();
+  return HasUnflushedLocked();
 }
 
-bool Flusher::HasNewsLocked() const {
+bool Flusher::HasUnflushedLocked() const {
   if (HeldLine() != nullptr) return true;
   const uint32_t bank = cells_.region().committed_bank();
-  const auto is_news = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
+  const auto is_unflushed = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
   for (uint32_t index = 0; index < program_.static_cells; index++) {
-    if (is_news(index)) return true;
+    if (is_unflushed(index)) return true;
   }
   for (uint32_t group = 0; group < program_.group_count; group++) {
     for (const Device* device = FirstOf(devices_[group]); device != nullptr; device = After(*device)) {
       if (device->is_hidden && !HasAggregate(program_, group)) continue;  // it stands in no line
       for (uint32_t i = 0; i < program_.groups[group].cells; i++) {
-        if (is_news(device->first_cell + i)) return true;
+        if (is_unflushed(device->first_cell + i)) return true;
       }
     }
   }

@@ -52,8 +52,8 @@ class Flusher {
   // Whether Init succeeded, in any thread. Relaxed: it publishes nothing to the caller.
   bool is_initialized() const { return initialized_.load(std::memory_order_relaxed); }
 
-  // Where lines go; as Sink::place. Of no sink all is 0.
-  Sink::Place place() const;
+  // Where lines go, as Sink::position tells it. All zeros without a sink.
+  Sink::Position sink_position() const;
 
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
   Status Fit(uint64_t line_bytes);
@@ -76,7 +76,7 @@ class Flusher {
 
   // Whether a flush would put out more than there is: something came since the last line, or the last line has a tail
   // yet to go.
-  bool HasNews() const;
+  bool HasUnflushed() const;
 
   // Whether another store has a line half sent to the same sink: the last line of that one goes first. In a handler
   // too.
@@ -107,7 +107,7 @@ class Flusher {
   Status SendRest(Line& line);
   // Null: no line has a tail to send, and none is on its way.
   void Hold(Line* line);
-  bool HasNewsLocked() const;
+  bool HasUnflushedLocked() const;
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
   FlushResult FlushWithin(Status* status, int patience_ms);
   Status RecoverLocked();

@@ -56,11 +56,11 @@ void Line::Begin(Region& region, const Sink& sink, bool follows_half) {
   // There is none on its way now: release, so that no field of this one is written while the record still says
   // otherwise.
   std::atomic_thread_fence(std::memory_order_release);
-  const Sink::Place place = sink.place();
-  flight.device = place.device;
-  flight.inode = place.inode;
-  flight.offset = place.end;
-  flight.is_regular_file = place.is_regular_file ? 1 : 0;
+  const Sink::Position position = sink.position();
+  flight.device = position.device;
+  flight.inode = position.inode;
+  flight.offset = position.end;
+  flight.is_regular_file = position.is_regular_file ? 1 : 0;
   flight.bytes = end_ - begin_;
   flight.sent.store(0, std::memory_order_relaxed);  // published by the next line
   flight.commit.store(NextCommit(region), std::memory_order_release);

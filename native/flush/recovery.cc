@@ -55,9 +55,9 @@ struct Recoveries::Recovery {
 
   bool is_partly_sent() const { return sent > begin && sent < end && !is_writing; }
   // Half a line of the dead process is in that pipe, and its file says so still.
-  bool IsCutIn(const Sink::Place& place) const {
-    return has_line && !is_writing && sent == begin && !place.is_regular_file && earlier.device == place.device &&
-           earlier.inode == place.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
+  bool IsCutIn(const Sink::Position& position) const {
+    return has_line && !is_writing && sent == begin && !position.is_regular_file && earlier.device == position.device &&
+           earlier.inode == position.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
   }
 };
 
@@ -131,17 +131,17 @@ bool Recoveries::is_partly_sent() const {
 }
 
 bool Recoveries::HasCut(const Sink& sink) const {
-  const Sink::Place place = sink.place();
+  const Sink::Position position = sink.position();
   for (const Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
-    if (one->IsCutIn(place)) return true;
+    if (one->IsCutIn(position)) return true;
   }
   return false;
 }
 
 void Recoveries::EndCut(const Sink& sink) {
-  const Sink::Place place = sink.place();
+  const Sink::Position position = sink.position();
   for (Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
-    if (!one->IsCutIn(place)) continue;
+    if (!one->IsCutIn(position)) continue;
     one->earlier.sent = 0;
     WriteAt(one->file, &one->earlier.sent, sizeof(one->earlier.sent),
             offsetof(RegionHeader, line) + offsetof(LineInFlight, sent));
@@ -184,13 +184,19 @@ void Recoveries::Restart() {
 
 // False: the region cannot be written. Then nobody could tell whether its line is out, and it stays where it is.
 bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
-  const Sink::Place place = sink.place();
+  const Sink::Position position = sink.position();
   // As long as nothing is known of this line, its record must still say of the half before it that it is there: who
   // finds the region then puts a newline first too.
-  const uint64_t sent = recovery.IsCutIn(place) ? 1 : 0;
+  const uint64_t sent = recovery.IsCutIn(position) ? 1 : 0;
   recovery.begin = recovery.sent = sink.needs_newline() || HasCut(sink) ? 0 : 1;
-  const Record record = {
-      recovery.commit, place.device, place.inode, place.end, recovery.end - recovery.begin, sent, place.is_regular_file, 0};
+  const Record record = {recovery.commit,
+                         position.device,
+                         position.inode,
+                         position.end,
+                         recovery.end - recovery.begin,
+                         sent,
+                         position.is_regular_file,
+                         0};
   return WriteAt(recovery.file, &record, sizeof(record), offsetof(RegionHeader, line));
 }
 

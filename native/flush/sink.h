@@ -56,16 +56,16 @@ class Sink {
   bool LetOtherFinish() const { return turn_.LetOtherFinish(); }
 
   // Which file is open, and where it ends, as of the last look at it and with what was written since.
-  struct Place {
+  struct Position {
     uint64_t device;
     uint64_t inode;
     uint64_t end;  // of a regular file; else 0
     bool is_regular_file;
-    bool IsFile(const Place& other) const {
+    bool IsFile(const Position& other) const {
       return is_regular_file && other.is_regular_file && device == other.device && inode == other.inode;
     }
   };
-  Place place() const { return {device_, inode_, static_cast<uint64_t>(end_), kind_ == Kind::kFile}; }
+  Position position() const { return {device_, inode_, static_cast<uint64_t>(end_), kind_ == Kind::kFile}; }
   // Its path with its NUL; empty when it has none, or none so short. Not in a handler.
   void CopyPath(char* out, size_t bytes) const;
 

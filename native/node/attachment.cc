@@ -223,7 +223,7 @@ Napi::Value Attachment::StartProfiling(const Napi::CallbackInfo& info) {
   } else {
     spec.descriptor = info[4].As<Napi::Number>().Int32Value();
   }
-  spec.lines = store->flusher().place();
+  spec.lines = store->flusher().sink_position();
   std::shared_ptr<Profile> profile;
   if (Status status = store->profiler().Start(std::move(spec), &profile); !status.ok()) return ToFailure(env, status);
   profile_ = profile;

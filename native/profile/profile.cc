@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/signal_mask.h"
 #include "base/survival.h"
-#include "profile/output_files.h"
+#include "profile/profile_outputs.h"
 
 namespace vmm {
 
@@ -91,9 +91,9 @@ Status Profile::Open() {
   Status status = spec_.path.empty() ? sink_.OpenDescriptor(spec_.descriptor) : sink_.OpenPath(spec_.path.c_str());
   if (!status.ok()) return status;
   const bool is_emptied = !spec_.path.empty();
-  if (is_emptied && sink_.place().IsFile(spec_.lines)) {
+  if (is_emptied && sink_.position().IsFile(spec_.lines)) {
     status = {Code::kForeign, EINVAL, "is where the lines go"};
-  } else if (!OutputFiles::Take(sink_.place())) {
+  } else if (!ProfileOutputs::Take(sink_.position())) {
     status = {Code::kForeign, EBUSY, "is the output of another profile"};
   }
   if (!status.ok()) sink_.Close();
@@ -112,7 +112,7 @@ void Profile::Cancel(bool is_writing) {
 
 void Profile::CloseOutput() {
   if (!sink_.is_open()) return;
-  OutputFiles::GiveBack(sink_.place());
+  ProfileOutputs::GiveBack(sink_.position());
   sink_.Close();
 }
 
@@ -210,7 +210,7 @@ void Profile::Write() {
   const uint64_t pause_ns = std::min(kWriteEveryNs, std::max<uint64_t>(spec_.interval_ns, 1000) * 1000);
   Status outcome;
   for (bool done = false; !done;) {
-    MakeWay();
+    AvoidSpinningCpu();
     // Before the rows are looked at: once all are collected, none comes after.
     const uint32_t state = state_.load(std::memory_order_acquire);
     const Progress progress = WriteSome(&outcome);
@@ -239,13 +239,13 @@ void Profile::Write() {
 
 // Where there are fewer processors than threads that want one, the scheduler would let the two share one; and what the
 // writing takes there are ticks missed, while for itself a little later is soon enough.
-void Profile::MakeWay() {
+void Profile::AvoidSpinningCpu() {
   const int processor = spinning_on_.load(std::memory_order_relaxed);
-  if (processor == made_way_on_ || processor < 0 || processor >= CPU_SETSIZE) return;
+  if (processor == avoided_cpu_ || processor < 0 || processor >= CPU_SETSIZE) return;
   // Of those that the sampling thread may run on, which is what somebody else wants for both.
   cpu_set_t others;
   if (sched_getaffinity(sampling_thread_.load(std::memory_order_relaxed), sizeof(others), &others) != 0) return;
-  made_way_on_ = processor;
+  avoided_cpu_ = processor;
   CPU_CLR(static_cast<size_t>(processor), &others);
   if (CPU_COUNT(&others) == 0) CPU_SET(static_cast<size_t>(processor), &others);
   sched_setaffinity(0, sizeof(others), &others);
@@ -254,7 +254,7 @@ void Profile::MakeWay() {
 Profile::Progress Profile::WriteSome(Status* status) {
   uint32_t phase = kIdle;
   // Acquire-release: pairs with the release of whoever had the output before.
-  if (IsForLastSamples() || !phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
+  if (YieldToCrashHandler() || !phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) {
     SleepUs(1'000);
     return Progress::kBlocked;
   }
@@ -264,7 +264,7 @@ Profile::Progress Profile::WriteSome(Status* status) {
 }
 
 // A dying process writes nothing after its last whole row.
-bool Profile::IsForLastSamples() {
+bool Profile::YieldToCrashHandler() {
   int64_t crash_ms = crash_ms_.load(std::memory_order_relaxed);
   if (crash_ms == 0) return false;
   if (MonotonicMs() - crash_ms < kSurvivedMs) return true;

@@ -47,7 +47,7 @@ struct ProfileSpec {
   std::string annotation;
   std::string path;  // emptied, or made; when it is empty, `descriptor`, which is duplicated and not emptied
   int descriptor = -1;
-  Sink::Place lines = {};  // where lines go: that is never emptied
+  Sink::Position lines = {};  // where lines go: that is never emptied
 };
 
 struct ProfileResult {
@@ -127,13 +127,13 @@ class Profile {
 
   void Write();
   // Keeps the writing thread off the processor that the sampling thread spins on.
-  void MakeWay();
+  void AvoidSpinningCpu();
   // One buffer of rows out, the phase taken for it.
   Progress WriteSome(Status* status);
   // The same for who has the phase. No row from `end_row` on.
   Progress SendSome(uint64_t end_row, Status* status);
   // Whether a crash handler has the output, or is waiting for it. No longer when the process lives on all the same.
-  bool IsForLastSamples();
+  bool YieldToCrashHandler();
   void CloseOutput();
   // Puts the next text into the empty buffer; false when there is none.
   bool Format(uint64_t end_row);
@@ -165,7 +165,7 @@ class Profile {
   // Where a spinning sampling thread runs; -1: it sleeps, or has not said yet. Relaxed: a hint that publishes nothing.
   std::atomic<int> spinning_on_{-1};
   std::atomic<pid_t> sampling_thread_{0};  // relaxed, as above
-  int made_way_on_ = -1;                   // the writing thread's own, as is
+  int avoided_cpu_ = -1;                   // the writing thread's own, as is
 
   // Release on leaving kSending: publishes what follows to who has the output next.
   std::atomic<uint32_t> phase_{kIdle};

@@ -100,7 +100,7 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
     Status ignored;  // there is nobody left to tell; the region has the values
     Flush(&ignored, kLastFlushMs);
   } else {
-    FlushNews();
+    FlushIfChanged();
   }
   if (is_captured_.load(std::memory_order_relaxed) && !Release(&captured_)) {
     // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the
@@ -138,9 +138,9 @@ void Store::EndWithProcess(int32_t exit_code) {
   SetEnding({state, exit_code != kExitCodeUnknown ? exit_code : exit_code_.load(std::memory_order_relaxed)});
 }
 
-void Store::FlushNews() {
+void Store::FlushIfChanged() {
   Status ignored;  // as above
-  if (flusher_.HasNews()) {
+  if (flusher_.HasUnflushed()) {
     Flush(&ignored, kLastFlushMs);
   } else {
     flusher_.Recover();

@@ -87,7 +87,7 @@ class Store {
   void NoteEnding(const Ending& ending);
 
   // A line, if it would say more than the last one did.
-  void FlushNews();
+  void FlushIfChanged();
   // The process ends in order, and nobody has detached: a line of news, the end of the profile, and the state of the
   // region.
   void EndWithProcess(int32_t exit_code);

@@ -223,7 +223,7 @@ TEST("given writers, flushes, readers and devices that come and go, when all at 
     CHECK(pending <= total);
     CHECK(total >= most);  // a counter only goes up, to any one reader
     most = total;
-    scene.store->flusher().HasNews();
+    scene.store->flusher().HasUnflushed();
   });
   scene.Join();
 

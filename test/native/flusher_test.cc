@@ -145,7 +145,7 @@ TEST("given a device that is full, when flushed, then kFailed, nothing is commit
   CHECK_EQ(rig.commits(), 0);
   CHECK_EQ(rig.Pending("g.i"), 3);
   CHECK_EQ(rig.Total("logger.missed"), 2);
-  CHECK(rig.flusher.HasNews());
+  CHECK(rig.flusher.HasUnflushed());
   CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
 }
 
@@ -272,7 +272,7 @@ TEST("given a file size limit amid a line, when flushed, then the process lives,
     CHECK_EQ(rig.status.error, EFBIG);
     CHECK_EQ(TextOf(folder / "f").size(), 10);
     CHECK_EQ(rig.commits(), 0);
-    CHECK(rig.flusher.HasNews());
+    CHECK(rig.flusher.HasUnflushed());
     rig.Add("g.i", 6);
     CHECK_EQ(rig.Flush(), FlushResult::kFailed);
     CHECK_EQ(TextOf(folder / "f").size(), 10);
@@ -329,16 +329,16 @@ TEST("given a line that is out, when nothing came since, then there is no news, 
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(Small());
-  CHECK(!rig.flusher.HasNews());
+  CHECK(!rig.flusher.HasUnflushed());
   CHECK(rig.Init(folder / "fifo"));
   rig.Add("g.i", 1);
-  CHECK(rig.flusher.HasNews());
+  CHECK(rig.flusher.HasUnflushed());
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
-  CHECK(!rig.flusher.HasNews());
+  CHECK(!rig.flusher.HasUnflushed());
   Set(rig.At("g.s"), 1);
-  CHECK(rig.flusher.HasNews());
+  CHECK(rig.flusher.HasUnflushed());
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
-  CHECK(!rig.flusher.HasNews());
+  CHECK(!rig.flusher.HasUnflushed());
 }
 
 TEST("given a line that says nothing new but is only half out, when asked, then its tail is news") {
@@ -349,7 +349,7 @@ TEST("given a line that says nothing new but is only half out, when asked, then 
   Rig rig(std::move(spec));
   CHECK(rig.Init(folder / "fifo"));
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-  CHECK(rig.flusher.HasNews());
+  CHECK(rig.flusher.HasUnflushed());
 }
 
 TEST("given a process about to die, when the last line is asked for, then it has what is pending, and no flush comes after it") {
@@ -562,7 +562,7 @@ TEST("given a last line that a pipe takes only in part, when the process survive
   CHECK_EQ(Flight(rig).commit.load(), 1 << 2 | kCrashBank);
   CHECK_EQ(Flight(rig).sent.load(), Fifo::kBytes);
   rig.flusher.Revive();
-  CHECK(rig.flusher.HasNews());
+  CHECK(rig.flusher.HasUnflushed());
   rig.Add("g.i", 6);
   std::string text = fifo.Take();
   for (int i = 0; i < 9; i++) {

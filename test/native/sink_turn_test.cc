@@ -297,7 +297,7 @@ TEST("given half a line of a parent's, when a forked child opens a store there, 
     CHECK(childs.Init(folder / "fifo"));
     CHECK(!childs.flusher.WaitsForTurn());
     childs.Flush();
-    CHECK(childs.flusher.HasNews());
+    CHECK(childs.flusher.HasUnflushed());
     CHECK(fifo.Take().size() > 0);
   });
 }
