@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -52,20 +53,30 @@ inline StoreSpec Schema(const std::string& name, bool wide = false) {
   return schema.Build(name);
 }
 
+// A way to die, and the signal that it is by.
+struct Way {
+  const char* what;
+  int signal;
+  void (*die)();
+};
+
 struct Scene {
-  explicit Scene(const std::string& name = "crash", bool wide = false) {
+  explicit Scene(StoreSpec spec) {
     OpenConflict conflict;
-    CHECK(Store::Open(Schema(name, wide), &store, &conflict).ok());
+    CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
   }
+  explicit Scene(const std::string& name = "crash", bool wide = false) : Scene(Schema(name, wide)) {}
   ~Scene() { store->Detach(false); }
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
 
-  // In the child: from here on its death is captured.
-  void Capture(const std::string& sink, int limit_ms = kChildLimitMs / 2) {
+  // In the child: from here on its death is captured. The limit is far away: only a pipe that stays full makes the
+  // child wait for it, and the tests of such pipes set their own.
+  void Capture(const std::string& sink, int limit_ms = kChildLimitMs / 2) { CaptureInto(sink.c_str(), -1, limit_ms); }
+  // The same with a path, or else a descriptor, for the lines.
+  void CaptureInto(const char* path, int descriptor, int limit_ms) {
     Status status;
-    if (!CHECK_EQ(store->flusher().Init(sink.c_str(), -1, &status), InitResult::kDone)) _exit(2);
-    // The limit is far away: only pipes that stay full wait for it, and their tests set their own.
+    if (!CHECK_EQ(store->flusher().Init(path, descriptor, &status), InitResult::kDone)) _exit(2);
     CaptureOptions options;
     options.limit_ms = limit_ms;
     if (!CHECK(store->CaptureSignals(options).ok())) _exit(2);

@@ -15,6 +15,7 @@
 #include "crash/alternate_stack.h"
 #include "crash/capture.h"
 #include "crash_scene.h"
+#include "host_handler.h"
 
 namespace vmm {
 namespace {
@@ -39,12 +40,7 @@ struct Above {
     }
   }
 
-  static void Install(int signal, int flags = 0) {
-    struct sigaction above = {};
-    above.sa_sigaction = Handle;
-    above.sa_flags = SA_SIGINFO | flags;
-    CHECK_EQ(sigaction(signal, &above, &found[signal]), 0);
-  }
+  static void Install(int signal, int flags = 0) { found[signal] = InstallHandler(signal, Handle, flags); }
 };
 
 TEST(
@@ -93,9 +89,7 @@ TEST(
   CheckInChild([] {
     Scene scene;
     static volatile sig_atomic_t g_first = 0;
-    struct sigaction first = {};
-    first.sa_handler = [](int) { g_first = g_first + 1; };
-    sigaction(SIGHUP, &first, nullptr);
+    InstallHandler(SIGHUP, [](int) { g_first = g_first + 1; });
     scene.Capture();
     Above<1>::Install(SIGHUP);
     Above<1>::Install(SIGCHLD);
@@ -118,12 +112,10 @@ TEST(
     Scene scene;
     static sigjmp_buf g_back;
     static volatile sig_atomic_t g_reached = 0;
-    struct sigaction jumps = {};
-    jumps.sa_handler = [](int) {
+    InstallHandler(SIGHUP, [](int) {
       g_reached = g_reached + 1;
       siglongjmp(g_back, 1);
-    };
-    sigaction(SIGHUP, &jumps, nullptr);
+    });
     scene.Capture();
     Above<1>::Install(SIGHUP);
     CHECK(scene.store->CaptureSignals().ok());
@@ -143,12 +135,10 @@ TEST(
     Scene scene;
     static sigjmp_buf g_back;
     static volatile sig_atomic_t g_reached = 0;
-    struct sigaction jumps = {};
-    jumps.sa_handler = [](int) {
+    InstallHandler(SIGHUP, [](int) {
       g_reached = g_reached + 1;
       siglongjmp(g_back, 1);
-    };
-    sigaction(SIGHUP, &jumps, nullptr);
+    });
     scene.Capture();
     for (volatile int i = 0; i < 100; i = i + 1) {
       if (i == 10) Above<1>::Install(SIGHUP);
@@ -168,9 +158,7 @@ TEST(
     static sigjmp_buf g_back;
     scene.Capture();
     Above<1>::Install(SIGTERM);
-    struct sigaction jumps = {};
-    jumps.sa_handler = [](int) { siglongjmp(g_back, 1); };
-    sigaction(SIGABRT, &jumps, nullptr);
+    InstallHandler(SIGABRT, [](int) { siglongjmp(g_back, 1); });
     CHECK(scene.store->CaptureSignals().ok());
     if (sigsetjmp(g_back, 1) == 0) std::abort();
     // Until it counts as survived; the flush captures again.
@@ -192,19 +180,16 @@ TEST(
   CheckInChild([] {
     Scene scene;
     static volatile sig_atomic_t g_host = 0;
-    struct sigaction host = {}, by_default = {};
-    host.sa_handler = [](int) { g_host = g_host + 1; };
-    by_default.sa_handler = SIG_DFL;
     scene.Capture();
     const Disposition* with_host = nullptr;
     const int failed = check::failed;
     for (int i = 0; i < 1000 && check::failed == failed; i++) {
-      sigaction(SIGHUP, &host, nullptr);
+      InstallHandler(SIGHUP, [](int) { g_host = g_host + 1; });
       Retake(~SignalSet{0});
       if (with_host == nullptr) with_host = DispositionAt(SIGHUP, 0);
       CHECK(DispositionAt(SIGHUP, 0) == with_host);
       raise(SIGHUP);
-      sigaction(SIGHUP, &by_default, nullptr);
+      InstallHandler(SIGHUP, SIG_DFL);
       Retake(~SignalSet{0});
       CHECK_EQ(Displaced(), 0);
     }
@@ -219,26 +204,20 @@ TEST(
   CheckInChild([] {
     const int failed = check::failed;
     Scene first("first");
-    struct sigaction before;
-    sigaction(SIGHUP, nullptr, &before);
+    const struct sigaction before = ActionOf(SIGHUP);
     CHECK(first.store->CaptureSignals().ok());
-    struct sigaction ours;
     Above<1>::Install(SIGHUP);
     first.store->Retain();
     first.store->Detach(false);                                         // ours stays below
     CHECK_EQ(sigaction(SIGHUP, &Above<1>::found[SIGHUP], nullptr), 0);  // and comes back
     Scene second("second");
     CHECK(second.store->CaptureSignals().ok());
-    struct sigaction other = {};
-    other.sa_handler = [](int) {};
-    sigaction(SIGHUP, &other, &ours);
+    const struct sigaction ours = InstallHandler(SIGHUP, [](int) {});
     CHECK_EQ(Displaced(), SetOf(SIGHUP));
     sigaction(SIGHUP, &ours, nullptr);
     second.store->Retain();
     second.store->Detach(false);
-    struct sigaction after;
-    sigaction(SIGHUP, nullptr, &after);
-    CHECK(after.sa_handler == before.sa_handler);
+    CHECK(ActionOf(SIGHUP).sa_handler == before.sa_handler);
     std::fflush(stdout);
     _exit(check::failed == failed ? 0 : 1);  // both are gone
   });
@@ -257,12 +236,10 @@ TEST(
     CheckInChild([&] {
       static volatile sig_atomic_t g_done = 0;
       const int signal = with_file ? SIGBUS : SIGHUP;
-      struct sigaction large = {};
-      large.sa_handler = [](int) {
+      InstallHandler(signal, [](int) {
         UseALargeFrame();
         g_done = 1;
-      };
-      sigaction(signal, &large, nullptr);
+      });
       TemporaryFolder folder;
       StoreSpec spec = Schema("large");
       if (with_file) spec.file = folder / "r";
@@ -284,9 +261,7 @@ TEST(
     "its line") {
   Scene scene;
   const Death death = InChild([&] {
-    struct sigaction host = {};
-    host.sa_handler = [](int) {};
-    sigaction(SIGBUS, &host, nullptr);
+    InstallHandler(SIGBUS, [](int) {});
     TemporaryFolder folder;
     StoreSpec spec = Schema("guarded");
     spec.file = folder / "r";
@@ -294,9 +269,7 @@ TEST(
     Store* store = nullptr;
     CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
     scene.Capture();
-    struct sigaction now;
-    sigaction(SIGBUS, nullptr, &now);
-    CHECK((now.sa_flags & SA_ONSTACK) != 0);
+    CHECK((ActionOf(SIGBUS).sa_flags & SA_ONSTACK) != 0);
     store->Detach(false);
     Fault();
   });
@@ -327,12 +300,10 @@ TEST(
       g_child = made;
     };
     const Death death = InChild([&] {
-      struct sigaction mends = {};
-      mends.sa_handler = [](int) {
+      InstallHandler(SIGABRT, [](int) {
         if (g_forks_later == 0) child();
         siglongjmp(g_back, 1);
-      };
-      sigaction(SIGABRT, &mends, nullptr);
+      });
       scene.Capture();
       scene.Add(5);
       if (sigsetjmp(g_back, 1) == 0) std::abort();

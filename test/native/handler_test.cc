@@ -15,17 +15,17 @@
 #include "check.h"
 #include "child.h"
 #include "confine.h"
-#include "crash/capture.h"
+#include "crash_scene.h"
 #include "handler_watch.h"
+#include "host_handler.h"
 #include "line_reader.h"
 #include "schema_builder.h"
-#include "store/store.h"
 #include "temporary_folder.h"
 
 namespace vmm {
 namespace {
 
-StoreSpec Schema(bool wide) {
+StoreSpec HandlerSchema(bool wide) {
   std::vector<Field> fields = {Inc("i"), Latency("l")};
   for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
   SchemaBuilder schema;
@@ -36,41 +36,13 @@ StoreSpec Schema(bool wide) {
   return schema.Build("handler");
 }
 
-struct Scene {
-  explicit Scene(bool wide = false) {
-    OpenConflict conflict;
-    CHECK(Store::Open(Schema(wide), &store, &conflict).ok());
-  }
-  ~Scene() { store->Detach(false); }
-  Scene(const Scene&) = delete;
-  Scene& operator=(const Scene&) = delete;
+struct HandlerScene : Scene {
+  explicit HandlerScene(bool wide = false) : Scene(HandlerSchema(wide)) {}
 
-  // In the child.
-  void Capture(const char* path, int descriptor = -1) {
-    Status status;
-    CaptureOptions options;
-    options.limit_ms = 100;
-    CHECK_EQ(store->flusher().Init(path, descriptor, &status), InitResult::kDone);
-    CHECK(store->CaptureSignals(options).ok());
-  }
+  // In the child. A sink that takes nothing is waited for only so long.
+  void Capture(const char* path, int descriptor = -1) { CaptureInto(path, descriptor, 100); }
   void CaptureIn(const std::string& name) { Capture((folder / name).c_str()); }
-  void Add(uint64_t n) { AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), n); }
-  FlushResult Flush() {
-    Status status;
-    return store->flusher().Flush(&status);
-  }
-  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
-
-  TemporaryFolder folder;
-  Store* store = nullptr;
 };
-
-void Install(int signal, void (*handler)(int, siginfo_t*, void*)) {
-  struct sigaction action = {};
-  action.sa_sigaction = handler;
-  action.sa_flags = SA_SIGINFO;
-  CHECK_EQ(sigaction(signal, &action, nullptr), 0);
-}
 
 #if defined(__x86_64__)
 // Goes on behind the division that cannot be done.
@@ -81,7 +53,7 @@ void Divide() { asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%e
 #endif
 
 // With a sink that fails in some way, so that the handler's own calls leave an error number.
-void CaptureWithFailingSink(Scene& scene, int sink) {
+void CaptureWithFailingSink(HandlerScene& scene, int sink) {
   if (sink == 0) scene.Capture("/dev/full");
   if (sink == 1) scene.CaptureIn("fifo");
   if (sink == 2) {
@@ -96,8 +68,8 @@ TEST(
     "given signals that are counted, when they have been handled, then errno is what it was, whatever the host's handler did to "
     "it") {
   CheckInChild([] {
-    Scene scene;
-    Install(SIGHUP, [](int, siginfo_t*, void*) { errno = EIO; });
+    HandlerScene scene;
+    InstallHandler(SIGHUP, [](int, siginfo_t*, void*) { errno = EIO; });
     signal(SIGPIPE, SIG_IGN);
     scene.CaptureIn("f");
     for (const int signal : {SIGHUP, SIGPIPE, SIGCHLD}) {
@@ -112,10 +84,10 @@ TEST(
 TEST("given a sink that fails, when an earlier handler survives what looked like death, then errno is what it was") {
   for (const int sink : {0, 1, 2}) {
     CheckInChild([&] {
-      Scene scene;
+      HandlerScene scene;
       Fifo fifo(scene.folder / "fifo");
       fifo.Fill();
-      Install(SIGABRT, [](int, siginfo_t*, void*) {});
+      InstallHandler(SIGABRT, [](int, siginfo_t*, void*) {});
       CaptureWithFailingSink(scene, sink);
       scene.Add(5);
       errno = 77;
@@ -130,10 +102,10 @@ TEST("given a sink that fails, when an earlier handler survives what looked like
 TEST("given a sink that fails, when an earlier handler mends a fault, then errno is what it was") {
   for (const int sink : {0, 1, 2}) {
     CheckInChild([&] {
-      Scene scene;
+      HandlerScene scene;
       Fifo fifo(scene.folder / "fifo");
       fifo.Fill();
-      Install(SIGFPE, SkipDivision);
+      InstallHandler(SIGFPE, SkipDivision);
       CaptureWithFailingSink(scene, sink);
       errno = 77;
       Divide();
@@ -147,12 +119,6 @@ TEST("given a sink that fails, when an earlier handler mends a fault, then errno
 
 // Made before, since the filter allows no mmap.
 void* const g_forbidden = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-struct Way {
-  const char* what;
-  int signal;
-  void (*die)();
-};
 
 const Way kWays[] = {
     {"a fault", SIGSEGV, [] { *static_cast<volatile char*>(g_forbidden) = 1; }},
@@ -171,63 +137,63 @@ struct Situation {
   const char* what;
   size_t lines;  // how many are out in the end
   bool wide;
-  void (*prepare)(Scene& scene);
+  void (*prepare)(HandlerScene& scene);
 };
 
-void CaptureDescriptor(Scene& scene, int descriptor) {
+void CaptureDescriptor(HandlerScene& scene, int descriptor) {
   scene.Capture(nullptr, descriptor);
   close(descriptor);
 }
 
 const Situation kSituations[] = {
-    {"a file", 1, false, [](Scene& scene) { scene.CaptureIn("lines"); }},
+    {"a file", 1, false, [](HandlerScene& scene) { scene.CaptureIn("lines"); }},
     {"devices", 1, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        const Device* device = nullptr;
        for (const char* id : {"a", "b", "c"}) CHECK(scene.store->AllocDevice(0, id, &device).ok());
        scene.CaptureIn("lines");
      }},
-    {"a line longer than a page", 1, true, [](Scene& scene) { scene.CaptureIn("lines"); }},
+    {"a line longer than a page", 1, true, [](HandlerScene& scene) { scene.CaptureIn("lines"); }},
     {"a file that was rotated", 2, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        scene.CaptureIn("lines");
        CHECK_EQ(scene.Flush(), FlushResult::kOut);
        CHECK_EQ(rename((scene.folder / "lines").c_str(), (scene.folder / "lines.1").c_str()), 0);
      }},
     {"a file that ends in half a line", 1, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        WriteText(scene.folder / "lines", "half");
        scene.CaptureIn("lines");
      }},
     {"such a file by its descriptor, for writing only", 1, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        WriteText(scene.folder / "lines", "half");
        CaptureDescriptor(scene, open((scene.folder / "lines").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
      }},
     {"a file at its limit", 0, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        scene.CaptureIn("lines");
        const rlimit none = {0, 0};
        CHECK_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
      }},
-    {"a full disk", 0, false, [](Scene& scene) { scene.Capture("/dev/full"); }},
-    {"a pipe", 1, false, [](Scene& scene) { scene.CaptureIn("fifo"); }},
+    {"a full disk", 0, false, [](HandlerScene& scene) { scene.Capture("/dev/full"); }},
+    {"a pipe", 1, false, [](HandlerScene& scene) { scene.CaptureIn("fifo"); }},
     {"a pipe with a held tail", 2, true,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        scene.CaptureIn("fifo");
        CHECK_EQ(scene.Flush(), FlushResult::kFailed);
      }},
     {"a pipe by its descriptor", 1, false,
-     [](Scene& scene) { CaptureDescriptor(scene, open((scene.folder / "fifo").c_str(), O_RDWR | O_CLOEXEC)); }},
+     [](HandlerScene& scene) { CaptureDescriptor(scene, open((scene.folder / "fifo").c_str(), O_RDWR | O_CLOEXEC)); }},
     {"a pipe without a name, that nobody reads", 0, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        int ends[2];
        CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
        scene.Capture(nullptr, ends[1]);
        close(ends[0]);
      }},
     {"a pipe that stays full", 0, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        int ends[2];
        CHECK_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
        scene.Capture(nullptr, ends[1]);
@@ -235,13 +201,13 @@ const Situation kSituations[] = {
        }
      }},
     {"a socket", 0, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        int ends[2];
        CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
        scene.Capture(nullptr, ends[1]);
      }},
     {"another thread that is flushing", ~size_t{0}, false,
-     [](Scene& scene) {
+     [](HandlerScene& scene) {
        scene.CaptureIn("lines");
        std::thread([&] {
          while (true) scene.Flush();
@@ -265,7 +231,7 @@ TEST(
   for (const Situation& situation : kSituations) {
     for (const Way& way : kWays) {
       const int failed = check::failed;
-      Scene scene(situation.wide);
+      HandlerScene scene(situation.wide);
       Fifo fifo(scene.folder / "fifo");
       std::string text;
       const pid_t child = StartChild([&] {
@@ -294,7 +260,7 @@ TEST("given a filter, when it meets a call, then SIGSYS, with a last line where 
   } filters[] = {
       {SECCOMP_RET_TRAP, kCrashCallCount, 1}, {SECCOMP_RET_TRAP, 0, 0}, {SECCOMP_RET_KILL_PROCESS, kCrashCallCount, 0}};
   for (const auto& filter : filters) {
-    Scene scene;
+    HandlerScene scene;
     const Death death = InChild([&] {
       scene.CaptureIn("lines");
       CHECK(Confine(filter.otherwise, filter.allowed));

@@ -26,6 +26,7 @@
 #include "check.h"
 #include "child.h"
 #include "crash/capture.h"
+#include "host_handler.h"
 #include "region/region_guard.h"
 #include "temporary_folder.h"
 
@@ -493,9 +494,7 @@ namespace {
 
 TEST("given a repair, when a signal of a crash comes in the middle of it, then its handler may use the region too") {
   const pid_t child = StartChild([] {
-    struct sigaction reads = {};
-    reads.sa_handler = [](int) { AddShared(g_signalled->InShard(1, 1), 1); };
-    sigaction(SIGTRAP, &reads, nullptr);
+    InstallHandler(SIGTRAP, [](int) { AddShared(g_signalled->InShard(1, 1), 1); });
     FileRegion file;
     file.Cut();
     g_signalled = &file.region;

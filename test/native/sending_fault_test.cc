@@ -16,6 +16,7 @@
 #include "child.h"
 #include "crash/capture.h"
 #include "crash_scene.h"
+#include "host_handler.h"
 
 // The sanitizers have a write of their own, which must come first.
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
@@ -180,9 +181,7 @@ TEST(
     "since") {
   CheckInChild([] {
     Scene scene;
-    struct sigaction mends = {};
-    mends.sa_handler = [](int) { mprotect(const_cast<char*>(g_memory), 4096, PROT_READ | PROT_WRITE); };
-    sigaction(SIGSEGV, &mends, nullptr);
+    InstallHandler(SIGSEGV, [](int) { mprotect(const_cast<char*>(g_memory), 4096, PROT_READ | PROT_WRITE); });
     scene.Capture();
     scene.Add(5);
     g_memory = Forbidden();

@@ -21,6 +21,7 @@
 
 #include "check.h"
 #include "child.h"
+#include "host_handler.h"
 #include "line_reader.h"
 #include "schema_builder.h"
 #include "store/store.h"
@@ -249,9 +250,7 @@ void CheckLines(const Round& round, int store) {
 }
 
 TEST("given threads that do anything to any store at any time, when all have let go, then the lines have every add") {
-  struct sigaction host = {};
-  host.sa_handler = [](int) {};
-  CHECK_EQ(sigaction(SIGHUP, &host, nullptr), 0);
+  InstallHandler(SIGHUP, [](int) {});
   const int64_t end_ms = NowMs() + static_cast<int64_t>(NumberFrom("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
   uint64_t seed = NumberFrom("VMM_METRICS_SOAK_SEED", std::random_device()() % 1'000'000);
   uint64_t rounds = 0, opens = 0, flushes = 0, profiles = 0, captures = 0;

@@ -1,0 +1,157 @@
+// Capture and release of signals: a host's earlier handlers are reached as before, and all is put back in the end.
+
+#include "crash/capture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "crash_scene.h"
+#include "host_handler.h"
+
+namespace vmm {
+namespace {
+
+volatile sig_atomic_t g_host_saw = 0;
+volatile sig_atomic_t g_host_code = 0;
+void HostHandler(int signal, siginfo_t* info, void*) {
+  g_host_saw = signal;
+  g_host_code = info->si_code;
+}
+void HostHandlerThatEnds(int, siginfo_t* info, void* context) {
+  _exit(info != nullptr && info->si_code == SEGV_ACCERR && context != nullptr ? 42 : 43);
+}
+
+TEST("given a host's handler, when the fault comes, then a last line goes out, and the handler is reached with its siginfo") {
+  Scene scene;
+  const Death death = InChild([&] {
+    InstallHandler(SIGSEGV, HostHandlerThatEnds);
+    scene.Capture();
+    scene.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, 0);
+  CHECK_EQ(death.exit_code, 42);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST("given a host's handler that was put above ours and hands on, when the fault comes, then both are reached") {
+  Scene scene;
+  static struct sigaction ours;
+  const Death death = InChild([&] {
+    scene.Capture();
+    ours = InstallHandler(SIGSEGV, [](int signal, siginfo_t* info, void* context) {
+      ours.sa_sigaction(signal, info, context);
+      _exit(42);
+    });
+    Fault();
+  });
+  CHECK_EQ(death.exit_code, 42);
+  scene.CheckLastLine(SIGSEGV);
+}
+
+TEST("given signals that are handled, ignored or harmless, when they come, then they are counted, and the process lives") {
+  CheckInChild([] {
+    Scene scene;
+    InstallHandler(SIGHUP, HostHandler);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGABRT, SIG_IGN);
+    scene.Capture();
+    for (int i = 0; i < 3; i++) {
+      g_host_saw = 0;
+      errno = 77;
+      raise(SIGHUP);
+      CHECK_EQ(errno, 77);
+      CHECK_EQ(static_cast<int>(g_host_saw), SIGHUP);
+      CHECK_EQ(static_cast<int>(g_host_code), SI_TKILL);
+      raise(SIGCHLD);
+      raise(SIGTERM);
+      raise(SIGABRT);
+    }
+    CHECK_EQ(scene.Total("signals.hup"), 3);
+    CHECK_EQ(scene.Total("signals.chld"), 3);
+    CHECK_EQ(scene.Total("signals.term"), 1);  // a store metric
+    CHECK_EQ(scene.Total("signals.abrt"), 1);
+    CHECK_EQ(scene.record().signal.load(), 0);
+    CHECK_EQ(TextOf(scene.folder / "f"), "");
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);
+  });
+}
+
+TEST("given handlers and ignored signals, when the last captured store is released, then all are as they were before") {
+  CheckInChild([] {
+    InstallHandler(SIGHUP, HostHandler);
+    signal(SIGTERM, SIG_IGN);
+    struct sigaction before[kSignals] = {}, after[kSignals] = {};  // those of the C library's own signals stay so
+    for (int signal = 1; signal < kSignals; signal++) sigaction(signal, nullptr, &before[signal]);
+    {
+      Scene first("first"), second("second");
+      CHECK(first.store->CaptureSignals().ok());
+      CHECK(first.store->CaptureSignals().ok());  // twice is harmless
+      CHECK(second.store->CaptureSignals().ok());
+      const struct sigaction now = ActionOf(SIGSEGV);
+      CHECK(now.sa_handler != before[SIGSEGV].sa_handler);
+      CHECK((now.sa_flags & SA_ONSTACK) != 0);
+    }
+    for (int signal = 1; signal < kSignals; signal++) {
+      sigaction(signal, nullptr, &after[signal]);
+      CHECK(after[signal].sa_handler == before[signal].sa_handler);
+    }
+  });
+}
+
+TEST("given a handler above ours that hands on, when the last store is released, then what it hands on still kills") {
+  Scene scene;
+  static struct sigaction ours;
+  const Death death = InChild([&] {
+    CHECK(scene.store->CaptureSignals().ok());
+    const auto above = +[](int signal, siginfo_t* info, void* context) { ours.sa_sigaction(signal, info, context); };
+    ours = InstallHandler(SIGTERM, above);
+    scene.store->Retain();
+    scene.store->Detach(false);
+    if (CHECK(ActionOf(SIGTERM).sa_sigaction == above)) raise(SIGTERM);
+  });
+  CHECK_EQ(death.signal, SIGTERM);
+}
+
+TEST("given as many captured stores as there is room for, when one more is captured, then kFull, until one is released") {
+  CheckInChild([] {
+    std::vector<Captured> all(kCapturedMax + 1);
+    Scene scene;
+    for (Captured& captured : all) {
+      captured.cells = &scene.store->cells();
+      captured.flusher = &scene.store->flusher();
+    }
+    for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
+    CHECK_EQ(Capture(&all.back()).code, Code::kFull);
+    CHECK(Capture(&all[3]).ok());  // is captured already
+    Release(&all[7]);
+    CHECK(Capture(&all.back()).ok());
+    for (Captured& captured : all) Release(&captured);
+  });
+}
+
+TEST("given a thread that is signalled without pause, when stores come and go, then no handler uses one that is gone") {
+  CheckInChild([] {
+    InstallHandler(SIGHUP, HostHandler);
+    std::atomic<bool> done{false};
+    std::thread signalled([&] {
+      while (!done) raise(SIGHUP);
+    });
+    for (int i = 0; i < 200; i++) {
+      Scene scene;  // AddressSanitizer sees a use after it is gone
+      CHECK(scene.store->CaptureSignals().ok());
+    }
+    done = true;
+    signalled.join();
+  });
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,236 @@
+// The last line of a process that dies: it is whole, it has what no earlier line has, and no sink holds the death up.
+//
+// Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what
+// was added.
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "child.h"
+#include "crash_scene.h"
+#include "line_reader.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+TEST("given a last line that is slow to go out, when other threads crash meanwhile, then they wait for it") {
+  Scene scene("crash", true);
+  Fifo fifo(scene.folder / "fifo");
+  std::string text;
+  const pid_t child = StartChild([&] {
+    scene.Capture(scene.folder / "fifo");
+    for (int t = 0; t < 3; t++) {
+      std::thread([] {
+        SleepMs(20);
+        std::abort();
+      }).detach();
+    }
+    Fault();
+  });
+  const Death death = Await(child, kChildLimitMs, [&] {
+    SleepMs(40);
+    text += fifo.Take();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  const Lines lines(text);
+  scene.CheckExact(lines);
+  CHECK_EQ(lines.tail, "");
+  if (!CHECK_EQ(lines.count(), 1)) return;
+  CHECK_EQ(lines.values[0].at("signals.segv"), 1);
+  CHECK_EQ(lines.values[0].at("signals.abrt"), 0);
+}
+
+// What was added before the fault is known exactly, and the flushing thread is anywhere in its work when it comes.
+TEST("given threads that flush in a loop, when another one crashes, then every line is whole, and together they have every add") {
+  for (int round = 0; round < 12; round++) {
+    Scene scene;
+    constexpr uint64_t kAdds = 3000;
+    const Death death = InChild([&] {
+      scene.Capture();
+      for (int t = 0; t < 2; t++)
+        std::thread([&] {
+          while (true) scene.Flush();
+        }).detach();
+      std::thread([&] {
+        vmm_metrics_store native = {&scene.store->abi()};
+        vmm_metrics::Shard shard(native);
+        vmm_metrics_metric metric;
+        CHECK_EQ(vmm_metrics_find(&native, "g.i", VMM_METRICS_INC, &metric), VMM_METRICS_OK);
+        for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), metric, 1);
+      }).join();
+      SleepMs(round % 4);
+      round % 2 == 0 ? Fault() : std::abort();
+    });
+    const int signal = round % 2 == 0 ? SIGSEGV : SIGABRT;
+    CHECK_EQ(death.signal, signal);
+    const Lines lines = scene.lines();
+    CHECK(lines.count() > 0);
+    scene.CheckLastLine(signal, lines.count() - 1);
+    CHECK_EQ(lines.Sum("g.i"), kAdds);
+  }
+}
+
+TEST("given a thread that flushes in a loop, when a signal meets it anywhere, then all lines are whole and have every add") {
+  for (int round = 0; round < 12; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      const itimerval soon = {{0, 0}, {0, 2000 + round * 397}};
+      signal(SIGALRM, [](int) { raise(SIGTERM); });
+      setitimer(ITIMER_REAL, &soon, nullptr);
+      while (true) {
+        scene.Add(1);
+        scene.Flush();
+      }
+    });
+    CHECK_EQ(death.signal, SIGTERM);
+    const Lines lines = scene.lines();
+    CHECK(lines.count() > 0);
+    scene.CheckLastLine(SIGTERM, lines.count() - 1);
+  }
+}
+
+TEST("given threads that add on and on, when another one crashes, then what the lines have is what is not pending") {
+  for (int round = 0; round < 4; round++) {
+    Scene scene;
+    const Death death = InChild([&] {
+      scene.Capture();
+      for (int t = 0; t < 2; t++)
+        std::thread([&] {
+          while (true) scene.Add(1);
+        }).detach();
+      std::thread([&] {
+        while (true) scene.Flush();
+      }).detach();
+      while (scene.store->cells().Total(CellOf(scene.store->spec(), "g.i")) == 0) SleepMs(1);  // both are at it
+      SleepMs(3);
+      Fault();
+    });
+    CHECK_EQ(death.signal, SIGSEGV);
+    const Lines lines = scene.lines();
+    CHECK(lines.Sum("g.i") > 0);
+    scene.CheckExact(lines);
+    CHECK_EQ(lines.tail, "");
+  }
+}
+
+TEST("given a half-sent line in a pipe, when the process dies and the pipe is read, then that line and the last one are whole") {
+  Scene scene("crash", true);
+  Fifo fifo(scene.folder / "fifo");
+  std::string text;
+  const pid_t child = StartChild([&] {
+    scene.Capture(scene.folder / "fifo");
+    scene.Add(5);
+    CHECK_EQ(scene.Flush(), FlushResult::kFailed);
+    scene.Add(6);
+    Fault();
+  });
+  const Death death = Await(child, kChildLimitMs, [&] { text += fifo.Take(); });
+  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines(text);
+  scene.CheckExact(lines);
+  CHECK_EQ(lines.tail, "");
+  if (!CHECK_EQ(lines.count(), 2)) return;
+  CHECK_EQ(lines.values[0].at("g.i"), 5);
+  CHECK_EQ(lines.values[1].at("g.i"), 6);
+  CHECK_EQ(lines.values[1].at("signals.segv"), 1);
+}
+
+TEST("given pipes that stay full, when the process dies, then it waits no longer than it may, however many stores there are") {
+  for (const size_t stores : {1u, 3u}) {
+    std::vector<std::unique_ptr<Scene>> scenes;
+    std::vector<std::unique_ptr<Fifo>> fifos;
+    for (size_t i = 0; i < stores; i++) {
+      scenes.push_back(std::make_unique<Scene>(std::to_string(i)));
+      fifos.push_back(std::make_unique<Fifo>(scenes[i]->folder / "fifo"));
+      fifos[i]->Fill();
+    }
+    const Death death = InChild([&] {
+      for (const auto& scene : scenes) {
+        scene->Capture(scene->folder / "fifo", 100);
+        scene->Add(5);
+      }
+      Fault();
+    });
+    CHECK_EQ(death.signal, SIGSEGV);
+    for (const auto& scene : scenes) CHECK_EQ(scene->Pending("g.i"), 5);
+  }
+}
+
+TEST("given a sink that takes nothing, when the process dies, then the last line is missed and counted, and all stays pending") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture("/dev/full");
+    scene.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  CHECK_EQ(scene.Pending("g.i"), 5);
+  CHECK_EQ(scene.Total("logger.missed"), 1);
+}
+
+TEST("given one pipe that stays full, when the process dies, then the other stores still have their last lines") {
+  Scene stuck("stuck"), well("well");
+  Fifo fifo(stuck.folder / "fifo");
+  fifo.Fill();
+  const Death death = InChild([&] {
+    well.Capture();
+    stuck.Capture(stuck.folder / "fifo", 100);
+    well.Add(5);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  well.CheckLastLine(SIGSEGV);
+}
+
+// In the child: rows of one metric, each a millisecond.
+
+TEST("given a closed store, when the process dies, then no line comes after the one of the close") {
+  Scene scene;
+  const Death death = InChild([&] {
+    scene.Capture();
+    scene.Add(5);
+    scene.store->Retain();
+    scene.store->Detach(false);
+    scene.Add(6);
+    Fault();
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines = scene.lines();
+  CHECK_EQ(lines.count(), 1);
+  CHECK_EQ(lines.Sum("g.i"), 5);
+}
+
+TEST("given a SIGBUS that is sent while lines go out, when it comes, then the line is out first, whole") {
+  for (int round = 0; round < 8; round++) {
+    Scene scene("sent" + std::to_string(round));
+    const pid_t child = StartChild([&] {
+      scene.Capture();
+      for (;;) scene.Add(1), scene.Flush();
+    });
+    // From the first line on it is captured and at it.
+    for (int waited_ms = 0; waited_ms < kChildLimitMs && scene.lines().count() == 0; waited_ms++) SleepMs(1);
+    SleepMs(round);
+    kill(child, SIGBUS);
+    CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGBUS);
+    const Lines lines = scene.lines();
+    CHECK_EQ(lines.tail, "");
+    scene.CheckExact(lines);
+    if (CHECK(lines.count() != 0)) CHECK_EQ(lines.values.back().at("signals.bus"), 1);
+  }
+}
+
+}  // namespace
+}  // namespace vmm
