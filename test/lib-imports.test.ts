@@ -1,0 +1,92 @@
+// The files of lib/: who may import whom.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path/posix';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../lib/', import.meta.url));
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const textOf = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
+
+/** What a file imports, types too: `./x.ts` by its path in lib/, everything else by its name. */
+function importsOf(file: string): string[] {
+  const named = [...textOf.get(file)!.matchAll(/^(?:import|export)\b[^;']*'([^']+)'|\bimport\('([^']+)'\)/gm)].map(([, a, b]) => a ?? b!);
+  return named.map((name) => (name.startsWith('.') ? join(dirname(file), name) : name));
+}
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
+const isOwn = (name: string) => textOf.has(name);
+
+type Graph = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** A graph of the files, each under the name that `nodeOf` gives to it. */
+function graphOf(nodeOf: (file: string) => string): Graph {
+  const graph = new Map<string, Set<string>>(files.map((file) => [nodeOf(file), new Set()]));
+  for (const [file, names] of imports) {
+    for (const name of names.filter(isOwn)) if (nodeOf(name) !== nodeOf(file)) graph.get(nodeOf(file))!.add(nodeOf(name));
+  }
+  return graph;
+}
+
+/** A way through the graph that ends where it began, or none. */
+function circleIn(graph: Graph): string[] {
+  const done = new Set<string>();
+  const search = (node: string, way: readonly string[]): string[] => {
+    if (way.includes(node)) return [...way.slice(way.indexOf(node)), node];
+    if (done.has(node)) return [];
+    for (const next of graph.get(node)!) {
+      const circle = search(next, [...way, node]);
+      if (circle.length > 0) return circle;
+    }
+    done.add(node);
+    return [];
+  };
+  for (const node of graph.keys()) {
+    const circle = search(node, []);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
+/** Importers of files for which `isMeant` holds, each as `importer imports file`. */
+const importersOf = (isMeant: (file: string) => boolean) =>
+  [...imports].flatMap(([file, names]) => names.filter(isMeant).map((name) => `${file} imports ${name}`));
+
+test('given the imports of lib/, when they are read, then every relative one names a file of lib/', () => {
+  const relative = [...imports].flatMap(([file, names]) => names.filter((name) => name.endsWith('.ts')).map((name) => ({ file, name })));
+  expect(relative.filter(({ name }) => !isOwn(name))).toEqual([]);
+  const stated = [...textOf.values()].reduce((sum, text) => sum + (text.match(/from '\.{1,2}\//g)?.length ?? 0), 0);
+  expect(relative.length).toBeGreaterThanOrEqual(stated);
+  expect(stated).toBeGreaterThan(150);
+});
+
+test('given two files, when one imports the other, then there is no way back', () => {
+  expect(circleIn(graphOf((file) => file))).toEqual([]);
+});
+
+test('given a folder of lib/, when it imports what is outside, then there is no way back into the folder', () => {
+  // The format of a region is a table of numbers that imports nothing: a floor for all, wherever it stands.
+  const roomOf = (file: string) => (file.includes('/') && file !== 'region/format.ts' ? `${dirname(file)}/` : file);
+  expect(imports.get('region/format.ts')).toEqual([]);
+  expect(circleIn(graphOf(roomOf))).toEqual([]);
+});
+
+test('given the command, when its importers are looked for, then they are files of the command', () => {
+  const importers = importersOf((name) => name.startsWith('cli/'));
+  expect(importers.filter((text) => !text.startsWith('cli/'))).toEqual([]);
+  expect(importers.length).toBeGreaterThan(5);
+});
+
+test('given the public surface, when its importers are looked for, then only index.ts imports metrics.ts, and nothing index.ts', () => {
+  expect(importersOf((name) => name === 'metrics.ts' || name === 'index.ts')).toEqual(['index.ts imports metrics.ts']);
+});
+
+test('given a file that calls itself pure, when its imports are read, then it has neither files nor clocks nor native code', () => {
+  const pure = files.filter((file) => /^\/\/[^\n]*(\n\/\/[^\n]*)*\bPure\b/.test(textOf.get(file)!));
+  expect(pure.length).toBeGreaterThan(6);
+  for (const file of pure) {
+    // Types of what native code gives and takes are no calls of it.
+    const used = textOf.get(file)!.replaceAll(/^import type [^;]*;$/gm, '');
+    expect(used.match(/'node:(?!os')[^']+'|'\.{1,2}\/binding\.ts'|\b(?:Date|performance)\.now\b|\bprocess\.hrtime\b/g), file).toBeNull();
+  }
+});
