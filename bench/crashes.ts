@@ -5,18 +5,16 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { addon } from './addon.ts';
 
 const crasher = fileURLToPath(new URL('./crasher.js', import.meta.url));
 
 /** Microseconds of each of so many crashes, on the main thread and on a native one turn about, lowest first. */
 export async function crashTimesUs(times: number): Promise<number[]> {
-  const { lineTime } = createRequire(import.meta.url)('../../test/addon/build/Release/vmm_test.node') as {
-    lineTime(fifo: string): Promise<bigint>;
-  };
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
   const [fifo, fault] = [join(folder, 'fifo'), join(folder, 'fault')];
   execFileSync('mkfifo', [fifo]);
@@ -25,7 +23,7 @@ export async function crashTimesUs(times: number): Promise<number[]> {
     for (let i = 0; i < times; i++) {
       writeFileSync(fault, Buffer.alloc(8));
       const writer = openSync(fifo, 'r+'); // so that the reader waits from the start, and no longer than for the child's death
-      const line = lineTime(fifo);
+      const line = addon.arrivalTime(fifo, 'line');
       const where = i % 2 === 0 ? 'main' : 'thread';
       const child = spawn('/bin/sh', ['-c', 'ulimit -c 0; exec "$@"', 'sh', process.execPath, crasher, fifo, fault, where], {
         stdio: ['ignore', 'ignore', 'inherit'],

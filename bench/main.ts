@@ -6,11 +6,11 @@
 // operation.
 
 import { execFileSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { addon } from './addon.ts';
 import { crashTimesUs } from './crashes.ts';
 import { type Trial, trials } from './trials.ts';
 import { deathTimesMs, stopTimesMs } from './waits.ts';
@@ -42,14 +42,13 @@ function median(values: readonly number[]): number {
 
 /** Runs one trial here. For xadds the figure is the ratio of the medians. */
 async function runTrial(trial: Trial): Promise<Figure> {
-  const { xaddNs } = createRequire(import.meta.url)('../../test/addon/build/Release/vmm_test.node') as { xaddNs(times: number): number };
   const run = trial.prepare();
   const turns = trial.turns ?? TURNS;
   const values: number[] = [];
   const yardsticks: number[] = [];
   for (let i = 0; i < 3; i++) await run(Math.ceil(trial.times / 4)); // until it is compiled
   for (let i = 0; i < turns; i++) {
-    yardsticks.push(xaddNs(2_000_000));
+    yardsticks.push(addon.xaddNs(2_000_000));
     values.push(await run(trial.times));
   }
   const ns = median(values);

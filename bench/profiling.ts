@@ -6,7 +6,6 @@
 
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,6 +13,8 @@ import { Worker } from 'node:worker_threads';
 
 import { Metrics, type ProfileStats } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
+
+import { ADDON, addon } from './addon.ts';
 
 const ROUNDS = 3;
 const RUN_MS = 2000;
@@ -54,17 +55,12 @@ interface Run extends ProfileStats {
 const { values } = parseArgs({ options: { tries: { type: 'string', default: '1' } } });
 const tries = Number(values.tries);
 
-const require = createRequire(import.meta.url);
-const ADDON = require.resolve('../../test/addon/build/Release/vmm_test.node');
 const KEEP_TIME = `
   const { parentPort, workerData: { addon, ms } } = require('node:worker_threads');
   const { keepTime } = require(addon);
   parentPort.postMessage('begins');
   keepTime(100_000, ms, 20_000);
 `;
-const { keepTime } = require(ADDON) as {
-  keepTime(intervalNs: number, ms: number, spinNs: number): number;
-};
 const metrics = Metrics.open(firecracker, { name: 'bench-profiling' });
 // In memory, where the system has that: a disk that lets a write wait would be measured, and at 1 us it gets a hundred
 // megabytes a second.
@@ -117,8 +113,8 @@ async function runAt({ intervalUs, spinUs }: Rate): Promise<Run> {
   const beganSeconds = othersSeconds();
   const beganAll = performance.now();
   const loops = () => ({
-    spinning: keepTime(intervalUs * 1000, KEEP_TIME_MS, intervalUs * 1000),
-    waiting: keepTime(intervalUs * 1000, KEEP_TIME_MS, spinUs * 1000),
+    spinning: addon.keepTime(intervalUs * 1000, KEEP_TIME_MS, intervalUs * 1000),
+    waiting: addon.keepTime(intervalUs * 1000, KEEP_TIME_MS, spinUs * 1000),
   });
   const before = loops();
   const profile = metrics.startProfiling({ ...options, intervalUs });

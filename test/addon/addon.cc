@@ -37,8 +37,6 @@ NAPI_MODULE_INIT() {
   DefineWriters(env, exports);
   DefineHandlers(env, exports);
   DefineLedger(env, exports);
-  DefineYardstick(env, exports);
-  DefineStopwatch(env, exports);
   DefineConfined(env, exports);
   DefineTurnover(env, exports);
   return exports;

@@ -17,8 +17,6 @@ const vmm_metrics_store& AttachedStore();
 
 void DefineHandlers(napi_env env, napi_value exports);
 void DefineLedger(napi_env env, napi_value exports);
-void DefineYardstick(napi_env env, napi_value exports);
-void DefineStopwatch(napi_env env, napi_value exports);
 void DefineConfined(napi_env env, napi_value exports);
 void DefineTurnover(napi_env env, napi_value exports);
 

@@ -1,0 +1,9 @@
+#include "addon.h"
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  DefineStopwatch(env, exports);
+  DefineYardstick(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(vmm_bench, Init)
