@@ -1,11 +1,11 @@
 // The demo is the first user of the package: what breaks it breaks users.
 
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-import { node } from './helpers/children.ts';
+import { node, runProgram } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { linesIn, temporaryFolder } from './helpers/workplace.ts';
 
@@ -25,8 +25,12 @@ function demoIn(cwd: string, ...args: string[]): Promise<{ code: number | null; 
 }
 
 const machines = [
-  { machine: 'the machine at hand', options: [], says: existsSync('/dev/kvm') ? /running on KVM|without KVM/ : /without KVM/ },
-  { machine: 'a simulated vCPU', options: ['--simulate'], says: /without KVM: told to/ },
+  {
+    machine: 'the machine at hand',
+    options: [],
+    says: existsSync('/dev/kvm') ? /Running on KVM|Running a simulated vCPU \(/ : /Running a simulated vCPU \(\/dev\/kvm/,
+  },
+  { machine: 'a simulated vCPU', options: ['--simulate'], says: /Running a simulated vCPU \(--simulate\)/ },
 ];
 
 describe.each(machines)('given $machine', ({ options, says }) => {
@@ -47,7 +51,7 @@ describe.each(machines)('given $machine', ({ options, says }) => {
   test('when it runs with --profile, then what the guest did is in the table, and on the page', async () => {
     const folder = temporaryFolder();
     const { code, text } = await demoIn(folder, '--profile', '--seconds', '1', ...options);
-    expect(text).toMatch(/\d+ samples in kvm-vmm-profile\.tsv, .*\nplotted in .*kvm-vmm-profile\.html\n/);
+    expect(text).toMatch(/\d+ samples in kvm-vmm-profile\.tsv, .*\nPlot in .*kvm-vmm-profile\.html\n/);
     expect(code).toBe(0);
     const [, header, ...rows] = readFileSync(`${folder}/kvm-vmm-profile.tsv`, 'utf8').split('\n').slice(0, -2);
     const column = header!.split('\t').indexOf('vcpu.exit_io_out');
@@ -60,16 +64,44 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     { death: '--overflow', signal: 'SIGSEGV', metric: 'signals.sigsegv' },
   ])('when it runs with $death, then it dies by $signal and the last line says so', async ({ death, signal, metric }) => {
     const { code, text } = await demo(death, ...options);
-    expect(text).toContain(`the process died by ${signal}`);
+    expect(text).toContain(`The process was killed by ${signal}`);
     expect(text).toMatch(new RegExp(`${metric} +1 .*<--`));
     expect(code).toBe(0);
   });
 
   test('when it runs with --kill, then its region file has its last numbers, and says that it was killed', async () => {
     const { code, text } = await demo('--kill', ...options);
-    expect(text).toContain('the process died by SIGKILL');
+    expect(text).toContain('The process was killed by SIGKILL');
     expect(text).toMatch(/killed/);
     expect(text).toMatch(/exit_io_out +[1-9]/);
     expect(code).toBe(0);
+  });
+});
+
+describe('given `npm run demo`', () => {
+  const root = fileURLToPath(new URL('../', import.meta.url));
+  const built = ['dist/examples/kvm-vmm/main.js', 'build/Release/vmm_metrics.node', 'examples/kvm-vmm/build/Release/kvm_vmm.node'];
+  const modified = () => built.map((file) => statSync(`${root}${file}`).mtimeMs);
+
+  test('when nothing has changed since the last build, then nothing is built, and no compiler prints a line', async () => {
+    const before = modified();
+    const { code, stdout, stderr } = await runProgram(node, [`${root}scripts/demo.mjs`, '--help']);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/^Usage: .*\n\nRuns a tiny guest (.*\n)+ {2}--help .*\n$/);
+    expect(stderr).toMatch(/^(Building .*\n)?$/); // on a very busy machine even this takes a while
+    expect(modified()).toEqual(before);
+  });
+
+  test('when a source does not compile, then it prints what the compiler said, runs nothing, and exits with 1', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(`${folder}/scripts`);
+    copyFileSync(`${root}scripts/demo.mjs`, `${folder}/scripts/demo.mjs`);
+    symlinkSync(`${root}node_modules`, `${folder}/node_modules`);
+    writeFileSync(`${folder}/tsconfig.json`, '{ "files": ["broken.ts"], "compilerOptions": { "types": [], "noEmit": true } }');
+    writeFileSync(`${folder}/broken.ts`, 'export const x: string = 1;');
+    const { code, stdout, stderr } = await runProgram(node, [`${folder}/scripts/demo.mjs`, '--help']);
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/tsc --build .*tsconfig\.json\n.*broken\.ts\(1,14\): error TS2322/);
   });
 });

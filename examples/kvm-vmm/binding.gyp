@@ -17,7 +17,7 @@
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],
       "cflags_cc": ["-std=c++17", "-fexceptions", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "cflags_cc!": ["-fno-exceptions"],
-      # A worker may be the only one to have loaded the addon, and the handler of the kick signal outlives it.
+      # If only a worker loaded the addon, it would be unloaded with the worker, but the signal handler stays installed.
       "ldflags": ["-Wl,-z,nodelete"]
     }
   ]

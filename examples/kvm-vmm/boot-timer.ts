@@ -1,4 +1,4 @@
-// The boot timer: the guest writes a magic number when it is up.
+// The boot timer: the guest writes a magic number to it when it has booted.
 
 const BOOT_DONE = 123;
 
@@ -7,7 +7,7 @@ export class BootTimer {
   readonly #onBoot: (bootMs: number) => void;
 
   /**
-   * @param onBoot Gets the time from the making of this device to the guest's being up, as JavaScript learned of it.
+   * @param onBoot Gets the milliseconds from the creation of this device until JavaScript saw the guest booted.
    */
   constructor(onBoot: (bootMs: number) => void) {
     this.#onBoot = onBoot;

@@ -1,5 +1,5 @@
-// A block device on an image file. The ring of requests in guest memory is the vCPU thread's (native/block_queue.h),
-// and so are the metrics of it (queue_event_count, ...); both count in the same cells of block_<id>.
+// A block device backed by an image file. The vCPU thread owns the ring of requests in guest memory and counts its
+// metrics (native/block_queue.h; queue_event_count and others). Both threads count into the same device, block_<id>.
 
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 
@@ -43,7 +43,7 @@ export class Disk {
     try {
       readSync(this.#fd, data, 0, bytes, sector * SECTOR_BYTES);
     } finally {
-      timer[Symbol.dispose](); // what `using timer = ...` does, for Node versions without it
+      timer[Symbol.dispose](); // the same as `using timer = ...`, which Node has from version 24 on
     }
     this.#block.read_count.inc();
     this.#block.read_bytes.add(bytes);

@@ -1,4 +1,4 @@
-// Makes the machine, its files and its metrics, runs it for its time, and says what was counted.
+// Makes the machine, its files and its metrics, runs the machine, and prints what was counted.
 
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,18 +28,18 @@ export async function runMachine(settings: Settings): Promise<number> {
   }
 }
 
-/** A directory for the machine's files: in memory where the system has that, else among the temporary files. */
+/** Makes a directory for the machine's files: in /dev/shm if that is writable, else in the temporary directory. */
 export function makeDirectory(): string {
   const parent = isWritable('/dev/shm') ? '/dev/shm' : tmpdir();
   return mkdtempSync(join(parent, 'kvm-vmm-'));
 }
 
-/** The file that the values live in. */
+/** The region file: it holds the values of the metrics. */
 export function regionOf(directory: string): string {
   return join(directory, 'metrics.region');
 }
 
-/** Where the metrics lines go. */
+/** The file that the metrics lines are written to. */
 export function metricsFileOf(directory: string, settings: Settings): string {
   return settings.metricsFile ?? join(directory, 'metrics.jsonl');
 }
@@ -53,15 +53,15 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   metrics.startPeriodicFlush({ intervalMs: 1000 });
   reportStart(metrics);
 
-  const problem = settings.simulate ? 'told to' : kvmProblem();
-  process.stdout.write(problem === undefined ? 'running on KVM\n' : `running a simulated vCPU, without KVM: ${problem}\n`);
+  const problem = settings.simulate ? '--simulate' : kvmProblem();
+  process.stdout.write(problem === undefined ? 'Running on KVM\n' : `Running a simulated vCPU (${problem})\n`);
 
   const files = makeFiles(directory);
   const disk = new Disk(metrics, 'rootfs', files.image);
   const pmem = new Pmem(metrics, 'drv0', files.pmem);
   const serial = new Serial(metrics, guestLines());
   process.stdout.on('error', () => serial.outputFailed());
-  const bootTimer = new BootTimer((bootMs) => process.stdout.write(`guest booted after ${bootMs.toFixed(1)} ms\n`));
+  const bootTimer = new BootTimer((bootMs) => process.stdout.write(`Guest booted after ${bootMs.toFixed(1)} ms\n`));
   const end = promiseWithResolvers<string | undefined>();
   const vm = new Vm({
     metrics,
@@ -94,14 +94,14 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   const { exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write } = snapshot.vcpu;
   const exits = Number(exit_io_in + exit_io_out + exit_mmio_read + exit_mmio_write);
   const lines = readFileSync(metricsFile, 'utf8').split('\n').length - 1;
-  const removed = settings.metricsFile === undefined ? ', removed now; --metrics FILE keeps them' : '';
+  const removed = settings.metricsFile === undefined ? ' (removed now; use --metrics FILE to keep it)' : '';
   process.stdout.write(`
 ${formatTable(rowsOfSnapshot(firecracker, snapshot))}
 
-${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s, ${Math.round((exits / ranMs) * 1000)} per second
-${lines} ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
+${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s: ${Math.round((exits / ranMs) * 1000)} per second
+${lines} metrics ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
-  if (stats !== undefined) process.stdout.write(plotProfile(stats));
+  process.stdout.write(stats === undefined ? '\nNext, try: npm run demo -- --crash, --kill or --profile\n' : plotProfile(stats));
   if (failure === undefined) return 0;
   process.stderr.write(`kvm-vmm: the vCPU failed: ${failure}\n`);
   return 1;
@@ -116,21 +116,23 @@ function promiseWithResolvers<T>() {
   return { promise, resolve };
 }
 
-/** The clock is the monotonic one, as in Firecracker. */
+/** The start time is on the monotonic clock, as in Firecracker. */
 function reportStart(metrics: VmMetrics): void {
   const startTimeUs = process.hrtime.bigint() / 1000n - BigInt(Math.round(process.uptime() * 1e6));
   metrics.reportStartTime({ startTimeUs, startTimeCpuUs: 0n });
 }
 
-/** The death that was asked for. All but SIGKILL come from the vCPU thread, at the guest's next exit. */
+/**
+ * Starts the death asked for. SIGKILL comes at once; the others come from the vCPU thread, at the guest's next exit.
+ */
 function kill(vm: Vm, memoryFile: string, death: Settings['death']): void {
   if (death === 'crash') {
-    process.stdout.write("truncating the guest's memory\n");
+    process.stdout.write("Truncating the guest's memory file\n");
     truncateSync(memoryFile, 0);
   } else if (death === 'kill') {
     process.kill(process.pid, 'SIGKILL');
   } else {
-    process.stdout.write('a device on the vCPU thread follows a chain of descriptors that loops\n');
+    process.stdout.write('A device on the vCPU thread follows a chain of descriptors that never ends\n');
     vm.overflow();
   }
 }
@@ -138,14 +140,14 @@ function kill(vm: Vm, memoryFile: string, death: Settings['death']): void {
 function makeFiles(directory: string): { memory: string; image: string; pmem: string } {
   const files = { memory: join(directory, 'memory'), image: join(directory, 'rootfs.img'), pmem: join(directory, 'pmem.img') };
   const image = Buffer.alloc(DISK_SECTORS * SECTOR_BYTES);
-  image.write('Hello from sector 0 of the disk.\n'); // the guest prints it; a NUL ends it
+  image.write('Hello from sector 0 of the disk.\n'); // the guest prints this text up to the first NUL
   writeFileSync(files.memory, '', { mode: 0o600 });
   writeFileSync(files.image, image, { mode: 0o600 });
   writeFileSync(files.pmem, '', { mode: 0o600 });
   return files;
 }
 
-/** Prints what the guest writes as it comes, each line of it marked. */
+/** Prints the guest's output as it arrives, and marks each line. */
 function guestLines(): (text: string) => void {
   let atLineStart = true;
   return (text) => {

@@ -1,11 +1,11 @@
-// A virtual machine monitor in miniature, with metrics: a guest on /dev/kvm, its vCPU on a native thread, its devices
-// in TypeScript, everything counted. README.md says what there is to see.
+// A miniature virtual machine monitor with metrics. The guest runs on /dev/kvm, its vCPU is a native thread, its
+// devices are TypeScript, and every exit is counted. README.md lists what the program can show.
 
 import { runMachine } from './machine.ts';
 import { runUntilDeath } from './postmortem.ts';
 import { HELP, settingsOf, UsageError } from './settings.ts';
 
-process.stdout.on('error', () => {}); // a reader that has gone is no reason to stop
+process.stdout.on('error', () => {}); // the machine runs on when its reader has gone
 try {
   const args = process.argv.slice(2);
   const settings = settingsOf(args);

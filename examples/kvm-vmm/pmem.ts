@@ -1,4 +1,4 @@
-// Persistent memory, as far as the guest uses it: a flush, which makes the file behind it durable.
+// Persistent memory. The guest uses one operation of it: a flush, which makes the file behind the memory durable.
 
 import { closeSync, fdatasync, openSync } from 'node:fs';
 

@@ -1,5 +1,5 @@
-// Runs the machine in a child that is to die, and shows what is left: the signal, and the last line of its metrics or
-// its region file.
+// Runs the machine in a child process that dies, then shows the signal and what survived: the last line of its metrics,
+// or its region file.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -22,14 +22,17 @@ const EXPECTED = {
 } as const;
 const PATIENCE_MS = 10_000;
 
-/** Returns the exit code: 0 when the child died by the expected signal, and its last line is whole and says so. */
+/** Returns the exit code: 0 if the expected signal killed the child, and its last line or region file reports that. */
 export async function runUntilDeath(settings: Settings, args: readonly string[]): Promise<number> {
   const expected = EXPECTED[settings.death ?? 'crash'];
   const directory = makeDirectory();
   try {
     const death = await deathOf([...args, '--directory', directory]);
-    process.stdout.write(`\nthe process died by ${death.signal ?? `nothing: it exited with ${death.code}`}\n`);
-    const problem = death.signal === expected.signal ? expected.show(directory, settings) : `it was to die by ${expected.signal}`;
+    process.stdout.write(
+      death.signal === null ? `\nThe process exited with code ${death.code}.\n` : `\nThe process was killed by ${death.signal}.\n`,
+    );
+    const problem =
+      death.signal === expected.signal ? expected.show(directory, settings) : `${expected.signal} should have killed the process`;
     if (problem === undefined) return 0;
     process.stderr.write(`kvm-vmm: ${problem}\n`);
     return 1;
@@ -43,12 +46,12 @@ interface Death {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** This program once more, with core dumps off. One that does not die in time is killed. */
+/** Runs this program again, with core dumps off. Kills it if it has not died after `PATIENCE_MS`. */
 async function deathOf(args: readonly string[]): Promise<Death> {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const command = ['-c', 'ulimit -c 0; exec "$@"', 'sh', process.execPath, main, ...args];
   const child: ChildProcess = spawn('/bin/sh', command, { stdio: 'inherit' });
-  const giveUp = () => child.kill('SIGKILL'); // this process stays, to clean up
+  const giveUp = () => child.kill('SIGKILL'); // this process goes on and removes the directory
   const timer = setTimeout(giveUp, PATIENCE_MS);
   process.on('SIGINT', giveUp).on('SIGTERM', giveUp);
   try {
@@ -62,23 +65,23 @@ async function deathOf(args: readonly string[]): Promise<Death> {
   }
 }
 
-/** Shows what the region file has, by the command that anybody would use. Returns what is wrong with it. */
+/** Shows the region file with the command that a user would run. Returns what is wrong, if anything is. */
 function showRegion(region: string): string | undefined {
   process.stdout.write(`\n$ vmm-metrics show ${region}\n`);
   const command = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, 'show', region], { encoding: 'utf8' });
   process.stdout.write(stdout);
   if (status !== 0) return `vmm-metrics failed: ${stderr.trim()}`;
-  return /\bkilled\b/.test(stdout) ? undefined : 'it does not say that the process was killed';
+  return /\bkilled\b/.test(stdout) ? undefined : 'vmm-metrics show does not report that the process was killed';
 }
 
-/** Shows the last line. Returns what is wrong with it. */
+/** Shows the last line. Returns what is wrong with it, if anything is. */
 function showLastLine(metricsFile: string, metric: string): string | undefined {
   const text = readFileSync(metricsFile, 'utf8');
   const lines = text.split('\n');
-  if (lines.pop() !== '') return 'the last line was cut short';
+  if (lines.pop() !== '') return 'the last line is incomplete';
   const last = lines.at(-1);
-  if (last === undefined) return 'there is no line';
+  if (last === undefined) return 'there is no line in the metrics file';
   let values: { readonly signals?: Record<string, unknown>; readonly [key: string]: unknown };
   try {
     values = JSON.parse(last);
@@ -89,7 +92,8 @@ function showLastLine(metricsFile: string, metric: string): string | undefined {
     row.group === 'signals' && row.name === metric ? highlighted(rowText) : rowText,
   );
   process.stdout.write(
-    `its last line, number ${lines.length} with ${last.length} characters, has (sums since the line before, min and max since the start)\n\n${table}\n`,
+    `Its last line is complete: line ${lines.length}, ${last.length} characters. Counters and sums cover the time since the line before;\n` +
+      `min and max cover the whole run.\n\n${table}\n`,
   );
   return values.signals?.[metric] === 1 ? undefined : `signals.${metric} is not set in the last line`;
 }

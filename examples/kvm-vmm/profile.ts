@@ -1,4 +1,4 @@
-// A profile of the machine while it runs, and a page of it.
+// Profiles the machine while it runs, and plots the profile.
 
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ import type { VmMetrics } from './vmm.ts';
 const TABLE = 'kvm-vmm-profile.tsv';
 const PAGE = 'kvm-vmm-profile.html';
 
-/** Call it when the devices are there. */
+/** Starts the profile. The devices must exist, since the profile names their metrics. */
 export function startProfile(metrics: VmMetrics): Profile {
   return metrics.startProfiling({
     metrics: [
@@ -26,10 +26,10 @@ export function startProfile(metrics: VmMetrics): Profile {
   });
 }
 
-/** Makes the page, as `vmm-metrics plot` does, and says what there is. */
+/** Makes the page with `vmm-metrics plot`, and returns a summary for the user. */
 export function plotProfile({ samples, missedTicks, lateNs }: ProfileStats): string {
   const root = dirname(createRequire(import.meta.url).resolve('vmm-metrics/package.json'));
   execFileSync(process.execPath, [join(root, 'dist/lib/cli/main.js'), 'plot', TABLE, '-o', PAGE]);
   const late = `late by ${Math.round(lateNs.median / 1000)} us (median), ${Math.round(lateNs.p99 / 1000)} us (p99)`;
-  return `${samples} samples in ${TABLE}, ${missedTicks} ticks missed, ${late}\nplotted in ${resolve(PAGE)}\n`;
+  return `${samples} samples in ${TABLE}, ${missedTicks} ticks missed, ${late}\nPlot in ${resolve(PAGE)}\n`;
 }

@@ -1,5 +1,5 @@
-// The serial port, the part beyond its registers: where bytes go to and come from.
-// The vCPU thread counts the bytes (uart.read_count, uart.write_count, uart.missed_write_count).
+// The host's side of the serial port: it prints what the guest writes, and types text to the guest. The vCPU thread
+// handles the registers, and counts the bytes (uart.read_count, uart.write_count, uart.missed_write_count).
 
 import type { VmMetrics } from './vmm.ts';
 
@@ -8,7 +8,7 @@ export class Serial {
   readonly #print: (text: string) => void;
   readonly #decoder = new TextDecoder();
 
-  /** @param print Takes what the guest writes, in pieces. */
+  /** @param print Gets the guest's output, piece by piece. */
   constructor(metrics: VmMetrics, print: (text: string) => void) {
     this.#uart = metrics.app.uart;
     this.#print = print;
@@ -19,12 +19,14 @@ export class Serial {
     this.#uart.flush_count.inc();
   }
 
-  /** Counts output that did not get out. A terminal that has gone is no reason for the machine to stop. */
+  /** Counts a failed write to the terminal. The machine runs on without its terminal. */
   outputFailed(): void {
     this.#uart.error_count.inc();
   }
 
-  /** Types text to the guest. What the port has no room for is lost, as on the real thing, and counted. */
+  /**
+   * Types text to the guest. Bytes that do not fit into the port's buffer are lost, as on real hardware, and counted.
+   */
   type(port: { input(bytes: Uint8Array): number }, text: string): void {
     const bytes = new TextEncoder().encode(text);
     const missed = bytes.length - port.input(bytes);

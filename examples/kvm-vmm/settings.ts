@@ -1,49 +1,49 @@
-// The command line, and what it says.
+// Reads the command line.
 
 import { parseArgs } from 'node:util';
 
 export const HELP = `Usage: node dist/examples/kvm-vmm/main.js [options]
 
-Runs a tiny guest on /dev/kvm, shows what it writes to its serial port, and at the end what was counted.
+Runs a tiny guest on /dev/kvm, prints its serial output, and then prints every metric that is not zero.
 
-  --seconds N      how long the machine runs (default 3)
-  --rate N         guest exits per second, 0 for as many as the machine can do (default 20000)
-  --simulate       no KVM: a native thread makes the guest's exits
-  --crash          after 1 s, truncates the guest's memory under the running vCPU; shows the SIGBUS and the last line
-  --overflow       after 1 s, uses up the native stack of the vCPU thread; shows the SIGSEGV and the last line
-  --kill           after 1 s, is killed by SIGKILL, which nothing can handle; shows what its region file has
-  --profile        samples what the vCPU and the disk do each millisecond, into kvm-vmm-profile.tsv, and plots it in
+  --seconds N      run the machine for N seconds (default 3)
+  --rate N         limit the guest to N exits per second (default 20000; 0: no limit)
+  --simulate       do not use KVM: a native thread makes the guest's exits
+  --crash          after 1 s, truncate the guest's memory file; show the SIGBUS and the last line
+  --overflow       after 1 s, overflow the native stack of the vCPU thread; show the SIGSEGV and the last line
+  --kill           after 1 s, send SIGKILL, which no process can handle; show what survived in the region file
+  --profile        sample the vCPU and the disk every millisecond into kvm-vmm-profile.tsv, and plot the samples in
                    kvm-vmm-profile.html
-  --metrics FILE   where the lines go; without it to a temporary file, removed at the end
-  --help           this text
+  --metrics FILE   write the metrics lines to FILE (default: a temporary file, removed at the end)
+  --help           print this text
 `;
 
-/** What the program was told to do. */
+/** The command line, checked. */
 export interface Settings {
   readonly seconds: number;
   readonly exitsPerSecond: number;
   readonly simulate: boolean;
-  /** The death that is wanted, if one is. */
+  /** How the machine is to die, if it is. */
   readonly death: 'crash' | 'overflow' | 'kill' | undefined;
   readonly profile: boolean;
   readonly metricsFile: string | undefined;
-  /** Set in the child that is to die: the directory that its parent made, and removes. */
+  /** Set in the child process that is to die: the directory that its parent made and will remove. */
   readonly directory: string | undefined;
 }
 
-/** The command line is not usable; one line says why. */
+/** The command line is wrong; the message is one line that says why. */
 export class UsageError extends Error {}
 
 /**
- * Reads the command line. `undefined`: help is wanted.
+ * Reads the command line. Returns `undefined` for `--help`.
  * @throws UsageError
  */
 export function settingsOf(args: readonly string[]): Settings | undefined {
   const { values } = parse(args);
   if (values.help) return undefined;
   const deaths = (['crash', 'overflow', 'kill'] as const).filter((death) => values[death]);
-  if (deaths.length > 1) throw new UsageError(`--${deaths.join(' and --')} are ${deaths.length} deaths; choose one`);
-  if (values.profile && deaths.length > 0) throw new UsageError('--profile is for a machine that lives');
+  if (deaths.length > 1) throw new UsageError(`choose one of --${deaths.join(' and --')}: a machine dies once`);
+  if (values.profile && deaths.length > 0) throw new UsageError('--profile cannot be combined with --crash, --overflow or --kill');
   return {
     seconds: numberOf('--seconds', values.seconds, 3600),
     exitsPerSecond: Math.round(numberOf('--rate', values.rate, 0xffff_ffff)),
@@ -69,7 +69,7 @@ function parse(args: readonly string[]) {
         profile: { type: 'boolean', default: false },
         metrics: { type: 'string' },
         help: { type: 'boolean', default: false },
-        directory: { type: 'string' }, // for the program itself
+        directory: { type: 'string' }, // not for users: the parent passes it to the child that dies
       },
     });
   } catch (error) {

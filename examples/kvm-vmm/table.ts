@@ -1,9 +1,9 @@
-// Metrics as a table for people: what is not zero, from metrics.snapshot() or from a line that was flushed.
+// Formats metrics as a table for people: all values that are not zero, of metrics.snapshot() or of a flushed line.
 // Pure: values in, text out.
 
 import { type Schema, unitOf } from 'vmm-metrics';
 
-/** One row; a latency has no single value. */
+/** One row. A latency has several values, so it has no `value`. */
 export interface Row {
   readonly group: string;
   readonly name: string;
@@ -12,7 +12,7 @@ export interface Row {
   readonly latency?: { readonly min: bigint; readonly max: bigint; readonly sum: bigint; readonly count: bigint };
 }
 
-/** What the schema says about one group, with the values of it, or of one of its devices. */
+/** The fields of one group, with the values of the group or of one of its devices. */
 interface Section {
   readonly group: string;
   readonly fields: Fields;
@@ -36,7 +36,7 @@ export function rowsOfSnapshot(schema: Schema, totals: object): Row[] {
   return sections.flatMap(rowsOfSection);
 }
 
-/** The rows of one flushed line, parsed: deltas since the line before. */
+/** The rows of one flushed line, already parsed: deltas since the line before. */
 export function rowsOfLine(schema: Schema, line: Values): Row[] {
   const sections: Section[] = [];
   for (const [key, entry] of Object.entries(schema.shape)) {
@@ -60,7 +60,7 @@ function rowsOfSection({ group, fields, values }: Section): Row[] {
     }
     const parts = values[name] as { min_us: unknown; max_us: unknown; sum_us: unknown };
     const [min, max, sum] = [asBigInt(parts.min_us), asBigInt(parts.max_us), asBigInt(parts.sum_us)];
-    // How many there were is in a metric beside it: exit_io_in_agg goes with exit_io_in, read_agg with read_count.
+    // A counter beside the latency tells how many there were: exit_io_in for exit_io_in_agg, read_count for read_agg.
     const base = name.replace(/_agg$/, '');
     const count = asBigInt(values[base] ?? values[`${base}_count`] ?? 0);
     if (max !== 0n || sum !== 0n) rows.push({ group, name, unit, latency: { min, max, sum, count } });
@@ -69,10 +69,10 @@ function rowsOfSection({ group, fields, values }: Section): Row[] {
 }
 
 const HEADER = ['metric', 'value', 'unit', 'min', 'max', 'sum', 'avg'];
-const LEFT = new Set([0, 2]); // columns of text
+const LEFT = new Set([0, 2]); // text columns; the others are numbers
 
 /**
- * Lays rows out in aligned columns, a blank line between groups. `highlight` gets the text of the rows it may change.
+ * Lays rows out in aligned columns, with a blank line between groups. `highlight` may replace the text of a row.
  */
 export function formatTable(rows: readonly Row[], highlight: (row: Row, text: string) => string = (_, text) => text): string {
   const cells = rows.map(cellsOf);

@@ -1,5 +1,6 @@
-// The virtual machine as the rest of this program sees it: a typed wrapper of the addon. The vCPU runs on a native
-// thread; what the guest does to a device comes here in batches, and goes on to the devices, which are TypeScript.
+// A typed wrapper of the addon: the virtual machine as the rest of this program sees it. The vCPU runs on a native
+// thread. What the guest does to its devices arrives here in batches, and this file calls the devices, which are
+// TypeScript.
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -7,9 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
-/**
- * The store of this process: the same one for the devices here and for the vCPU thread. `region` outlives the process.
- */
+/** Opens the store that the devices and the vCPU thread share. The file `region` outlives the process. */
 export function openMetrics(region: string) {
   return Metrics.open(firecracker, { name: 'kvm-vmm', file: region });
 }
@@ -20,17 +19,17 @@ export interface DiskRequest {
   readonly operation: 'read' | 'write';
   readonly sector: number;
   readonly bytes: number;
-  /** What the guest writes; empty for a read. */
+  /** The data that the guest writes; empty for a read. */
   readonly data: Uint8Array;
 }
 
-/** What a machine is made of. Each device is called on the JS thread, some time after the guest has gone on. */
+/** The devices of a machine. Each is called on the JS thread, some time after the guest has gone on. */
 export interface Devices {
   readonly serial: { output(bytes: Uint8Array): void };
   readonly disk: {
     readonly id: string;
     readonly sectors: number;
-    /** The data that was read, nothing for a write; `undefined` when the request failed. */
+    /** Returns the data that was read, an empty array after a write, or `undefined` if the request failed. */
     handle(request: DiskRequest): Uint8Array | undefined;
   };
   readonly pmem: { flush(): void };
@@ -40,29 +39,29 @@ export interface Devices {
 export interface VmOptions {
   readonly metrics: VmMetrics;
   readonly devices: Devices;
-  /** An existing file; it becomes the guest's memory. */
+  /** An existing file that becomes the guest's memory. */
   readonly memoryFile: string;
-  /** No KVM: a native thread makes the guest's exits. */
+  /** Do not use KVM: a native thread makes the guest's exits. */
   readonly simulate: boolean;
-  /** The guest is slowed down to this; 0 is as fast as it goes. */
+  /** The highest rate of exits; 0 means no limit. */
   readonly exitsPerSecond: number;
-  /** The vCPU has ended by itself. */
+  /** Called when the vCPU has ended by itself. */
   readonly onEnd: (reason: string) => void;
 }
 
-/** Why KVM cannot be used here; `undefined` when it can. */
+/** Why this process cannot use KVM; `undefined` if it can. */
 export function kvmProblem(): string | undefined {
   return addon().kvmProblem();
 }
 
-/** A running virtual machine. It keeps the process alive until `stop()`. */
+/** A running virtual machine. It keeps the process alive until `stop()` is called. */
 export class Vm {
   readonly #machine: NativeMachine;
   readonly #devices: Devices;
   readonly #onEnd: (reason: string) => void;
   #poll: NodeJS.Timeout | undefined;
 
-  /** @throws Error when the machine cannot be made; the message says which step failed. */
+  /** @throws Error if the machine cannot be made; the message names the step that failed. */
   constructor(options: VmOptions) {
     const { metrics, devices, memoryFile, simulate, exitsPerSecond, onEnd } = options;
     this.#devices = devices;
@@ -72,26 +71,26 @@ export class Vm {
     this.#machine.setSectors(devices.disk.sectors);
   }
 
-  /** Bytes for the guest to read from its serial port. Returns how many the receive buffer had room for. */
+  /** Sends bytes to the guest's serial port. Returns how many fitted into the receive buffer. */
   input(bytes: Uint8Array): number {
     return this.#machine.input(bytes);
   }
 
-  /** A mistake to be seen in the metrics: the vCPU thread uses up its native stack, and the process dies. */
+  /** Makes the vCPU thread overflow its native stack, which kills the process. */
   overflow(): void {
     this.#machine.overflow();
   }
 
-  /** Ends the vCPU thread, and lets the devices have what the guest did last. */
+  /** Ends the vCPU thread, and passes the guest's last events to the devices. */
   stop(): void {
     clearTimeout(this.#poll);
     this.#machine.stop();
     this.#dispatch(this.#machine.takeEvents());
   }
 
-  /** Polls while the guest keeps the devices busy; sleeps, to be woken by the next event, when it does not. */
+  /** Polls while the guest keeps the devices busy. When the guest is idle, the next event wakes this thread. */
   #serve(): void {
-    const endReason = this.#machine.endReason(); // first: then the events taken below are the last
+    const endReason = this.#machine.endReason(); // read first: if the vCPU has ended, the events taken below are the last
     const events = this.#machine.takeEvents();
     if (endReason === undefined && events.length > 0) this.#poll = setTimeout(() => this.#serve(), POLL_MS);
     this.#dispatch(events);
@@ -126,20 +125,20 @@ const BOOT_TIMER = 0x08;
 const FLUSH_REGISTER = 0x10;
 
 interface NativeMachine {
-  /** Joins the vCPU thread. What the guest did before can still be taken. */
+  /** Joins the vCPU thread. `takeEvents()` still returns the events from before. */
   stop(): void;
   takeEvents(): Uint32Array;
-  /** Why the vCPU has ended by itself, if it has. */
+  /** Why the vCPU has ended by itself, if it has ended. */
   endReason(): string | undefined;
-  /** `onWake` is to be called once, at the next event or at once if there is one. */
+  /** Asks for one call of `onWake`: at the next event, or at once if there is an event already. */
   wakeMe(): void;
   input(bytes: Uint8Array): number;
   overflow(): void;
-  /** Sets the register that the guest reads the size of its disk from. */
+  /** Sets the register from which the guest reads the size of its disk. */
   setSectors(sectors: number): void;
-  /** What the guest writes with the request in this slot. */
+  /** The data of the write request in this slot. */
   writtenData(slot: number): Uint8Array;
-  /** Gives the request in this slot back to the guest; `undefined` is a failure. */
+  /** Completes the request in this slot; `undefined` means that it failed. */
   complete(slot: number, data: Uint8Array | undefined): void;
 }
 
@@ -166,7 +165,7 @@ function addon(): NativeAddon {
       loaded = createRequire(import.meta.url)(file) as NativeAddon;
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw cause;
-      throw new Error(`${file} is not built; build it with: npx node-gyp rebuild -C examples/kvm-vmm`, { cause });
+      throw new Error(`the demo's addon is not built (${file}); build it with: npm run compile:demo`, { cause });
     }
   }
   return loaded;

@@ -1,9 +1,9 @@
 // The addon `kvm_vmm.node`: two functions, `kvmProblem()` and `start(options, onWake)`. vmm.ts has their types.
 //
-// Thread-safety: JS threads; a virtual machine belongs to the one that started it.
-// Lifetime:      per machine, a VirtualMachine shared by the JS functions on it, the thread-safe function that its vCPU
-//                thread wakes JavaScript with, and the environment's cleanup hook, which ends the vCPU thread before
-//                the environment goes. Nothing is per process, but for the handler of the kick signal (kvm_vcpu.cc).
+// Thread-safety: JS threads only. A virtual machine belongs to the thread that started it.
+// Lifetime:      per machine: a VirtualMachine that its JS functions share, the thread-safe function with which the
+//                vCPU thread wakes JavaScript, and the environment's cleanup hook, which ends the vCPU thread before
+//                the environment is torn down. Per process: only the handler of the kick signal (kvm_vcpu.cc).
 
 #include <napi.h>
 
@@ -28,7 +28,7 @@ struct Running {
 
 void StopWithEnvironment(void* running) { static_cast<Running*>(running)->machine->Stop(); }
 
-// takeEvents(): the events that have come, as words.
+// takeEvents(): the new events, as 32-bit words.
 Napi::Value TakeEvents(const Napi::CallbackInfo& info, Running* running) {
   std::vector<Event> events;
   running->machine->mailbox().TakeEvents([&events](const Event& event) { events.push_back(event); });
@@ -37,7 +37,7 @@ Napi::Value TakeEvents(const Napi::CallbackInfo& info, Running* running) {
   return words;
 }
 
-// endReason(): read before takeEvents(), it makes sure that these are the last.
+// endReason(): if it is called before takeEvents() and there is a reason, those events are the last.
 Napi::Value EndReason(const Napi::CallbackInfo& info, Running* running) {
   const std::string* reason = running->machine->mailbox().EndReason();
   return reason != nullptr ? Napi::String::New(info.Env(), *reason).As<Napi::Value>() : info.Env().Undefined();
@@ -48,29 +48,29 @@ void CallOnWake(napi_env env, napi_value on_wake, void* context, void*) {
   if (env == nullptr || (*static_cast<std::shared_ptr<Running>*>(context))->stopped) return;
   const Napi::HandleScope scope(env);
   if (napi_call_function(env, Napi::Env(env).Undefined(), on_wake, 0, nullptr, nullptr) != napi_pending_exception) return;
-  napi_value error;  // thrown by a device: an uncaught exception like any other
+  napi_value error;  // a device has thrown: an uncaught exception like any other
   if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
 void FreeContext(napi_env, void* context, void*) { delete static_cast<std::shared_ptr<Running>*>(context); }
 
-// stop(): what has come by then can still be taken.
+// stop(): takeEvents() still returns the events from before.
 Napi::Value Stop(const Napi::CallbackInfo& info, Running* running) {
   if (running->stopped) return info.Env().Undefined();
   running->stopped = true;
   running->machine->Stop();
   napi_remove_env_cleanup_hook(running->env, StopWithEnvironment, running);
-  napi_release_threadsafe_function(running->wake, napi_tsfn_release);  // nobody is left to wake
+  napi_release_threadsafe_function(running->wake, napi_tsfn_release);  // no thread is left that would wake JavaScript
   return info.Env().Undefined();
 }
 
-// wakeMe(): onWake is to be called for the next event.
+// wakeMe(): asks for a call of onWake at the next event.
 Napi::Value WakeMe(const Napi::CallbackInfo& info, Running* running) {
   if (!running->stopped) running->machine->mailbox().WakeMe();
   return info.Env().Undefined();
 }
 
-// The slot of a request that is at the device, which is JavaScript. Throws for any other.
+// The slot of a request that the device, in JavaScript, has. Throws for any other slot.
 BlockSlot* SlotAtDevice(const Napi::CallbackInfo& info, Running* running) {
   const uint32_t index = info[0].As<Napi::Number>().Uint32Value();
   BlockSlot* slot = index < kQueueSize ? &running->machine->mailbox().slots[index] : nullptr;
@@ -86,7 +86,7 @@ Napi::Value WrittenData(const Napi::CallbackInfo& info, Running* running) {
   return Napi::Buffer<uint8_t>::Copy(info.Env(), slot->data.data(), slot->bytes);
 }
 
-// complete(slot, data): data that was read; an empty array after a write; undefined for a failure.
+// complete(slot, data): `data` is the data that was read, empty after a write, or undefined for a failure.
 Napi::Value Complete(const Napi::CallbackInfo& info, Running* running) {
   BlockSlot* slot = SlotAtDevice(info, running);
   slot->failed = info[1].IsUndefined();
@@ -99,7 +99,7 @@ Napi::Value Complete(const Napi::CallbackInfo& info, Running* running) {
   return info.Env().Undefined();
 }
 
-// input(bytes): how many the serial port's receive buffer had room for.
+// input(bytes): returns how many bytes fitted into the receive buffer of the serial port.
 Napi::Value Input(const Napi::CallbackInfo& info, Running* running) {
   const auto bytes = info[0].As<Napi::Uint8Array>();
   size_t taken = 0;
@@ -147,14 +147,14 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
 
   auto running = std::make_shared<Running>();
   running->env = env;
-  // The vCPU thread calls this only between Start and the end of Stop, when `running` and `wake` are there.
+  // The vCPU thread calls this only between Start and the end of Stop, while `running` and `wake` exist.
   running->machine = std::make_unique<VirtualMachine>(
       store, [r = running.get()] { napi_call_threadsafe_function(r->wake, nullptr, napi_tsfn_nonblocking); });
   auto context = std::make_unique<std::shared_ptr<Running>>(running);
   const napi_status made = napi_create_threadsafe_function(env, info[1], nullptr, Napi::String::New(env, "kvm_vmm events"), 0, 1,
                                                            nullptr, FreeContext, context.get(), CallOnWake, &running->wake);
   if (made != napi_ok) throw Napi::Error::New(env);
-  context.release();  // FreeContext has it
+  context.release();  // FreeContext owns it
 
   const std::string problem = running->machine->Start(options);
   if (!problem.empty()) {
@@ -163,7 +163,8 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
     napi_release_threadsafe_function(running->wake, napi_tsfn_release);
     throw Napi::Error::New(env, problem);
   }
-  // Runs before the environment's own teardown, since hooks run last in, first out: no wake-up comes after it.
+  // Cleanup hooks run in reverse order, so this hook runs before the environment's own teardown. No wake-up comes
+  // later.
   napi_add_env_cleanup_hook(env, StopWithEnvironment, running.get());
   return MethodsOf(env, running);
 }

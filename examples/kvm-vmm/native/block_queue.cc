@@ -29,22 +29,22 @@ void BlockQueue::Notify() {
   }
 }
 
-// False when the device is too far behind.
+// False if the device is too far behind.
 bool BlockQueue::Take(const Descriptor& descriptor, uint32_t index, BlockSlot* slot) {
   slot->operation = descriptor.operation;
   slot->address = descriptor.address;
   slot->bytes = descriptor.bytes;
   slot->failed = descriptor.operation > kWrite || descriptor.bytes > kSectorBytes ||
                  !GuestMemory::Contains(descriptor.address, descriptor.bytes);
-  if (slot->failed) {  // the guest's fault: no address of its may lead outside its memory
+  if (slot->failed) {  // the guest's fault: its address lies outside its memory
     counters_.disk_invalid_reqs_count.inc(shard_);
-    slot->state.store(BlockSlot::kDone, std::memory_order_relaxed);  // to ourselves, in Deliver
+    slot->state.store(BlockSlot::kDone, std::memory_order_relaxed);  // only this thread reads it, in Deliver
     return true;
   }
   if (descriptor.operation == kWrite) std::memcpy(slot->data.data(), memory_->base() + descriptor.address, descriptor.bytes);
   slot->state.store(BlockSlot::kAtDevice, std::memory_order_release);  // publishes the slot to the JS thread
   if (mailbox_->Post({kBlockRequest, index, descriptor.operation, descriptor.sector, descriptor.bytes})) return true;
-  slot->state.store(BlockSlot::kFree, std::memory_order_relaxed);  // nobody was told of it
+  slot->state.store(BlockSlot::kFree, std::memory_order_relaxed);  // no other thread has seen the slot
   counters_.disk_io_engine_throttled_events.inc(shard_);
   return false;
 }
@@ -58,7 +58,7 @@ bool BlockQueue::Deliver() {
     if (slot->operation != kWrite && !slot->failed) {
       std::memcpy(memory_->base() + slot->address, slot->data.data(), slot->bytes);
     }
-    slot->state.store(BlockSlot::kFree, std::memory_order_relaxed);  // to ourselves, in Notify
+    slot->state.store(BlockSlot::kFree, std::memory_order_relaxed);  // only this thread reads it, in Notify
   }
   if (any) memory_->Write<uint16_t>(kCompletedAddress, completed_);
   return any;
@@ -68,12 +68,12 @@ void BlockQueue::FollowEndlessChain() {
   auto first = memory_->Read<Descriptor>(DescriptorAddress(0));
   first.next = 0;
   memory_->Write(DescriptorAddress(0), first);
-  memory_->Write(kBuffersAddress, FollowChain(0));  // uses the result, so that no call is optimized away
+  memory_->Write(kBuffersAddress, FollowChain(0));  // uses the result, so that the compiler keeps every call
 }
 
-// Counts the bytes of a chain. No bound on the recursion: that is the mistake.
+// Counts the bytes of a chain. The recursion has no bound: that is the deliberate bug.
 __attribute__((noinline)) uint32_t BlockQueue::FollowChain(uint16_t index) {
-  volatile uint8_t copy[kSectorBytes];  // gives each step a stack frame of some size
+  volatile uint8_t copy[kSectorBytes];  // makes each stack frame large
   copy[0] = 0;
   const auto descriptor = memory_->Read<Descriptor>(DescriptorAddress(index % kQueueSize));
   if (descriptor.next == kEndOfChain) return descriptor.bytes;

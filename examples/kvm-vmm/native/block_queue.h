@@ -1,5 +1,5 @@
-// The native half of the block device: takes requests out of a ring in guest memory and hands them to the device in
-// TypeScript, and copies what that has done back to the guest. A much simplified virtio queue.
+// The native half of the block device, a much simplified virtio queue. It takes requests out of a ring in guest memory,
+// hands them to the device in TypeScript, and copies the results back to the guest.
 //
 // In guest memory, at kQueueAddress:  u16 submitted, written by the guest
 //                                     u16 completed, written here
@@ -23,10 +23,10 @@ struct Descriptor {
   uint16_t bytes;
   uint32_t address;
   uint32_t sector;
-  uint16_t next;  // of a chain; only FollowChain looks at it
+  uint16_t next;  // the next descriptor of a chain; only FollowChain reads it
   uint16_t unused;
 };
-// guest_program.h writes the fields by these offsets.
+// The guest's machine code in guest_program.h uses these offsets.
 static_assert(sizeof(Descriptor) == 16 && offsetof(Descriptor, bytes) == 2 && offsetof(Descriptor, address) == 4 &&
               offsetof(Descriptor, sector) == 8);
 
@@ -35,13 +35,15 @@ class BlockQueue {
   BlockQueue(GuestMemory* memory, Mailbox* mailbox, const VmmCounters& counters, const vmm_metrics::Shard& shard)
       : memory_(memory), mailbox_(mailbox), counters_(counters), shard_(shard) {}
 
-  // The guest rang: takes what it has submitted. Requests that do not fit are taken at a later notification.
+  // The guest notified the device: takes the requests that it has submitted. Requests that do not fit wait for a later
+  // notification.
   void Notify();
 
-  // Gives the guest what the device has done since the last call. True when there was something to give.
+  // Copies the results since the last call to the guest. True if there was any.
   bool Deliver();
 
-  // The mistake that `--overflow` shows: believes the chain that the guest wrote, however long. It gets one that loops.
+  // The deliberate bug behind `--overflow`: follows a chain of descriptors that the guest wrote, without a bound on its
+  // length. The chain loops, so the stack overflows.
   void FollowEndlessChain();
 
  private:
@@ -52,8 +54,8 @@ class BlockQueue {
   Mailbox* const mailbox_;
   const VmmCounters& counters_;
   const vmm_metrics::Shard& shard_;
-  uint16_t taken_ = 0;      // requests, running freely like the guest's own
-  uint16_t completed_ = 0;  // of these, given back
+  uint16_t taken_ = 0;      // how many requests were taken; wraps, like the guest's own counters
+  uint16_t completed_ = 0;  // how many of them were given back
 };
 
 }  // namespace kvm_vmm

@@ -5,10 +5,10 @@
 namespace kvm_vmm {
 
 namespace {
-constexpr uint64_t kPageBytes = 4096;        // the smallest there is: no page is left out
-constexpr uint8_t kDataReady = 0x01;         // line status: a byte has come
-constexpr uint8_t kTransmitterEmpty = 0x60;  // line status: ready to send, and all is sent; always so here
-constexpr uint8_t kNothingThere = 0xff;      // what an unconnected bus reads as
+constexpr uint64_t kPageBytes = 4096;        // the smallest page size, so that the loop touches every page
+constexpr uint8_t kDataReady = 0x01;         // line status: a received byte is ready
+constexpr uint8_t kTransmitterEmpty = 0x60;  // line status: ready to send, and everything was sent; always set here
+constexpr uint8_t kNothingThere = 0xff;      // the value of a bus without a device
 }  // namespace
 
 bool ExitHandler::Handle(const Exit& exit) {
@@ -66,8 +66,8 @@ void ExitHandler::PortIn(const Exit& exit) {
 }
 
 void ExitHandler::PortOut(const Exit& exit) {
-  if (exit.address != kSerialData) return;  // no device there; kProgressCode is one nobody looks at, as on most PCs
-  // A vCPU waits for no device: when the JS thread is too far behind, the byte is lost, and counted.
+  if (exit.address != kSerialData) return;  // no device: nothing listens to kProgressCode either, as on most PCs
+  // A vCPU never waits for a device. If the JS thread is too far behind, the byte is lost, and counted.
   const bool posted = mailbox_->Post({kSerialOut, exit.data[0], 0, 0, 0});
   (posted ? counters_.uart_write_count : counters_.uart_missed_write_count).inc(shard_);
 }
@@ -75,13 +75,13 @@ void ExitHandler::PortOut(const Exit& exit) {
 void ExitHandler::MmioRead(const Exit& exit) {
   std::memset(exit.data, kNothingThere, exit.bytes);
   if (exit.address == kMmioAddress + kSectorsRegister && exit.bytes == sizeof(uint32_t)) {
-    const uint32_t sectors = mailbox_->sectors.load(std::memory_order_relaxed);  // publishes nothing but itself
+    const uint32_t sectors = mailbox_->sectors.load(std::memory_order_relaxed);  // the register publishes nothing but itself
     std::memcpy(exit.data, &sectors, sizeof(sectors));
   }
 }
 
 void ExitHandler::MmioWrite(const Exit& exit) {
-  if (exit.address < kMmioAddress || exit.address >= kMmioAddress + kMmioBytes) return;  // no device there
+  if (exit.address < kMmioAddress || exit.address >= kMmioAddress + kMmioBytes) return;  // no device at this address
   const auto device_register = static_cast<uint32_t>(exit.address - kMmioAddress);
   if (device_register == kNotifyRegister) {
     queue_.Notify();

@@ -1,8 +1,8 @@
-// What the VMM does when the guest leaves: counts and times the exit, and lets the device do its part. The one path for
-// exits, whether KVM or the simulated guest made them.
+// Handles a guest exit: counts it, times it, and calls the device. All exits come through here, those of KVM and those
+// of the simulated guest.
 //
 // Thread-safety: the vCPU thread only.
-// Units:         latencies are microseconds, from the exit to the moment the guest could go on; pacing is not in them.
+// Units:         latencies are microseconds, from the exit until the guest could go on, without pacing.
 
 #pragma once
 
@@ -18,7 +18,7 @@ enum class ExitKind { kPortIn, kPortOut, kMmioRead, kMmioWrite };
 struct Exit {
   ExitKind kind;
   uint64_t address;  // port number or guest-physical address
-  uint8_t* data;     // what the guest writes, or where its read goes
+  uint8_t* data;     // the data that the guest writes, or the buffer for its read
   uint32_t bytes;
 };
 
@@ -33,14 +33,14 @@ class ExitHandler {
         queue_(memory, mailbox, counters, shard),
         pacer_(exits_per_second) {}
 
-  // False when the exit is none that a device explains: an MMIO access inside the guest's memory.
+  // False if no device can explain the exit: an MMIO access inside the guest's memory.
   bool Handle(const Exit& exit);
 
-  // To be called after Handle, before the guest goes on. True when the guest is to be interrupted.
+  // Call it after Handle, before the guest goes on. True if the guest needs an interrupt.
   bool FinishExit();
 
-  // The vCPU cannot go on. Counts that, and reads through the guest's memory, as for a dump of it. Where memory is
-  // gone, this is where the thread gets its SIGBUS: KVM only says EFAULT when it misses a page of the guest's.
+  // The vCPU cannot go on. Counts the failure, and reads all of the guest's memory, as a dump would. If the memory is
+  // gone, this read raises the SIGBUS: KVM itself only returns EFAULT for a missing page of the guest.
   void Fail();
 
  private:

@@ -15,7 +15,7 @@ GuestMemory::~GuestMemory() {
 std::string GuestMemory::Map(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return "open " + path + ": " + std::strerror(errno);
-  // Pages are there before the guest needs them: a full disk is an error here, not a SIGBUS later.
+  // Allocates the pages now, so that a full disk is an error here and not a SIGBUS later.
   const int full = posix_fallocate(fd, 0, kMemoryBytes);
   void* base = full == 0 ? mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
   const int error = full != 0 ? full : errno;

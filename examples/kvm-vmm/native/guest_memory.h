@@ -1,9 +1,9 @@
-// The guest's memory: a file, mapped shared. Whoever truncates the file pulls the memory from under the guest; the next
-// touch of the mapping is a SIGBUS then, as in any VMM whose guest memory is a file.
+// The guest's memory: a file, mapped shared. If another process truncates the file, the next access to the mapping
+// raises SIGBUS, as in any VMM whose guest memory is a file.
 //
 // Thread-safety: the vCPU thread, after Map; the guest itself runs on that thread too.
 // Units:         addresses are guest-physical, in bytes.
-// Lifetime:      mapped from Map to the destructor; the file may go away before.
+// Lifetime:      mapped from Map to the destructor, also after the file was removed.
 
 #pragma once
 
@@ -30,7 +30,7 @@ class GuestMemory {
 
   static bool Contains(uint64_t address, uint64_t bytes) { return bytes <= kMemoryBytes && address <= kMemoryBytes - bytes; }
 
-  // The caller ensures that the address is inside.
+  // The caller ensures that the address is inside the memory.
   template <typename T>
   T Read(uint64_t address) const {
     T value;
@@ -42,7 +42,7 @@ class GuestMemory {
     std::memcpy(base_ + address, &value, sizeof(T));
   }
 
-  // Reads one byte for the sake of the access.
+  // Reads one byte, to touch its page.
   void Touch(uint64_t address) const { static_cast<void>(*static_cast<volatile const uint8_t*>(base_ + address)); }
 
  private:

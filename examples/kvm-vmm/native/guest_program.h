@@ -1,9 +1,9 @@
 // The guest: its memory map, and its program in 16-bit real-mode machine code.
 //
-// The program prints a greeting over the serial port, reads sector 0 of the disk and prints that, then loops: poll the
-// serial port (and echo what was typed), write port 0x80, submit a disk request, read a device register; and every
-// kIterationsPerBeat times a line over the serial port and a flush of the persistent memory. Four exits an iteration.
-// simulated_guest.cc does the same without KVM.
+// The program prints a greeting over the serial port, reads sector 0 of the disk and prints that sector. Then it loops:
+// it polls the serial port (and echoes what was typed), writes port 0x80, submits a disk request, and reads a device
+// register. Every kIterationsPerBeat iterations it prints a line and flushes the persistent memory. An iteration makes
+// four exits. simulated_guest.cc does the same without KVM.
 //
 // Units: addresses are guest-physical, in bytes. Registers and words are little-endian.
 
@@ -21,9 +21,9 @@ constexpr uint16_t kVectorAddress = kInterruptVector * 4;  // in the interrupt v
 constexpr uint16_t kCodeAddress = 0x1000;
 constexpr uint16_t kGreetingAddress = 0x1800;
 constexpr uint16_t kHeartbeatAddress = 0x1880;
-constexpr uint16_t kQueueAddress = 0x2000;       // block_queue.h says what is in it
-constexpr uint16_t kInterruptsAddress = 0x2200;  // u16, interrupts taken
-constexpr uint16_t kSectorsAddress = 0x2204;     // u32, the disk's size as last read
+constexpr uint16_t kQueueAddress = 0x2000;       // its layout is in block_queue.h
+constexpr uint16_t kInterruptsAddress = 0x2200;  // u16, how many interrupts the guest took
+constexpr uint16_t kSectorsAddress = 0x2204;     // u32, the size of the disk as last read
 constexpr uint16_t kCountdownAddress = 0x2208;   // u16, iterations to the next heartbeat
 constexpr uint16_t kBuffersAddress = 0x3000;     // one sector per descriptor of the queue
 constexpr uint16_t kStackTop = 0x8000;
@@ -36,9 +36,9 @@ constexpr uint16_t kProgressCode = 0x80;
 // Device registers: the MMIO window is at segment 0xd000.
 constexpr uint16_t kMmioSegment = 0xd000;
 constexpr uint64_t kMmioAddress = uint64_t{kMmioSegment} * 16;
-constexpr uint16_t kNotifyRegister = 0x00;   // write: the block queue has news
+constexpr uint16_t kNotifyRegister = 0x00;   // write: the block queue has new requests
 constexpr uint16_t kSectorsRegister = 0x04;  // read: the disk's size in sectors
-constexpr uint16_t kBootTimer = 0x08;        // write kBootDone: the guest is up
+constexpr uint16_t kBootTimer = 0x08;        // write kBootDone: the guest has booted
 constexpr uint16_t kFlushRegister = 0x10;    // write 1: flush the persistent memory
 constexpr uint64_t kMmioBytes = 0x20;
 constexpr uint8_t kBootDone = 123;

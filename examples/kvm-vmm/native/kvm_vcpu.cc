@@ -36,14 +36,15 @@ namespace {
 
 std::string Failed(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
-// Takes vCPU threads out of KVM_RUN. Not SIGUSR1, which starts Node's debugger. The handler does nothing, and nobody
-// else is known to use the signal; it stays in place, as the addon does (binding.gyp links it with nodelete).
+// The signal that interrupts KVM_RUN. SIGUSR1 would start Node's debugger, and no other code is known to use SIGRTMIN.
+// The handler does nothing. It stays installed, and binding.gyp links the addon with nodelete, so its code stays
+// mapped.
 int KickSignal() { return SIGRTMIN; }
 
 void InstallKickHandler() {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
-  action.sa_flags = SA_ONSTACK;  // and no SA_RESTART: the ioctl is to end
+  action.sa_flags = SA_ONSTACK;  // without SA_RESTART, so that the ioctl returns
   sigaction(KickSignal(), &action, nullptr);
 }
 
@@ -55,7 +56,7 @@ std::string KvmProblem() {
   const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
   const bool can_stop = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) > 0;
   const int vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
-  const std::string problem = version != KVM_API_VERSION ? "/dev/kvm does not speak this KVM API"
+  const std::string problem = version != KVM_API_VERSION ? "/dev/kvm has another API version than this program"
                               : !can_stop                ? "/dev/kvm has no KVM_CAP_IMMEDIATE_EXIT"
                               : vm_fd < 0                ? Failed("KVM_CREATE_VM")
                                                          : "";
@@ -69,7 +70,7 @@ std::string KvmVcpu::Setup(const GuestMemory& memory) {
   if (kvm_fd_ < 0) return Failed("/dev/kvm");
   vm_fd_ = ioctl(kvm_fd_, KVM_CREATE_VM, 0);
   if (vm_fd_ < 0) return Failed("KVM_CREATE_VM");
-  // Three pages for the kernel's own use on Intel, out of the guest's way just below 4 GiB.
+  // Intel hosts need three pages for the kernel. Just below 4 GiB they do not overlap the guest.
   if (ioctl(vm_fd_, KVM_SET_TSS_ADDR, 0xfffbd000ul) < 0) return Failed("KVM_SET_TSS_ADDR");
 
   kvm_userspace_memory_region slot = {};
@@ -86,7 +87,7 @@ std::string KvmVcpu::Setup(const GuestMemory& memory) {
   if (run == MAP_FAILED) return Failed("mapping the vCPU");
   run_ = static_cast<kvm_run*>(run);
 
-  // A reset CPU is in real mode already; only its code segment points to the BIOS.
+  // After a reset the CPU is in real mode already, but its code segment points to the BIOS.
   kvm_sregs sregs = {};
   if (ioctl(vcpu_fd_, KVM_GET_SREGS, &sregs) < 0) return Failed("KVM_GET_SREGS");
   sregs.cs.base = 0;
@@ -94,7 +95,7 @@ std::string KvmVcpu::Setup(const GuestMemory& memory) {
   if (ioctl(vcpu_fd_, KVM_SET_SREGS, &sregs) < 0) return Failed("KVM_SET_SREGS");
   kvm_regs regs = {};
   regs.rip = kCodeAddress;
-  regs.rflags = 2;  // the bit that is always set; interrupts are off
+  regs.rflags = 2;  // bit 1 is always set; interrupts are off
   if (ioctl(vcpu_fd_, KVM_SET_REGS, &regs) < 0) return Failed("KVM_SET_REGS");
   InstallKickHandler();
   return "";
@@ -105,7 +106,7 @@ std::string KvmVcpu::Run(ExitHandler* handler, const Mailbox& mailbox) {
     if (interrupt_pending_) Interrupt();
     std::string failure;
     if (ioctl(vcpu_fd_, KVM_RUN, 0) < 0) {
-      if (errno == EINTR || errno == EAGAIN) continue;  // a signal, ours or another's
+      if (errno == EINTR || errno == EAGAIN) continue;  // some signal interrupted the call
       failure = Failed("KVM_RUN");
     } else if (!HandleExit(handler)) {
       failure = "unexpected exit of the guest, reason " + std::to_string(run_->exit_reason);
@@ -133,7 +134,7 @@ bool KvmVcpu::HandleExit(ExitHandler* handler) {
       break;
     }
     case KVM_EXIT_INTR:
-    case KVM_EXIT_IRQ_WINDOW_OPEN: return true;  // the loop does the rest
+    case KVM_EXIT_IRQ_WINDOW_OPEN: return true;  // Run() sends the interrupt before the next KVM_RUN
     default: return false;
   }
   if (handler->FinishExit()) interrupt_pending_ = true;
@@ -141,17 +142,17 @@ bool KvmVcpu::HandleExit(ExitHandler* handler) {
 }
 
 void KvmVcpu::Interrupt() {
-  run_->request_interrupt_window = 1;  // when the guest cannot take it now, KVM says when it can
+  run_->request_interrupt_window = 1;  // KVM reports when the guest can take the interrupt
   if (!run_->ready_for_interrupt_injection || !run_->if_flag) return;
   kvm_interrupt interrupt = {};
   interrupt.irq = kInterruptVector;
-  if (ioctl(vcpu_fd_, KVM_INTERRUPT, &interrupt) < 0) return;  // tried again before the next run
+  if (ioctl(vcpu_fd_, KVM_INTERRUPT, &interrupt) < 0) return;  // Run() tries again before the next KVM_RUN
   interrupt_pending_ = false;
   run_->request_interrupt_window = 0;
 }
 
 void KvmVcpu::Kick(pthread_t thread) {
-  // First the flag, for a thread that is about to enter the guest; then the signal, for one that is in it. The kernel
+  // The flag stops a thread that is about to enter the guest; the signal stops a thread that is inside. The kernel
   // reads the flag on the vCPU thread after the signal has interrupted it, so relaxed is enough.
   __atomic_store_n(&run_->immediate_exit, uint8_t{1}, __ATOMIC_RELAXED);
   pthread_kill(thread, KickSignal());

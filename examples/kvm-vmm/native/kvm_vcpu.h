@@ -1,9 +1,9 @@
 // One virtual CPU on /dev/kvm, in 16-bit real mode, with no interrupt controller.
 //
-// Thread-safety: Setup on any thread; Run on the vCPU thread; Kick on any other while Run may be running.
+// Thread-safety: call Setup on any thread, Run on the vCPU thread, and Kick on any other thread, also during Run.
 // Lifetime:      the guest memory outlives the vCPU.
 //
-// On machines that are not x86-64 everything compiles, and Setup says why it cannot work.
+// On machines that are not x86-64 everything compiles, and Setup returns an error.
 
 #pragma once
 
@@ -19,7 +19,7 @@ struct kvm_run;
 
 namespace kvm_vmm {
 
-// Why /dev/kvm cannot be used by this process, or "".
+// Why this process cannot use /dev/kvm, or "".
 std::string KvmProblem();
 
 class KvmVcpu {
@@ -29,13 +29,13 @@ class KvmVcpu {
   KvmVcpu(const KvmVcpu&) = delete;
   KvmVcpu& operator=(const KvmVcpu&) = delete;
 
-  // Makes the virtual machine and its CPU, ready to run the program in `memory`. Returns what went wrong, or "".
+  // Makes the virtual machine and its CPU, ready to run the program in `memory`. Returns an error message, or "".
   std::string Setup(const GuestMemory& memory);
 
-  // Runs the guest until the mailbox says stop. Returns why it ended before that, or "".
+  // Runs the guest until the mailbox requests a stop. Returns why the guest ended earlier, or "".
   std::string Run(ExitHandler* handler, const Mailbox& mailbox);
 
-  // Brings Run out of the guest, also when the guest makes no exits. `thread` is the one in Run, not yet joined.
+  // Makes Run leave the guest, also if the guest makes no exits. `thread` is the thread in Run, not yet joined.
   void Kick(pthread_t thread);
 
  private:

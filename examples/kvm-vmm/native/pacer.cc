@@ -7,12 +7,12 @@ namespace kvm_vmm {
 
 namespace {
 constexpr std::chrono::milliseconds kSlice(5);
-constexpr std::chrono::milliseconds kCatchUp(20);  // a guest further behind than this does not make up for it
+constexpr std::chrono::milliseconds kCatchUp(20);  // a guest that is further behind does not catch up
 }  // namespace
 
 void Pacer::AfterExit(const Mailbox& mailbox) {
   if (rate_ == 0) return;
-  // A clock reading and a sleep per millisecond's worth of exits, not per exit.
+  // Reads the clock and sleeps once per millisecond of exits, not once per exit.
   const uint64_t exits_per_check = std::max<uint64_t>(1, rate_ / 1000);
   if (++exits_ % exits_per_check != 0) return;
   const Clock::time_point due = start_ + std::chrono::microseconds(exits_ * 1'000'000 / rate_);

@@ -1,7 +1,7 @@
-// Keeps the guest from using a whole core: the vCPU thread sleeps as long as the guest is ahead of its rate.
+// Limits the guest's rate of exits: the vCPU thread sleeps while the guest is ahead of the rate.
 //
 // Thread-safety: the vCPU thread only.
-// Units:         exits per second; 0 is as fast as it goes.
+// Units:         exits per second; 0 means no limit.
 
 #pragma once
 
@@ -16,7 +16,7 @@ class Pacer {
  public:
   explicit Pacer(uint32_t exits_per_second) : rate_(exits_per_second) {}
 
-  // Sleeps when the guest is ahead, in slices short enough for a stop to be seen.
+  // Sleeps if the guest is ahead, in slices short enough to notice a requested stop.
   void AfterExit(const Mailbox& mailbox);
 
  private:

@@ -1,5 +1,5 @@
-// The guest's program once more, in C++: for machines without KVM. It makes the same exits in the same order, through
-// the same exit handler, and works in the same guest memory.
+// The guest's program in C++, for machines without KVM. It makes the same exits in the same order through the same exit
+// handler, and uses the same guest memory.
 //
 // Thread-safety: the vCPU thread only.
 
@@ -17,7 +17,7 @@ class SimulatedGuest {
   SimulatedGuest(GuestMemory* memory, ExitHandler* handler, const Mailbox& mailbox)
       : memory_(memory), handler_(handler), mailbox_(mailbox) {}
 
-  // Runs until the mailbox says stop.
+  // Runs until the mailbox requests a stop.
   void Run();
 
  private:
@@ -27,7 +27,7 @@ class SimulatedGuest {
   void Submit();
   void CountBeat();
 
-  // Its instructions that leave the guest.
+  // The instructions that cause an exit.
   uint8_t In(uint16_t port);
   void Out(uint16_t port, uint8_t value);
   uint32_t ReadRegister(uint16_t device_register);

@@ -18,10 +18,10 @@ class SpscRing {
   static_assert((kCapacity & (kCapacity - 1)) == 0, "the indices run freely and wrap at 2^32");
 
  public:
-  // False when the ring is full; nothing is changed then.
+  // False if the ring is full; nothing changes then.
   bool Push(const T& element) {
     const uint32_t pushed = pushed_.load(std::memory_order_relaxed);  // our own index
-    // Acquire: pairs with the release in Pop, so that the element is overwritten only after it was copied out.
+    // Acquire: pairs with the release in Pop, so that an element is overwritten only after it was copied out.
     if (pushed - popped_.load(std::memory_order_acquire) == kCapacity) return false;
     elements_[pushed % kCapacity] = element;
     // Release: publishes the element to the acquire in Pop.
@@ -29,22 +29,22 @@ class SpscRing {
     return true;
   }
 
-  // False when the ring is empty.
+  // False if the ring is empty.
   bool Pop(T* element) {
     const uint32_t popped = popped_.load(std::memory_order_relaxed);  // our own index
     // Acquire: pairs with the release in Push; the element is complete.
     if (pushed_.load(std::memory_order_acquire) == popped) return false;
     *element = elements_[popped % kCapacity];
-    // Release: gives the place back to the acquire in Push.
+    // Release: gives the element's place back to the acquire in Push.
     popped_.store(popped + 1, std::memory_order_release);
     return true;
   }
 
-  // For the popping thread: whether Pop would give something.
+  // Whether Pop would return an element. Only the popping thread may call it.
   bool HasNews() const { return pushed_.load(std::memory_order_acquire) != popped_.load(std::memory_order_relaxed); }
 
  private:
-  alignas(64) std::atomic<uint32_t> pushed_{0};  // on lines of their own: each is written by one thread only
+  alignas(64) std::atomic<uint32_t> pushed_{0};  // a cache line each, since different threads write them
   alignas(64) std::atomic<uint32_t> popped_{0};
   alignas(64) std::array<T, kCapacity> elements_{};
 };

@@ -27,11 +27,11 @@ void VirtualMachine::Stop() {
   }
   vcpu_.reset();
   memory_.reset();
-  vmm_metrics_detach(&store_);  // nobody bumps any more
+  vmm_metrics_detach(&store_);  // no thread counts any more
 }
 
-// The vCPU thread. Its shard brings an alternate signal stack: a crash in here is captured, even of a stack that is
-// used up.
+// The vCPU thread. Its claimed shard comes with an alternate signal stack, so that a crash on this thread is captured,
+// a stack overflow too.
 void VirtualMachine::RunVcpu(uint32_t exits_per_second) {
   const vmm_metrics::Shard shard(store_);
   ExitHandler handler(memory_.get(), &mailbox_, counters_, shard, exits_per_second);

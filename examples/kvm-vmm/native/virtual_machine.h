@@ -1,7 +1,7 @@
-// A virtual machine: its memory, its one CPU on a thread of its own, and its mailbox.
+// A virtual machine: its memory, its mailbox, and its one CPU, which runs on its own thread.
 //
-// Thread-safety: one thread, the JS thread that made it; the vCPU thread is inside.
-// Lifetime:      Stop, or the destructor, ends the vCPU thread, unmaps the memory and gives back what the metrics lent.
+// Thread-safety: only the JS thread that made it may call it. The vCPU thread is internal.
+// Lifetime:      Stop, or the destructor, ends the vCPU thread, unmaps the memory and detaches from the metrics.
 
 #pragma once
 
@@ -27,16 +27,17 @@ struct VirtualMachineOptions {
 
 class VirtualMachine {
  public:
-  // `wake` makes the JS thread look into the mailbox. `store` is an attachment, given back by Stop.
+  // `wake` makes the JS thread look into the mailbox. Stop detaches `store`.
   VirtualMachine(vmm_metrics_store store, std::function<void()> wake) : mailbox_(std::move(wake)), store_(store) {}
   ~VirtualMachine() { Stop(); }
   VirtualMachine(const VirtualMachine&) = delete;
   VirtualMachine& operator=(const VirtualMachine&) = delete;
 
-  // Starts the vCPU thread. Once. Returns what went wrong, or "".
+  // Starts the vCPU thread. Call it once. Returns an error message, or "".
   std::string Start(const VirtualMachineOptions& options);
 
-  // Waits for the vCPU thread to end; microseconds, or a few milliseconds when it is being paced. Twice is harmless.
+  // Waits until the vCPU thread has ended: microseconds, or a few milliseconds if the pacer sleeps. A second call does
+  // nothing.
   void Stop();
 
   Mailbox& mailbox() { return mailbox_; }
@@ -48,7 +49,7 @@ class VirtualMachine {
   vmm_metrics_store store_;
   VmmCounters counters_;
   std::unique_ptr<GuestMemory> memory_;
-  std::unique_ptr<KvmVcpu> vcpu_;  // null: simulated
+  std::unique_ptr<KvmVcpu> vcpu_;  // null for a simulated guest
   std::thread thread_;
 };
 

@@ -1,4 +1,4 @@
-// The metrics that the vCPU thread bumps, looked up once by name. Their values live in the store that JavaScript
+// The metrics that the vCPU thread counts, looked up by name once. Their values live in the store that JavaScript
 // opened.
 //
 // Thread-safety: plain handles; any thread may read them after Find.
@@ -13,8 +13,8 @@
 namespace kvm_vmm {
 
 struct VmmCounters {
-  // Returns the name and the reason of the first metric that is not there, or "". `disk` is the id of the block device;
-  // its metrics are the same cells as those of metrics.app.block.alloc(disk) in JavaScript.
+  // Looks all metrics up. Returns the name of the first missing one and the reason, or "". `disk` is the id of the
+  // block device; its metrics are the same as those of metrics.app.block.alloc(disk) in JavaScript.
   std::string Find(const vmm_metrics_store& store, const std::string& disk);
 
   vmm_metrics::IncMetric exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write, failures;

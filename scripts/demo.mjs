@@ -1,0 +1,52 @@
+// npm run demo: builds what is out of date, and runs the demo in this process with the arguments given. The compilers
+// are silent unless one fails. What is up to date costs two runs of make and one of tsc, which compare file times.
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+const tool = (name) => join(root, 'node_modules', '.bin', name);
+
+/** A build that takes longer than this is announced, since the first one takes a minute. */
+const SILENCE_MS = 1000;
+
+const announcement = setTimeout(() => {
+  process.stderr.write('Building what has changed; the first time this takes a minute.\n');
+}, SILENCE_MS);
+// The demo's addon after the package's: node-gyp fetches Node's headers once, for the first of them.
+const outputs = [...(await Promise.all([typescript(), addon(root)])), await addon(join(root, 'examples', 'kvm-vmm'))];
+clearTimeout(announcement);
+
+const failures = outputs.filter((output) => output !== undefined);
+if (failures.length > 0) {
+  process.stderr.write(failures.join('\n'));
+  process.exitCode = 1;
+} else {
+  await import('../dist/examples/kvm-vmm/main.js');
+}
+
+function typescript() {
+  return run(tool('tsc'), '--build', join(root, 'tsconfig.json'));
+}
+
+/** make follows binding.gyp, sources and headers by itself once node-gyp has configured the folder. */
+function addon(folder) {
+  const isConfigured = existsSync(join(folder, 'build', 'Makefile'));
+  return run(tool('node-gyp'), ...(isConfigured ? [] : ['configure']), 'build', '--loglevel=warn', '-C', folder);
+}
+
+/** Everything that the command printed, if it failed. */
+async function run(command, ...args) {
+  const env = { JOBS: `${availableParallelism()}`, ...process.env };
+  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (more) => {
+      text += more;
+    });
+  }
+  const [code, signal] = await new Promise((done, fail) => child.on('error', fail).on('close', (...how) => done(how)));
+  return code === 0 ? undefined : `$ ${[command, ...args].join(' ')}\n${text}It ended with ${signal ?? `exit code ${code}`}.\n`;
+}
