@@ -19,10 +19,10 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
   const uint32_t chunks = count == 0 ? chunks_ : region_.chunk_of(static_cast<uint32_t>(end - 1)) + 1;
   for (uint32_t chunk = chunks_; chunk < chunks; chunk++) {
     for (uint32_t bank = 0; bank < kBanks; bank++) {
-      if (Status status = region_.Back(chunk, bank); !status.ok()) return status;
+      if (Status status = region_.AllocateRow(chunk, bank); !status.ok()) return status;
     }
     for (uint32_t shard = 0; shard < region_.shards_used(); shard++) {
-      if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
+      if (Status status = region_.AllocateRow(chunk, kFirstShardRow + shard); !status.ok()) return status;
     }
     const uint64_t kinds_page = chunk * region_.chunk_cells() / region_.granule_bytes() * region_.granule_bytes();
     if (Status status = kind_space_.Use(kinds_page, region_.granule_bytes()); !status.ok()) return status;
@@ -46,7 +46,7 @@ uint32_t Cells::Claim() {
     if (claimed_[shard]) continue;
     if (shard >= shards) {
       for (uint32_t chunk = 0; chunk < chunks_; chunk++) {
-        if (!region_.Back(chunk, kFirstShardRow + shard).ok()) return kSharedShard;
+        if (!region_.AllocateRow(chunk, kFirstShardRow + shard).ok()) return kSharedShard;
       }
       // Release: publishes the shard's memory to readers of shards_used().
       region_.SetShardsUsed(shard + 1);
@@ -60,7 +60,7 @@ uint32_t Cells::Claim() {
 Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
   // Before there is a cell no row has memory, and the mapping would be one that cannot be touched, for good.
   if (chunk >= chunks_) {
-    if (Status status = region_.Back(chunk, kFirstShardRow + shard); !status.ok()) return status;
+    if (Status status = region_.AllocateRow(chunk, kFirstShardRow + shard); !status.ok()) return status;
   }
   return region_.MapRow(chunk, kFirstShardRow + shard, address);
 }

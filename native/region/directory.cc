@@ -15,7 +15,7 @@ Status Directory::Reserve() {
   const uint64_t begin = (entry % region_.chunk_cells()) * sizeof(DirectoryEntry);
   const uint64_t last = begin + sizeof(DirectoryEntry) - 1;
   for (uint64_t row = begin / region_.granule_bytes(); row <= last / region_.granule_bytes(); row++) {
-    if (Status status = region_.Back(chunk, kFirstDirectoryRow + static_cast<uint32_t>(row)); !status.ok()) return status;
+    if (Status status = region_.AllocateRow(chunk, kFirstDirectoryRow + static_cast<uint32_t>(row)); !status.ok()) return status;
   }
   return {};
 }

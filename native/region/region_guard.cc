@@ -2,18 +2,15 @@
 
 #include <pthread.h>
 
-#include <mutex>
-
 #include "base/handler_gate.h"
 
 namespace vmm {
 
 namespace {
 
-std::mutex g_guard_lock;
 HandlerTable<Region, kGuardedMax> g_guarded;
 
-// In the child, right after a fork, where nothing else runs.
+// Runs in the child right after a fork, where no other thread exists.
 void AbandonAll() {
   g_guarded.ForEachUntil([](Region& region) {
     region.Abandon();
@@ -25,14 +22,12 @@ void AbandonAll() {
 }  // namespace
 
 Status GuardRegion(Region* region) {
-  std::lock_guard<std::mutex> lock(g_guard_lock);
   static const int registered = pthread_atfork(nullptr, nullptr, AbandonAll);
   if (registered != 0) return {Code::kMemory, registered, "pthread_atfork"};
   return g_guarded.Add(region) ? Status{} : Status{Code::kFull, 0, "guard"};
 }
 
 void UnguardRegion(Region* region) {
-  std::lock_guard<std::mutex> lock(g_guard_lock);
   g_guarded.Remove(region);
   g_guarded.gate().AwaitEmpty();
 }

@@ -1,9 +1,11 @@
-// The RegionGuard looks after regions that are files: memory that is lost under one (the file is cut short, the disk
-// fails) does not end the process, and a forked child lets go of its parent's.
+// The guarded regions are the regions of this process that are files. The crash handler repairs their memory when a
+// file loses it (see RegionRepair), and a forked child drops the regions of its parent.
 //
-// Thread-safety:       any thread; Unguard waits for handlers that are at it.
-// Async-signal-safety: RepairRegion only.
-// Lifetime:            per process; a region is guarded from GuardRegion to UnguardRegion.
+// Thread-safety:       GuardRegion and UnguardRegion are called by one thread at a time (the capture lock); the rest by
+//                      any thread. UnguardRegion waits until no handler uses the region.
+// Async-signal-safety: RepairRegion and AreRegionsGuarded are safe; the others are not.
+// Memory ordering:     see HandlerTable.
+// Lifetime:            per process. A region lives at least from GuardRegion to UnguardRegion.
 
 #pragma once
 
@@ -13,12 +15,13 @@ namespace vmm {
 
 constexpr int kGuardedMax = 64;
 
-// kFull when kGuardedMax are guarded already.
+// kFull when kGuardedMax regions are guarded already.
 Status GuardRegion(Region* region);
 void UnguardRegion(Region* region);
 bool AreRegionsGuarded();
 
-// Whether the memory at `address` is of a guarded region, and is there again.
+// When `address` is in a guarded region: replaces the memory that was lost there. False: it is in none of them, or
+// there is no memory.
 bool RepairRegion(void* address);
 
 }  // namespace vmm

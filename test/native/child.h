@@ -90,8 +90,8 @@ inline void GoByHeader(Region& region) {
   // What it began to use is no more than reserved here.
   for (uint32_t index = 0; index < region.cells_used(); index += region.chunk_cells()) {
     const uint32_t chunk = region.chunk_of(index);
-    for (uint32_t bank = 0; bank < kBanks; bank++) CHECK(region.Back(chunk, bank).ok());
-    for (uint32_t shard = 0; shard < region.shards_used(); shard++) CHECK(region.Back(chunk, kFirstShardRow + shard).ok());
+    for (uint32_t bank = 0; bank < kBanks; bank++) CHECK(region.AllocateRow(chunk, bank).ok());
+    for (uint32_t shard = 0; shard < region.shards_used(); shard++) CHECK(region.AllocateRow(chunk, kFirstShardRow + shard).ok());
   }
 }
 

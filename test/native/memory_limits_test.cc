@@ -81,7 +81,7 @@ int CountMappings() {
 // The rows of a chunk that a store with one thread uses, and a cell of each.
 void UseChunk(Region& region, uint32_t chunk) {
   for (const uint32_t row : {0u, 1u, 2u, kFirstShardRow, kFirstShardRow + 1}) {
-    if (!CHECK(region.Back(chunk, row).ok())) return;
+    if (!CHECK(region.AllocateRow(chunk, row).ok())) return;
     AddShared(region.At(row, chunk * region.chunk_cells()), 1);
     CHECK_EQ(Read(region.At(row, chunk * region.chunk_cells())), 1);
   }
@@ -110,7 +110,7 @@ TEST(
       signal(
           SIGXFSZ, is_ignored ? SIG_IGN : [](int) { g_signals = 1; });
       Limit(RLIMIT_FSIZE, 64 * 1024);
-      const Status status = region.Back(1, 0);
+      const Status status = region.AllocateRow(1, 0);
       CHECK_EQ(status.code, Code::kMemory);
       CHECK_EQ(status.error, EFBIG);
       sigset_t pending;
@@ -227,7 +227,7 @@ TEST("given locked memory up to its limit, when a row is asked for, then a statu
     uint32_t chunk = 0;
     Status status;
     while (status.ok() && chunk < kMaxChunks) {
-      status = region.Back(chunk, 0);
+      status = region.AllocateRow(chunk, 0);
       if (!status.ok()) break;
       Set(region.InBank(0, chunk * region.chunk_cells()), chunk + 1);
       chunk++;

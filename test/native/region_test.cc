@@ -95,7 +95,7 @@ void CheckRowsShareMemory() {
   if (!CHECK(region.Create({}).ok())) return;
   const uint32_t row = kFirstShardRow + 5;
   const uint32_t index = region.chunk_cells() + 7;  // cell 7 of chunk 1
-  CHECK(region.Back(1, row).ok());
+  CHECK(region.AllocateRow(1, row).ok());
   void* first = nullptr;
   void* second = nullptr;
   CHECK(region.MapRow(1, row, &first).ok());
@@ -144,7 +144,7 @@ TEST("given a file size limit that only the first pages are under, when later ro
     Region region;
     CHECK(region.Create({}).ok());
     for (const uint32_t chunk : {0u, 1u, kMaxChunks - 1}) {
-      for (const uint32_t row : {0u, kRows - 1}) CHECK(region.Back(chunk, row).ok());
+      for (const uint32_t row : {0u, kRows - 1}) CHECK(region.AllocateRow(chunk, row).ok());
     }
   });
 }
@@ -202,8 +202,8 @@ struct FileRegion {
     CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
     CHECK(region.Create({0x1234, "{}", 2, fd}).ok());
     CHECK(Guard(&region).ok());
-    for (uint32_t row = 0; row < kBanks; row++) CHECK(region.Back(0, row).ok());
-    for (uint32_t shard = 0; shard < kBackedShards; shard++) CHECK(region.Back(0, kFirstShardRow + shard).ok());
+    for (uint32_t row = 0; row < kBanks; row++) CHECK(region.AllocateRow(0, row).ok());
+    for (uint32_t shard = 0; shard < kBackedShards; shard++) CHECK(region.AllocateRow(0, kFirstShardRow + shard).ok());
   }
   ~FileRegion() { Unguard(&region); }
   FileRegion(const FileRegion&) = delete;
@@ -514,15 +514,15 @@ TEST("given a file that is cut and that more rows then make longer, when the hol
   Region& region = file.region;
   Set(region.InShard(0, 3), 5);
   file.Cut(region.OffsetOf(kFirstShardRow, 0));
-  CHECK(region.Back(1, kRows - 1).ok());
+  CHECK(region.AllocateRow(1, kRows - 1).ok());
   CHECK_EQ(Read(region.InShard(0, 3)), 0);
   CHECK(file.SaysDegraded());
 }
 
 TEST("given a file to which rows are added, when nobody cut it, then it is not degraded") {
   FileRegion file;
-  for (const uint32_t row : {kRows - 1, 0u}) CHECK(file.region.Back(2, row).ok());
-  CHECK(file.region.Back(1, 5).ok());
+  for (const uint32_t row : {kRows - 1, 0u}) CHECK(file.region.AllocateRow(2, row).ok());
+  CHECK(file.region.AllocateRow(1, 5).ok());
   CHECK(!file.region.is_degraded());
 }
 

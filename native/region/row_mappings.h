@@ -1,0 +1,77 @@
+// RowMappings are the second mappings of a region's rows. Each maps one row once more, for one JavaScript thread: V8
+// forbids two ArrayBuffers over one address.
+//
+// A signal handler walks the mappings when memory of the region was lost, see RegionRepair. It enters the gate first.
+// Forget hides a mapping and then waits until the gate is empty, so that no handler uses a mapping that is forgotten.
+//
+// Thread-safety:       Attach and Map are called by one thread at a time (the store's lock); the rest by any thread.
+// Async-signal-safety: ForEach, Reconnect and gate() are safe; the others are not.
+// Memory ordering:     an entry's address publishes the entry. Forget and ForEach are sequentially consistent with each
+//                      other, see HandlerGate.
+// Lifetime:            a mapping is its owner's until Unmap, and may outlive this object. An entry lives as long as
+//                      this object; Map uses an entry again once its mapping is forgotten.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/handler_gate.h"
+#include "base/status.h"
+
+namespace vmm {
+
+class RowMappings {
+ public:
+  struct Entry {
+    std::atomic<void*> address{nullptr};  // null: the entry is free
+    uint64_t granule = 0;                 // the mapped row, counted from the start of the region
+    Entry* next = nullptr;
+    char leaving = 0;  // its own address in `address`: Forget has hidden the mapping, and still waits for handlers
+  };
+
+  RowMappings() = default;
+  ~RowMappings();
+  RowMappings(const RowMappings&) = delete;
+  RowMappings& operator=(const RowMappings&) = delete;
+
+  // The region's own mapping begins at `base`. With `is_file`, a forked child has none of the mappings, since a mapping
+  // would keep the parent's file locked.
+  void Attach(unsigned char* base, uint32_t granule_bytes, bool is_file);
+
+  // Maps a row that has memory. A mapping of a row without memory can never be touched.
+  Status Map(uint64_t granule, Entry** entry, void** address);
+  // After this, nothing here uses the mapping. Call it before Unmap, while the region lives.
+  void Forget(void* address);
+  // Forgets the mapping and puts throwaway memory in its place: a thread that still writes there changes nothing.
+  void Disconnect(void* address);
+  static void Unmap(void* address, size_t bytes);
+
+  // Maps what the region has in this row by now, in place of the old mapping at `address`.
+  bool Reconnect(const Entry& entry, void* address) const;
+
+  // Calls `visit(entry, address)` for each mapping until it returns true. The caller is inside the gate.
+  template <typename Visit>
+  void ForEach(Visit visit) {
+    // Acquire: pairs with the release store in Map, which publishes a new entry.
+    for (Entry* entry = first_.load(std::memory_order_acquire); entry != nullptr; entry = entry->next) {
+      // Sequentially consistent, with Forget: either this sees no mapping, or Forget sees that the gate is entered.
+      void* const address = entry->address.load(std::memory_order_seq_cst);
+      if (address != nullptr && address != &entry->leaving && visit(*entry, address)) return;
+    }
+  }
+
+  HandlerGate& gate() { return gate_; }
+
+ private:
+  Entry* FreeEntry();
+
+  unsigned char* base_ = nullptr;
+  uint32_t granule_bytes_ = 0;
+  bool is_file_ = false;
+  std::atomic<Entry*> first_{nullptr};
+  HandlerGate gate_;
+};
+
+}  // namespace vmm
