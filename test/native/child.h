@@ -9,26 +9,17 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdint>
 
+#include "base/clock.h"
 #include "check.h"
 #include "region/region.h"
 
 namespace vmm {
 
-inline int64_t NowMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
-inline void SleepMs(int ms) {
-  const timespec pause = {ms / 1000, ms % 1000 * 1'000'000};
-  nanosleep(&pause, nullptr);
-}
+inline void SleepMs(int ms) { SleepUs(int64_t{ms} * 1000); }
 
 struct Death {
   int signal = 0;     // that ended it; 0: it ended by itself
@@ -51,13 +42,13 @@ pid_t StartChild(Body body) {
 // called over and over until then.
 template <typename Meanwhile>
 Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
-  const int64_t deadline_ms = NowMs() + limit_ms;
+  const int64_t deadline_ms = MonotonicMs() + limit_ms;
   int how = 0;
   for (pid_t died = 0; died == 0;) {
     died = waitpid(child, &how, WNOHANG);
     meanwhile();
     if (died != 0) break;
-    if (NowMs() > deadline_ms) kill(child, SIGKILL);
+    if (MonotonicMs() > deadline_ms) kill(child, SIGKILL);
     SleepMs(1);
   }
   Death death;

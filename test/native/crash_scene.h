@@ -42,12 +42,14 @@ inline std::string MarkOf(int signal) {
 
 // With `wide`, lines are longer than a pipe of one page takes.
 inline StoreSpec Schema(const std::string& name, bool wide = false) {
-  std::vector<Field> fields = {Inc("i"), Latency("l")};
-  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  const std::vector<Field> fields = {Inc("i"), Latency("l")};
   std::vector<Field> signals;
   for (const auto& s : kSignalNames) signals.push_back(s.signal == SIGCHLD || s.signal == SIGHUP ? Inc(s.name) : Gauge(s.name));
   SchemaBuilder schema;
-  schema.Group("g", fields).Group("signals", signals).PerDevice("d", {Inc("i")}).Group("logger", {Inc("missed")});
+  schema.Group("g", wide ? WithManyMore(fields) : fields)
+      .Group("signals", signals)
+      .PerDevice("d", {Inc("i")})
+      .Group("logger", {Inc("missed")});
   schema.OnMissedFlush("logger.missed");
   for (const auto& s : kSignalNames) schema.OnSignal(static_cast<uint32_t>(s.signal), MarkOf(s.signal));
   return schema.Build(name);

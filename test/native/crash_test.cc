@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
 #include "crash/capture.h"
@@ -108,8 +108,7 @@ TEST("given a thread that claimed a shard, when its stack is used up, then SIGSE
 TEST("given a crash, when its record is read, then it says signal, code, address, thread and time") {
   Scene scene;
   void* memory = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  timespec before;
-  clock_gettime(CLOCK_REALTIME, &before);
+  const int64_t before_ns = RealtimeNs();
   const pid_t child = StartChild([&] {
     scene.Capture();
     static_cast<volatile char*>(memory)[123] = 1;
@@ -120,7 +119,6 @@ TEST("given a crash, when its record is read, then it says signal, code, address
   CHECK_EQ(record.code, SEGV_ACCERR);
   CHECK_EQ(record.address, reinterpret_cast<uint64_t>(memory) + 123);
   CHECK_EQ(record.thread_id, child);
-  const int64_t before_ns = static_cast<int64_t>(before.tv_sec) * 1'000'000'000 + before.tv_nsec;
   CHECK(record.realtime_ns >= before_ns && record.realtime_ns < before_ns + 60'000'000'000);
   munmap(memory, 4096);
 }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "handler_watch.h"
 #include "host_handler.h"
 #include "line_reader.h"
+#include "resource_limit.h"
 #include "schema_builder.h"
 #include "temporary_folder.h"
 
@@ -26,10 +26,11 @@ namespace vmm {
 namespace {
 
 StoreSpec HandlerSchema(bool wide) {
-  std::vector<Field> fields = {Inc("i"), Latency("l")};
-  for (int i = 0; wide && i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  const std::vector<Field> fields = {Inc("i"), Latency("l")};
   SchemaBuilder schema;
-  schema.Group("g", fields).Group("signals", {Gauge("segv"), Inc("hup"), Inc("pipe"), Inc("chld")}).PerDevice("d", {Inc("i")});
+  schema.Group("g", wide ? WithManyMore(fields) : fields)
+      .Group("signals", {Gauge("segv"), Inc("hup"), Inc("pipe"), Inc("chld")})
+      .PerDevice("d", {Inc("i")});
   schema.Group("logger", {Inc("missed")}).OnMissedFlush("logger.missed");
   schema.OnSignal(SIGSEGV, "signals.segv").OnSignal(SIGHUP, "signals.hup");
   schema.OnSignal(SIGPIPE, "signals.pipe").OnSignal(SIGCHLD, "signals.chld");
@@ -58,8 +59,7 @@ void CaptureWithFailingSink(HandlerScene& scene, int sink) {
   if (sink == 1) scene.CaptureIn("fifo");
   if (sink == 2) {
     scene.CaptureIn("f");
-    const rlimit none = {0, 0};
-    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+    LimitResource(RLIMIT_FSIZE, 0);
     signal(SIGXFSZ, SIG_IGN);
   }
 }
@@ -173,8 +173,7 @@ const Situation kSituations[] = {
     {"a file at its limit", 0, false,
      [](HandlerScene& scene) {
        scene.CaptureIn("lines");
-       const rlimit none = {0, 0};
-       CHECK_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+       LimitResource(RLIMIT_FSIZE, 0);
      }},
     {"a full disk", 0, false, [](HandlerScene& scene) { scene.Capture("/dev/full"); }},
     {"a pipe", 1, false, [](HandlerScene& scene) { scene.CaptureIn("fifo"); }},

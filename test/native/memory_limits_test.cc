@@ -14,8 +14,10 @@
 
 #include "check.h"
 #include "child.h"
+#include "file_region.h"
 #include "region/region.h"
 #include "region/reservation.h"
+#include "resource_limit.h"
 #include "rig.h"
 #include "temporary_folder.h"
 
@@ -36,28 +38,15 @@ constexpr bool kIsSanitized = false;
 enum class Kind { kMemoryFile, kAnonymous, kFile };
 constexpr Kind kKinds[] = {Kind::kMemoryFile, Kind::kAnonymous, Kind::kFile};
 
-void Limit(decltype(RLIMIT_FSIZE) what, rlim_t bytes) {
-  rlimit limit;
-  CHECK_EQ(getrlimit(what, &limit), 0);
-  limit.rlim_cur = bytes;
-  CHECK_EQ(setrlimit(what, &limit), 0);
-}
-
-int OpenLocked(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
-  return fd;
-}
-
 // Made in a child, where limits are nobody else's.
 Status Make(Region& region, Kind kind, const TemporaryFolder& folder) {
   if (kind == Kind::kFile) return region.Create({1, "{}", 2, OpenLocked(folder / "r")});
   if (kind == Kind::kMemoryFile) return region.Create({1, "{}", 2});
   rlimit before;
   CHECK_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  Limit(RLIMIT_FSIZE, 0);
+  LimitResource(RLIMIT_FSIZE, 0);
   const Status status = region.Create({1, "{}", 2});
-  Limit(RLIMIT_FSIZE, before.rlim_cur);
+  LimitResource(RLIMIT_FSIZE, before.rlim_cur);
   return status;
 }
 
@@ -93,7 +82,7 @@ TEST("given a limit on file sizes that comes after the open, when devices are ma
   CheckInChild([] {
     Rig rig(SchemaBuilder().Group("g", {Inc("i")}).PerDevice("d", {Inc("i"), Inc("j")}).Build(""));
     signal(SIGXFSZ, SIG_DFL);
-    Limit(RLIMIT_FSIZE, 0);
+    LimitResource(RLIMIT_FSIZE, 0);
     for (int i = 0; i < 2000; i++) AddShared(rig.At(rig.AddDevice(0, std::to_string(i)), 0, "j"), 1);
   });
 }
@@ -109,7 +98,7 @@ TEST(
       UseChunk(region, 0);
       signal(
           SIGXFSZ, is_ignored ? SIG_IGN : [](int) { g_signals = 1; });
-      Limit(RLIMIT_FSIZE, 64 * 1024);
+      LimitResource(RLIMIT_FSIZE, 64 * 1024);
       const Status status = region.AllocateRow(1, 0);
       CHECK_EQ(status.code, Code::kMemory);
       CHECK_EQ(status.error, EFBIG);
@@ -117,7 +106,7 @@ TEST(
       sigpending(&pending);
       CHECK_EQ(sigismember(&pending, SIGXFSZ), 0);
       CHECK_EQ(g_signals, 0);
-      Limit(RLIMIT_FSIZE, RLIM_INFINITY);
+      LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
       UseChunk(region, 1);
       CHECK(!region.is_degraded());
       raise(SIGXFSZ);  // the host's own comes as ever

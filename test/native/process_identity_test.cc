@@ -3,13 +3,13 @@
 #include "base/process_identity.h"
 
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
 #include "temporary_folder.h"
@@ -24,12 +24,6 @@ uint64_t StartTicks(const std::string& stat) {
   CHECK_EQ(std::sscanf(rest.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks),
            1);
   return ticks;
-}
-
-int64_t RealtimeNs() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
 TEST("given a process of any name, when it is asked who it is, then it says what /proc does") {

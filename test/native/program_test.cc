@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "rig.h"
 #include "schema_builder.h"
@@ -269,15 +270,14 @@ TEST("given static metrics, when run, then an inc is what came since the last ti
 
 TEST("given a timestamp, when run, then it is the wall clock in milliseconds") {
   Lined rig(SchemaBuilder().Timestamp("utc_timestamp_ms").Build(""));
-  timespec before, after;
-  clock_gettime(CLOCK_REALTIME, &before);
+  const int64_t before_ns = RealtimeNs();
   const std::string text = rig.Line();
-  clock_gettime(CLOCK_REALTIME, &after);
+  const int64_t after_ns = RealtimeNs();
   const std::string key = ",\"utc_timestamp_ms\":";
   CHECK_EQ(text.substr(0, key.size()), key);
   const uint64_t now_ms = std::stoull(text.substr(key.size()));
-  CHECK(now_ms >= static_cast<uint64_t>(before.tv_sec) * 1000 + static_cast<uint64_t>(before.tv_nsec) / 1'000'000);
-  CHECK(now_ms <= static_cast<uint64_t>(after.tv_sec) * 1000 + static_cast<uint64_t>(after.tv_nsec) / 1'000'000);
+  CHECK(now_ms >= static_cast<uint64_t>(before_ns) / 1'000'000);
+  CHECK(now_ms <= static_cast<uint64_t>(after_ns) / 1'000'000);
 }
 
 TEST("given devices, when run, then they stand sorted before their aggregate, which adds up what the same line says of each") {

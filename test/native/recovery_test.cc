@@ -77,10 +77,6 @@ class DeadRegion {
   int file_ = -1;
 };
 
-StoreSpec Small() {
-  return SchemaBuilder().Group("g", {Inc("i")}).Group("l", {Inc("missed")}).OnMissedFlush("l.missed").Build("");
-}
-
 std::string LineOf(int i, size_t bytes = 0) {
   const std::string begin = "{\"g\":{\"i\":" + std::to_string(i) + "},\"pad", end = "\":{\"n\":1}}\n";
   const size_t rest = begin.size() + end.size();
@@ -101,7 +97,7 @@ TEST(
   newest.AddTo(&recoveries, LineOf(2), 9);
   newest.Close();
   CHECK(newest.IsLocked());
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "f", &recoveries));
   CHECK(rig.flusher.Recover().ok());
   CHECK_EQ(TextOf(folder / "f"), LineOf(1) + LineOf(2));
@@ -122,7 +118,7 @@ TEST("given a file to be removed whose name is another's by now, when its line i
   dead.AddTo(&recoveries, LineOf(1), 4, (folder / "r.previous.2").c_str());
   CHECK_EQ(rename((folder / "r.previous.2").c_str(), (folder / "r.previous.3").c_str()), 0);
   WriteText(folder / "r.previous.2", "another");
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "f", &recoveries));
   CHECK(rig.flusher.Recover().ok());
   CHECK_EQ(TextOf(folder / "r.previous.2"), "another");
@@ -132,7 +128,7 @@ TEST("given a file to be removed whose name is another's by now, when its line i
 TEST("given a sink that is set already, when another is, then what was prepared goes nowhere, and its file is free") {
   TemporaryFolder folder;
   DeadRegion dead(folder / "r.previous");
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
   {
     Recoveries recoveries;
@@ -158,14 +154,14 @@ TEST(
   DeadRegion dead(folder / "r.previous", {4, pipe.st_dev, pipe.st_ino, 0, 100, 50, 0, 0});
   Recoveries recoveries;
   dead.AddTo(&recoveries, LineOf(1));
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   CHECK_EQ(dead.record().sent, 50);
   CHECK_EQ(dead.record().bytes, 100);
   rig.Add("g.i", 5);
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-  CHECK_EQ(rig.Total("l.missed"), 1);
+  CHECK_EQ(rig.Total("logger.missed"), 1);
   CHECK_EQ(rig.commits(), 0);
   fifo.Take();
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
@@ -185,7 +181,7 @@ TEST(
   Recoveries recoveries;
   const std::string line = LineOf(1, 9000);
   dead.AddTo(&recoveries, line);
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   rig.Add("g.i", 5);
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
@@ -214,7 +210,7 @@ TEST("given a line of an earlier life that is half out, when the process crashes
   const std::string line = LineOf(1, 6000);
   first.AddTo(&recoveries, line);
   second.AddTo(&recoveries, LineOf(2));
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   rig.Add("g.i", 5);
@@ -238,7 +234,7 @@ TEST(
   DeadRegion dead(folder / "r.previous");
   Recoveries recoveries;
   dead.AddTo(&recoveries, LineOf(1, 6000));
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   rig.Add("g.i", 5);
@@ -264,7 +260,7 @@ TEST(
   Recoveries recoveries;
   oldest.AddTo(&recoveries, LineOf(1));
   newest.AddTo(&recoveries, LineOf(2));
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK(rig.flusher.Recover().ok());
   CHECK_EQ(fifo.Take(), "\n" + LineOf(1) + LineOf(2));  // one newline is enough for both
@@ -277,7 +273,7 @@ TEST("given half a line of an earlier life in a pipe, when the process crashes, 
   DeadRegion dead(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(1).size()));
   Recoveries recoveries;
   dead.AddTo(&recoveries, LineOf(1));
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   rig.Add("g.i", 5);
   CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
@@ -308,7 +304,7 @@ TEST("given half a line of an earlier life in a pipe, when the next is killed be
   const Death death = Await(StartChild([&] {
                               Recoveries recoveries;
                               dead.AddTo(&recoveries, LineOf(1));
-                              Rig rig(Small());
+                              Rig rig(SmallSchema());
                               CHECK(Init(rig, folder / "fifo", &recoveries));
                               CHECK(DieOfWrite());
                               rig.flusher.Recover();
@@ -326,7 +322,7 @@ TEST("given a line of an earlier life that is half in a file, when the file is r
   Recoveries recoveries;
   const std::string line = LineOf(1, 6000);
   dead.AddTo(&recoveries, line);
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "f", &recoveries));
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   CHECK_EQ(rename((folder / "f").c_str(), (folder / "g").c_str()), 0);
@@ -345,7 +341,7 @@ TEST("given lines of earlier lives, when a child is forked, then it holds none o
   Recoveries recoveries;
   dead.AddTo(&recoveries, LineOf(1));
   dead.Close();
-  Rig rig(Small());
+  Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   int ready[2];
   CHECK_EQ(pipe(ready), 0);

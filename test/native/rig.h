@@ -15,6 +15,23 @@
 
 namespace vmm {
 
+inline StoreSpec SmallSchema() {
+  return SchemaBuilder()
+      .Group("g", {Inc("i"), Gauge("s")})
+      .Group("logger", {Inc("missed")})
+      .OnMissedFlush("logger.missed")
+      .Build("");
+}
+
+// Its line has some 9,000 bytes, which a pipe of one page takes in three parts.
+inline StoreSpec WideSchema() {
+  return SchemaBuilder()
+      .Group("g", WithManyMore({Inc("i")}))
+      .Group("logger", {Inc("missed")})
+      .OnMissedFlush("logger.missed")
+      .Build("");
+}
+
 struct Rig {
   explicit Rig(StoreSpec made)
       : spec(std::move(made)),
@@ -51,6 +68,8 @@ struct Rig {
   FlushResult Flush() { return flusher.Flush(&status); }
   // How many lines were committed.
   uint64_t commits() const { return cells.region().header().commit.load(std::memory_order_relaxed) >> 2; }
+  // What the header says of a line on its way.
+  const LineInFlight& flight() const { return cells.region().header().line; }
 
   StoreSpec spec;
   ProgramView program;

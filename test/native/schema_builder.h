@@ -27,6 +27,12 @@ inline Field Inc(const std::string& name) { return {name, VMM_METRICS_INC}; }
 inline Field Gauge(const std::string& name, Op aggregate = Op::kSumOfStore) { return {name, VMM_METRICS_STORE, aggregate}; }
 inline Field Latency(const std::string& name) { return {name, VMM_METRICS_LATENCY}; }
 
+// The fields, and so many more that a pipe of one page does not take the line at once.
+inline std::vector<Field> WithManyMore(std::vector<Field> fields, int more = 400) {
+  for (int i = 0; i < more; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
+  return fields;
+}
+
 enum class Aggregate { kNone, kExtremum, kZeroLatency };
 
 class SchemaBuilder {

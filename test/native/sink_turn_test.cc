@@ -29,16 +29,9 @@
 namespace vmm {
 namespace {
 
-// A line of some 9,000 bytes, which a pipe of one page takes in three parts.
-StoreSpec Wide() {
-  std::vector<Field> fields = {Inc("i")};
-  for (int i = 0; i < 400; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
-  return SchemaBuilder().Group("g", fields).Group("logger", {Inc("missed")}).OnMissedFlush("logger.missed").Build("");
-}
-
 // Stores that have nothing in common but what they write to, and that.
 struct Two {
-  Two() : one(Wide()), other(Wide()) {}
+  Two() : one(WideSchema()), other(WideSchema()) {}
   explicit Two(const std::string& path) : Two() { CHECK(one.Init(path) && other.Init(path)); }
   uint64_t Pending(const std::string& path) { return one.Pending(path) + other.Pending(path); }
   uint64_t Total(const std::string& path) { return one.Total(path) + other.Total(path); }
@@ -211,7 +204,7 @@ TEST("given two stores on one file, when another wrote meanwhile, then the recor
   for (int i = 0; i < 4; i++) {
     Rig& store = i % 2 == 0 ? stores.one : stores.other;
     CHECK_EQ(store.Flush(), FlushResult::kOut);
-    const LineInFlight& line = store.cells.region().header().line;
+    const LineInFlight& line = store.flight();
     CHECK_EQ(line.offset, end);
     end += line.bytes;
   }
@@ -288,12 +281,12 @@ TEST("given more places than are kept, when stores write there, then they do so 
 TEST("given half a line of a parent's, when a forked child opens a store there, then the child does not wait for the parent") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
-  Rig parents(Wide());
+  Rig parents(WideSchema());
   CHECK(parents.Init(folder / "fifo"));
   CHECK_EQ(parents.Flush(), FlushResult::kFailed);
   fifo.Take();
   CheckInChild([&] {
-    Rig childs(Wide());
+    Rig childs(WideSchema());
     CHECK(childs.Init(folder / "fifo"));
     CHECK(!childs.flusher.WaitsForTurn());
     childs.Flush();

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
 #include "host_handler.h"
@@ -251,7 +252,7 @@ void CheckLines(const Round& round, int store) {
 
 TEST("given threads that do anything to any store at any time, when all have let go, then the lines have every add") {
   InstallHandler(SIGHUP, [](int) {});
-  const int64_t end_ms = NowMs() + static_cast<int64_t>(NumberFrom("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
+  const int64_t end_ms = MonotonicMs() + static_cast<int64_t>(NumberFrom("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
   uint64_t seed = NumberFrom("VMM_METRICS_SOAK_SEED", std::random_device()() % 1'000'000);
   uint64_t rounds = 0, opens = 0, flushes = 0, profiles = 0, captures = 0;
   do {
@@ -268,7 +269,7 @@ TEST("given threads that do anything to any store at any time, when all have let
       break;
     }
     seed++;
-  } while (NowMs() < end_ms);
+  } while (MonotonicMs() < end_ms);
   std::printf("    seeds up to %llu: %llu rounds, %llu opens, %llu flushes, %llu profiles, %llu captures\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(rounds),
               static_cast<unsigned long long>(opens), static_cast<unsigned long long>(flushes),

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "child.h"
 #include "line_reader.h"
@@ -115,9 +116,7 @@ TEST("given nothing new, when the last attachment goes, then a last line only wh
 
 TEST("given a half-sent line and nothing new, when the last attachment goes, then its tail goes out") {
   TemporaryFolder folder;
-  std::vector<Field> fields;
-  for (int i = 0; i < 200; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
-  Store* store = Opened(SchemaBuilder().Group("g", fields).Build("a"));
+  Store* store = Opened(SchemaBuilder().Group("g", WithManyMore({}, 200)).Build("a"));
   Fifo fifo(folder / "fifo");
   CHECK(Init(store, folder / "fifo"));
   Status status;
@@ -137,8 +136,8 @@ TEST("given a periodic flush, when time goes by, then lines come without anybody
   SleepMs(20);
   CHECK(Init(store, folder / "f"));
   AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), 5);
-  const int64_t deadline_ms = NowMs() + kChildLimitMs;
-  while (Lines(TextOf(folder / "f")).count() < 3 && NowMs() < deadline_ms) SleepMs(2);
+  const int64_t deadline_ms = MonotonicMs() + kChildLimitMs;
+  while (Lines(TextOf(folder / "f")).count() < 3 && MonotonicMs() < deadline_ms) SleepMs(2);
   store->Retain();
   store->Detach(false);
   const std::string text = TextOf(folder / "f");

@@ -51,11 +51,14 @@ inline std::string TextOf(const std::string& path) {
   return text;
 }
 
-inline void WriteText(const std::string& path, const std::string& text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+// The file is made if there is none. WriteText begins it again, AppendText goes on at its end.
+inline void PutText(const std::string& path, const std::string& text, int how) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | how | O_CLOEXEC, 0600);
   CHECK_EQ(write(fd, text.data(), text.size()), text.size());
   close(fd);
 }
+inline void WriteText(const std::string& path, const std::string& text) { PutText(path, text, O_TRUNC); }
+inline void AppendText(const std::string& path, const std::string& text) { PutText(path, text, O_APPEND); }
 
 // A named pipe of one page, so that a long line does not go into it at once.
 class Fifo {

@@ -1,0 +1,176 @@
+// Flusher, when the process is about to die: its last line has what is pending; and a process that lives on all the
+// same flushes on, and nothing counts twice.
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "check.h"
+#include "child.h"
+#include "line_reader.h"
+#include "resource_limit.h"
+#include "rig.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+TEST("given a process about to die, when the last line is asked for, then it has what is pending, and no flush comes after it") {
+  TemporaryFolder folder;
+  Rig rig(SmallSchema());
+  CHECK(rig.Init(folder / "f"));
+  rig.Add("g.i", 1);
+  CHECK_EQ(rig.Flush(), FlushResult::kOut);
+  rig.Add("g.i", 2);
+  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK_EQ(rig.Pending("g.i"), 0);
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(rig.status.code, Code::kCrashing);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  const Lines lines(TextOf(folder / "f"));
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.count(), 2);
+  CHECK_EQ(lines.values[0].at("g.i"), 1);
+  CHECK_EQ(lines.values[1].at("g.i"), 2);
+}
+
+TEST("given a file that was renamed, when the last line is asked for, then it is in a new file of that name") {
+  TemporaryFolder folder;
+  Rig rig(SmallSchema());
+  CHECK(rig.Init(folder / "f"));
+  CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK_EQ(TextOf(folder / "f.1"), "");
+  CHECK_EQ(Lines(TextOf(folder / "f")).count(), 1);
+}
+
+TEST("given a half-sent line, when the last one is asked for and the pipe is read, then its tail goes first") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(WideSchema());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  rig.Add("g.i", 6);
+  std::string text;
+  const pid_t dying = StartChild([&] { CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs)); });
+  const Death death = Await(dying, kChildLimitMs, [&] { text += fifo.Take(); });
+  CHECK_EQ(death.exit_code, 0);
+  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.tail, "");
+  CHECK_EQ(lines.count(), 2);
+  CHECK_EQ(lines.values[0].at("g.i"), 5);
+  CHECK_EQ(lines.values[1].at("g.i"), 6);
+  GoByHeader(rig.cells.region());  // the region is shared with the child
+  CHECK_EQ(rig.Pending("g.i"), 0);
+}
+
+TEST(
+    "given a pipe that stays full, when the last line is asked for, then it is given up at its deadline, and nothing is "
+    "committed") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  fifo.Fill();
+  Rig rig(SmallSchema());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  const int64_t deadline_ms = MonotonicMs() + 200;
+  CHECK(!rig.flusher.LastLine(deadline_ms));
+  CHECK(MonotonicMs() >= deadline_ms);
+  CHECK_EQ(rig.Pending("g.i"), 5);
+}
+
+TEST("given a half-sent line and a process that survives its last one, when flushed again, then nothing counts twice") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(WideSchema());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  rig.Add("g.i", 6);
+  std::string text;
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done) text += fifo.Take();
+    for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  });
+  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK_EQ(rig.Pending("g.i"), 0);
+  rig.flusher.Revive();
+  rig.Add("g.i", 7);
+  for (int i = 0; i < kChildLimitMs && rig.Flush() != FlushResult::kOut; i++) SleepMs(1);
+  CHECK_EQ(rig.Pending("g.i"), 0);
+  done = true;
+  reader.join();
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.Sum("g.i"), 18);
+  CHECK_EQ(lines.count(), rig.commits());
+}
+
+TEST("given a last line that a pipe takes only in part, when the process survives and flushes, then its tail goes first") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(WideSchema());
+  CHECK(rig.Init(folder / "fifo"));
+  rig.Add("g.i", 5);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + 20));
+  CHECK_EQ(rig.flight().commit.load(), 1 << 2 | kCrashBank);
+  CHECK_EQ(rig.flight().sent.load(), Fifo::kBytes);
+  rig.flusher.Revive();
+  CHECK(rig.flusher.HasUnflushed());
+  rig.Add("g.i", 6);
+  std::string text = fifo.Take();
+  for (int i = 0; i < 9; i++) {
+    rig.Flush();
+    text += fifo.Take();
+  }
+  const Lines lines(text);
+  CHECK_EQ(lines.broken, 0);
+  CHECK_EQ(lines.count(), rig.commits());
+  CHECK_EQ(lines.values[0].at("g.i"), 5);
+  CHECK_EQ(lines.Sum("g.i"), 11);
+}
+
+TEST("given a half-sent line in a file that was replaced, when the process survives its last line, then the tail goes nowhere") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(SmallSchema());
+    CHECK(rig.Init(folder / "f"));
+    rig.Add("g.i", 5);
+    LimitResource(RLIMIT_FSIZE, 10);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
+    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+    rig.flusher.Revive();
+    rig.Add("g.i", 6);
+    CHECK_EQ(rig.Flush(), FlushResult::kOut);
+    const Lines lines(TextOf(folder / "f"));
+    CHECK_EQ(lines.broken, 0);
+    CHECK_EQ(lines.count(), 2);
+    CHECK_EQ(lines.Sum("g.i"), 11);
+  });
+}
+
+TEST("given two last lines without a flush between them, when the second is out, then it has what came after the first") {
+  TemporaryFolder folder;
+  Rig rig(SmallSchema());
+  CHECK(rig.Init(folder / "f"));
+  for (uint64_t n = 1; n <= 4; n++) {
+    rig.Add("g.i", n);
+    CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+    rig.flusher.Revive();
+    CHECK_EQ(Lines(TextOf(folder / "f")).values.back().at("g.i"), n);
+  }
+  CHECK_EQ(rig.Pending("g.i"), 0);
+}
+
+}  // namespace
+}  // namespace vmm

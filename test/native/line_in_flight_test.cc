@@ -1,0 +1,154 @@
+// LineInFlight: the header of a region says which line is on its way, at any moment at which the process may be killed.
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <random>
+#include <string>
+
+#include "base/clock.h"
+#include "check.h"
+#include "child.h"
+#include "line_reader.h"
+#include "resource_limit.h"
+#include "rig.h"
+#include "temporary_folder.h"
+
+namespace vmm {
+namespace {
+
+TEST("given lines that go out whole, when each is out, then none is in flight, and the record says where the last one went") {
+  TemporaryFolder folder;
+  WriteText(folder / "f", "half");
+  Rig rig(SmallSchema());
+  CHECK_EQ(rig.flight().commit.load(), 0);
+  CHECK(rig.Init(folder / "f"));
+  for (const size_t newline : {1, 0, 0}) {
+    if (newline == 0) AppendText(folder / "f", "somebody else's\n");
+    const size_t before = TextOf(folder / "f").size();
+    CHECK_EQ(rig.Flush(), FlushResult::kOut);
+    const size_t bytes = TextOf(folder / "f").size() - before;
+    CHECK_EQ(rig.flight().commit.load(), 0);
+    CHECK_EQ(rig.flight().offset, before);
+    CHECK_EQ(rig.flight().bytes, bytes);
+    CHECK_EQ(rig.flight().sent.load(), bytes);
+    CHECK_EQ(rig.flight().is_regular_file, 1);
+    CHECK_EQ(TextOf(folder / "f")[before] == '\n', newline == 1);
+    struct stat info;
+    CHECK_EQ(stat((folder / "f").c_str(), &info), 0);
+    CHECK_EQ(rig.flight().inode, info.st_ino);
+    CHECK_EQ(rig.flight().device, info.st_dev);
+  }
+}
+
+TEST("given a line of which nothing gets out, when it failed, then none is in flight") {
+  Rig rig(SmallSchema());
+  CHECK(rig.Init("/dev/full"));
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(rig.flight().commit.load(), 0);
+  CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
+  CHECK_EQ(rig.flight().commit.load(), 0);
+}
+
+TEST("given a line of which a pipe takes a part, when it is resumed, then the record says how much is out") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Rig rig(WideSchema());
+  CHECK(rig.Init(folder / "fifo"));
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(rig.flight().commit.load(), 1 << 2 | 1);
+  CHECK_EQ(rig.flight().sent.load(), Fifo::kBytes);
+  CHECK_EQ(rig.flight().offset, 0);
+  CHECK_EQ(rig.flight().is_regular_file, 0);
+  const uint64_t bytes = rig.flight().bytes;
+  CHECK(bytes > 2 * Fifo::kBytes);
+  fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  CHECK_EQ(rig.flight().commit.load(), 1 << 2 | 1);
+  CHECK_EQ(rig.flight().sent.load(), 2 * Fifo::kBytes);
+  CHECK_EQ(rig.flight().bytes, bytes);
+  fifo.Take();
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the rest, and the head of the next
+  CHECK_EQ(rig.commits(), 1);
+  CHECK_EQ(rig.flight().commit.load(), 2 << 2 | 0);
+}
+
+TEST("given a file with half a line, when the rest and the next line follow, then the next one's record begins behind the rest") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(SmallSchema());
+    CHECK(rig.Init(folder / "f"));
+    for (const bool crash : {false, true}) {
+      const size_t before = TextOf(folder / "f").size();
+      LimitResource(RLIMIT_FSIZE, before + 10);
+      CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+      CHECK_EQ(rig.flight().commit.load() >> 2, rig.commits() + 1);
+      CHECK_EQ(rig.flight().offset, before);
+      CHECK_EQ(rig.flight().sent.load(), 10);
+      LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
+      const size_t first_bytes = rig.flight().bytes;
+      if (crash) {
+        CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+      } else {
+        CHECK_EQ(rig.Flush(), FlushResult::kOut);
+      }
+      CHECK_EQ(rig.flight().offset, before + first_bytes);
+      CHECK_EQ(rig.flight().offset + rig.flight().bytes, TextOf(folder / "f").size());
+    }
+  });
+}
+
+TEST("given half a line in a file that is then renamed, when the new one takes nothing, then none is in flight") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(SmallSchema());
+    CHECK(rig.Init(folder / "f"));
+    LimitResource(RLIMIT_FSIZE, 10);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    CHECK(rig.flight().commit.load() != 0);
+    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    LimitResource(RLIMIT_FSIZE, 0);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    CHECK_EQ(rig.flight().commit.load(), 0);
+  });
+}
+
+// Settles what docs/format.md says: which bank holds what was flushed, of a process that may have died between a line
+// and its commit.
+uint32_t SettledBank(Rig& rig, const std::string& text, uint64_t* lines) {
+  const LineInFlight& flight = rig.flight();
+  const uint64_t commit = rig.cells.region().header().commit.load();
+  *lines = commit >> 2;
+  if (flight.commit.load() >> 2 != (commit >> 2) + 1) return commit & 3;
+  if (text.size() < flight.offset + flight.bytes) return commit & 3;
+  ++*lines;
+  return flight.commit.load() & 3;
+}
+
+TEST("given a process that flushes on and on, when it is killed at any moment, then the header says which lines are out") {
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; round++) {
+    TemporaryFolder folder;
+    Rig rig(SmallSchema());
+    CHECK(rig.Init(folder / "f"));
+    const pid_t child = StartChild([&] {
+      for (;;) rig.Add("g.i", 1), rig.Flush();
+    });
+    const timespec moment = {0, static_cast<long>(random() % 4'000'000)};
+    nanosleep(&moment, nullptr);
+    kill(child, SIGKILL);
+    CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGKILL);
+    const std::string text = TextOf(folder / "f");
+    const Lines out(text);
+    uint64_t lines = 0;
+    const uint32_t bank = SettledBank(rig, text, &lines);
+    CHECK_EQ(out.count(), lines);
+    CHECK_EQ(out.Sum("g.i"), Read(rig.cells.region().InBank(bank, CellOf(rig.spec, "g.i"))));
+  }
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,22 @@
+// A limit of this process on a resource, such as the size of a file (RLIMIT_FSIZE) or the address space (RLIMIT_AS).
+//
+// Thread-safety:       any thread; a limit belongs to the whole process, so a test sets it in a child.
+// Async-signal-safety: none.
+
+#pragma once
+
+#include <sys/resource.h>
+
+#include "check.h"
+
+namespace vmm {
+
+// The limit can be raised again. Beyond a limit on file sizes, the kernel sends a signal that would kill.
+inline void LimitResource(decltype(RLIMIT_FSIZE) resource, rlim_t most) {
+  rlimit limit;
+  CHECK_EQ(getrlimit(resource, &limit), 0);
+  limit.rlim_cur = most;
+  CHECK_EQ(setrlimit(resource, &limit), 0);
+}
+
+}  // namespace vmm
