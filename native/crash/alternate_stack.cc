@@ -8,21 +8,21 @@ namespace vmm {
 
 namespace {
 
-// The handler needs a few KiB, and the kernel puts the whole register state there: 2.7 KiB with AVX-512, more on newer
-// machines. A stack below MINSIGSTKSZ is accepted on some and then silently not used.
+// The handler needs a few KiB, and the kernel saves all registers on the stack: 2.7 KiB with AVX-512, more on newer
+// machines. Some kernels accept a stack below MINSIGSTKSZ and then silently do not use it.
 constexpr size_t kStackBytes = 64 * 1024;
 
-// The smallest stack of a thread's own that is left in place.
+// A host's alternate stack of this size is left in place; a smaller one is replaced.
 constexpr size_t kEnoughBytes = 16 * 1024;
 
-// Lowest first: a guard page, this, and the stack.
+// A mapping holds, lowest first: a guard page, this struct, and the stack.
 struct Saved {
-  stack_t before;          // what the thread had, and gets back
-  const void* its_thread;  // that of g_current of the thread that made it
+  stack_t before;          // what the thread had before
+  const void* its_thread;  // the address of g_current on the thread that made the stack
   int users;
 };
 
-// The stack that the thread has from here; null: none. No handler reads it, so it may be a thread_local.
+// The stack that MakeAlternateStack gave this thread; null: none. No handler reads it, so it may be a thread_local.
 thread_local Saved* g_current = nullptr;
 
 size_t GuardBytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
@@ -60,7 +60,7 @@ void* MakeAlternateStack() {
 void FreeAlternateStack(void* stack) {
   if (stack == nullptr) return;
   Saved* const saved = static_cast<Saved*>(stack);
-  // On another thread than its own, against the contract: that thread still has it.
+  // The caller broke the contract and is on another thread: the stack's own thread still uses it.
   if (saved->its_thread != &g_current || --saved->users != 0) return;
   if (g_current == saved) g_current = nullptr;
   stack_t now;

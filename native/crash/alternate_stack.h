@@ -1,20 +1,20 @@
-// An alternate stack lets a handler run on a thread whose own stack is used up.
+// An alternate stack lets a signal handler run on a thread that has used up its own stack.
 //
-// Thread-safety:       made and freed on the thread it is for.
+// Thread-safety:       any thread; a stack is made and freed on the thread that it serves.
 // Async-signal-safety: none.
-// Lifetime:            per thread, and counted: from the first start of an environment or claim of a shard on that
-//                      thread to the end of the last one. A stack that the thread had before is left alone.
+// Lifetime:            per thread, and counted: from the first MakeAlternateStack on a thread to the last
+//                      FreeAlternateStack there. Each environment and each claimed shard counts once.
 
 #pragma once
 
 namespace vmm {
 
-// Gives the calling thread an alternate stack, with a guard page below it; a thread that has one from here already gets
-// the same one again. Null when the thread has a stack of its own, or when there is no memory; the thread then goes
-// without, as it did before.
+// Gives the calling thread an alternate stack with a guard page below it. A thread that has such a stack already gets
+// the same one again. Null when the host gave the thread an alternate stack that is large enough, or when there is no
+// memory; then nothing changes for the thread.
 void* MakeAlternateStack();
 
-// Gives the stack back, once for each MakeAlternateStack, on the same thread: the last one takes the stack away. Null
+// Call it once for each MakeAlternateStack, on the same thread. The last call restores what the thread had before. Null
 // is harmless.
 void FreeAlternateStack(void* stack);
 

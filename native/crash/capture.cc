@@ -16,22 +16,23 @@ namespace vmm {
 
 namespace {
 
-// How long the release of a store waits for handlers: those that only count return soon, if they are not kept from the
-// processor; one that sends last lines never comes back.
+// How long Release waits for handlers. A handler that only counts returns soon, unless its thread gets no processor
+// time. A handler that sends last lines never returns.
 constexpr int kReleaseMs = 10'000;
 constexpr int kReleaseInCrashMs = 200;
 
 std::mutex g_lock;
 
-// Our handler as it is to stand above `below`.
+// The sigaction() with which our handler stands above `below`.
 struct sigaction OursAbove(int signal, const struct sigaction& below) {
   struct sigaction ours = {};
   ours.sa_sigaction = HandleSignal;
   ours.sa_flags = SA_SIGINFO | (below.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
-  const bool is_for_repairs = signal == SIGBUS && (g_capture.by_default.load(std::memory_order_relaxed) & SetOf(signal)) != 0;
+  const bool is_for_repairs =
+      signal == SIGBUS && (g_capture.captured_by_default.load(std::memory_order_relaxed) & SetOf(signal)) != 0;
   if (IsFunction(below) && (below.sa_flags & SA_RESETHAND) == 0 && (!IsFatal(signal) || is_for_repairs)) {
-    // We call it ourselves: on which stack it runs, what it blocks, and whether a system call is interrupted, stays as
-    // it was asked for.
+    // Our handler calls this one. We only count first, so its stack, its mask and SA_RESTART stay as the host chose
+    // them.
     ours.sa_flags |= below.sa_flags & (SA_RESTART | SA_NODEFER | SA_ONSTACK);
     ours.sa_mask = below.sa_mask;
   } else {
@@ -42,15 +43,15 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
     for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
   }
   if (signal == SIGBUS) {
-    // Nor must the loss of a region's memory while the handler of another SIGBUS reads it.
+    // While the handler of one SIGBUS reads a region, the loss of that region's memory must not wait either.
     ours.sa_flags |= SA_NODEFER;
     sigdelset(&ours.sa_mask, SIGBUS);
   }
   return ours;
 }
 
-// Puts our handler above what is there; or, where it is there already, as it is to be by now (see
-// g_capture.by_default).
+// Puts our handler above the current one. If ours is the current one, updates its flags and mask, which depend on
+// g_capture.captured_by_default.
 void Install(int signal, bool leave_ignored) {
   struct sigaction now = {};
   if (sigaction(signal, nullptr, &now) != 0) return;
@@ -71,9 +72,10 @@ void Uninstall(int signal) {
 
 void AdoptProcess() {
   if (g_capture.process.IsSameProcess()) return;
-  // A forked child: what was captured is its parent's.
-  g_capture.captured.Reset();
-  // And so is a crash of the parent's, also one that it survived. Relaxed, both: nothing else runs here.
+  // A forked child: the targets are its parent's.
+  g_capture.targets.Reset();
+  // A crash of the parent, or one that it survived, is not the child's. Relaxed, both: the child has no targets yet, so
+  // no handler reads them.
   g_capture.crashed_thread.store(0, std::memory_order_relaxed);
   g_capture.crash_done_ms.store(0, std::memory_order_relaxed);
   SignalMask::ForgetAll();
@@ -81,7 +83,8 @@ void AdoptProcess() {
 }
 
 void FindTrapFunction() {
-  // Looked up here, not in the handler: dlsym takes locks. Relaxed: the handler that reads it is installed after this.
+  // Looked up here and not in the handler, since dlsym takes locks. Relaxed: it publishes nothing; the handler that
+  // reads it is installed after this.
   g_capture.trap_function.store(
       reinterpret_cast<TrapFunction>(dlsym(RTLD_DEFAULT, "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv")),
       std::memory_order_relaxed);
@@ -89,48 +92,48 @@ void FindTrapFunction() {
 
 }  // namespace
 
-Status Capture(Captured* captured, const CaptureOptions& options) {
+Status Capture(CaptureTarget* target, const CaptureOptions& options) {
   std::lock_guard<std::mutex> lock(g_lock);
   AdoptProcess();
-  if (!g_capture.captured.Add(captured)) return {Code::kFull, 0, "capture"};
+  if (!g_capture.targets.Add(target)) return {Code::kFull, 0, "capture"};
   // Relaxed: a limit that publishes nothing.
   g_capture.limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   FindTrapFunction();
   for (int signal = 1; signal < kSignals; signal++) {
-    const bool is_asked = options.signals == 0 ? IsFatal(signal) || captured->marks[signal].cell != Flusher::kNoCell
-                                               : (options.signals & SetOf(signal)) != 0;
-    const bool is_unasked = options.signals == 0 && IsTermination(signal) && !is_asked;
-    if (!is_asked && !is_unasked) continue;
+    const bool is_requested = options.signals == 0 ? IsFatal(signal) || target->marks[signal].cell != Flusher::kNoCell
+                                                   : (options.signals & SetOf(signal)) != 0;
+    const bool is_by_default = options.signals == 0 && IsTermination(signal) && !is_requested;
+    if (!is_requested && !is_by_default) continue;
     const bool was_installed =
         (g_capture.installed.load(std::memory_order_relaxed) & SetOf(signal)) != 0;  // written under the lock only
-    if (is_unasked && was_installed) continue;
+    if (is_by_default && was_installed) continue;
     // Relaxed, both: a set of bits that publishes nothing but itself.
-    if (is_unasked) g_capture.by_default.fetch_or(SetOf(signal), std::memory_order_relaxed);
-    if (is_asked) g_capture.by_default.fetch_and(~SetOf(signal), std::memory_order_relaxed);
-    // One that nobody asked for or marked and that is ignored, as SIGHUP under nohup, can neither kill nor be counted:
-    // a handler would only interrupt calls.
-    Install(signal, options.leave_ignored || is_unasked);
+    if (is_by_default) g_capture.captured_by_default.fetch_or(SetOf(signal), std::memory_order_relaxed);
+    if (is_requested) g_capture.captured_by_default.fetch_and(~SetOf(signal), std::memory_order_relaxed);
+    // A signal that nobody requested or marked, and that is ignored, such as SIGHUP under nohup, neither kills nor
+    // counts: a handler would only interrupt system calls.
+    Install(signal, options.leave_ignored || is_by_default);
   }
   return {};
 }
 
-bool Release(Captured* captured) {
+bool Release(CaptureTarget* target) {
   std::lock_guard<std::mutex> lock(g_lock);
-  g_capture.captured.Remove(captured);
-  if (!g_capture.captured.has_any()) {
+  g_capture.targets.Remove(target);
+  if (!g_capture.targets.has_any()) {
     const SignalSet installed = g_capture.installed.load(std::memory_order_relaxed);  // written under the lock only
     for (int signal = 1; signal < kSignals; signal++) {
       if ((installed & SetOf(signal)) != 0 && !(signal == SIGBUS && AreRegionsGuarded())) Uninstall(signal);
     }
     if (AreRegionsGuarded()) {
-      g_capture.by_default.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits
+      g_capture.captured_by_default.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits
       struct sigaction now;
       if (sigaction(SIGBUS, nullptr, &now) == 0 && IsOurs(now)) Install(SIGBUS, false);
     }
   }
-  // A handler that saw the store before is still at it.
-  return g_capture.captured.gate().AwaitEmptyWhile([](int waited_ms) {
-    // Relaxed: it publishes nothing.
+  // Wait for handlers that found the store before Remove.
+  return g_capture.targets.gate().AwaitEmptyWhile([](int waited_ms) {
+    // Relaxed: only whether a crash began, which publishes nothing.
     return waited_ms < (g_capture.crashed_thread.load(std::memory_order_relaxed) != 0 ? kReleaseInCrashMs : kReleaseMs);
   });
 }
@@ -141,7 +144,8 @@ Status Guard(Region* region) {
   if (Status status = GuardRegion(region); !status.ok()) return status;
   if ((g_capture.installed.load(std::memory_order_relaxed) & SetOf(SIGBUS)) == 0) {  // written under the lock only
     FindTrapFunction();
-    g_capture.by_default.fetch_or(SetOf(SIGBUS), std::memory_order_relaxed);  // a set of bits that publishes nothing but itself
+    g_capture.captured_by_default.fetch_or(SetOf(SIGBUS),
+                                           std::memory_order_relaxed);  // a set of bits that publishes nothing but itself
     Install(SIGBUS, false);
   }
   return {};
@@ -150,13 +154,13 @@ Status Guard(Region* region) {
 void Unguard(Region* region) {
   std::lock_guard<std::mutex> lock(g_lock);
   UnguardRegion(region);
-  if (!AreRegionsGuarded() && !g_capture.captured.has_any()) Uninstall(SIGBUS);
+  if (!AreRegionsGuarded() && !g_capture.targets.has_any()) Uninstall(SIGBUS);
 }
 
 SignalSet Displaced() {
-  // Sets that are a moment old will do.
+  // Relaxed, both: the sets publish nothing, and may be a moment old.
   const SignalSet installed =
-      g_capture.installed.load(std::memory_order_relaxed) & ~g_capture.by_default.load(std::memory_order_relaxed);
+      g_capture.installed.load(std::memory_order_relaxed) & ~g_capture.captured_by_default.load(std::memory_order_relaxed);
   SignalSet displaced = 0;
   for (int signal = 1; signal < kSignals; signal++) {
     struct sigaction now;
@@ -176,8 +180,9 @@ void Retake(SignalSet signals) {
 }
 
 void ReviveIfSurvived() {
-  if (g_capture.crashed_thread.load(std::memory_order_relaxed) == 0) return;  // the usual case; a moment late is early enough
-  // Not waited for: this may be a flush of exit(), in a signal handler that interrupted the one who has the lock.
+  if (g_capture.crashed_thread.load(std::memory_order_relaxed) == 0) return;  // publishes nothing; the next flush looks again
+  // This does not wait for the lock: it may run in a flush at exit(), in a signal handler on the thread that has the
+  // lock.
   const std::unique_lock<std::mutex> lock(g_lock, std::try_to_lock);
   if (!lock.owns_lock()) return;
   const int64_t done_ms = g_capture.crash_done_ms.load(std::memory_order_acquire);  // pairs with the release store in HandleDeath
@@ -186,12 +191,14 @@ void ReviveIfSurvived() {
   for (int signal = 1; signal < kSignals; signal++) {
     if ((installed & SetOf(signal)) != 0) Install(signal, false);
   }
-  g_capture.ForEachCaptured([](Captured& captured) {
-    captured.flusher->Revive();
-    captured.cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
+  g_capture.ForEachTarget([](CaptureTarget& target) {
+    target.flusher->Revive();
+    // Release: as every store to the state; it publishes nothing new.
+    target.cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
   });
-  g_capture.crash_done_ms.store(0, std::memory_order_relaxed);
-  g_capture.crashed_thread.store(0, std::memory_order_release);  // last: the next crash finds everything as it was
+  g_capture.crash_done_ms.store(0, std::memory_order_relaxed);  // published by the next store
+  // Release: pairs with the exchange in HandleDeath. It comes last, so that the next crash finds everything revived.
+  g_capture.crashed_thread.store(0, std::memory_order_release);
 }
 
 }  // namespace vmm

@@ -1,10 +1,11 @@
-// Crash capture: when a signal is about to end the process, each captured store's last line goes out first, and then
-// the process dies exactly as it would have died.
+// Crash capture. When a signal is about to end the process, each captured store writes its last line first; then the
+// process dies exactly as it would have died without us.
 //
-// Thread-safety:       Capture and Release are called by any thread; they wait for one another.
+// Thread-safety:       any thread. Capture, Release, Guard, Unguard and Retake wait for one another.
 // Async-signal-safety: CountDegraded is safe; the others are not.
-// Lifetime:            per process. Handlers are put back when no store is captured any more, unless somebody has put
-//                      theirs above ours: then ours stays and only passes on.
+// Memory ordering:     a target is complete before Capture; its place in the table publishes it, see HandlerTable.
+// Lifetime:            per process. The last Release restores the earlier handlers. Where another handler stands above
+//                      ours by then, ours stays and only passes the signal on.
 
 #pragma once
 
@@ -24,58 +25,60 @@ namespace vmm {
 
 class Profiler;
 
-// What one store wants to know of signals. Immutable while captured.
-struct Captured {
+// One store as the crash handler sees it. Its owner changes nothing in it from Capture to Release.
+struct CaptureTarget {
   struct Mark {
     uint32_t cell = Flusher::kNoCell;
-    bool is_store = false;  // set to 1; otherwise raised by 1
+    bool is_store = false;  // the signal sets the cell to 1; otherwise it adds 1
   };
 
   Cells* cells = nullptr;
   Flusher* flusher = nullptr;
   Profiler* profiler = nullptr;  // null: none
-  Mark marks[kSignals];
-  // Raised by 1 when memory of the region was lost; said once.
+  Mark marks[kSignals];          // the metric of each signal
+  // The metric that goes up by 1, once, when memory of the region was lost.
   uint32_t error_cell = Flusher::kNoCell;
   std::atomic<bool> degraded_is_counted{false};
 };
 
-// Raises the store's metric for errors when its region is degraded and that was not said yet. Also in a handler.
-void CountDegraded(Captured& captured);
+// Counts the loss of memory of the target's region, unless it is counted already or no memory was lost.
+void CountDegraded(CaptureTarget& target);
 
 struct CaptureOptions {
-  SignalSet signals = 0;       // 0: those that the store marks; the fatal ones, SIGTERM, SIGINT and SIGHUP whether marked or not
-  bool leave_ignored = false;  // do not even count a signal that is ignored
-  int limit_ms = 500;  // how long a dying process may wait for its sinks, all told; process-wide, the last one asked for holds
+  // 0: the signals that the store marks, and, marked or not, the fatal ones, SIGTERM, SIGINT and SIGHUP.
+  SignalSet signals = 0;
+  bool leave_ignored = false;  // a signal that is ignored is not even counted
+  // How long a dying process may wait for all its sinks together. Per process; the last Capture decides.
+  int limit_ms = 500;
 };
 
 // How many stores of a process can be captured at once.
 constexpr int kCapturedMax = 16;
 
-// Captures signals for a store. Again for one store: takes more signals, and takes a place again that somebody else's
-// handler took. kFull when kCapturedMax stores are captured.
-Status Capture(Captured* captured, const CaptureOptions& options = {});
+// Captures signals for a store. A second call for the same store captures more signals, and puts our handler above one
+// that displaced it. kFull when kCapturedMax stores are captured.
+Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 
-// Ends it for this store. True: no handler uses the store any more. False: a handler is still sending last lines, and
-// the store must stay as it is, memory and sink, for as long as the process lives.
-bool Release(Captured* captured);
+// Ends the capture for this store. True: no handler uses the store any more. False: a handler is still sending last
+// lines, so the store's memory and sink must stay as they are for the rest of the process.
+bool Release(CaptureTarget* target);
 
-// Keeps a loss of memory of this region, which is a file, from ending the process: takes SIGBUS, whether captured or
-// not. kFull when too many regions are guarded. Unguard waits for handlers.
+// From now on, a loss of memory of this region, which is a file, does not end the process: our handler gets SIGBUS,
+// whether the host captures SIGBUS or not. kFull when too many regions are guarded. Unguard waits until no handler uses
+// the region.
 Status Guard(Region* region);
 void Unguard(Region* region);
 
-// The captured signals whose place somebody else's handler has taken; if it does not hand on to ours, nothing is
-// captured. Without SIGTERM, SIGINT and SIGHUP where nobody asked for them: a host may want to end in its own way.
-// Another copy of this library is nobody else: it hands on.
+// The captured signals whose handler is now somebody else's. If that handler does not call ours, those signals are not
+// captured. SIGTERM, SIGINT and SIGHUP are reported only if they were requested or marked: a host may handle them
+// instead of us. A handler of another copy of this library is not reported, since it calls ours.
 SignalSet Displaced();
 
-// Takes the place of those among `signals` again that are displaced, above the handler that is there now, which is
-// handed on to.
+// Puts our handler above the current one for each of `signals` that is displaced. Our handler calls that one.
 void Retake(SignalSet signals);
 
-// When the process survived what looked like its death: lets flushes go on, and captures again. Called now and then;
-// not in a handler.
+// When the process survived a signal that was expected to kill it: allows flushes again, and captures again. Called
+// before each flush; not in a handler.
 void ReviveIfSurvived();
 
 }  // namespace vmm

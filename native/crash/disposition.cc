@@ -8,14 +8,14 @@ namespace {
 
 std::atomic<const Disposition*> g_newest[kSignals];
 
-// Every disposition ever noted of a signal. Under the capture lock.
+// Every disposition ever noted for a signal. Read and written under the capture lock.
 struct Noted {
   const Disposition* disposition;
   const Noted* next;
 };
 const Noted* g_noted[kSignals];
 
-// Field by field, and the mask signal by signal: the C library leaves what it likes in the rest of it.
+// Compares the fields, and the masks signal by signal: the C library leaves arbitrary bits in the rest of a mask.
 bool IsSame(const struct sigaction& a, const struct sigaction& b) {
   if (!IsFunction(a) || !IsFunction(b)) return IsFunction(a) == IsFunction(b) && a.sa_handler == b.sa_handler;
   for (int signal = 1; signal < kSignals; signal++) {
@@ -24,7 +24,8 @@ bool IsSame(const struct sigaction& a, const struct sigaction& b) {
   return a.sa_handler == b.sa_handler && a.sa_flags == b.sa_flags;
 }
 
-const Disposition* Interned(int signal, const struct sigaction& action, const Disposition* older, const Sibling* sibling) {
+// The disposition with this action on top of `older`, made when there is none yet.
+const Disposition* FindOrMake(int signal, const struct sigaction& action, const Disposition* older, const Sibling* sibling) {
   for (const Noted* noted = g_noted[signal]; noted != nullptr; noted = noted->next) {
     if (noted->disposition->older == older && IsSame(noted->disposition->action, action)) return noted->disposition;
   }
@@ -50,14 +51,14 @@ const Disposition* FirstDisposition(int signal) {
 
 void NoteDisposition(int signal, const struct sigaction& action, const Sibling* sibling) {
   const Disposition* const newest = g_newest[signal].load(std::memory_order_relaxed);  // written under the capture lock only
-  // A handler that was removed again leaves what stood below it.
+  // The action is already in the list: what stood above it was removed.
   for (const Disposition* at = newest; at != nullptr; at = at->older) {
     if (!IsSame(at->action, action)) continue;
-    g_newest[signal].store(at, std::memory_order_release);
+    g_newest[signal].store(at, std::memory_order_release);  // publishes nothing new
     return;
   }
   // Release: publishes the disposition to handlers.
-  g_newest[signal].store(Interned(signal, action, newest, sibling), std::memory_order_release);
+  g_newest[signal].store(FindOrMake(signal, action, newest, sibling), std::memory_order_release);
 }
 
 }  // namespace vmm

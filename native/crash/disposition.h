@@ -1,14 +1,16 @@
-// A Disposition is what stood in our place for a signal when we took it, and what we hand the signal on to.
+// A Disposition is the handler (or SIG_DFL, or SIG_IGN) that a signal had when we installed ours above it. Our handler
+// passes the signal on to it.
 //
-// The dispositions of a signal form a list, the newest first. Somebody who takes our place and hands on to us makes the
-// list longer: when we take the place back, our handler stands above theirs, and theirs above our older one.
+// The dispositions of a signal form a list, the newest first. A host that installs a handler above ours, which calls
+// ours, makes the list longer when we install ours above that handler again: ours calls theirs, theirs calls ours, and
+// ours then calls the older one.
 //
-// Thread-safety:       Note is called by one thread at a time (the capture lock); the rest by any.
-// Async-signal-safety: all but Note.
-// Memory ordering:     Note publishes a complete disposition with release; readers acquire.
+// Thread-safety:       NoteDisposition is called by one thread at a time (the capture lock); the rest by any thread.
+// Async-signal-safety: all but NoteDisposition.
+// Memory ordering:     NoteDisposition publishes a complete disposition with release; readers acquire.
 // Lifetime:            per process. A disposition is never changed and never freed, since a handler may still read it.
-//                      Equal lists share their dispositions, so that a listener that comes and goes for ever costs
-//                      nothing.
+//                      Equal lists share their dispositions, so a listener that comes and goes for ever uses no more
+//                      memory.
 
 #pragma once
 
@@ -22,12 +24,12 @@ constexpr int kSignals = 65;  // signals are 1 to 64
 
 struct Disposition {
   struct sigaction action;
-  const Disposition* older;  // null: this was there first
-  const Sibling* sibling;    // whose handler it is, when it belongs to another copy of this library
+  const Disposition* older;  // null: this is the first one
+  const Sibling* sibling;    // the other copy of this library that the handler belongs to; null: no copy's
 };
 
-// The newest disposition of the signal, or the one `depth` below it; the oldest when there are not so many. Null before
-// the first Note.
+// The disposition of the signal that is `depth` below the newest one; the first one when there are fewer. Null before
+// the first NoteDisposition.
 const Disposition* DispositionAt(int signal, int depth);
 const Disposition* FirstDisposition(int signal);
 

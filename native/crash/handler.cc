@@ -18,31 +18,32 @@ CaptureState g_capture;
 
 namespace {
 
-// How long a thread that crashes second waits for the first one's line and for death, beyond the limit of that.
+// How long a second thread that crashes waits for the first one's last lines and for death, in addition to limit_ms.
 constexpr int kOtherCrashMs = 400;
 
-// Whether a signal that nobody's instruction raised ends the process, or may, once it meets this disposition.
+// Whether a signal that was sent, and not raised by an instruction, ends the process, or may end it, when it meets this
+// disposition.
 bool IsDeadly(int signal, const Disposition& disposition, int hops) {
   if (IsFunction(disposition.action)) {
-    // For a fatal signal it may well be the end; and a handler that is to run once, as Node's for SIGTERM, raises the
-    // signal again.
+    // The handler of a fatal signal is expected to end the process. A handler that runs once, such as Node's for
+    // SIGTERM, raises the signal again.
     if (IsFatal(signal) || (disposition.action.sa_flags & SA_RESETHAND) != 0) return true;
     return disposition.sibling != nullptr && hops < kSiblingHopsMax && disposition.sibling->is_deadly(signal, hops + 1);
   }
   return IsDefault(disposition.action) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal);
 }
 
-// gettid(2) by number: the wrapper is missing in older C libraries, and caching it would need a thread_local, whose
-// first use in a dlopened library may allocate.
+// gettid(2) by its number, since older C libraries have no wrapper. The result is not cached: a cache would be a
+// thread_local, whose first use in a dlopened library may allocate.
 pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal); }
 
-void CountIn(Captured& captured, int signal) {
-  const Captured::Mark& mark = captured.marks[signal];
+void CountSignal(CaptureTarget& target, int signal) {
+  const CaptureTarget::Mark& mark = target.marks[signal];
   if (mark.cell == Flusher::kNoCell) return;
-  // Shard 0: this thread may have been interrupted in the middle of an add to its own.
-  Cell& cell = captured.cells->Shared(mark.cell);
+  // In shard 0: this thread may have been interrupted in the middle of an add to its own shard.
+  Cell& cell = target.cells->Shared(mark.cell);
   if (mark.is_store) {
     Set(cell, 1);
   } else {
@@ -50,29 +51,29 @@ void CountIn(Captured& captured, int signal) {
   }
 }
 
-void WriteRecord(Captured& captured, int signal, const siginfo_t* info, pid_t thread) {
-  RegionHeader& header = captured.cells->region().header();
+void WriteRecord(CaptureTarget& target, int signal, const siginfo_t* info, pid_t thread) {
+  RegionHeader& header = target.cells->region().header();
   CrashRecord& record = header.crash;
   record.code = info->si_code;
   record.address = IsRetried(signal, info) ? reinterpret_cast<uint64_t>(info->si_addr) : 0;
   record.thread_id = thread;
   record.realtime_ns = RealtimeNs();
-  // Release: publishes the record's other fields to who reads a signal other than 0.
+  // Release: publishes the record's other fields to a reader that sees a signal other than 0.
   record.signal.store(static_cast<uint32_t>(signal), std::memory_order_release);
-  header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // likewise
+  header.state.store(static_cast<uint32_t>(RegionState::kCrashed), std::memory_order_release);  // publishes the record
 }
 
-// Puts that disposition in our place and lets the signal meet it, even when somebody else's handler stands above ours
-// and called it: that one has its turn now, and has had it when the signal comes again.
+// Installs the disposition in place of our handler, so that the signal meets it. This replaces a host's handler above
+// ours as well: the host's handler is running now, and needs no second run when the signal comes again.
 void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   struct sigaction next = disposition.action;
   if (IsForced(signal, info) && IsIgnored(next)) next.sa_handler = SIG_DFL;  // as the kernel does
   sigaction(signal, &next, nullptr);
-  if (IsRetried(signal, info)) return;  // the fault happens again
-  // The init process of a container is never killed by a signal it sends itself.
+  if (IsRetried(signal, info)) return;  // the instruction runs again, and faults again
+  // The kernel never kills the init process of a container by a signal that the process sends to itself.
   if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
-  // Once more, with what came with it; it is blocked here (a SIGBUS not by itself, see Install) and comes when the last
-  // handler returns.
+  // Send the signal again, with its siginfo. It stays blocked until the last handler returns. SIGBUS has to be blocked
+  // here, since our handler leaves it open, see OursAbove.
   sigset_t only;
   sigemptyset(&only);
   sigaddset(&only, signal);
@@ -80,14 +81,34 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
 }
 
+// The last line of each store. A store that waits for another store to finish a half-sent line comes in the second
+// round.
+void SendLastLines(int64_t deadline_ms) {
+  const CaptureTarget* done[kCapturedMax];
+  int done_count = 0;
+  const auto is_done = [&](const CaptureTarget& target) {
+    for (int i = 0; i < done_count; i++) {
+      if (done[i] == &target) return true;
+    }
+    return false;
+  };
+  for (const bool is_last_round : {false, true}) {
+    g_capture.ForEachTarget([&](CaptureTarget& target) {
+      if (done_count == kCapturedMax || is_done(target) || (!is_last_round && target.flusher->WaitsForTurn())) return;
+      done[done_count++] = &target;
+      target.flusher->LastLine(deadline_ms);
+    });
+  }
+}
+
 void WaitForDeath() {
-  const int waits_ms = g_capture.limit_ms.load(std::memory_order_relaxed) + kOtherCrashMs;
+  const int waits_ms = g_capture.limit_ms.load(std::memory_order_relaxed) + kOtherCrashMs;  // publishes nothing
   for (int waited_ms = 0; waited_ms < waits_ms; waited_ms += 10) {
     SleepUs(10'000);
   }
 }
 
-// Stops as the default of this signal does; for an orphaned process group that is not at all.
+// Stops the process as the default of this signal does. In an orphaned process group the default does nothing.
 void StopByDefault(int signal) {
   struct sigaction by_default = {}, ours;
   by_default.sa_handler = SIG_DFL;
@@ -101,19 +122,18 @@ void StopByDefault(int signal) {
   sigaction(signal, &ours, nullptr);
 }
 
-// A signal that does not mean death: counted, and left to what would have become of it. False when that is death.
-// `depth`: how often our handler is running for this signal already, called by those that it hands on to; the signal is
-// counted by the outermost.
-bool HandleHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
+// A signal that does not end the process: counts it, and passes it on to the earlier disposition. False, with nothing
+// done, when the signal may end the process. `depth` is ChainEntry::depth(): only the outermost call counts.
+bool TryHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
   if (IsForced(signal, info)) return false;
   if (IsDeadly(signal, earlier, 0)) {
-    // The init process of a container that handles no signal is not killed by one that is sent; only abort() is its end
-    // all the same.
+    // A signal that is sent does not kill the init process of a container by default. Only abort() ends it all the
+    // same.
     const bool is_kept_from_init =
         IsDefault(earlier.action) && getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
     if (!is_kept_from_init) return false;
   }
-  if (depth == 0) g_capture.ForEachCaptured([&](Captured& captured) { CountIn(captured, signal); });
+  if (depth == 0) g_capture.ForEachTarget([&](CaptureTarget& target) { CountSignal(target, signal); });
   if (IsFunction(earlier.action)) {
     CallHandler(earlier, signal, info, context);
   } else if (IsDefault(earlier.action) && IsStopByDefault(signal)) {
@@ -122,71 +142,57 @@ bool HandleHarmless(int signal, siginfo_t* info, void* context, const Dispositio
   return true;
 }
 
-// A handler that stands for the repair of regions alone: any other SIGBUS is the business of whoever was there before.
+// When our handler has SIGBUS only to repair regions, any other SIGBUS belongs to the earlier disposition.
 bool TryHandOn(int signal, siginfo_t* info, void* context, const Disposition& earlier) {
-  if (signal != SIGBUS || (g_capture.by_default.load(std::memory_order_relaxed) & SetOf(signal)) == 0)
-    return false;  // a set of bits
+  if (signal != SIGBUS || (g_capture.captured_by_default.load(std::memory_order_relaxed) & SetOf(signal)) == 0)
+    return false;  // relaxed: the set publishes nothing
   if (!IsFunction(earlier.action) || (earlier.action.sa_flags & SA_RESETHAND) != 0) {
-    PassOn(signal, info, earlier);  // death; or a handler that is to run once, and after which death comes
+    PassOn(signal, info, earlier);  // death, or a handler that runs once before death
   } else {
     CallHandler(earlier, signal, info, context);
   }
   return true;
 }
 
-// `is_counted`: the signal was taken for harmless first, and handed on to somebody who handed on to us.
+// `is_counted`: an outer call of our handler took the signal for harmless, counted it, and passed it on to a handler
+// that called ours again.
 void HandleDeath(int signal, siginfo_t* info, const Disposition& earlier, bool is_counted) {
   const pid_t thread = ThreadId();
   pid_t crashed = 0;
-  // Acquire-release: one thread wins; it publishes nothing by it.
+  // Acquire-release: one thread wins. Acquire pairs with the release store in ReviveIfSurvived.
   if (!g_capture.crashed_thread.compare_exchange_strong(crashed, thread, std::memory_order_acq_rel)) {
     if (crashed != thread) WaitForDeath();
-    // This thread may have come here before, by way of somebody who hands on to us: then only what was there first is
-    // left.
+    // This thread may have been here before, if the earlier handler called ours again. Then only the first disposition
+    // is left to try.
     PassOn(signal, info, *FirstDisposition(signal));
     return;
   }
-  g_capture.crash_done_ms.store(0, std::memory_order_relaxed);  // read after g_capture.crashed_thread only
-  g_capture.ForEachCaptured([&](Captured& captured) {
-    WriteRecord(captured, signal, info, thread);
-    if (!is_counted) CountIn(captured, signal);
-    CountDegraded(captured);
+  g_capture.crash_done_ms.store(0, std::memory_order_relaxed);  // publishes nothing: the crash is not done
+  g_capture.ForEachTarget([&](CaptureTarget& target) {
+    WriteRecord(target, signal, info, thread);
+    if (!is_counted) CountSignal(target, signal);
+    CountDegraded(target);
   });
-  // Riskier from here on: everything below reads the program and the devices, and writes to the sinks.
-  const int64_t deadline_ms = MonotonicMs() + g_capture.limit_ms.load(std::memory_order_relaxed);  // set before the handler was
-  // A store that waits for the half line of another comes after that one.
-  const Captured* done[kCapturedMax];
-  int done_count = 0;
-  const auto is_done = [&](const Captured& captured) {
-    for (int i = 0; i < done_count; i++) {
-      if (done[i] == &captured) return true;
-    }
-    return false;
-  };
-  for (const bool whoever : {false, true}) {
-    g_capture.ForEachCaptured([&](Captured& captured) {
-      if (done_count == kCapturedMax || is_done(captured) || (!whoever && captured.flusher->WaitsForTurn())) return;
-      done[done_count++] = &captured;
-      captured.flusher->LastLine(deadline_ms);
-    });
-  }
-  // After every store's line: a profile is worth less than the last numbers.
-  g_capture.ForEachCaptured([&](Captured& captured) {
-    if (captured.profiler != nullptr) captured.profiler->LastSamples(deadline_ms);
+  // Riskier work starts here: everything below reads the program and the devices, and writes to the sinks.
+  const int64_t deadline_ms = MonotonicMs() + g_capture.limit_ms.load(std::memory_order_relaxed);  // publishes nothing
+  SendLastLines(deadline_ms);
+  // Profiles come after every store's last line, since a profile is worth less than the last values.
+  g_capture.ForEachTarget([&](CaptureTarget& target) {
+    if (target.profiler != nullptr) target.profiler->LastSamples(deadline_ms);
   });
   PassOn(signal, info, earlier);
-  // Release: pairs with the acquire load in ReviveIfSurvived, for a process that lives on.
+  // Release: pairs with the acquire load in ReviveIfSurvived, which finds a process that survived.
   g_capture.crash_done_ms.store(MonotonicMs(), std::memory_order_release);
 }
 
-// Memory of our own region that was lost: given back, and the instruction runs again.
+// A fault on lost memory of a region: replaces the memory, and the instruction runs again.
 bool TryRepair(int signal, const siginfo_t* info) {
   return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairHere(info->si_addr, 0);
 }
 
-// A signal of a fault that somebody sent while a line is going out on this thread, where these signals are not blocked
-// (see SignalMask): comes again when the line is out. SIGABRT is blocked there, so that only abort() can have raised
-// it.
+// A fault's signal that was sent, and arrived while this thread sends a line: SignalMask does not block these signals.
+// Postpones it until the line is out. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have raised
+// it here.
 bool TryPostpone(int signal, siginfo_t* info, void* context) {
   if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsHere())
     return false;
@@ -194,21 +200,20 @@ bool TryPostpone(int signal, siginfo_t* info, void* context) {
   sigset_t only;
   sigemptyset(&only);
   sigaddset(&only, signal);
-  pthread_sigmask(SIG_BLOCK, &only, nullptr);  // else it would come at once, into this handler
-  sigaddset(&blocked, signal);                 // and from the return of this handler on
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);  // until this handler returns: else the signal would arrive here at once
+  sigaddset(&blocked, signal);                 // after it returns, until SignalMask restores the mask
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;
 }
 
 }  // namespace
 
-// The same for another copy that has our handler below its own. When two copies stand above one another by turns, each
-// is asked for one disposition deeper every time.
+// When two copies stand above each other by turns, each is asked about one disposition further down each time.
 bool IsDeadlyHere(int signal, int hops) {
   const Disposition* const disposition = signal > 0 && signal < kSignals ? DispositionAt(signal, hops / 2) : nullptr;
   return disposition != nullptr && IsDeadly(signal, *disposition, hops);
 }
 
-// Memory of a region of ours that was lost: of this copy's, or of one that we stand above.
+// Tries the regions of this copy, then those of the copies whose handlers stand below ours.
 bool RepairHere(void* address, int hops) {
   if (RepairRegion(address)) return true;
   if (hops >= kSiblingHopsMax) return false;
@@ -218,24 +223,25 @@ bool RepairHere(void* address, int hops) {
   return false;
 }
 
-// In the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again to give the
-// right core), a helper thread that writes (it can be the one that crashed), formatting before the once-guard (two
-// threads would write). Its own frame is to be on the stack that the signal came to, see ChainEntry; AddressSanitizer
-// has others.
+// Reads top to bottom in the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen
+// again, so that the core dump is right), a helper thread that writes (it can be the thread that crashed), formatting
+// before one thread has won the crash (two threads would write). AddressSanitizer would put the locals on a stack of
+// its own, but ChainEntry needs them on the stack that the kernel called this handler on.
 __attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  // A WebAssembly trap is a RuntimeError to come. V8 knows its own traps for SIGSEGV only.
-  const TrapFunction trap_function = g_capture.trap_function.load(std::memory_order_relaxed);  // set before the handler was
+  // V8 turns a WebAssembly trap into a RuntimeError. It recognises its traps for SIGSEGV only. Relaxed: the function
+  // was stored before this handler was installed.
+  const TrapFunction trap_function = g_capture.trap_function.load(std::memory_order_relaxed);
   const bool is_trap = signal == SIGSEGV && trap_function != nullptr && trap_function(signal, info, context);
   if (!is_trap && !TryRepair(signal, info) && !TryPostpone(signal, info, context)) {
     if (!g_capture.process.IsSameProcess()) {
-      // A forked child shares the parent's cells and sink, and has no business with either.
+      // A forked child shares the parent's cells and sink, and must touch neither.
       PassOn(signal, info, *FirstDisposition(signal));
     } else {
-      // Each time that those we hand on to hand on to us again, what is one older has its turn.
+      // Each time a handler below ours calls ours again, the next older disposition gets the signal.
       const ChainEntry entry(context);
       const Disposition& earlier = *DispositionAt(signal, entry.depth());
-      if (!HandleHarmless(signal, info, context, earlier, entry.depth()) && !TryHandOn(signal, info, context, earlier)) {
+      if (!TryHarmless(signal, info, context, earlier, entry.depth()) && !TryHandOn(signal, info, context, earlier)) {
         HandleDeath(signal, info, earlier, entry.depth() > 0);
       }
     }
@@ -243,11 +249,11 @@ __attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* in
   errno = saved_errno;
 }
 
-void CountDegraded(Captured& captured) {
-  if (!captured.cells->region().is_degraded()) return;
-  // Relaxed: once, by whoever comes first; it publishes nothing.
-  if (captured.degraded_is_counted.exchange(true, std::memory_order_relaxed)) return;
-  if (captured.error_cell != Flusher::kNoCell) AddShared(captured.cells->Shared(captured.error_cell), 1);
+void CountDegraded(CaptureTarget& target) {
+  if (!target.cells->region().is_degraded()) return;
+  // Relaxed: the first caller counts; it publishes nothing.
+  if (target.degraded_is_counted.exchange(true, std::memory_order_relaxed)) return;
+  if (target.error_cell != Flusher::kNoCell) AddShared(target.cells->Shared(target.error_cell), 1);
 }
 
 }  // namespace vmm

@@ -1,9 +1,10 @@
-// The signal handler: when a signal is about to end the process, each captured store's last line goes out first, and
-// then the process dies exactly as it would have died.
+// The signal handler. When a signal is about to end the process, it lets each captured store write its last line; then
+// the process dies exactly as it would have died without us.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; see HandleSignal for its order.
-// Lifetime:            per process, and longer than the last capture: somebody above ours may hand on to it for ever.
+// Memory ordering:     see CaptureState.
+// Lifetime:            per process. It outlives the last Release: a handler above ours may call it at any time.
 
 #pragma once
 
@@ -19,7 +20,7 @@ inline bool IsOurs(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == HandleSignal;
 }
 
-// For another copy of this library that has our handler below its own, see Sibling.
+// What another copy of this library asks when our handler stands below its own; see Sibling.
 bool IsDeadlyHere(int signal, int hops);
 bool RepairHere(void* address, int hops);
 

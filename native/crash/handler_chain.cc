@@ -8,17 +8,17 @@ namespace vmm {
 
 namespace {
 
-// Its address is this copy's own.
+// The address of this variable identifies this copy of the library.
 const char kOwner = 0;
 
 uintptr_t AddressOf(const void* thing) { return reinterpret_cast<uintptr_t>(thing); }
 
-// What lies between two calls of our handler for one signal: the frames of hosts' handlers, on a stack of the usual
-// size.
+// The most bytes between two calls of our handler for one signal: the frames of the host's handlers, on a stack of the
+// usual size.
 constexpr uintptr_t kFramesBytesMax = 8 << 20;
 
-// A host may hand on a context that it made itself. What is in there is followed only where it leads up the stack from
-// here. (That the context is above it too cannot be asked: ThreadSanitizer hands on a copy.)
+// A host may pass on a context that it made itself, with any value in `uc_link`. So a link is followed only if it is
+// further up this stack. (Whether the context is further up too cannot be checked: ThreadSanitizer passes on a copy.)
 bool IsAbove(const void* link, const void* inner) {
   return AddressOf(link) > AddressOf(inner) && AddressOf(link) - AddressOf(inner) < kFramesBytesMax &&
          AddressOf(link) % alignof(void*) == 0;

@@ -1,19 +1,19 @@
-// A ChainEntry is one signal on its way through the handlers of this process, from the first call of our handler until
-// it returns.
+// A ChainEntry is one call of our handler for one signal. It tells how many calls of our handler for the same signal
+// are already on the stack.
 //
-// A host's handler that stands above ours hands on to us, and we may have been put above it again: then our handler
-// calls it, it calls our handler, and without an end to that the stack is used up. The context that the kernel made for
-// the signal is the same all the way down, so each call of our handler leaves a link there, in `uc_link`: the kernel
-// clears it for each signal that it delivers, and does not look at it when the handler returns. So a handler that left
-// by siglongjmp() is not taken for one that is still at it: the next signal begins without links.
+// A host's handler above ours calls ours, and ours may stand above that handler as well: then ours calls theirs, theirs
+// calls ours, and so on until the stack is used up. The kernel makes one context for a signal, and every handler in the
+// chain gets it, so each call of our handler puts a link into the context, in `uc_link`. The kernel clears `uc_link`
+// for each signal that it delivers, and ignores it when the handler returns. So a handler that left by siglongjmp()
+// leaves no link behind: the next signal begins without links.
 //
 //   context.uc_link ──► link of the innermost call ──► … ──► link of the outermost call ──► null
 //
-// Other copies of this library link themselves in alike: `owner` tells whose a link is.
+// Other copies of this library put their links into the same chain; `owner` tells whose a link is.
 //
 // Thread-safety:       any thread; an entry belongs to the thread that made it.
-// Async-signal-safety: safe; it touches the stack of its thread alone.
-// Lifetime:            of the call that it stands for; it takes its link out again. A forked child has its own.
+// Async-signal-safety: safe; it touches only the stack of its thread.
+// Lifetime:            the call of the handler; the destructor removes the link. A forked child has its own copy.
 
 #pragma once
 
@@ -21,17 +21,17 @@ namespace vmm {
 
 class ChainEntry {
  public:
-  // `context` is the third argument of the handler. Null: nothing can be told, and the entry has depth 0.
+  // `context` is the third argument of the handler. Null: the depth is unknown, and depth() is 0.
   explicit ChainEntry(void* context);
   ~ChainEntry();
   ChainEntry(const ChainEntry&) = delete;
   ChainEntry& operator=(const ChainEntry&) = delete;
 
-  // How often our handler is running for this very signal already.
+  // How many calls of our handler for this signal have not returned, without this one.
   int depth() const { return depth_; }
 
  private:
-  // Copies of different versions read one another's.
+  // Copies of different versions read each other's links, so this layout never changes.
   struct Link {
     const void* owner;
     const Link* older;

@@ -44,10 +44,10 @@ Store::Store(StoreSpec&& spec)
       profiler_(cells_),
       leaving_(static_cast<uint32_t>(spec_.groups.size())),
       retirement_(cells_, directory_, devices_, program_) {
-  captured_.cells = &cells_;
-  captured_.flusher = &flusher_;
-  captured_.error_cell = spec_.error_cell;
-  captured_.profiler = &profiler_;
+  capture_target_.cells = &cells_;
+  capture_target_.flusher = &flusher_;
+  capture_target_.error_cell = spec_.error_cell;
+  capture_target_.profiler = &profiler_;
 }
 
 Store::~Store() {
@@ -65,7 +65,7 @@ Status Store::Create(OpenConflict* conflict) {
   }
   for (size_t g = 0; sound && g < spec_.groups.size(); g++) sound = spec_.groups[g].cells == spec_.group_kinds[g].size();
   if (!sound) return {Code::kFull, EINVAL, "load"};
-  for (const StoreSpec::Mark& mark : spec_.marks) captured_.marks[mark.signal] = {mark.cell, mark.is_store};
+  for (const StoreSpec::Mark& mark : spec_.marks) capture_target_.marks[mark.signal] = {mark.cell, mark.is_store};
 
   RegionFile file(spec_.file, spec_.previous);
   RegionSpec region = {spec_.schema_fingerprint, spec_.document.data(), spec_.document.size(), -1};
@@ -102,7 +102,7 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
   } else {
     FlushIfChanged();
   }
-  if (is_captured_.load(std::memory_order_relaxed) && !Release(&captured_)) {
+  if (is_captured_.load(std::memory_order_relaxed) && !Release(&capture_target_)) {
     // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the
     // end.
     Retain();
@@ -148,7 +148,7 @@ void Store::FlushIfChanged() {
 }
 
 Status Store::CaptureSignals(const CaptureOptions& options) {
-  const Status status = Capture(&captured_, options);
+  const Status status = Capture(&capture_target_, options);
   if (status.ok()) {
     displaced_.store(0, std::memory_order_relaxed);       // they are in their places again
     is_captured_.store(true, std::memory_order_relaxed);  // publishes nothing: Capture has its own lock
@@ -173,7 +173,7 @@ void Store::BeforeFlush() {
     ReviveIfSurvived();
     CheckDisplaced();
   }
-  if (is_guarded_) CountDegraded(captured_);
+  if (is_guarded_) CountDegraded(capture_target_);
 }
 
 SignalSet Store::CheckDisplaced() {

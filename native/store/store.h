@@ -191,7 +191,7 @@ class Store {
   Profiler profiler_;
   Leaving leaving_;
   Retirement retirement_;
-  Captured captured_;
+  CaptureTarget capture_target_;
   uint64_t line_bytes_ = 0;
   uint64_t profiles_ended_ = 0;
   int64_t may_recycle_ms_ = 0;  // by MonotonicMs()

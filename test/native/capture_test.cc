@@ -122,18 +122,18 @@ TEST("given a handler above ours that hands on, when the last store is released,
 
 TEST("given as many captured stores as there is room for, when one more is captured, then kFull, until one is released") {
   CheckInChild([] {
-    std::vector<Captured> all(kCapturedMax + 1);
+    std::vector<CaptureTarget> all(kCapturedMax + 1);
     Scene scene;
-    for (Captured& captured : all) {
-      captured.cells = &scene.store->cells();
-      captured.flusher = &scene.store->flusher();
+    for (CaptureTarget& target : all) {
+      target.cells = &scene.store->cells();
+      target.flusher = &scene.store->flusher();
     }
     for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
     CHECK_EQ(Capture(&all.back()).code, Code::kFull);
     CHECK(Capture(&all[3]).ok());  // is captured already
     Release(&all[7]);
     CHECK(Capture(&all.back()).ok());
-    for (Captured& captured : all) Release(&captured);
+    for (CaptureTarget& target : all) Release(&target);
   });
 }
 

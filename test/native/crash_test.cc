@@ -182,7 +182,7 @@ TEST("given a fault inside the handler, when it comes, then the process still di
   const Death death = InChild([&] {
     scene.Capture();
     // A store whose flusher is in memory that nobody may touch.
-    static Captured broken;
+    static CaptureTarget broken;
     broken.cells = &scene.store->cells();
     broken.flusher = const_cast<Flusher*>(reinterpret_cast<const volatile Flusher*>(Forbidden()));
     CHECK(Capture(&broken).ok());

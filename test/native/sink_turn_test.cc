@@ -303,12 +303,12 @@ TEST(
   std::string text;
   const pid_t child = StartChild([&] {
     Two stores(folder / "fifo");
-    Captured captured[2] = {};
+    CaptureTarget targets[2] = {};
     for (int i = 0; i < 2; i++) {
       Rig& store = i == 0 ? stores.one : stores.other;
-      captured[i].cells = &store.cells;
-      captured[i].flusher = &store.flusher;
-      CHECK(Capture(&captured[i], {0, false, 20'000}).ok());
+      targets[i].cells = &store.cells;
+      targets[i].flusher = &store.flusher;
+      CHECK(Capture(&targets[i], {0, false, 20'000}).ok());
     }
     stores.other.Add("g.i", 5);
     CHECK_EQ(stores.other.Flush(), FlushResult::kFailed);
