@@ -110,6 +110,11 @@ export function checkedDestination(name: string, value: unknown): string | numbe
   return checkedPath(name, value);
 }
 
+/** A destination in a message. */
+export function shownDestination(destination: string | number): string {
+  return typeof destination === 'string' ? shown(destination) : `descriptor ${destination}`;
+}
+
 /** A path: not empty, and without NUL. */
 export function checkedPath(name: string, path: unknown): string {
   const text = checkedText(name, path);

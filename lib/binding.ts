@@ -1,20 +1,10 @@
 // The native addon as it looks from here. What it takes has been checked already.
 
 import { resolve } from 'node:path';
-import { getSystemErrorMap } from 'node:util';
 
 import { type LoadedAddon, loadAddon } from './addon-file.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
-
-/** What went wrong below: a reason, and the system's errno and call. */
-export interface Failure {
-  readonly reason: 'memory' | 'open' | 'write' | 'thread' | 'region' | 'foreign' | 'busy' | 'full' | 'taken' | 'crashing' | 'lock';
-  readonly errno: number;
-  /** For `foreign`: what the file is instead of what it is wanted for, as the end of a sentence. */
-  readonly syscall: string;
-  /** For `busy`: the process that has the file; 0 when it is not known. */
-  readonly holder?: number;
-}
+import type { Failure } from './failures.ts';
 
 /** A metric by name, for native code. */
 export interface NamedMetric {
@@ -182,17 +172,6 @@ export interface Binding {
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
   /** Ends a profile, on another thread. */
   stopProfiling(profile: NativeProfile): Promise<ProfileFigures>;
-}
-
-export function isFailure(value: unknown): value is Failure {
-  return typeof value === 'object' && value !== null && 'reason' in value;
-}
-
-/** The system's error as Node itself would make it, with `code`, `errno`, `syscall` and, where there is one, `path`. */
-export function systemError({ errno, syscall }: Failure, path?: string): NodeJS.ErrnoException {
-  const [code, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, 'unknown error'];
-  const error = new Error(`${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}`);
-  return Object.assign(error, { code, errno: -errno, syscall }, path === undefined ? {} : { path });
 }
 
 let loaded: LoadedAddon<Binding> | undefined;

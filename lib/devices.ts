@@ -2,10 +2,9 @@
 
 import { type AccessorOf, accessorsOf, letGo } from './accessors.ts';
 import { checkedDeviceId, shown } from './arguments.ts';
-import { type Failure, isFailure, systemError } from './binding.ts';
-import { ErrorCode, MetricsError } from './errors.ts';
+import { ErrorCode } from './errors.ts';
+import { failureError, isFailure } from './failures.ts';
 import type { DeviceGroupLayout } from './layout.ts';
-import { CELLS_MAX, DEVICES_MAX, LINE_BYTES_MAX } from './region/format.ts';
 import type { Fields } from './schema.ts';
 import type { DeviceHolder, ThreadCells } from './thread-cells.ts';
 import { throwing, throwsForUnknown } from './unknown-names.ts';
@@ -86,7 +85,10 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     checkedDeviceId(id);
     this.#prepare();
     const firstCell = attachment.allocDevice(this.#layout.group, id);
-    if (isFailure(firstCell)) throw this.#refused(id, firstCell);
+    if (isFailure(firstCell)) {
+      const what = `Cannot make the device ${shown(id)} as ${shown(`${this.#layout.key}_${id}`)}`;
+      throw failureError(firstCell, { what, error: ErrorCode.DEVICE });
+    }
     // Another thread may have removed the device and made it anew since: then its cells are others.
     const known = this.#known.get(id);
     if (known?.firstCell === firstCell) return known.metrics;
@@ -128,21 +130,6 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     accessorsOf(this.#cells, this.#layout.metrics, restCell, this.#prototype); // maps the cells
     this.#cells.hold(this.#layout.group, this);
     this.#restCell = restCell;
-  }
-
-  #refused(id: string, failure: Failure): MetricsError {
-    const where = `Device ${shown(id)}`;
-    if (failure.reason === 'taken')
-      return new MetricsError(ErrorCode.DEVICE, `${where}: ${shown(`${this.#layout.key}_${id}`)} is a key of the line already`);
-    if (failure.reason === 'full') {
-      const limit = { devices: `${DEVICES_MAX} devices`, line: `a line of ${LINE_BYTES_MAX} bytes` }[failure.syscall];
-      return new MetricsError(
-        ErrorCode.DEVICE,
-        `${where}: the store has no room for more devices: its limit is ${limit ?? `${CELLS_MAX} values`}`,
-      );
-    }
-    const cause = systemError(failure);
-    return new MetricsError(ErrorCode.NO_SPACE, `${where}: no memory for its cells: ${cause.message}`, { cause });
   }
 
   #noSuch(name: string): TypeError {

@@ -105,18 +105,21 @@ export function layoutOf(schema: Schema): Layout {
   return { entries, devices, cellKinds: shared.kinds(), facts, fingerprint: fingerprintOf(facts) };
 }
 
-/** The first difference between the facts of two schemas, as a sentence; undefined when there is none. */
-export function firstDifference(there: Layout['facts'], here: Layout['facts']): string | undefined {
-  for (let i = 0; i < Math.max(there.length, here.length); i++) {
-    const a = there[i];
-    const b = here[i];
+/**
+ * The first difference between the facts of an open store and those of a call that opens it again, as a sentence;
+ * undefined when there is none.
+ */
+export function firstDifference(open: Layout['facts'], call: Layout['facts']): string | undefined {
+  for (let i = 0; i < Math.max(open.length, call.length); i++) {
+    const a = open[i];
+    const b = call[i];
     if (a && b && a[0] === b[0]) {
-      if (a[1] !== b[1]) return `${a[0]} is ${a[1]} there and ${b[1]} here`;
+      if (a[1] !== b[1]) return `${a[0]} is ${a[1]} in the open store and ${b[1]} in this call`;
       continue;
     }
-    if (b && !there.some(([path]) => path === b[0])) return `${b[0]} is missing there`;
-    if (a && !here.some(([path]) => path === a[0])) return `${a[0]} is missing here`;
-    return `${a?.[0]} stands there where ${b?.[0]} stands here`;
+    if (b && !open.some(([path]) => path === b[0])) return `${b[0]} is missing in the open store`;
+    if (a && !call.some(([path]) => path === a[0])) return `${a[0]} is missing in this call`;
+    return `the open store has ${a?.[0]} where this call has ${b?.[0]}`;
   }
   return undefined;
 }

@@ -3,11 +3,12 @@
 import { resolve } from 'node:path';
 
 import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
-import { checkedDestination, checkedInteger, checkedOptions, checkedValue, INT_MAX, shown } from './arguments.ts';
-import { type Attachment, binding, bindingPath, type Failure, isFailure, systemError } from './binding.ts';
+import { checkedDestination, checkedInteger, checkedOptions, checkedValue, INT_MAX, shown, shownDestination } from './arguments.ts';
+import { type Attachment, binding, bindingPath } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';
 import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
+import { type Failure, failureError, isFailure } from './failures.ts';
 import { hintAtOtherStores, SinkHint } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { checkedOpenOptions, type OpenOptions } from './open-options.ts';
@@ -111,7 +112,11 @@ export class Metrics<S extends SchemaShape> {
     if (typeof opened === 'string') {
       throw mismatch(name, firstDifference(JSON.parse(opened) as Layout['facts'], facts) ?? 'the order differs');
     }
-    if (isFailure(opened)) throw place.file === undefined ? noSpace('The store cannot be made', opened) : noFile(place.file, opened);
+    if (isFailure(opened)) {
+      throw place.file === undefined
+        ? failureError(opened, { what: `Cannot open the store ${shown(name)}`, error: ErrorCode.NO_SPACE })
+        : failureError(opened, { what: `Cannot open the region file ${shown(place.file)}`, error: ErrorCode.REGION, path: place.file });
+    }
     const metrics = new Metrics<S>(name, layout, facts, place, cellsOf(opened));
     openHere.set(name, metrics as unknown as Metrics<SchemaShape>);
     hintAtOtherStores(native, before, { name, fingerprint: layout.fingerprint, addon: bindingPath() });
@@ -179,11 +184,11 @@ export class Metrics<S extends SchemaShape> {
     const result = this.#initiate(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
     if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
-    if (result.reason === 'foreign') {
-      throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination ${shown(destination)}: it ${result.syscall}`);
-    }
-    const cause = systemError(result, typeof destination === 'string' ? destination : undefined);
-    throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination ${shown(destination)}: ${cause.message}`, { cause });
+    throw failureError(result, {
+      what: `Cannot open the metrics destination ${shownDestination(destination)}`,
+      error: ErrorCode.OPEN,
+      path: typeof destination === 'string' ? destination : undefined,
+    });
   }
 
   /**
@@ -199,8 +204,7 @@ export class Metrics<S extends SchemaShape> {
     this.#cells.letGo();
     const result = attachment.flush();
     if (typeof result === 'boolean') return result;
-    const cause = systemError(result);
-    throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics: ${cause.message}`, { cause });
+    throw failureError(result, { what: 'Failed to write metrics', error: ErrorCode.WRITE });
   }
 
   /**
@@ -227,7 +231,7 @@ export class Metrics<S extends SchemaShape> {
     checkedInteger('startPeriodicFlush(): intervalMs', intervalMs, 1, INT_MAX);
     const { attachment } = this.#cells; // a getter of the options may have closed it
     const failure = attachment.startPeriodicFlush(intervalMs);
-    if (failure !== undefined) throw noSpace('The flush thread cannot be started', failure);
+    if (failure !== undefined) throw failureError(failure, { what: 'Cannot start the flush thread', error: ErrorCode.NO_SPACE });
     this.#sinkHint ??= new SinkHint(binding(), this.#name, () => this.#cells.closed || attachment.hasSink());
     this.#sinkHint.after(intervalMs);
   }
@@ -251,9 +255,8 @@ export class Metrics<S extends SchemaShape> {
     void this.#cells.attachment; // throws when closed
     const { signals, leaveIgnored, limitMs } = checkedCaptureOptions(options);
     const { attachment } = this.#cells; // a getter of the options may have closed it
-    if (attachment.captureSignals(signals, leaveIgnored, limitMs) !== undefined) {
-      throw new MetricsError(ErrorCode.ATTACH, 'Signals are captured for 16 stores of this process already, which is the limit');
-    }
+    const failure = attachment.captureSignals(signals, leaveIgnored, limitMs);
+    if (failure !== undefined) throw failureError(failure, { what: 'Cannot capture signals', error: ErrorCode.ATTACH });
     this.#unwatchDisplacement ??= watchDisplacement({
       displaced: () => (this.#cells.closed ? [] : attachment.displaced()),
       retake: (signal) => {
@@ -408,25 +411,5 @@ function since(name: string, start: number | bigint, nowUs: bigint): bigint {
 }
 
 function mismatch(name: string, difference: string): MetricsError {
-  return new MetricsError(ErrorCode.LAYOUT_MISMATCH, `The metrics '${name}' of this process are others: ${difference}`);
-}
-
-function noSpace(what: string, failure: Failure): MetricsError {
-  const cause = systemError(failure);
-  return new MetricsError(ErrorCode.NO_SPACE, `${what}: ${cause.message}`, { cause });
-}
-
-/** Why a store cannot live in that file. */
-function noFile(file: string, failure: Failure): MetricsError {
-  const what = `The region ${shown(file)}`;
-  if (failure.reason === 'busy') {
-    const holder = failure.holder ? `process ${failure.holder}` : 'another process';
-    return new MetricsError(ErrorCode.REGION_BUSY, `${what} is in use by ${holder}`);
-  }
-  if (failure.reason === 'foreign') return new MetricsError(ErrorCode.REGION, `${what} ${failure.syscall}`);
-  if (failure.reason === 'full')
-    return new MetricsError(ErrorCode.REGION, `${what} cannot be made: this process has 64 region files open already`);
-  const cause = systemError(failure, failure.reason === 'region' ? file : undefined);
-  const code = failure.reason === 'region' ? ErrorCode.REGION : ErrorCode.NO_SPACE;
-  return new MetricsError(code, `${what} cannot be made: ${cause.message}`, { cause });
+  return new MetricsError(ErrorCode.LAYOUT_MISMATCH, `A store ${shown(name)} is already open with a different layout: ${difference}`);
 }

@@ -1,10 +1,11 @@
 // Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see
 // native/profile/profile.h.
 
-import { checkedBoolean, checkedDestination, checkedNumber, checkedOptions, shown } from './arguments.ts';
-import { binding, isFailure, type NativeProfile, systemError } from './binding.ts';
+import { checkedBoolean, checkedDestination, checkedNumber, checkedOptions, shownDestination } from './arguments.ts';
+import { binding, type NativeProfile } from './binding.ts';
 import { ASYNC_DISPOSE } from './dispose.ts';
-import { ErrorCode, MetricsError } from './errors.ts';
+import { ErrorCode } from './errors.ts';
+import { failureError, isFailure } from './failures.ts';
 import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerOf } from './profile/columns.ts';
 import type { ThreadCells } from './thread-cells.ts';
@@ -82,18 +83,11 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
     output,
   );
   if (!isFailure(started)) return new RunningProfile(started, output);
-  if (started.reason === 'taken') {
-    throw new MetricsError(ErrorCode.PROFILE, 'A profile of these metrics has already been started; stop() it first');
-  }
-  if (started.reason === 'foreign') {
-    throw new MetricsError(ErrorCode.PROFILE, `Cannot open the output of the profile ${shown(output)}: it ${started.syscall}`);
-  }
-  const isOutput = started.reason === 'open';
-  const cause = systemError(started, isOutput && typeof output === 'string' ? output : undefined);
-  if (isOutput) {
-    throw new MetricsError(ErrorCode.PROFILE, `Cannot open the output of the profile ${shown(output)}: ${cause.message}`, { cause });
-  }
-  throw new MetricsError(ErrorCode.NO_SPACE, `The profile cannot be started: ${cause.message}`, { cause });
+  throw failureError(started, {
+    what: `Cannot write a profile to ${shownDestination(output)}`,
+    error: ErrorCode.PROFILE,
+    path: typeof output === 'string' ? output : undefined,
+  });
 }
 
 class RunningProfile implements Profile {
@@ -118,8 +112,7 @@ class RunningProfile implements Profile {
   async #stop(): Promise<ProfileStats> {
     const { samples, missedTicks, backOffs, lateNsMedian, lateNsP99, lateNsMax, failure } = await binding().stopProfiling(this.#native);
     if (failure !== undefined) {
-      const cause = systemError(failure);
-      throw new MetricsError(ErrorCode.PROFILE, `Failed to write the profile to ${shown(this.#output)}: ${cause.message}`, { cause });
+      throw failureError(failure, { what: `Failed to write the profile to ${shownDestination(this.#output)}`, error: ErrorCode.PROFILE });
     }
     return { samples, missedTicks, backOffs, lateNs: { median: lateNsMedian, p99: lateNsP99, max: lateNsMax } };
   }

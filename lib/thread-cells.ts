@@ -1,8 +1,9 @@
 // The cells as one JavaScript thread sees them: its own shard, shard 0, and the sums over all, which come from native
 // code.
 
-import { type Attachment, isFailure, type NativeDevice, systemError } from './binding.ts';
+import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
+import { failureError, isFailure } from './failures.ts';
 
 /** A view over some cells, and where in it a cell is. */
 export interface Place {
@@ -126,8 +127,7 @@ export class ThreadCells {
   #mapped(chunk: number, shard: number): ArrayBuffer | null {
     const row = this.#attachment.row(chunk, shard);
     if (!isFailure(row)) return row;
-    const cause = systemError(row);
-    throw new MetricsError(ErrorCode.NO_SPACE, `The cells cannot be mapped: ${cause.message}`, { cause });
+    throw failureError(row, { what: 'Cannot map the cells', error: ErrorCode.NO_SPACE });
   }
 }
 

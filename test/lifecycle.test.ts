@@ -36,12 +36,14 @@ describe('given a store that is open', () => {
     const name = freshName();
     closing(Metrics.open(schema, { name, properties: { a: '1', b: '2' } }));
     const other = (shape: SchemaShape) => () => Metrics.open(defineSchema(shape), { name });
-    expect(other({ g: group({ n: store('n') }) })).toThrow(mismatch(/g\.n is inc\(\) there and store\(\) here/));
-    expect(other({ g: schema.shape.g })).toThrow(mismatch(/d is missing here/));
+    expect(other({ g: group({ n: store('n') }) })).toThrow(mismatch(/g\.n is inc\(\) in the open store and store\(\) in this call$/));
+    expect(other({ g: schema.shape.g })).toThrow(mismatch(/d is missing in this call$/));
     expect(other({ g: schema.shape.g, d: perDevice({ n: inc('n') }, { aggregate: false }) })).toThrow(mismatch(/^.* d is perDevice/));
-    expect(() => Metrics.open(schema, { name })).toThrow(mismatch(/option properties is {"a":"1","b":"2"} there and not given here/));
+    expect(() => Metrics.open(schema, { name })).toThrow(
+      mismatch(/option properties is {"a":"1","b":"2"} in the open store and not given in this call$/),
+    );
     expect(() => Metrics.open(schema, { name, id: 'x', properties: { a: '1', b: '2' } })).toThrow(
-      mismatch(/option id is not given there and "x" here/),
+      mismatch(/option id is not given in the open store and "x" in this call$/),
     );
     // In another order they are the same.
     Metrics.open(schema, { name, properties: { b: '2', a: '1' } });
@@ -264,7 +266,10 @@ describe('worker threads', () => {
     closing(Metrics.open(schema, { name }));
     const { messages } = await run('open.mjs', { name });
     expect(messages).toEqual([
-      { code: 'ERR_METRICS_LAYOUT_MISMATCH', message: expect.stringContaining('utc_timestamp_ms is missing there') },
+      {
+        code: 'ERR_METRICS_LAYOUT_MISMATCH',
+        message: `A store '${name}' is already open with a different layout: utc_timestamp_ms is missing in the open store`,
+      },
     ]);
   });
 

@@ -297,7 +297,9 @@ describe('given wrong arguments', () => {
     expect(start({ metrics: 'none', output: '' })).toThrow(/output must not be empty/);
     expect(start({ metrics: [], output })).toThrow(/metrics must name at least one metric; got \[\]/);
     expect(start({ metrics: ['g.n', 'none'], output })).toThrow(/there is no metric 'none'/);
-    expect(start({ metrics: ['g.n'], output })).toThrow(profileError(/already been started/));
+    expect(start({ metrics: ['g.n'], output })).toThrow(
+      profileError(/^Cannot write a profile to .*: a profile of this store is running already; stop\(\) it first$/),
+    );
     expect(() => readFileSync(output)).toThrow(/ENOENT/);
     await running.stop();
     metrics.close();
@@ -358,7 +360,9 @@ describe('given wrong arguments', () => {
     { name: 'a descriptor for reading', output: () => openSync('/dev/null', 'r'), code: 'EBADF' },
   ])('when the output is $name, then ERR_METRICS_PROFILE with $code', ({ output, code }) => {
     const metrics = open();
-    expect(() => metrics.startProfiling({ metrics: 'g.n', output: output() })).toThrow(profileError(/^Cannot open the output/, code));
+    expect(() => metrics.startProfiling({ metrics: 'g.n', output: output() })).toThrow(
+      profileError(/^Cannot write a profile to ('.*'|descriptor \d+): E/, code),
+    );
   });
 
   test('when a group has many metrics, then some of them are named, and how many more there are', () => {
@@ -379,9 +383,9 @@ describe('given wrong arguments', () => {
     linkSync(`${folder}/region`, `${folder}/other`);
     const written = openSync(`${folder}/region`, 'a');
     const start = (output: string | number) => () => metrics.startProfiling({ metrics: 'g.n', output });
-    expect(start(`${folder}/link`)).toThrow(profileError(/^Cannot open the output of the profile '.*link': it is where the lines go$/));
+    expect(start(`${folder}/link`)).toThrow(profileError(/^Cannot write a profile to '.*link': it is where the lines of the metrics go$/));
     for (const output of [`${folder}/region`, `${folder}/other`, written]) {
-      expect(start(output)).toThrow(profileError(/^Cannot open the output of the profile .*: it is the region of a store$/));
+      expect(start(output)).toThrow(profileError(/^Cannot write a profile to .*: it is the region of a store$/));
     }
     closeSync(written);
     const second = open();

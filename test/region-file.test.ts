@@ -219,18 +219,18 @@ describe('given process numbers that say nothing', () => {
 
 describe('given something else at the path', () => {
   const cases: readonly (readonly [what: string, make: (file: string) => void, reason: RegExp])[] = [
-    ['a text file', (file) => writeFileSync(file, 'mine\n'), /is no region/],
-    ['an empty file', (file) => writeFileSync(file, ''), /is no region/],
-    ['a folder', (file) => mkdirSync(file), /is no regular file/],
-    ['a named pipe', (file) => void spawnSync('mkfifo', [file]), /is no regular file/],
-    ['a symbolic link to nothing', (file) => symlinkSync(`${file}.elsewhere`, file), /is a symbolic link/],
+    ['a text file', (file) => writeFileSync(file, 'mine\n'), /: it is not a region file$/],
+    ['an empty file', (file) => writeFileSync(file, ''), /: it is not a region file$/],
+    ['a folder', (file) => mkdirSync(file), /: it is not a regular file$/],
+    ['a named pipe', (file) => void spawnSync('mkfifo', [file]), /: it is not a regular file$/],
+    ['a symbolic link to nothing', (file) => symlinkSync(`${file}.elsewhere`, file), /: it is a symbolic link$/],
     [
       'a symbolic link to a region',
       (file) => {
         Metrics.open(schema, { name: 'elsewhere', file: `${file}.elsewhere` }).close();
         symlinkSync(`${file}.elsewhere`, file);
       },
-      /is a symbolic link/,
+      /: it is a symbolic link$/,
     ],
   ];
   test.each(cases)('when it is %s, then ERR_METRICS_REGION says so, and it is untouched', (_what, make, reason) => {
@@ -249,7 +249,7 @@ describe('given something else at the path', () => {
     const file = `${temporaryFolder()}/r`;
     open(file).close();
     chownSync(file, 65534, 65534);
-    expect(thrownBy(() => open(file)).message).toMatch(/belongs to another user/);
+    expect(thrownBy(() => open(file)).message).toMatch(/: it belongs to another user$/);
   });
 
   test.runIf(process.getuid?.() !== 0)('when the folder may not be written, then EACCES', () => {

@@ -190,14 +190,14 @@ describe('layout', () => {
   });
 
   test.each([
-    { there: [['a', 'inc()']], here: [['a', 'store()']], says: 'a is inc() there and store() here' },
+    { there: [['a', 'inc()']], here: [['a', 'store()']], says: 'a is inc() in the open store and store() in this call' },
     {
       there: [['a', 'x']],
       here: [
         ['a', 'x'],
         ['b', 'x'],
       ],
-      says: 'b is missing there',
+      says: 'b is missing in the open store',
     },
     {
       there: [
@@ -205,7 +205,7 @@ describe('layout', () => {
         ['b', 'x'],
       ],
       here: [['a', 'x']],
-      says: 'b is missing here',
+      says: 'b is missing in this call',
     },
     {
       there: [
@@ -216,7 +216,7 @@ describe('layout', () => {
         ['b', 'x'],
         ['a', 'x'],
       ],
-      says: 'a stands there where b stands here',
+      says: 'the open store has a where this call has b',
     },
     { there: [['a', 'x']], here: [['a', 'x']], says: undefined },
   ] as { there: [string, string][]; here: [string, string][]; says: string | undefined }[])('when facts differ, then: $says', ({

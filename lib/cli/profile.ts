@@ -6,7 +6,8 @@ import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { checkedPath } from '../arguments.ts';
-import { binding, systemError } from '../binding.ts';
+import { binding } from '../binding.ts';
+import { systemError } from '../failures.ts';
 import { annotationOf, checkedNames, headerOf } from '../profile/columns.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { asUsage, type Command, parsedMany, report, UsageError } from './command.ts';

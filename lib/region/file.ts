@@ -5,8 +5,9 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 
 import { shown } from '../arguments.ts';
-import { binding, type Failure, isFailure, systemError } from '../binding.ts';
+import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
+import { type Failure, isFailure, systemError } from '../failures.ts';
 import { HeaderOffset, MAGIC } from './format.ts';
 
 /** What all readers give to open(): nothing waits for a pipe's other end, and no link leads elsewhere. */

@@ -5,8 +5,9 @@ import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { binding, systemError } from '../binding.ts';
+import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
+import { systemError } from '../failures.ts';
 import { rowOffset, totalRows } from './content.ts';
 import { isRegion, RegionFile } from './file.ts';
 import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';

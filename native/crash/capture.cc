@@ -95,7 +95,7 @@ void FindTrapFunction() {
 Status Capture(CaptureTarget* target, const CaptureOptions& options) {
   std::lock_guard<std::mutex> lock(g_lock);
   AdoptProcess();
-  if (!g_capture.targets.Add(target)) return {Code::kFull, 0, "capture"};
+  if (!g_capture.targets.Add(target)) return {Code::kTooManyCaptured};
   // Relaxed: a limit that publishes nothing.
   g_capture.limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   FindTrapFunction();

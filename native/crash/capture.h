@@ -56,7 +56,7 @@ struct CaptureOptions {
 constexpr int kCapturedMax = 16;
 
 // Captures signals for a store. A second call for the same store captures more signals, and puts our handler above one
-// that displaced it. kFull when kCapturedMax stores are captured.
+// that displaced it. kTooManyCaptured when kCapturedMax stores are captured.
 Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 
 // Ends the capture for this store. True: no handler uses the store any more. False: a handler is still sending last
@@ -64,8 +64,8 @@ Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 bool Release(CaptureTarget* target);
 
 // From now on, a loss of memory of this region, which is a file, does not end the process: our handler gets SIGBUS,
-// whether the host captures SIGBUS or not. kFull when too many regions are guarded. Unguard waits until no handler uses
-// the region.
+// whether the host captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no handler
+// uses the region.
 Status Guard(Region* region);
 void Unguard(Region* region);
 

@@ -140,7 +140,7 @@ Status Sink::OpenDescriptor(int fd) {
 Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   if (kind == Kind::kFile && IsRegion(fd)) {
     close(fd);
-    return {Code::kForeign, EINVAL, "is the region of a store"};
+    return WrongFile("is the region of a store");
   }
   fd_ = fd;
   kind_ = kind;
@@ -210,7 +210,7 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
   }
   const int old = fd_;
   if (Status status = OpenPath(path_); !status.ok()) {
-    return {Code::kWrite, status.error, status.code == Code::kForeign ? "open" : status.syscall};
+    return {Code::kWrite, status.error, status.code == Code::kWrongFile ? "open" : status.syscall};
   }
   close(old);
   *replaced = true;

@@ -23,10 +23,9 @@ namespace vmm {
 class Sink {
  public:
   // Opens `path` for append, made 0600 if it is not there. A pipe is opened for reading and writing, so that it needs
-  // no reader and what is in it outlives one. kForeign: it is a region, and `syscall` says so; what goes out would
-  // destroy it.
+  // no reader and what is in it outlives one. kWrongFile: it is a region, which lines would destroy.
   Status OpenPath(const char* path);
-  // Duplicates `fd`; the caller keeps its own, and its flags. kForeign as above.
+  // Duplicates `fd`; the caller keeps its own, and its flags. kWrongFile as above.
   Status OpenDescriptor(int fd);
   // Empties what is open, if it is a file: what goes out is then all there is.
   Status Truncate();

@@ -14,27 +14,34 @@
 
 namespace vmm {
 
-// A failure as TypeScript makes an error of it: `{ reason, errno, syscall }`.
+// A failure as `Failure` of lib/failures.ts: `{ code, errno, syscall, reason }`.
 inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
-  const char* reason = "memory";
+  const char* code = "";
   switch (status.code) {
     case Code::kOk: return env.Undefined();
-    case Code::kMemory: reason = "memory"; break;
-    case Code::kOpen: reason = "open"; break;
-    case Code::kWrite: reason = "write"; break;
-    case Code::kThread: reason = "thread"; break;
-    case Code::kRegion: reason = "region"; break;
-    case Code::kForeign: reason = "foreign"; break;
-    case Code::kBusy: reason = "busy"; break;
-    case Code::kFull: reason = "full"; break;
-    case Code::kTaken: reason = "taken"; break;
-    case Code::kCrashing: reason = "crashing"; break;
-    case Code::kLock: reason = "lock"; break;
+    case Code::kMemory: code = "memory"; break;
+    case Code::kOpen: code = "open"; break;
+    case Code::kWrite: code = "write"; break;
+    case Code::kThread: code = "thread"; break;
+    case Code::kRegion: code = "region"; break;
+    case Code::kWrongFile: code = "wrongFile"; break;
+    case Code::kBusy: code = "busy"; break;
+    case Code::kKeyTaken: code = "keyTaken"; break;
+    case Code::kTooManyDevices: code = "tooManyDevices"; break;
+    case Code::kTooManyCells: code = "tooManyCells"; break;
+    case Code::kLineTooLong: code = "lineTooLong"; break;
+    case Code::kTooManyFiles: code = "tooManyFiles"; break;
+    case Code::kTooManyCaptured: code = "tooManyCaptured"; break;
+    case Code::kAlreadyRunning: code = "alreadyRunning"; break;
+    case Code::kInvalid: code = "invalid"; break;
+    case Code::kCrashing: code = "crashing"; break;
+    case Code::kLock: code = "lock"; break;
   }
   Napi::Object failure = Napi::Object::New(env);
-  failure["reason"] = reason;
+  failure["code"] = code;
   failure["errno"] = status.error;
   failure["syscall"] = status.syscall;
+  failure["reason"] = status.reason;
   return failure;
 }
 

@@ -82,7 +82,7 @@ Status Profile::Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Pr
 Status Profile::Open() {
   const size_t columns = spec_.cells.size() + 1;
   for (const uint32_t cell : spec_.cells) {
-    if (cell >= cells_.used()) return {Code::kMemory, EINVAL, "start"};
+    if (cell >= cells_.used()) return {Code::kInvalid, EINVAL};
   }
   if (Status status = ring_.Create(columns); !status.ok()) return status;
   buffer_bytes_ =
@@ -92,9 +92,9 @@ Status Profile::Open() {
   if (!status.ok()) return status;
   const bool is_emptied = !spec_.path.empty();
   if (is_emptied && sink_.position().IsFile(spec_.lines)) {
-    status = {Code::kForeign, EINVAL, "is where the lines go"};
+    status = WrongFile("is where the lines of the metrics go");
   } else if (!ProfileOutputs::Take(sink_.position())) {
-    status = {Code::kForeign, EBUSY, "is the output of another profile"};
+    status = WrongFile("is the output of another profile", EBUSY);
   }
   if (!status.ok()) sink_.Close();
   return status;

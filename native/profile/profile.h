@@ -78,7 +78,7 @@ class Profile {
   static constexpr int kStopSteps = 16;
   static constexpr int kGivingUpSteps = 2;
 
-  // kOpen, kForeign: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the
+  // kOpen, kWrongFile: the output cannot be had; kMemory, kThread: no memory, no thread. Nothing runs then, and the
   // output is untouched.
   static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 

@@ -18,7 +18,7 @@ constexpr int kForgetMs = 100;
 Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ != nullptr) {
-    if (running_->is_own()) return {Code::kTaken, EALREADY, "start"};
+    if (running_->is_own()) return {Code::kAlreadyRunning, EALREADY};
     Forget();  // a forked child: it runs in the parent only
   }
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;

@@ -23,7 +23,7 @@ class Profiler {
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
 
-  // kTaken: one is running already. Otherwise as Profile::Start.
+  // kAlreadyRunning: a profile of this store runs. Otherwise as Profile::Start.
   Status Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
   // Ends that profile, within a second; another one can be started then. Again it gives the same result.

@@ -14,7 +14,7 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
   const uint64_t room = kRunCells - begin % kRunCells;
   if (count > room) begin += room % kRunCells;  // no metric may straddle two runs
   const uint64_t end = begin + count;
-  if (end > region_.max_cells()) return {Code::kFull, 0, "reserve"};
+  if (end > region_.max_cells()) return {Code::kTooManyCells};
 
   const uint32_t chunks = count == 0 ? chunks_ : region_.chunk_of(static_cast<uint32_t>(end - 1)) + 1;
   for (uint32_t chunk = chunks_; chunk < chunks; chunk++) {

@@ -7,7 +7,7 @@ namespace vmm {
 Status Directory::Reserve() {
   if (!free_.empty()) return {};
   const uint32_t entry = region_.devices_used();
-  if (entry >= kDevicesMax) return {Code::kFull, 0, "devices"};
+  if (entry >= kDevicesMax) return {Code::kTooManyDevices};
   // Freed without another allocation, since that is done where a failure could not be told.
   if (free_.capacity() <= entry) free_.reserve(2 * (static_cast<size_t>(entry) + 1));
   // There are never more devices than cells, so the chunk of the next entry is there.

@@ -20,7 +20,7 @@ class Directory {
  public:
   explicit Directory(Region& region) : region_(region) {}
 
-  // Makes room for one more entry. Twice is harmless. kFull when there are kDevicesMax.
+  // Makes room for one more entry. Twice is harmless. kTooManyDevices when there are kDevicesMax.
   Status Reserve();
   // The number of the new entry, for which there is room.
   uint32_t Add(uint32_t group, const std::string& id, uint32_t first_cell, EntryState state = EntryState::kLiving);

@@ -31,6 +31,8 @@ constexpr int kNameTries = 100;
 std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+constexpr const char* kHasEarlierStore = "is the file of a store that was closed, or whose process is dead";
+
 Status CannotOpen(const char* syscall) { return {Code::kRegion, errno, syscall}; }
 
 // Takes an exclusive lock, within 50 ms. False with errno.
@@ -105,8 +107,7 @@ Status RegionFile::Make(int* descriptor) {
   int there = -1;
   if (Status status = TakeOver(path_, &there); !status.ok()) return status;
   if (there >= 0) close(there);  // it may change until Publish; then it is looked at again
-  if (there >= 0 && previous_ == Previous::kRefuse)
-    return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
+  if (there >= 0 && previous_ == Previous::kRefuse) return WrongFile(kHasEarlierStore);
   return MakeTemporary(descriptor);
 }
 
@@ -125,8 +126,8 @@ Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* 
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     if (errno == ENOENT) return {};
-    if (errno == ELOOP) return {Code::kForeign, 0, "is a symbolic link"};
-    if (errno == ENXIO) return {Code::kForeign, 0, "is no regular file"};
+    if (errno == ELOOP) return WrongFile("is a symbolic link");
+    if (errno == ENXIO) return WrongFile("is not a regular file");
     return CannotOpen("open");
   }
   Status status;
@@ -136,11 +137,11 @@ Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* 
   if (fstat(fd, &info) != 0) {
     status = CannotOpen("fstat");
   } else if (!S_ISREG(info.st_mode)) {
-    status = {Code::kForeign, 0, "is no regular file"};
+    status = WrongFile("is not a regular file");
   } else if (info.st_uid != geteuid()) {
-    status = {Code::kForeign, 0, "belongs to another user"};
+    status = WrongFile("belongs to another user");
   } else if (pread(fd, &magic, sizeof(magic), offsetof(RegionHeader, magic)) != sizeof(magic) || magic != kMagic) {
-    status = {Code::kForeign, 0, "is no region"};
+    status = WrongFile("is not a region file");
   } else {
     if (!Lock(fd)) status = errno == EWOULDBLOCK ? Status{Code::kBusy, EWOULDBLOCK, "flock"} : CannotOpen("flock");
     if (pread(fd, &holder, sizeof(holder), offsetof(RegionHeader, process_id)) != sizeof(holder)) holder = 0;
@@ -216,8 +217,10 @@ Status RegionFile::IsMovable(int number) {
   holder_ = holder;  // of the path, and of nothing else
   // Somebody who says its last line has it shared: they go on, whatever its name.
   if (status.code == Code::kBusy && IsShared(name)) return {};
-  if (status.code == Code::kBusy) return {Code::kForeign, 0, "cannot be kept as .previous, which a process has in use"};
-  if (status.code == Code::kForeign) return {Code::kForeign, 0, "cannot be kept as .previous, which is no region of this user"};
+  if (status.code == Code::kBusy) return WrongFile("cannot be renamed to .previous: a process uses the file of that name");
+  if (status.code == Code::kWrongFile) {
+    return WrongFile("cannot be renamed to .previous: the file of that name is not a region file of this user");
+  }
   return status;
 }
 
@@ -242,7 +245,7 @@ Status RegionFile::Keep() {
 
 Status RegionFile::TakeName(bool is_there) {
   if (is_there && previous_ == Previous::kRefuse) {
-    return {Code::kForeign, 0, "is the file of a process that is dead or has closed it"};
+    return WrongFile(kHasEarlierStore);
   }
   if (is_there && previous_ == Previous::kDiscard) {
     return rename(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("rename");

@@ -40,8 +40,7 @@ class RegionFile {
   RegionFile(const RegionFile&) = delete;
   RegionFile& operator=(const RegionFile&) = delete;
 
-  // kBusy: a process has the file, and holder() says which. kForeign: what is there is none of ours, and `syscall` says
-  // why.
+  // kBusy: a process uses the file, and holder() says which. kWrongFile: the file must not be replaced.
   Status Make(int* descriptor);
   Status Publish();
 

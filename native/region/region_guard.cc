@@ -24,7 +24,7 @@ void AbandonAll() {
 Status GuardRegion(Region* region) {
   static const int registered = pthread_atfork(nullptr, nullptr, AbandonAll);
   if (registered != 0) return {Code::kMemory, registered, "pthread_atfork"};
-  return g_guarded.Add(region) ? Status{} : Status{Code::kFull, 0, "guard"};
+  return g_guarded.Add(region) ? Status{} : Status{Code::kTooManyFiles};
 }
 
 void UnguardRegion(Region* region) {

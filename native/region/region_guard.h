@@ -15,7 +15,7 @@ namespace vmm {
 
 constexpr int kGuardedMax = 64;
 
-// kFull when kGuardedMax regions are guarded already.
+// kTooManyFiles when kGuardedMax regions are guarded already.
 Status GuardRegion(Region* region);
 void UnguardRegion(Region* region);
 bool AreRegionsGuarded();

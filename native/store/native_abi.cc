@@ -77,7 +77,7 @@ vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, s
   return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
     const Device* device = nullptr;
     const Status status = Of(store).AllocDevice(g, text, &device, true);
-    if (status.code == Code::kTaken) return VMM_METRICS_KEY_TAKEN;
+    if (status.code == Code::kKeyTaken) return VMM_METRICS_KEY_TAKEN;
     if (!status.ok()) return VMM_METRICS_NO_SPACE;
     *out = {g, device->first_cell};
     return VMM_METRICS_OK;

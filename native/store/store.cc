@@ -64,7 +64,7 @@ Status Store::Create(OpenConflict* conflict) {
     sound = sound && mark.signal > 0 && mark.signal < kSignals && mark.cell < static_cells;
   }
   for (size_t g = 0; sound && g < spec_.groups.size(); g++) sound = spec_.groups[g].cells == spec_.group_kinds[g].size();
-  if (!sound) return {Code::kFull, EINVAL, "load"};
+  if (!sound) return {Code::kInvalid, EINVAL};
   for (const StoreSpec::Mark& mark : spec_.marks) capture_target_.marks[mark.signal] = {mark.cell, mark.is_store};
 
   RegionFile file(spec_.file, spec_.previous);

@@ -112,8 +112,8 @@ class Store {
   void GiveBackShard(uint32_t shard);
 
   // The living device of that id, made when it is not there. Its cells are the caller's to write for as long as a
-  // holder of the caller's has not let go, or it is pinned. kFull says by `syscall` what there is no more room for:
-  // "reserve" cells, "devices" or the "line".
+  // holder of the caller's has not let go, or it is pinned. kKeyTaken: the line has that key.
+  // kTooManyDevices, kTooManyCells, kLineTooLong: a limit of the store is met. kMemory: there is no memory.
   Status AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned = false);
   // False when there is none of that id. `self` is the holder of the thread that calls, which needs no call.
   bool RemoveDevice(uint32_t group, const std::string& id, const Holder* self = nullptr);

@@ -20,6 +20,11 @@ constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
 constexpr size_t kLivingPerWaiting = 8;
 
+// Whether the cells of a device that was removed would help.
+bool IsLackOfRoom(Code code) {
+  return code == Code::kTooManyDevices || code == Code::kTooManyCells || code == Code::kLineTooLong || code == Code::kMemory;
+}
+
 }  // namespace
 
 Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned) {
@@ -33,8 +38,7 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
       }
     }
     Status status = MakeDevice(group, id, device);
-    const bool lacks_room = status.code == Code::kFull || status.code == Code::kMemory;
-    if (lacks_room && leaving_.HasAny()) {
+    if (IsLackOfRoom(status.code) && leaving_.HasAny()) {
       Recycle();
       status = MakeDevice(group, id, device);
     }
@@ -45,11 +49,11 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
 }
 
 Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** device) {
-  if (devices_.IsKeyTaken(group, id)) return {Code::kTaken, EEXIST, "alloc"};
+  if (devices_.IsKeyTaken(group, id)) return {Code::kKeyTaken, EEXIST};
   // A device that kept its key kept its room too.
   const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   const uint64_t line_bytes = line_bytes_ + more_bytes;
-  if (line_bytes > kLineBytesMax) return {Code::kFull, 0, "line"};
+  if (line_bytes > kLineBytesMax) return {Code::kLineTooLong};
   // The room in the line before the device: a flush that sees the device has the room.
   if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
   const std::vector<CellKind>& kinds = spec_.group_kinds[group];

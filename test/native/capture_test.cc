@@ -120,7 +120,9 @@ TEST("given a handler above ours that hands on, when the last store is released,
   CHECK_EQ(death.signal, SIGTERM);
 }
 
-TEST("given as many captured stores as there is room for, when one more is captured, then kFull, until one is released") {
+TEST(
+    "given as many captured stores as there is room for, when one more is captured, then kTooManyCaptured, until one is "
+    "released") {
   CheckInChild([] {
     std::vector<CaptureTarget> all(kCapturedMax + 1);
     Scene scene;
@@ -129,7 +131,7 @@ TEST("given as many captured stores as there is room for, when one more is captu
       target.flusher = &scene.store->flusher();
     }
     for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
-    CHECK_EQ(Capture(&all.back()).code, Code::kFull);
+    CHECK_EQ(Capture(&all.back()).code, Code::kTooManyCaptured);
     CHECK(Capture(&all[3]).ok());  // is captured already
     Release(&all[7]);
     CHECK(Capture(&all.back()).ok());

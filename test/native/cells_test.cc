@@ -80,7 +80,7 @@ TEST("given reserved cells, when they are not published, then no flush reads the
   CHECK_EQ(cells.used(), 2);
 }
 
-TEST("given more cells than the address space has, when they are reserved, then kFull, and nothing has changed") {
+TEST("given more cells than the address space has, when they are reserved, then kTooManyCells, and nothing has changed") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
@@ -88,8 +88,8 @@ TEST("given more cells than the address space has, when they are reserved, then 
   CHECK(Reserve(cells, kinds, 1, &first).ok());
   uint32_t none = 77;
   const uint32_t too_many = cells.region().max_cells() - kRunCells + 1;
-  CHECK_EQ(Reserve(cells, kinds, too_many, &none).code, Code::kFull);
-  CHECK_EQ(Reserve(cells, kinds, ~0u, &none).code, Code::kFull);
+  CHECK_EQ(Reserve(cells, kinds, too_many, &none).code, Code::kTooManyCells);
+  CHECK_EQ(Reserve(cells, kinds, ~0u, &none).code, Code::kTooManyCells);
   CHECK_EQ(none, 77);
   CHECK_EQ(cells.used(), 1);
   CHECK(Reserve(cells, kinds, 1, &first).ok());

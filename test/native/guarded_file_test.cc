@@ -161,7 +161,9 @@ TEST(
   });
 }
 
-TEST("given as many files as can be guarded, when one more is opened, then kFull, and when one is closed, then there is room") {
+TEST(
+    "given as many files as can be guarded, when one more is opened, then kTooManyFiles, and when one is closed, then there is "
+    "room") {
   CheckInChild([] {
     TemporaryFolder folder;
     std::vector<Store*> stores;
@@ -176,7 +178,7 @@ TEST("given as many files as can be guarded, when one more is opened, then kFull
       CHECK_EQ(open_one(n, &stores.back()), Code::kOk);
     }
     Store* more = nullptr;
-    CHECK_EQ(open_one(kGuardedMax, &more), Code::kFull);
+    CHECK_EQ(open_one(kGuardedMax, &more), Code::kTooManyFiles);
     CHECK(access((folder / ("r" + std::to_string(kGuardedMax))).c_str(), F_OK) != 0);
     stores.back()->Detach(false);
     stores.pop_back();

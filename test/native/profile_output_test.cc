@@ -130,7 +130,7 @@ TEST("given a write that never returns, when the profile is stopped, then it end
   // That write is still to come, and must not come into the midst of another profile's rows.
   const auto next = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(next == nullptr);
-  CHECK(bench.status.code == Code::kForeign && bench.status.error == EBUSY);
+  CHECK(bench.status.code == Code::kWrongFile && bench.status.error == EBUSY);
   g_hold = false;
   CHECK(result.status.code == Code::kWrite && result.status.error == ETIMEDOUT);
   const std::weak_ptr<Profile> left = profile;

@@ -28,7 +28,7 @@ TEST("given a profile, when another is started, then it is refused, and its outp
   WriteText(folder / "other", "kept");
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(bench.Start(bench.SpecOf(folder / "other", kMs)) == nullptr);
-  CHECK(bench.status.code == Code::kTaken);
+  CHECK(bench.status.code == Code::kAlreadyRunning);
   CHECK_EQ(TextOf(folder / "other"), "kept");
   bench.profiler.Stop();
   bench.profiler.Stop();
@@ -42,7 +42,7 @@ TEST("given a profile that is over, when it is stopped again, then the one that 
   const auto running = bench.Start(bench.SpecOf("/dev/null", kHour));
   bench.profiler.Stop(over);
   CHECK(bench.Start(bench.SpecOf("/dev/null", kHour)) == nullptr);
-  CHECK(bench.status.code == Code::kTaken);
+  CHECK(bench.status.code == Code::kAlreadyRunning);
 }
 
 TEST("given a sampling thread that spins, when rows go out, then the writing thread keeps off its processor") {
@@ -125,7 +125,7 @@ TEST("given threads that start and stop at once, when all are done, then each st
         if (status.ok()) {
           started++;
           if (bench.profiler.Stop(profile).samples == 0) wrong++;
-        } else if (status.code != Code::kTaken) {
+        } else if (status.code != Code::kAlreadyRunning) {
           wrong++;
         }
         if (i % 10 == 0) bench.profiler.Stop();

@@ -109,7 +109,7 @@ TEST("given the file of a process that is gone, when it is opened, then its poli
   TemporaryFolder folder;
   const std::string path = folder / "r";
   const ino_t first = std::make_unique<Opened>(path)->inode;
-  CHECK(std::make_unique<Opened>(path, Previous::kRefuse)->status.code == Code::kForeign);
+  CHECK(std::make_unique<Opened>(path, Previous::kRefuse)->status.code == Code::kWrongFile);
   CHECK_EQ(InodeOf(path), first);
   CHECK(NamesIn(folder) == Names{"r"});
 
@@ -194,7 +194,7 @@ TEST("given a dead file that appears between Make and Publish, when the policy i
   int descriptor = -1;
   CHECK(file.Make(&descriptor).ok());
   const ino_t inode = std::make_unique<Opened>(path)->inode;
-  CHECK_EQ(file.Publish().code, Code::kForeign);
+  CHECK_EQ(file.Publish().code, Code::kWrongFile);
   CHECK_EQ(InodeOf(path), inode);
   close(descriptor);
 }
@@ -240,10 +240,10 @@ TEST("given something else at the path, when it is opened, then it is refused an
     const char* what;
     void (*make)(const std::string& path);
   } kKinds[] = {
-      {"is no region", [](const std::string& path) { WriteText(path, "mine"); }},
-      {"is no region", [](const std::string& path) { WriteText(path, ""); }},
-      {"is no region", [](const std::string& path) { WriteText(path, "VMTRICS2........"); }},
-      {"is no regular file", [](const std::string& path) { CHECK_EQ(mkfifo(path.c_str(), 0600), 0); }},
+      {"is not a region file", [](const std::string& path) { WriteText(path, "mine"); }},
+      {"is not a region file", [](const std::string& path) { WriteText(path, ""); }},
+      {"is not a region file", [](const std::string& path) { WriteText(path, "VMTRICS2........"); }},
+      {"is not a regular file", [](const std::string& path) { CHECK_EQ(mkfifo(path.c_str(), 0600), 0); }},
       {"is a symbolic link", [](const std::string& path) { CHECK_EQ(symlink("/nowhere", path.c_str()), 0); }},
   };
   for (const auto& kind : kKinds) {
@@ -252,8 +252,8 @@ TEST("given something else at the path, when it is opened, then it is refused an
     const ino_t inode = InodeOf(folder / "r");
     for (const Previous previous : {Previous::kKeep, Previous::kDiscard, Previous::kRefuse}) {
       Opened opened(folder / "r", previous);
-      CHECK_EQ(opened.status.code, Code::kForeign);
-      CHECK_EQ(std::string(opened.status.syscall), kind.what);
+      CHECK_EQ(opened.status.code, Code::kWrongFile);
+      CHECK_EQ(std::string(opened.status.reason), kind.what);
     }
     CHECK_EQ(InodeOf(folder / "r"), inode);
     CHECK(NamesIn(folder) == Names{"r"});
@@ -271,7 +271,7 @@ TEST("given something at .previous that is no dead region, when the file is to g
     if (kind == 2) CHECK_EQ(symlink("/nowhere", (path + ".previous").c_str()), 0);
     const ino_t first = InodeOf(path), older = InodeOf(path + ".previous");
     Opened opened(path);
-    CHECK_EQ(opened.status.code, Code::kForeign);
+    CHECK_EQ(opened.status.code, Code::kWrongFile);
     CHECK_EQ(InodeOf(path), first);
     CHECK_EQ(InodeOf(path + ".previous"), older);
     CHECK(Opened(path, Previous::kDiscard).status.ok());

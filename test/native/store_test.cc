@@ -214,9 +214,9 @@ TEST("given a device whose key would be another's, when it is allocated, then kT
   Store* store = Opened(Schema().Build("a"));
   const Device* device = nullptr;
   const uint32_t used = store->cells().used();
-  CHECK_EQ(store->AllocDevice(0, "x", &device).code, Code::kTaken);  // d_x is a group of devices
+  CHECK_EQ(store->AllocDevice(0, "x", &device).code, Code::kKeyTaken);  // d_x is a group of devices
   CHECK(store->AllocDevice(1, "y", &device).ok());
-  CHECK_EQ(store->AllocDevice(0, "x_y", &device).code, Code::kTaken);
+  CHECK_EQ(store->AllocDevice(0, "x_y", &device).code, Code::kKeyTaken);
   CHECK_EQ(store->cells().used(), used + 1);
   CHECK_EQ(store->LivingDevices(0).size(), 0);
   store->Detach(false);
@@ -243,7 +243,7 @@ TEST("given devices that come and go many times, when flushed, then each line ha
   CHECK_EQ(lines.Sum("d.i"), added);
 }
 
-TEST("given no room for more cells, when devices are allocated on and on, then kFull, and those there are still work") {
+TEST("given no room for more cells, when devices are allocated on and on, then kTooManyCells, and those there are still work") {
   TemporaryFolder folder;
   StoreSpec spec = SchemaBuilder().PerDevice("d", {Inc("i")}).Build("a");  // with devices so large that the end is near
   spec.groups[0].cells = 100'000;
@@ -254,7 +254,7 @@ TEST("given no room for more cells, when devices are allocated on and on, then k
   Status status;
   int made = 0;
   for (; status.ok() && made < 1000; made++) status = store->AllocDevice(0, std::to_string(made), &device);
-  CHECK_EQ(status.code, Code::kFull);
+  CHECK_EQ(status.code, Code::kTooManyCells);
   const int there = made - 1;
   CHECK_EQ(store->LivingDevices(0).size(), there);
   CHECK(there > 10);
