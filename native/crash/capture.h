@@ -64,8 +64,8 @@ Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 bool Release(CaptureTarget* target);
 
 // From now on, a loss of memory of this region, which is a file, does not end the process: our handler gets SIGBUS,
-// whether the host captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no handler
-// uses the region.
+// whether the host captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no
+// handler uses the region.
 Status Guard(Region* region);
 void Unguard(Region* region);
 

@@ -161,9 +161,7 @@ TEST(
   });
 }
 
-TEST(
-    "given as many files as can be guarded, when one more is opened, then kTooManyFiles, and when one is closed, then there is "
-    "room") {
+TEST("given as many files as can be guarded, when one more is opened, then kTooManyFiles, until one is closed") {
   CheckInChild([] {
     TemporaryFolder folder;
     std::vector<Store*> stores;
