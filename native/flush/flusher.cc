@@ -62,7 +62,7 @@ Status Flusher::Recover() {
 Status Flusher::RecoverLocked() {
   if (!initialized_.load(std::memory_order_relaxed) || recoveries_.is_empty()) return {};  // set under the lock
   const Marked flushing(flusher_);
-  return InSending(kIdle, [&] { return Resume(); });
+  return FlushHeld();
 }
 
 Sink::Position Flusher::sink_position() const {
@@ -107,46 +107,41 @@ FlushResult Flusher::FlushWithin(Status* status, int patience_ms) {
   const Marked flushing(flusher_);
   // Not the sink itself: the handler of a crash on another thread may be about to open it again.
   if (!initialized_.load(std::memory_order_relaxed)) return FlushResult::kNotInitialized;  // set under the lock
-  const int64_t deadline_ms = patience_ms == 0 ? 0 : MonotonicMs() + patience_ms;
   const uint64_t built = lines_built_;
-  FlushResult result = FlushLocked(status);
-  if (sink_.lacks_turn() && sink_.LetOtherFinish()) result = FlushLocked(status);
-  while (result == FlushResult::kFailed && status->error == EAGAIN && MonotonicMs() < deadline_ms) {
-    sink_.WaitWritable(static_cast<int>(deadline_ms - MonotonicMs()));
-    if (sink_.lacks_turn()) sink_.LetOtherFinish();
-    // What is held may be this flush's own line, or that of an earlier one, behind which this one's is still to come.
+  const auto attempt = [&] {
+    // What is held may be this flush's own line, or that of an earlier flush, after which this one's is still to come.
     const bool is_own = HeldLine() != nullptr && lines_built_ != built;
-    result = is_own ? FlushHeld(status) : FlushLocked(status);
-  }
-  if (result == FlushResult::kFailed && missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
-  return result;
+    return is_own ? FlushHeld() : FlushOnce();
+  };
+  *status = sink_.RetryBy(MonotonicMs() + patience_ms, [&] {
+    const Status first = attempt();
+    return !first.ok() && sink_.lacks_turn() && sink_.LetOtherFinish() ? attempt() : first;
+  });
+  if (status->ok()) return FlushResult::kOut;
+  if (missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
+  return FlushResult::kFailed;
 }
 
-FlushResult Flusher::FlushLocked(Status* status) {
+Status Flusher::FlushOnce() {
   // Even to look at the sink takes the phase: the handler of a crash on another thread may be about to open it again.
-  *status = InSending(kIdle, [&] { return Resume(); });
-  if (!status->ok()) return FlushResult::kFailed;
+  if (Status status = FlushHeld(); !status.ok()) return status;
 
   uint32_t phase = kIdle;
   // Acquire-release: a crash handler that took the phase has the line from here on.
   if (!phase_.compare_exchange_strong(phase, kBuilding, std::memory_order_acq_rel)) {
-    *status = {Code::kCrashing, ECANCELED, "write"};
-    return FlushResult::kFailed;
+    return {Code::kCrashing, ECANCELED, "write"};
   }
   if (!line_.Build(program_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
     phase = kBuilding;
     phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
-    *status = {Code::kWrite, EMSGSIZE, "write"};
-    return FlushResult::kFailed;
+    return {Code::kWrite, EMSGSIZE, "write"};
   }
   lines_built_++;
-  *status = InSending(kBuilding, [&] { return SendRest(line_); });
-  return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
+  return InSending(kBuilding, [&] { return SendRest(line_); });
 }
 
-FlushResult Flusher::FlushHeld(Status* status) {
-  *status = InSending(kIdle, [&] { return Resume(); });
-  return status->ok() ? FlushResult::kOut : FlushResult::kFailed;
+Status Flusher::FlushHeld() {
+  return InSending(kIdle, [&] { return Resume(); });
 }
 
 void Flusher::Close() {
@@ -197,8 +192,8 @@ Status Flusher::Resume() {
 void Flusher::FinishLine(void* self) {
   Flusher* const flusher = static_cast<Flusher*>(self);
   if (pthread_mutex_trylock(&flusher->mutex_) != 0) return;
-  Status ignored;  // the tail stays held, and it is still the turn of this store
-  if (flusher->HeldLine() != nullptr || flusher->recoveries_.is_partly_sent()) flusher->FlushHeld(&ignored);
+  // When it fails, the tail stays held, and it is still the turn of this store.
+  if (flusher->HeldLine() != nullptr || flusher->recoveries_.is_partly_sent()) flusher->FlushHeld();
   pthread_mutex_unlock(&flusher->mutex_);
 }
 
@@ -267,17 +262,14 @@ bool Flusher::LastLine(int64_t deadline_ms) {
 }
 
 template <typename Send>
-bool Flusher::Within(int64_t deadline_ms, Send send) {
-  SignalMask mask;
-  for (;;) {
+bool Flusher::SendBy(int64_t deadline_ms, Send send) {
+  const SignalMask mask;  // while it waits, too: a signal that is sent now must not end the process before the line is out
+  const Status outcome = sink_.RetryBy(deadline_ms, [&] {
     const Status status = send();
-    if (status.ok()) return true;
-    SignalMask::Discard(status.error);
-    if (status.error != EAGAIN && status.error != EWOULDBLOCK) return false;
-    const int64_t left_ms = deadline_ms - MonotonicMs();
-    if (left_ms <= 0) return false;
-    sink_.WaitWritable(static_cast<int>(left_ms));
-  }
+    if (!status.ok()) SignalMask::Discard(status.error);
+    return status;
+  });
+  return outcome.ok();
 }
 
 bool Flusher::TakePhase(int64_t deadline_ms) {
@@ -319,11 +311,11 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
     Hold(nullptr);
     recoveries_.Restart();
   }
-  const auto send = [&](Line& line) { return Within(deadline_ms, [&] { return SendRest(line); }); };
+  const auto send = [&](Line& line) { return SendBy(deadline_ms, [&] { return SendRest(line); }); };
   Line* const held = HeldLine();
   if (held != nullptr && !send(*held)) return false;
   // One that is partly out must be whole first. The others are pending in their files still: the next life says them.
-  if (recoveries_.is_partly_sent() && !Within(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
+  if (recoveries_.is_partly_sent() && !SendBy(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
   // The process may have survived an earlier last line. What a flush was building when the phase was taken is in
   // neither bank.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;

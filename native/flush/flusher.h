@@ -111,13 +111,14 @@ class Flusher {
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
   FlushResult FlushWithin(Status* status, int patience_ms);
   Status RecoverLocked();
-  FlushResult FlushLocked(Status* status);
-  // The tail alone.
-  FlushResult FlushHeld(Status* status);
+  // Sends what is held, then a new line.
+  Status FlushOnce();
+  // Sends what is held, and no new line.
+  Status FlushHeld();
   bool SendLastLine(int64_t deadline_ms);
-  // Calls `send` until it is done, at most until the deadline.
+  // Calls `send` until all is out, at most until the deadline. For the last line.
   template <typename Send>
-  bool Within(int64_t deadline_ms, Send send);
+  bool SendBy(int64_t deadline_ms, Send send);
   // Takes the phase for good. False when the deadline has passed.
   bool TakePhase(int64_t deadline_ms);
   // This thread had a fault between the first byte and the commit of a line: what is out of it counts.

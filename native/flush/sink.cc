@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/signal_mask.h"
 #include "region/format.h"
 
 namespace vmm {
@@ -274,6 +274,18 @@ size_t Sink::WriteAll(const char* bytes, size_t count, Status* status) {
   }
   cut_at_ = 0;
   *status = {};
+  return written;
+}
+
+size_t Sink::WriteBy(const char* bytes, size_t count, int64_t deadline_ms, Status* status) {
+  size_t written = 0;
+  *status = RetryBy(deadline_ms, [&] {
+    const SignalMask mask;
+    Status outcome;
+    written += Write(bytes + written, count - written, &outcome);
+    if (!outcome.ok()) SignalMask::Discard(outcome.error);
+    return outcome;
+  });
   return written;
 }
 

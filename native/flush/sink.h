@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "flush/blocking_descriptor.h"
 #include "flush/sink_turn.h"
@@ -71,6 +73,26 @@ class Sink {
   // Writes as much as goes without waiting, up to the end of a line. Returns the bytes written; fewer than asked with
   // `*status` saying why.
   size_t Write(const char* bytes, size_t count, Status* status);
+
+  // Writes all of it, waiting for the sink until `deadline_ms` at most, by MonotonicMs(). Returns the bytes written;
+  // fewer than asked with `*status` saying why (EAGAIN: the deadline has passed). While bytes go out, this thread takes
+  // no signal that somebody sends; a write that fails raises none.
+  size_t WriteBy(const char* bytes, size_t count, int64_t deadline_ms, Status* status);
+
+  // The loop of every sending with a deadline: calls `attempt`, which returns a Status, until it succeeds, fails for
+  // good, or the deadline has passed; between two calls it waits for the sink. Returns the last Status.
+  template <typename Attempt>
+  Status RetryBy(int64_t deadline_ms, Attempt attempt) const {
+    for (;;) {
+      const Status status = attempt();
+      if (status.ok() || !MayTakeLater(status)) return status;
+      const int64_t left_ms = deadline_ms - MonotonicMs();
+      if (left_ms <= 0) return status;
+      WaitWritable(static_cast<int>(left_ms));
+    }
+  }
+  // Whether a failed Write may succeed later: the sink is full, or it is another store's turn.
+  static bool MayTakeLater(const Status& status) { return status.error == EAGAIN; }
 
   // How much of what the interrupted Write of these bytes was to write is out, as the file tells; for a handler on the
   // thread that was interrupted in it. False: nobody can tell, and a newline is due. Afterwards it is as if Write had

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/file_lock.h"
-#include "base/signal_mask.h"
 #include "flush/sink.h"
 #include "node/napi_util.h"
 
@@ -44,17 +43,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   if (status.ok()) {
     if (sink.needs_newline()) text.push_back('\n');
     text.insert(text.end(), line.begin(), line.end());
-    for (;;) {
-      {
-        SignalMask mask;  // a file size limit is an error here, not a death
-        sent += sink.Write(text.data() + sent, text.size() - sent, &status);
-        if (!status.ok()) SignalMask::Discard(status.error);
-      }
-      if (status.ok()) break;
-      const int64_t left_ms = deadline_ms - MonotonicMs();
-      if ((status.error != EAGAIN && status.error != EWOULDBLOCK) || left_ms <= 0) break;
-      sink.WaitWritable(static_cast<int>(left_ms));
-    }
+    sent = sink.WriteBy(text.data(), text.size(), deadline_ms, &status);
     sink.Close();
   }
   Napi::Object out = Napi::Object::New(env);

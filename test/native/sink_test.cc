@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/signal_mask.h"
 #include "check.h"
 #include "child.h"
@@ -177,6 +179,67 @@ TEST("given a blocking pipe that cannot be opened once more, when more is writte
     CHECK_EQ(sink.status.error, EAGAIN);
     close(reader);
     close(writer);
+  });
+}
+
+TEST("given a text that does not fit into a pipe, when a reader takes it in pieces, then all of it is out before the deadline") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Opened sink;
+  CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
+  std::string text;
+  while (text.size() < 20 * Fifo::kBytes) text += std::to_string(text.size()) + "\n";
+  std::string read;
+  std::thread reading([&] {
+    for (int i = 0; i < kChildLimitMs && read.size() < text.size(); i++) {
+      SleepMs(1);
+      read += fifo.Take(1000);
+    }
+  });
+  CHECK_EQ(sink.WriteBy(text.data(), text.size(), MonotonicMs() + kChildLimitMs, &sink.status), text.size());
+  reading.join();
+  CHECK(sink.status.ok());
+  CHECK(read == text);
+}
+
+TEST("given a pipe that nobody reads, when the deadline passes, then EAGAIN, and what fitted is out") {
+  TemporaryFolder folder;
+  Fifo fifo(folder / "fifo");
+  Opened sink;
+  CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
+  const std::string text(3 * Fifo::kBytes, 'x');
+  CHECK_EQ(sink.WriteBy(text.data(), text.size(), MonotonicMs() + 20, &sink.status), Fifo::kBytes);
+  CHECK_EQ(sink.status.error, EAGAIN);
+  CHECK(fifo.Take(text.size()) == text.substr(0, Fifo::kBytes));
+  // A deadline that is over still allows what goes without waiting.
+  CHECK_EQ(sink.WriteBy("line\n", 5, MonotonicMs() - 1, &sink.status), 5);
+  CHECK(sink.status.ok());
+}
+
+TEST("given an hour until the deadline, when the sink fails for good, then the cause at once, and no signal of that") {
+  CheckInChild([] {
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    const int64_t in_an_hour_ms = MonotonicMs() + 3'600'000;
+    sigset_t before, after;
+    pthread_sigmask(SIG_BLOCK, nullptr, &before);
+    Pipe pipe;
+    Opened to_pipe;
+    CHECK(to_pipe.OpenDescriptor(pipe.ends[1]).ok());
+    pipe.Close(0);
+    CHECK_EQ(to_pipe.WriteBy("line\n", 5, in_an_hour_ms, &to_pipe.status), 0);
+    CHECK_EQ(to_pipe.status.error, EPIPE);
+
+    TemporaryFolder folder;
+    Opened to_file;
+    CHECK(to_file.OpenPath((folder / "f").c_str()).ok());
+    const rlimit limit = {3, 3};
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    CHECK_EQ(to_file.WriteBy("line\n", 5, in_an_hour_ms, &to_file.status), 3);
+    CHECK_EQ(to_file.status.error, EFBIG);
+
+    pthread_sigmask(SIG_BLOCK, nullptr, &after);
+    for (const int signal : {SIGPIPE, SIGXFSZ, SIGTERM}) CHECK_EQ(sigismember(&after, signal), sigismember(&before, signal));
   });
 }
 
