@@ -121,7 +121,7 @@ describe('given a wrong call', () => {
     { args: ['r', '--metrics', ' ', '-o', 'x'], says: '--metrics must name at least one metric' },
     {
       args: ['r', '--metrics', 'g.n', '-o', 'x', '--interval-us', '99'],
-      says: "--interval-us must be a number from 100 to 86400000000; got '99'",
+      says: '--interval-us must be a number from 100 to 86400000000; got 99',
     },
     { args: ['r', '--metrics', 'g.n', '-o', 'x', '--seconds', '-1'], says: '--seconds' },
     { args: ['', '--metrics', 'g.n', '-o', 'x'], says: 'FILE must not be empty' },
@@ -152,7 +152,7 @@ describe('given a wrong call', () => {
     symlinkSync('r', `${folder}/link`);
     for (const output of [`${folder}/r`, `${folder}/link`]) {
       const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', output, '--seconds', '0.01');
-      expect(stderr).toContain(`-o '${output}' is the region of a store, which would be destroyed`);
+      expect(stderr).toContain(`-o '${output}' is a region file; writing to it would destroy its metrics`);
       expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 2, lines: 2 });
     }
     expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);

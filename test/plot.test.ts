@@ -55,16 +55,16 @@ describe('given a profile’s text', () => {
 
   test('when it is annotated but has no closing comment, then it is endless, and the grid tells which ticks were missed', () => {
     const lines = ['# start=x interval_ns=10\tinc us', 'Time (ns)\ta.x', '31\t1', '40\t1', '79\t1', '83\t1', '85\t1'];
-    expect(tableOf(...lines)).toMatchObject({ isEndless: true, isGuessed: false, missedTicks: 4 });
+    expect(tableOf(...lines)).toMatchObject({ isUnfinished: true, isGuessed: false, missedTicks: 4 });
     const cutComment = profileTableOf(Buffer.from([...lines, '# samples=5 mis'].join('\n')));
-    expect(cutComment).toMatchObject({ isEndless: true, isCut: false });
+    expect(cutComment).toMatchObject({ isUnfinished: true, isCut: false });
     const ended = tableOf(...lines, '# samples=5 missed_ticks=7 back_offs=0 late_ns_median=1 late_ns_p99=1 late_ns_max=1');
-    expect(ended).toMatchObject({ isEndless: false, missedTicks: 7 });
+    expect(ended).toMatchObject({ isUnfinished: false, missedTicks: 7 });
   });
 
   test('when it is not annotated, then missed ticks are unknown, and kinds guesses', () => {
     const table = tableOf('Time (ns)\ta.x', '10\t1', '20\t1');
-    expect(table).toMatchObject({ isEndless: false, isGuessed: true, isCut: false });
+    expect(table).toMatchObject({ isUnfinished: false, isGuessed: true, isCut: false });
     expect(table.missedTicks).toBeUndefined();
   });
 
@@ -80,21 +80,27 @@ describe('given a profile’s text', () => {
     expect(table.columns.map(({ name }) => name)).toEqual(['g.n', `d_${id}.n`]);
     expect(table.columns[1]!.values.at(-1)).toBe(10n ** 18n + 1n);
     expect(table.figures['samples']).toBe(table.timesNs.length);
-    expect(table).toMatchObject({ isEndless: false, isGuessed: false, isCut: false, missedTicks: table.figures['missed_ticks'] });
+    expect(table).toMatchObject({ isUnfinished: false, isGuessed: false, isCut: false, missedTicks: table.figures['missed_ticks'] });
   });
 
   test.each([
-    { lines: [''], message: /no header/ },
-    { lines: ['{"a":1}'], message: /no header/ },
-    { lines: ['Time (ns)'], message: /no header/ },
-    { lines: ['Time (ns)\ta', '1\t2', '2\tx'], message: /line 3: field 2 is no number/ },
-    { lines: ['# c', 'Time (ns)\ta', '1'], message: /line 3: field 1 is no number/ },
-    { lines: ['Time (ns)\ta', '1\t2\t3'], message: /line 2: field 2 is no number/ },
-    { lines: ['Time (ns)\ta', '1\t18446744073709551616'], message: /line 2: field 2 is no number/ },
-    { lines: ['Time (ns)\ta', '5\t2', '5\t3'], message: /line 3: the time does not rise/ },
-    { lines: ['Time (ns)\ta', '5\t2', 'Time (ns)\ta', '5\t3'], message: /line 3: a second header; a file holds one profile/ },
-    { lines: ['Time (ns)\ta', '5\t2', '# start=x interval_ns=10', 'Time (ns)\ta'], message: /line 4: a second header/ },
-    { lines: ['# c', 'Time (ns)\ta'], message: /^no samples$/ },
+    { lines: [''], message: /^is not a profile: it has no header line with 'Time \(ns\)' and names of metrics$/ },
+    { lines: ['{"a":1}'], message: /^is not a profile: it has no header line with 'Time \(ns\)' and names of metrics$/ },
+    { lines: ['Time (ns)'], message: /^is not a profile: it has no header line with 'Time \(ns\)' and names of metrics$/ },
+    { lines: ['Time (ns)\ta', '1\t2', '2\tx'], message: /^is not a profile: field 2 of line 3 is not a number/ },
+    { lines: ['# c', 'Time (ns)\ta', '1'], message: /^is not a profile: field 1 of line 3 is not a number/ },
+    { lines: ['Time (ns)\ta', '1\t2\t3'], message: /^is not a profile: field 2 of line 2 is not a number/ },
+    { lines: ['Time (ns)\ta', '1\t18446744073709551616'], message: /^is not a profile: field 2 of line 2 is not a number/ },
+    { lines: ['Time (ns)\ta', '5\t2', '5\t3'], message: /^is not a profile: the time of line 3 is not after the time of the line before$/ },
+    {
+      lines: ['Time (ns)\ta', '5\t2', 'Time (ns)\ta', '5\t3'],
+      message: /^is not a profile: line 3 is a second header, but a file holds one profile$/,
+    },
+    {
+      lines: ['Time (ns)\ta', '5\t2', '# start=x interval_ns=10', 'Time (ns)\ta'],
+      message: /^is not a profile: line 4 is a second header/,
+    },
+    { lines: ['# c', 'Time (ns)\ta'], message: /^has no samples$/ },
   ])('when it is $lines, then the error says where', ({ lines, message }) => {
     expect(() => tableOf(...lines)).toThrow(message);
   });
@@ -315,8 +321,8 @@ describe('given the command line', () => {
   test.each([
     { args: ['plot'], says: /^vmm-metrics: plot: FILE\.tsv is missing.*\n$/ },
     { args: ['plot', 'a'], says: /-o FILE\.html/ },
-    { args: ['plot', 'a', 'b', '-o', 'c'], says: /'b' is too much/ },
-    { args: ['plot', 'a', '-o', 'c', '--points', '1'], says: /--points must be an integer from 2 to 1000000; got '1'/ },
+    { args: ['plot', 'a', 'b', '-o', 'c'], says: /unexpected argument 'b' after FILE\.tsv; see vmm-metrics plot --help\n$/ },
+    { args: ['plot', 'a', '-o', 'c', '--points', '1'], says: /--points must be an integer from 2 to 1000000; got 1;/ },
     { args: ['plot', '', '-o', 'c'], says: /FILE\.tsv must not be empty/ },
     { args: ['plot', 'a', '-o', ''], says: /FILE\.html must not be empty/ },
     { args: ['plot', 'a', '--nope'], says: /^vmm-metrics: plot: .*--nope.*\n$/ },
@@ -328,8 +334,8 @@ describe('given the command line', () => {
 
   test.each([
     { name: 'there is none', file: 'none', says: /^vmm-metrics: Cannot read the profile '.*none': ENOENT: no such file/ },
-    { name: 'it is no profile', file: 'text', says: /text: no profile: it has no header/ },
-    { name: 'it has no rows', file: 'header', says: /header: no samples\n$/ },
+    { name: 'it is no profile', file: 'text', says: /^vmm-metrics: '.*text' is not a profile: it has no header/ },
+    { name: 'it has no rows', file: 'header', says: /^vmm-metrics: '.*header' has no samples\n$/ },
   ])('when the profile cannot be read since $name, then one line says so, the exit code is 1, and no page is made', ({ file, says }) => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/text`, 'hello\n');
@@ -352,7 +358,7 @@ describe('given the command line', () => {
     closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
     const before = readFileSync(`${folder}/r`);
     const { status, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', 'r'], { cwd: folder, encoding: 'utf8' });
-    expect(stderr).toMatch(/^vmm-metrics: plot: -o 'r' is the region of a store, which would be destroyed;.*\n$/);
+    expect(stderr).toMatch(/^vmm-metrics: plot: -o 'r' is a region file; writing to it would destroy its metrics;.*\n$/);
     expect(status).toBe(2);
     expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);
   });
@@ -427,6 +433,6 @@ describe('given the command line', () => {
   });
 
   test('when help is asked for, then it is printed', () => {
-    expect(cli('plot', '--help').stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*fewer\s+smooth/);
+    expect(cli('plot', '--help').stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*default: 5000/);
   });
 });

@@ -1,6 +1,8 @@
-// A command of `vmm-metrics`: what it is called with, and how it ends.
+// A command of `vmm-metrics`: its arguments, and how it ends.
 
 import { parseArgs } from 'node:util';
+
+import { plain } from './terminal-text.ts';
 
 export interface Command {
   /** For the list of commands: one line. */
@@ -8,13 +10,13 @@ export interface Command {
   /** What `--help` prints. */
   readonly help: string;
   /**
-   * The exit code: 0, or 1 for a failure that was reported already. Throws UsageError for wrong arguments, anything
-   * else for a failure.
+   * Returns the exit code: 0, or 1 for a failure that the command has reported. Throws UsageError for wrong arguments,
+   * and any other error for a failure that main.ts is to report.
    */
   run(args: readonly string[]): Promise<number>;
 }
 
-/** Wrong arguments: one line, and exit code 2. */
+/** Wrong arguments: main.ts prints one line and exits with 2. */
 export class UsageError extends Error {}
 
 /** The options of a command, by name. */
@@ -26,50 +28,53 @@ export interface Parsed<O extends Options> {
 }
 
 /**
- * The options and operands of a command. What is unknown, missing or too much is a UsageError; `--help` has been seen
- * to.
+ * Parses the arguments of a command that takes exactly these operands. `--help` never gets here.
+ * @throws UsageError for an unknown option, a missing operand or an unexpected one.
  */
 export function parsed<const O extends Options>(args: readonly string[], options: O, operands: readonly string[]): Parsed<O> {
-  const { values, positionals } = understood(args, options);
+  const { values, positionals } = parsedArgs(args, options);
   if (positionals.length < operands.length) throw new UsageError(`${operands[positionals.length]} is missing`);
-  if (positionals.length > operands.length) throw new UsageError(`'${positionals[operands.length]}' is too much`);
+  if (positionals.length > operands.length) {
+    throw new UsageError(`unexpected argument '${positionals[operands.length]}' after ${operands.join(' ')}`);
+  }
   return { values: values as Parsed<O>['values'], operands: positionals };
 }
 
-/** The same for a command that takes one operand or more, all of one sort. */
+/** The same for a command that takes one operand or more, all of one kind. */
 export function parsedMany<const O extends Options>(args: readonly string[], options: O, operand: string): Parsed<O> {
-  const { values, positionals } = understood(args, options);
+  const { values, positionals } = parsedArgs(args, options);
   if (positionals.length === 0) throw new UsageError(`${operand} is missing`);
   return { values: values as Parsed<O>['values'], operands: positionals };
 }
 
-function understood(args: readonly string[], options: Options): { values: object; positionals: string[] } {
+function parsedArgs(args: readonly string[], options: Options): { values: object; positionals: string[] } {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
-    // What follows the first sentence of Node's are hints for programmers.
+    // Node's first sentence says what is wrong; the rest gives hints to programmers.
     throw new UsageError((error as Error).message.split(/\.\s/)[0]!, { cause: error });
   }
 }
 
-/** A check of an argument, whose error is a wrong use. */
-export function asUsage<T>(check: () => T): T {
+/** Runs a check of an argument; its error becomes a UsageError. */
+export function asUsageError<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw new UsageError((error as Error).message, { cause: error });
   }
 }
 
-/** One line without control characters: names and ids may hold anything, and a terminal obeys. */
-export function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => {
-    const code = c.codePointAt(0)!;
-    return `\\u${code.toString(16).padStart(4, '0')}`;
-  });
+/**
+ * The value of an option that takes a number, checked: `check` gets the number, or the text if it is no number, so that
+ * the error can show what was given.
+ */
+export function numberOf(text: string, check: (value: unknown) => number): number {
+  const value = Number(text);
+  return asUsageError(() => check(text.trim() === '' || Number.isNaN(value) ? text : value));
 }
 
+/** Prints one line to standard error. */
 export function report(text: string): void {
   process.stderr.write(`vmm-metrics: ${plain(text)}\n`);
 }

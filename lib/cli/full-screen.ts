@@ -1,32 +1,32 @@
-// The whole terminal, for a command that draws on all of it: single keys, and a screen of its own. The terminal is
-// given back however the process ends, and while it is stopped.
+// The whole terminal, for a command that draws on all of it: single keys, and the alternate screen. The terminal gets
+// its earlier state back when the process ends, however it ends, and while the process is stopped.
 
-/** Wrapping off, cursor hidden, another screen than the one that was there; and back. */
+/** The alternate screen, without a cursor and without line wrapping; and back. */
 const TAKE = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const GIVE_BACK = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 
 export class FullScreen {
   readonly #draw: () => void;
 
-  /** `draw` is called when the process goes on after it was stopped, and what it had drawn is gone. */
+  /** `draw` is called when the process continues after a stop: the screen is empty then. */
   constructor(draw: () => void) {
     this.#draw = draw;
   }
 
   take(): void {
-    // However the process ends, an exception among it.
-    process.on('exit', this.#giveBack).on('SIGTSTP', this.#stop).on('SIGCONT', this.#goOn);
+    // 'exit' comes however the process ends, also after an exception.
+    process.on('exit', this.#giveBack).on('SIGTSTP', this.#stop).on('SIGCONT', this.#continue);
     this.#takeTerminal();
   }
 
   leave(): void {
-    process.off('exit', this.#giveBack).off('SIGTSTP', this.#stop).off('SIGCONT', this.#goOn);
+    process.off('exit', this.#giveBack).off('SIGTSTP', this.#stop).off('SIGCONT', this.#continue);
     this.#giveBack();
   }
 
   #takeTerminal(): void {
-    // False first: a shell may have changed the terminal meanwhile, and Node does nothing where it believes that the
-    // mode is raw.
+    // False first: a shell may have changed the terminal meanwhile, and Node ignores a call for the mode that it
+    // believes to be set.
     process.stdin.setRawMode(false).setRawMode(true);
     process.stdout.write(TAKE);
   }
@@ -38,13 +38,13 @@ export class FullScreen {
 
   readonly #stop = (): void => {
     this.#giveBack();
-    // Not SIGTSTP again: the kernel ignores it where no shell of the session could bring the process back, and whoever
-    // sent it wants a stop.
+    // SIGSTOP, not SIGTSTP again: the kernel ignores SIGTSTP if no shell of the session could continue the process, but
+    // the sender wants a stop.
     process.kill(process.pid, 'SIGSTOP');
-    // Here again when the process goes on; SIGCONT does the rest.
+    // Execution continues here after the stop; the handler of SIGCONT does the rest.
   };
 
-  readonly #goOn = (): void => {
+  readonly #continue = (): void => {
     this.#takeTerminal();
     this.#draw();
   };

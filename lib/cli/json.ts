@@ -1,13 +1,13 @@
-// JSON of readings: 64-bit integers as they are, which JSON.stringify refuses.
+// JSON with exact 64-bit integers, which JSON.stringify refuses.
 
-/** Plain data as JSON text; bigints exactly, dates as ISO strings, what is undefined left out. */
+/** Plain data as JSON text: bigints in full, dates as ISO strings; functions and undefined properties are left out. */
 export function jsonOf(value: unknown): string {
   if (typeof value === 'bigint') return `${value}`;
   if (value instanceof Date) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(jsonOf).join(',')}]`;
   if (typeof value === 'object' && value !== null) {
-    const entries = Object.entries(value).filter(([, one]) => one !== undefined && typeof one !== 'function');
-    return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${jsonOf(one)}`).join(',')}}`;
+    const entries = Object.entries(value).filter(([, item]) => item !== undefined && typeof item !== 'function');
+    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${jsonOf(item)}`).join(',')}}`;
   }
   return JSON.stringify(value);
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-// The command `vmm-metrics`: finds the command that is asked for, and says how it ended. A wrong use is one line and
-// exit code 2, a failure one line and exit code 1.
+// The command `vmm-metrics`: runs one of its commands and reports how it ended. Wrong usage prints one line and exits
+// with 2; a failure prints one line and exits with 1.
 
 import { VERSION } from '../version.ts';
-import { type Command, plain, report, UsageError } from './command.ts';
+import { type Command, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
 import { plot } from './plot.ts';
 import { profile } from './profile.ts';
@@ -19,20 +19,20 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
   .join('\n')}
 
-  vmm-metrics COMMAND --help  says more of one
-  vmm-metrics --version
+  vmm-metrics COMMAND --help  explains a command
+  vmm-metrics --version       prints the version
 `;
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === '--help' || name === '-h' || name === '--version') {
-    if (args.length > 0) throw new UsageError(`'${args[0]}' is too much`);
+    if (args.length > 0) throw new UsageError(`unexpected argument '${args[0]}' after ${name}`);
     process.stdout.write(name === '--version' ? `${VERSION}\n` : USAGE);
     return 0;
   }
   if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists them');
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (command === undefined) throw new UsageError(`there is no command '${name}'; vmm-metrics --help lists them`);
-  // Behind `--` it would be an operand.
+  // After `--`, a --help is an operand.
   const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
   if (options.includes('--help') || options.includes('-h')) {
     process.stdout.write(command.help);
@@ -42,11 +42,11 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     return await command.run(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`${name}: ${error.message}; vmm-metrics ${name} --help says more`);
+    throw new UsageError(`${name}: ${error.message}; see vmm-metrics ${name} --help`);
   }
 }
 
-// Who reads no further has what they wanted, as `head`.
+// EPIPE: the reader stopped early, as `head` does; exit 0.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   report(`standard output: ${error.message}`);
@@ -57,6 +57,6 @@ process.stderr.on('error', () => {});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  report(error instanceof Error ? error.message : plain(String(error)));
+  report(error instanceof Error ? error.message : String(error));
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -1,67 +1,63 @@
-// vmm-metrics plot: a profile's file as a page.
+// `vmm-metrics plot`: makes a page from the table of a profile.
 
 import { type BigIntStats, fstatSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 
-import { checkedPath } from '../arguments.ts';
+import { checkedInteger, checkedPath } from '../arguments.ts';
 import { type ChartLibrary, profilePage } from '../profile/page.ts';
 import { profileSeriesOf } from '../profile/series.ts';
 import { ProfileTextError, profileTableOf } from '../profile/table.ts';
-import { asUsage, type Command, parsed, UsageError } from './command.ts';
+import { asUsageError, type Command, numberOf, parsed, UsageError } from './command.ts';
 import { refuseRegion } from './regions.ts';
 
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
 
-Makes one page of a profile: rates of what only goes up, values of the rest.
-It needs no network.
+Makes a page from the table of a profile: counters as rates, gauges as values.
+The page needs no network.
 
   -o, --output FILE  the page; - for standard output
-  --title TEXT       its title (default: the name of the profile's file)
-  --points N         how many points a line has at most (default 5000); fewer
-                     smooth: a point is the mean rate, or the largest value, of
-                     its samples
+  --title TEXT       the title of the page (default: the name of FILE.tsv)
+  --points N         how many points a line has at most (default: 5000). With
+                     fewer points, each is the mean rate, or the largest value,
+                     of more samples
 `;
 
 const POINTS = 5000;
 const MAX_POINTS = 1_000_000;
 
 export const plot: Command = {
-  summary: 'make a page of a profile',
+  summary: 'make a page from a profile',
   help: HELP,
   async run(args) {
     const options = { output: { type: 'string', short: 'o' }, title: { type: 'string' }, points: { type: 'string' } } as const;
     const { values, operands } = parsed(args, options, ['FILE.tsv']);
     const input = operands[0]!;
     if (values.output === undefined) throw new UsageError('-o FILE.html is missing');
-    const points = Number(values.points ?? POINTS);
-    if (!Number.isInteger(points) || points < 2 || points > MAX_POINTS) {
-      throw new UsageError(`--points must be an integer from 2 to ${MAX_POINTS}; got '${values.points}'`);
-    }
-    asUsage(() => checkedPath('FILE.tsv', input));
+    const points = numberOf(values.points ?? `${POINTS}`, (value) => checkedInteger('--points', value, 2, MAX_POINTS));
+    asUsageError(() => checkedPath('FILE.tsv', input));
     const output = values.output;
-    asUsage(() => checkedPath('FILE.html', output));
+    asUsageError(() => checkedPath('FILE.html', output));
     refuseRegion(output);
-    if (isProfile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
+    if (isSameFile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
 
     const page = pageOf(input, values.title ?? basename(input), points);
-    // Who reads no further has what they wanted: main.ts sees to it.
     if (output === '-') process.stdout.write(page);
     else writePage(output, page);
     return 0;
   },
 };
 
-/** Whether both are one file, whatever their names. */
-function isProfile(output: string, input: string): boolean {
+/** Whether both name one file, for instance through a link. */
+function isSameFile(output: string, input: string): boolean {
   const bigint = true;
-  const profile = existing(() => statSync(input, { bigint }));
-  const page = existing(() => (output === '-' ? fstatSync(1, { bigint }) : statSync(output, { bigint })));
+  const profile = ifThere(() => statSync(input, { bigint }));
+  const page = ifThere(() => (output === '-' ? fstatSync(1, { bigint }) : statSync(output, { bigint })));
   return profile !== undefined && page?.dev === profile.dev && page.ino === profile.ino;
 }
 
-/** What cannot be looked at is not there; why, the one who opens it will be told. */
-function existing(stats: () => BigIntStats): BigIntStats | undefined {
+/** Undefined if stat() fails; opening the file fails later and reports why. */
+function ifThere(stats: () => BigIntStats): BigIntStats | undefined {
   try {
     return stats();
   } catch {
@@ -70,42 +66,43 @@ function existing(stats: () => BigIntStats): BigIntStats | undefined {
 }
 
 function pageOf(input: string, title: string, points: number): string {
-  const bytes = saying(`Cannot read the profile '${input}'`, () => readFileSync(input));
+  const bytes = withContext(`Cannot read the profile '${input}'`, () => readFileSync(input));
   try {
     const table = profileTableOf(bytes);
     return profilePage(title, table, profileSeriesOf(table, points), chartLibrary());
   } catch (error) {
-    throw error instanceof ProfileTextError ? new Error(`${input}: ${error.message}`) : error;
+    throw error instanceof ProfileTextError ? new Error(`'${input}' ${error.message}`) : error;
   }
 }
 
 /**
- * Whole, or not at all: an older page is there until the new one takes its place. What is no file, as a pipe or a link,
- * is written to.
+ * Writes the whole page or nothing: an older page stays until the new one replaces it. A path that is no regular file,
+ * such as a pipe or a link, is written to as it is.
  */
 function writePage(path: string, page: string): void {
-  saying(`Cannot write the page '${path}'`, () => {
+  withContext(`Cannot write the page '${path}'`, () => {
     const old = lstatSync(path, { throwIfNoEntry: false });
     if (old !== undefined && !old.isFile()) {
       writeFileSync(path, page);
       return;
     }
-    const made = join(dirname(path), `.vmm-metrics-${process.pid}.tmp`);
+    const temporary = join(dirname(path), `.vmm-metrics-${process.pid}.tmp`);
     try {
-      writeFileSync(made, page, { flag: 'wx', mode: old?.mode ?? 0o666 });
-      renameSync(made, path);
+      writeFileSync(temporary, page, { flag: 'wx', mode: old?.mode ?? 0o666 });
+      renameSync(temporary, path);
     } catch (error) {
-      rmSync(made, { force: true });
+      rmSync(temporary, { force: true });
       throw error;
     }
   });
 }
 
-function saying<T>(what: string, act: () => T): T {
+/** Runs `act`; the message of its error gets `context` in front. */
+function withContext<T>(context: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${context}: ${(error as Error).message}`, { cause: error });
   }
 }
 

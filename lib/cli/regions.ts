@@ -1,62 +1,45 @@
-// The region files that an argument FILE|DIR stands for.
+// The region files that an argument FILE|DIR stands for, and the check that no output overwrites one.
 
-import { constants } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+
 import { checkedPath } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { isRegion } from '../region/file.ts';
-import { MAGIC } from '../region/format.ts';
-import { asUsage, UsageError } from './command.ts';
+import { fileKind } from '../region/file.ts';
+import { asUsageError, UsageError } from './command.ts';
 
 export interface Regions {
-  readonly isFolder: boolean;
+  readonly isDirectory: boolean;
   readonly paths: readonly string[];
 }
 
-/** A file stands for itself, whatever it is; a folder for all region files right in it, sorted by name. */
+/**
+ * A file stands for itself, whatever it contains. A directory stands for the region files directly inside it, sorted by
+ * name; files that cannot be opened are among them, so that the reader reports why.
+ */
 export async function regionsOf(path: string): Promise<Regions> {
-  asUsage(() => checkedPath('FILE', path));
-  let isFolder: boolean;
+  asUsageError(() => checkedPath('FILE', path));
+  let isDirectory: boolean;
   try {
-    isFolder = (await stat(path)).isDirectory();
+    isDirectory = (await stat(path)).isDirectory();
   } catch {
-    isFolder = false; // the reader says why
+    isDirectory = false; // the reader reports why
   }
-  if (!isFolder) return { isFolder, paths: [path] };
+  if (!isDirectory) return { isDirectory, paths: [path] };
   const entries = await readdir(path, { withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !isTemporary(entry.name)).map(({ name }) => join(path, name));
-  const paths: string[] = [];
-  for (const file of files.sort()) {
-    if (await mayBeRegion(file)) paths.push(file);
-  }
-  return { isFolder, paths };
+  const paths = files.sort().filter((file) => fileKind(file) !== 'other');
+  return { isDirectory, paths };
 }
 
 export function noRegions(path: string): MetricsError {
   return new MetricsError(ErrorCode.REGION, `There is no region file in '${path}'`);
 }
 
-/** A region that is being made: it has no name of its own yet. */
+/** A region that a process is still making under a temporary name. */
 const isTemporary = (name: string) => /^\..*\.tmp$/.test(name);
 
-/** By its first bytes. Of a file that cannot be opened the reader says so. */
-async function mayBeRegion(path: string): Promise<boolean> {
-  try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY);
-    try {
-      const magic = Buffer.alloc(8);
-      await file.read(magic, 0, 8, 0);
-      return magic.readBigUInt64LE() === MAGIC;
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
-}
-
-/** @throws UsageError when what would be written would destroy the metrics of a process. */
+/** @throws UsageError if the output is a region file: writing there would destroy the metrics of a process. */
 export function refuseRegion(output: string): void {
-  if (isRegion(output)) throw new UsageError(`-o '${output}' is the region of a store, which would be destroyed`);
+  if (fileKind(output) === 'region') throw new UsageError(`-o '${output}' is a region file; writing to it would destroy its metrics`);
 }

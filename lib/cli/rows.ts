@@ -1,10 +1,10 @@
-// A reading as rows of a table, in the order of the schema.
+// A reading as rows for people, in the order of the schema.
 
 import type { RegionReading } from '../region/reader.ts';
 import { type Fields, unitOf } from '../schema.ts';
 import { digits } from '../text.ts';
 import type { DeviceValues, FieldValues, LatencyValue } from '../values.ts';
-import { plain } from './command.ts';
+import { plain } from './terminal-text.ts';
 
 /** One metric, or the sum of a latency metric with its extremes. */
 export interface MetricRow {
@@ -13,7 +13,7 @@ export interface MetricRow {
   readonly name: string;
   readonly kind: 'inc' | 'store' | 'latency';
   readonly total: bigint;
-  /** Of a store metric there is none: it is as it is. */
+  /** Undefined for a store metric, which is always current. */
   readonly pending: bigint | undefined;
   readonly unit: string;
   readonly min: bigint | undefined;
@@ -27,7 +27,7 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
     if (def.kind === 'group') return sectionOf(key, def.fields, values[key] as FieldValues<Fields>, pending[key] as FieldValues<Fields>);
     const { devices, aggregate } = values[key] as DeviceValues<Fields>;
     const open = pending[key] as DeviceValues<Fields>;
-    // A number as id would come first by itself.
+    // An object lists keys that look like numbers first.
     const ids = Object.keys(devices).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     return [
       ...ids.flatMap((id) => sectionOf(`${key} ${plain(id)}`, def.fields, devices[id]!, open.devices[id]!)),
@@ -39,7 +39,7 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
 }
 
 /**
- * Where there is no aggregate, what devices counted that are gone is nowhere else. Nothing, when they counted nothing.
+ * What removed devices counted, for a group that has no row for all its devices. No rows if they counted nothing.
  */
 function removedOf(key: string, fields: Fields, values: DeviceValues<Fields>, open: DeviceValues<Fields>): MetricRow[] {
   const counted = Object.fromEntries(Object.entries(fields).filter(([, { kind }]) => kind !== 'store'));
@@ -76,50 +76,18 @@ function sectionOf(
   });
 }
 
-/** Whether there is anything to see. */
+/** Whether nothing was counted. */
 export function isZero({ total, max }: MetricRow): boolean {
   return total === 0n && (max ?? 0n) === 0n;
 }
 
-/** What the number of a latency metric is, and its extremes. */
+/** For a latency metric: what its number is, and the extremes. */
 export function latencyNote({ kind, min, max }: MetricRow): string {
   if (kind !== 'latency') return '';
   return min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
 }
 
-/** What became of a process, in one sentence. */
-export function stateOf({ state, exitCode, crash, name, pid, startedAt, degraded, isThisBoot, linesFlushed }: RegionReading): string {
-  const how = {
-    running: 'is running',
-    closed: 'was closed',
-    exited: exitCode === undefined ? 'exited' : `exited with code ${exitCode}`,
-    panicked: exitCode === undefined ? 'panicked' : `panicked (exit code ${exitCode})`,
-    killed: 'was killed',
-    crashed: crash
-      ? `crashed by ${crash.signal} (code ${crash.code}, address 0x${crash.address.toString(16)}) at ${crash.at.toISOString()} in thread ${crash.threadId}`
-      : 'crashed',
-  }[state];
-  const lines = `${digits(linesFlushed)} ${linesFlushed === 1n ? 'line' : 'lines'} flushed`;
-  return [
-    `${plain(name)}, process ${pid}, ${how}`,
-    `started ${startedAt.toISOString()}${isThisBoot ? '' : ', before this boot'}`,
-    lines,
-    ...(degraded ? ['DEGRADED: memory was lost under it, and values with it'] : []),
-  ].join('; ');
-}
-
-/** What no line has said yet. */
+/** What no flushed line contains yet. */
 export function pendingText({ pending }: MetricRow): string {
   return pending === undefined ? '' : pending === 0n ? '0' : `+${digits(pending)}`;
-}
-
-/** A sentence in lines that are no wider than the terminal. */
-export function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }

@@ -1,55 +1,60 @@
-// `vmm-metrics show`: what a region file holds, for people, for programs, or as the line that would have been.
-
-import { styleText } from 'node:util';
+// `vmm-metrics show`: prints what a region file contains, as a table, as JSON, or as the next line.
 
 import { type RegionReading, readRegion } from '../region/reader.ts';
 import { digits } from '../text.ts';
-import { type Command, parsed, plain, report, UsageError } from './command.ts';
+import { type Column, lineMaker } from './columns.ts';
+import { type Command, parsed, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { isZero, latencyNote, type MetricRow, pendingText, rowsOf, stateOf, wrapped } from './rows.ts';
+import { isZero, latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
+import { describeState } from './state.ts';
+import { cut, plain, styled, wrapped } from './terminal-text.ts';
 
 const HELP = `Usage: vmm-metrics show FILE|DIR [--all] [--json | --line]
 
-Shows the metrics in a region file, of a process that runs or is gone; of a
-folder, those in all its region files.
+Shows the metrics in a region file, whether its process is running or dead. If
+DIR is a directory, shows each region file directly inside it.
 
-  --all    also the metrics that are 0
-  --json   one JSON document a file, on one line; integers have up to 64 bits
-  --line   the line that the process would have flushed next, byte for byte
+  --all    also show metrics that are zero
+  --json   print one JSON document per file, each on a line of its own; integers
+           are exact, up to 64 bits
+  --line   print the line that the process would have flushed next, byte for
+           byte
 
-TOTAL counts since the start of the process. PENDING is what no flushed line
-has said: of a dead process, what vmm-metrics flush would say.
-Exits 1 when a file cannot be read; the others are shown all the same.
+TOTAL counts since the process started. PENDING is the part that no flushed line
+contains yet; if the process is dead, vmm-metrics flush writes it.
+If a file cannot be read, the others are still shown, and the exit code is 1.
 `;
 
 export const show: Command = {
-  summary: 'show the metrics in a region file, or in all of a folder',
+  summary: 'show the metrics in a region file, or in all of a directory',
   help: HELP,
   async run(args) {
     const options = { all: { type: 'boolean' }, json: { type: 'boolean' }, line: { type: 'boolean' } } as const;
     const { values, operands } = parsed(args, options, ['FILE|DIR']);
-    if (values.json && values.line) throw new UsageError('--json and --line exclude each other');
-    if (values.all && (values.json || values.line)) throw new UsageError('--all is for the table; --json and --line have everything');
+    if (values.json && values.line) throw new UsageError('--json and --line cannot be used together');
+    if (values.all && (values.json || values.line)) {
+      throw new UsageError('--all is only for the table; --json and --line always include every metric');
+    }
     const path = operands[0]!;
-    const { paths, isFolder } = await regionsOf(path);
+    const { paths, isDirectory } = await regionsOf(path);
     if (paths.length === 0) throw noRegions(path);
-    let failed = false;
+    let hasFailed = false;
     let shown = 0;
-    for (const one of paths) {
+    for (const file of paths) {
       try {
-        const reading = await readRegion(one);
-        // Made before it is printed: what fails here prints nothing.
-        const text = values.json ? jsonText(one, reading) : values.line ? reading.line() : tableOf(one, reading, values.all ?? false);
+        const reading = await readRegion(file);
+        // All of the text is made first, so that a failure prints no half of it.
+        const text = values.json ? jsonText(file, reading) : values.line ? reading.line() : tableOf(file, reading, values.all ?? false);
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
         process.stdout.write(gap + text);
       } catch (error) {
-        if (!isFolder) throw error;
-        failed = true;
+        if (!isDirectory) throw error;
+        hasFailed = true;
         report((error as Error).message);
       }
     }
-    return failed ? 1 : 0;
+    return hasFailed ? 1 : 0;
   },
 };
 
@@ -58,65 +63,55 @@ function jsonText(file: string, reading: RegionReading): string {
   return `${jsonOf({ file, ...rest, schema: schema.shape })}\n`;
 }
 
-/** Where descriptions fit beside the numbers. */
+/** From this width on, descriptions fit beside the numbers. */
 const WIDE = 110;
 
 function tableOf(path: string, reading: RegionReading, all: boolean): string {
-  const isTerminal = process.stdout.isTTY === true;
-  const width = isTerminal ? process.stdout.columns : Number.POSITIVE_INFINITY;
+  const width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
   const rows = rowsOf(reading);
   const shown = all ? rows : rows.filter((row) => !isZero(row));
-  const out = [plain(path), ...wrapped(stateOf(reading), width), ...notesOf(reading)];
-  if (shown.length > 0) out.push('', ...linesOf(shown, width));
+  const out = [plain(path), ...wrapped(describeState(reading), width), ...notesOf(reading)];
+  if (shown.length > 0) out.push('', ...sectionsOf(shown, width));
   const zeros = rows.length - shown.length;
-  if (zeros > 0) out.push('', `${zeros} ${zeros === 1 ? 'metric is' : 'metrics are'} 0: show --all`);
+  if (zeros > 0)
+    out.push('', `${zeros} ${zeros === 1 ? 'metric is zero; use --all to show it' : 'metrics are zero; use --all to show them'}`);
   return `${out.join('\n')}\n`;
 }
 
 function notesOf({ lineInFlight, state, hasPending }: RegionReading): string[] {
   const notes: string[] = [];
   if (lineInFlight === 'unknown') {
-    notes.push('It had a line on its way, and nobody can tell whether that got out: what is pending may have been said.');
+    notes.push('A line was in flight, and nobody can tell whether it got out: it may contain some of the pending values.');
   }
-  if (state !== 'running' && !hasPending) notes.push('Nothing is pending: its last line says it all.');
+  if (state !== 'running' && !hasPending) notes.push('Nothing pending: all values have been flushed.');
   return notes;
 }
 
-function linesOf(rows: readonly MetricRow[], width: number): string[] {
-  const cells = rows.map((row) => ({
-    row,
-    total: digits(row.total),
-    pending: pendingText(row),
-    notes: latencyNote(row),
-  }));
-  const widest = (of: (cell: (typeof cells)[number]) => string, least: number) => Math.max(least, ...cells.map((cell) => of(cell).length));
-  const names = widest(({ row }) => `  ${row.name}`, 6);
-  const totals = widest(({ total }) => total, 5);
-  const pendings = widest(({ pending }) => pending, 7);
-  const units = widest(({ row }) => row.unit, 0);
-  const line = (name: string, total: string, pending: string, unit: string, rest: string) =>
-    `${name.padEnd(names)}  ${total.padStart(totals)}  ${pending.padStart(pendings)}  ${unit.padEnd(units)}  ${rest}`.trimEnd();
-  const left = width - (names + totals + pendings + units + 8);
-  const notes = Math.max(...cells.map((cell) => cell.notes.length));
-  const rest = (cell: (typeof cells)[number]) =>
-    width < WIDE ? cell.notes : cut(`${cell.notes.padEnd(notes)}${notes > 0 ? '  ' : ''}${cell.row.doc}`, left);
+const COLUMNS: readonly Column[] = [
+  { title: 'METRIC' },
+  { title: 'TOTAL', isNumber: true },
+  { title: 'PENDING', isNumber: true },
+  { title: '' },
+  { title: '' },
+  { title: '' },
+];
 
-  const lines: string[] = [styled('dim', line('METRIC', 'TOTAL', 'PENDING', '', ''))];
-  let section: string | undefined;
-  for (const cell of cells) {
-    if (cell.row.section !== section) {
-      section = cell.row.section;
-      lines.push(styled('bold', section));
-    }
-    lines.push(line(`  ${cell.row.name}`, cell.total, cell.pending, cell.row.unit, rest(cell)));
-  }
+function sectionsOf(rows: readonly MetricRow[], width: number): string[] {
+  const isWide = width >= WIDE;
+  const cells = rows.map((row) => [
+    `  ${row.name}`,
+    digits(row.total),
+    pendingText(row),
+    row.unit,
+    latencyNote(row),
+    isWide ? row.doc : '',
+  ]);
+  const makeLine = lineMaker(COLUMNS, cells);
+  const lines = [styled('dim', makeLine(COLUMNS.map(({ title }) => title)))];
+  rows.forEach(({ section }, i) => {
+    if (section !== rows[i - 1]?.section) lines.push(styled('bold', section));
+    const line = makeLine(cells[i]!);
+    lines.push(isWide ? cut(line, width) : line);
+  });
   return lines;
-}
-
-function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
-}
-
-function styled(style: 'bold' | 'dim', text: string): string {
-  return process.stdout.isTTY && process.env['NO_COLOR'] === undefined ? styleText(style, text) : text;
 }

@@ -85,7 +85,7 @@ function factsOf(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[]
   if (start !== undefined) facts.unshift(`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`);
   const { late_ns_median: median, late_ns_p99: p99 } = figures;
   if (median !== undefined && p99 !== undefined) facts.push(`late by ${intervalText(median)} (median), ${intervalText(p99)} (p99)`);
-  if (table.isEndless) facts.push('it has no end: the process died, or still runs');
+  if (table.isUnfinished) facts.push('it has no end: the process died, or still runs');
   if (table.isCut) facts.push('the last row was cut, and is left out');
   if (table.isGuessed) facts.push('kinds guessed: what never goes down is shown as a rate; annotate: true tells');
   if (rowsPerPoint > 1)

@@ -20,7 +20,7 @@ export interface ProfileTable {
   /** How it went, as the last comment says it. */
   readonly figures: Readonly<Record<string, number>>;
   /** Whether a first comment is there, but no last one: nobody stopped it, or not yet. */
-  readonly isEndless: boolean;
+  readonly isUnfinished: boolean;
   /** Whether there was a last row without its end. */
   readonly isCut: boolean;
   /** Whether kinds and units are guesses. */
@@ -37,7 +37,7 @@ export interface ProfileTable {
   readonly columns: readonly TableColumn[];
 }
 
-/** The text is no profile; the message says where. */
+/** The text is not a profile. The message says why; it begins with a verb, and the name of the file goes in front. */
 export class ProfileTextError extends Error {}
 
 const NEWLINE = 10;
@@ -66,7 +66,7 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     at = lineEnd + 1;
   }
   if (header === undefined || header[0] !== TIME || header.length < 2) {
-    throw new ProfileTextError(`no profile: it has no header '${TIME}' and names`);
+    throw new ProfileTextError(`is not a profile: it has no header line with '${TIME}' and names of metrics`);
   }
 
   let lines = 0;
@@ -88,17 +88,20 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
       if (value === undefined) {
         const isHeader = bytes.toString('latin1', at, fieldEnd) === TIME;
         throw new ProfileTextError(
-          isHeader ? `line ${line}: a second header; a file holds one profile` : `line ${line}: field ${column + 1} is no number`,
+          isHeader
+            ? `is not a profile: line ${line} is a second header, but a file holds one profile`
+            : `is not a profile: field ${column + 1} of line ${line} is not a number from 0 to 2^64-1`,
         );
       }
       if (column > 0) columns[column - 1]![row] = BigInt(value);
       else timesNs[row] = Number(value);
       at = fieldEnd + 1;
     }
-    if (row > 0 && !(timesNs[row]! > timesNs[row - 1]!)) throw new ProfileTextError(`line ${line}: the time does not rise`);
+    if (row > 0 && !(timesNs[row]! > timesNs[row - 1]!))
+      throw new ProfileTextError(`is not a profile: the time of line ${line} is not after the time of the line before`);
     row++;
   }
-  if (row === 0) throw new ProfileTextError('no samples');
+  if (row === 0) throw new ProfileTextError('has no samples');
   const notes = notesIn(comments);
   const times = timesNs.subarray(0, row);
   const { missedTicks, ...spacing } = spacingOf(times, notes.intervalNs);
@@ -108,7 +111,7 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     ...spacing,
     ...(missed !== undefined && { missedTicks: missed }),
     figures: notes.figures,
-    isEndless: notes.intervalNs !== undefined && notes.figures['samples'] === undefined,
+    isUnfinished: notes.intervalNs !== undefined && notes.figures['samples'] === undefined,
     isCut: end < bytes.length && bytes[end] !== HASH,
     isGuessed: notes.columns.length < columns.length,
     timesNs: times,

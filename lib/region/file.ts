@@ -18,17 +18,21 @@ const PROC_MAGIC = 0x9fa0;
 /** A descriptor of a process, as /proc shows it: a link to the open file itself, whatever its name is by now. */
 const DESCRIPTOR_PATH = /^\/proc\/(?:\d+|self|thread-self)\/fd\/\d+$/;
 
-/** Whether a path names a region, so that nothing else may be written there; what cannot be looked at is none. */
-export function isRegion(path: string): boolean {
+/**
+ * What a path names, by the first bytes of the file; links are followed. `other`: no region, or nothing at all.
+ * `unreadable`: nobody can tell, for instance because this user may not read the file.
+ */
+export function fileKind(path: string): 'region' | 'other' | 'unreadable' {
   let fd: number | undefined;
   try {
-    // A look before: to open a device can do things.
-    if (!statSync(path).isFile()) return false;
+    // stat() first: opening a device can have effects.
+    if (!statSync(path).isFile()) return 'other';
     fd = openSync(path, constants.O_RDONLY | SAFELY);
     const magic = Buffer.alloc(8);
-    return readSync(fd, magic, 0, 8, HeaderOffset.magic) === 8 && magic.readBigUInt64LE() === MAGIC;
-  } catch {
-    return false;
+    const count = readSync(fd, magic, 0, 8, HeaderOffset.magic);
+    return count === 8 && magic.readBigUInt64LE() === MAGIC ? 'region' : 'other';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'other' : 'unreadable';
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

@@ -9,7 +9,7 @@ import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { systemError } from '../failures.ts';
 import { rowOffset, totalRows } from './content.ts';
-import { isRegion, RegionFile } from './file.ts';
+import { fileKind, RegionFile } from './file.ts';
 import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
 import { hasNews, isCut, readSettled, type SettledContent, sourceOf } from './reader.ts';
@@ -141,7 +141,7 @@ async function openSink(sink: string | number): Promise<SinkTarget> {
   if (typeof sink === 'number') {
     return { fd: sink, path: descriptorPath(sink), close: () => {} };
   }
-  if (isRegion(sink)) {
+  if (fileKind(sink) === 'region') {
     throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': it is the region of a store`);
   }
   const flags = constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY;

@@ -192,7 +192,7 @@ function readingOf(file: RegionFile): RegionReading {
 }
 
 /** How the writer of a region is by now. */
-export function stateOf(file: RegionFile): RegionState {
+export function writerState(file: RegionFile): RegionState {
   const isHeld = file.isHeld(); // before the header: who closes the store says so there first, and lets go then
   const { state } = readHeader(file);
   return state === 'running' && !isHeld ? 'killed' : state;

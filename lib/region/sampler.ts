@@ -18,7 +18,7 @@ import {
 } from './format.ts';
 import type { RegionHeader } from './header.ts';
 import { pages } from './pages.ts';
-import { type RegionState, stateOf } from './reader.ts';
+import { type RegionState, writerState } from './reader.ts';
 
 /** A column, and where its cell is. */
 interface SampledCell {
@@ -139,7 +139,7 @@ export class RegionSampler {
 
   /** How its writer is by now. */
   state(): RegionState {
-    return stateOf(this.#file);
+    return writerState(this.#file);
   }
 
   close(): void {

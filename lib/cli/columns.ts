@@ -1,0 +1,31 @@
+// A table for a terminal: cells of text in aligned columns. Pure.
+
+/** How a column is aligned: text to the left, numbers to the right. */
+export interface Column {
+  readonly title: string;
+  readonly isNumber?: boolean;
+  /** The width beyond which a cell is not padded. Default: that of the widest cell. */
+  readonly widthMax?: number;
+}
+
+/**
+ * Returns the function that makes a line of cells. Columns are two spaces apart, each as wide as its widest cell; a
+ * column with no text at all is left out.
+ */
+export function lineMaker(columns: readonly Column[], rows: readonly (readonly string[])[]): (cells: readonly string[]) => string {
+  const widths = widthsOf(columns, rows);
+  return (cells) =>
+    columns
+      .map(({ isNumber, widthMax = Number.POSITIVE_INFINITY }, i) => {
+        const width = Math.min(widths[i]!, widthMax);
+        return isNumber ? cells[i]!.padStart(width) : cells[i]!.padEnd(width);
+      })
+      .filter((_, i) => widths[i]! > 0)
+      .join('  ')
+      .trimEnd();
+}
+
+/** How wide the widest cell of each column is, its title included. */
+export function widthsOf(columns: readonly Column[], rows: readonly (readonly string[])[]): number[] {
+  return columns.map(({ title }, i) => rows.reduce((widest, cells) => Math.max(widest, cells[i]!.length), title.length));
+}
