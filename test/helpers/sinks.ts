@@ -4,6 +4,8 @@ import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { onTestFinished } from 'vitest';
+
 import { HANG_MS } from './limits.ts';
 
 /** Makes a named pipe; gives its path. */
@@ -56,6 +58,26 @@ export class Reader {
     }
   }
 }
+
+/** A reader that is closed when the test is over. */
+export const reading = (path: string) => {
+  const reader = new Reader(path);
+  onTestFinished(() => reader.close());
+  return reader;
+};
+
+/** A descriptor that is closed when the test is over, if the test has not closed it. */
+export const descriptor = (path: string, flags: string | number) => {
+  const fd = openSync(path, flags);
+  onTestFinished(() => {
+    try {
+      closeSync(fd);
+    } catch {
+      // the test has closed it
+    }
+  });
+  return fd;
+};
 
 /** The flags of an open file, as the kernel has them. */
 export function flagsOf(fd: number): number {

@@ -48,3 +48,6 @@ export function linesIn(path: string): Line[] {
 export function at(line: Line, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Line)[key], line);
 }
+
+/** What all lines together say at a path of deltas. */
+export const sumOf = (lines: readonly Line[], path: string) => lines.reduce((sum, line) => sum + (at(line, path) as bigint), 0n);
