@@ -1,17 +1,120 @@
-// The fault matrix, rows 23 to 31: other people's handlers, other copies of the package, exit() and close() at the
-// worst moment, and a fault in the very write of a line. What needs no Node is in test/native: handing_on_test.cc (rows
-// 23, 27, 29), exit_test.cc (25, 26), sending_fault_test.cc (31).
+// The fault matrix, rows 19 to 31 without 30: the crash reporters and handlers of others, forks and PID namespaces,
+// other copies of the package, exit() and close() at the worst moment, and a fault in the write of a line. What needs
+// no Node is in test/native: handing_on_test.cc (rows 23, 27, 29), exit_test.cc (25, 26), sending_fault_test.cc (31).
 
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
-import { type ChildOptions, runChild } from './helpers/children.ts';
-import { marksOf } from './helpers/faults.ts';
+import { type ChildDeath, type ChildOptions, runChild } from './helpers/children.ts';
+import { LIVES, variant } from './helpers/fault-variants.ts';
+import { marksOf, outlineOf, type Plan, runFault } from './helpers/faults.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo, Reader } from './helpers/sinks.ts';
+import { slowWrites } from './helpers/slow-write.ts';
 import { at, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+
+row(19, 'another crash reporter, before or after', (add) => {
+  const faults = [
+    { how: 'null', ends: 'SIGSEGV', marks: { sigsegv: 1n } },
+    { how: 'illegal', ends: 'SIGILL', marks: { sigill: 1n } },
+    { how: 'truncated', ends: 'SIGBUS', marks: { sigbus: 1n } },
+    { how: 'divide', ends: 'SIGFPE', marks: {} },
+    { how: 'js-abort', ends: 'SIGABRT', marks: { panic_count: 1n } },
+    { how: 'seccomp', ends: 'SIGSYS', marks: { num_faults: 1n } },
+    { how: 'kill', ends: 'SIGSEGV', marks: { sigsegv: 1n } },
+    { how: `raise:${constants.signals.SIGTRAP}`, ends: 'SIGTRAP', marks: {} },
+    { how: 'kill', ends: 'SIGHUP', marks: { sighup: 1n } },
+  ] as const;
+  for (const { how, ends, marks } of faults) {
+    for (const place of ['before', 'after'] as const) {
+      // A reporter that came before us for a signal that does not always kill is only counted before.
+      if (ends === 'SIGHUP' && place === 'before') continue;
+      const plan: Plan = { how, signal: ends, [place]: 'reporter' };
+      variant(add, { name: `${how} (${ends}), with a reporter installed ${place}`, plan, ends, marks, said: 'reported\n' });
+    }
+  }
+});
+
+row(20, 'crash in a forked child', (add) => {
+  for (const [inChild, signal] of [
+    ['null', 11],
+    ['abort', 6],
+    ['illegal', 4],
+    ['raise:15', 15],
+  ] as const) {
+    for (const where of ['main', 'worker'] as const) {
+      const said = `child died by ${signal}\n`;
+      variant(add, { name: `${inChild} in the child, forked by ${where}`, plan: { how: 'fork', inChild, where }, ...LIVES, said });
+    }
+  }
+});
+
+row(21, 'init process of a PID namespace', (add) => {
+  const prefix = ['unshare', '--pid', '--fork', '--mount-proc'];
+  const impossible = spawnSync(prefix[0]!, [...prefix.slice(1), 'true']).status === 0 ? undefined : 'no PID namespace can be made here';
+  const status = ({ code, signal }: ChildDeath) => (signal === null ? code : 128 + constants.signals[signal]);
+  const cases = [
+    { how: 'null', code: 139, marks: { sigsegv: 1n } },
+    { how: 'overflow', code: 139, marks: { sigsegv: 1n } },
+    { how: 'illegal', code: 132, marks: { sigill: 1n } },
+    { how: 'truncated', code: 135, marks: { sigbus: 1n } },
+    { how: 'seccomp', code: 159, marks: { num_faults: 1n } },
+    // Stock Node ends by another fault, since the kernel drops the signal of an abort() here.
+    { how: 'js-abort', code: 134, marks: { panic_count: 1n }, incomparable: true },
+    { how: 'throw', code: 1, marks: { panic_count: 1n } },
+    // The kernel drops what is sent, and so the process lives; it is counted.
+    { how: 'kill', signal: 'SIGHUP', code: 0, marks: { sighup: 1n } },
+    { how: 'kill', signal: 'SIGABRT', code: 0, marks: { panic_count: 1n } },
+    { how: 'kill', signal: 'SIGSEGV', code: 0, marks: { sigsegv: 1n } },
+  ] as const;
+  for (const { how, code, marks, ...rest } of cases) {
+    add(
+      `when ${how}${'signal' in rest ? ` ${rest.signal}` : ''}, then it exits with ${code}, and a line`,
+      async () => {
+        const sink = `${temporaryFolder()}/lines`;
+        const plan = { how, ...('signal' in rest && { signal: rest.signal }) };
+        const [death, stock] = await Promise.all([
+          runFault({ ...plan, sink }, { prefix }),
+          runFault({ ...plan, sink: `${sink}2`, noCapture: true }, { prefix }),
+        ]);
+        expect(status(death)).toBe(code);
+        if (!('incomparable' in rest)) expect(status(stock)).toBe(code);
+        expect(linesIn(sink).map(marksOf)).toEqual([marks]);
+      },
+      impossible,
+    );
+  }
+});
+
+row(22, 'addon loaded by a worker alone, which has ended', (add) => {
+  const cases = [
+    { how: 'null', ends: 'SIGSEGV' },
+    { how: 'js-abort', ends: 'SIGABRT' },
+    { how: 'illegal', ends: 'SIGILL', where: 'thread' },
+    { how: 'throw', ends: 1 },
+    { how: 'null', ends: 'SIGSEGV', terminates: true },
+    // Somebody who still hands on to our handler must find it.
+    { how: 'js-abort', ends: 'SIGABRT', above: 'SIGABRT' },
+    { how: 'divide', ends: 'SIGFPE', above: 'SIGFPE' },
+    { how: 'raise:1', ends: 'SIGHUP', above: 'SIGHUP', terminates: true },
+  ] as const;
+  for (const { ends, ...plan } of cases) {
+    const more = ['above' in plan && 'and a reporter hands on to what was there', 'terminates' in plan && 'terminated'].filter(Boolean);
+    add(`when ${[plan.how, ...more].join(', ')}, then it ends with ${ends}, as stock Node, and no line but the worker's own`, async () => {
+      const sink = `${temporaryFolder()}/lines`;
+      const run = (rest: object) => runChild('worker-only.mjs', [JSON.stringify({ ...plan, ...rest })]);
+      const [death, stock] = await Promise.all([run({ sink }), run({ noCapture: true })]);
+      expect(outlineOf(death)).toEqual(outlineOf(stock));
+      expect(typeof ends === 'number' ? death.code : death.signal).toBe(ends);
+      expect(death.stdout).toBe('above' in plan ? 'reported\n' : '');
+      expect(linesOf(readFileSync(sink, 'utf8')).map(marksOf)).toEqual([{}]);
+    });
+  }
+});
 
 type Step = readonly [name: string, ...args: unknown[]];
 
@@ -194,14 +297,12 @@ row(28, 'stores are closed while listeners of theirs are on their way', (add) =>
   });
 });
 
-const preload = fileURLToPath(new URL('./addon/build/Release/slow_write.node', import.meta.url));
-
 row(31, 'a fault of the flushing thread inside its own write', (add) => {
   for (const by of ['main', 'thread'] as const) {
     for (const percent of [0, 50, 99, 100]) {
       add(`when ${by} has it after ${percent} % of the bytes, then no line is torn, and nothing lost or said twice`, async () => {
         const steps: Step[] = [['open'], ['capture'], ['add', 5], ['flush'], ['add', 7], ['faulty', percent, by], ['sleep', 20_000]];
-        const { signal, text, lines } = await run({}, steps, { before: `export LD_PRELOAD='${preload}'` });
+        const { signal, text, lines } = await run({}, steps, slowWrites);
         expect(signal).toBe('SIGSEGV');
         expect(text.endsWith('}\n')).toBe(true);
         expect(count(lines)).toBe(12n);

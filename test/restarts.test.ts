@@ -16,19 +16,22 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
 
-import { runChild } from './helpers/children.ts';
+import { type ChildOptions, runChild } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
+import { slowWrites } from './helpers/slow-write.ts';
 import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 /** Each counts 5. */
-async function life(file: string, plan: { sink?: string; steps?: readonly string[]; [more: string]: unknown } = {}, before = ':') {
-  return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })], { before });
+async function life(
+  file: string,
+  plan: { sink?: string; steps?: readonly string[]; [more: string]: unknown } = {},
+  options?: ChildOptions,
+) {
+  return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })], options);
 }
-const slowWrites = `export LD_PRELOAD='${fileURLToPath(new URL('./addon/build/Release/slow_write.node', import.meta.url))}'`;
 /**
  * The whole lines among those that a file has; half a line, which its writer left when it died, has been ended by a
  * newline.

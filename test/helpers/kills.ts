@@ -8,12 +8,12 @@ import { expect } from 'vitest';
 import { type RegionReading, readRegion } from 'vmm-metrics';
 
 import { node } from './children.ts';
+import { slowWriteLibrary } from './slow-write.ts';
 import { type Line, linesOf, temporaryFolder } from './workplace.ts';
 
 const WORKERS = 4;
 
 const fixture = fileURLToPath(new URL('../fixtures/kill.mjs', import.meta.url));
-const preload = fileURLToPath(new URL('../addon/build/Release/slow_write.node', import.meta.url));
 
 export interface Killed {
   readonly reading: RegionReading;
@@ -35,7 +35,7 @@ export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number
     pipe = openSync(sink!, constants.O_RDWR | constants.O_NONBLOCK);
   }
   const plan = { file, ledger, workers: WORKERS, ...(sink && { sink }), ...(at && { at }) };
-  const env = at ? { ...process.env, LD_PRELOAD: preload } : process.env;
+  const env = at ? { ...process.env, LD_PRELOAD: slowWriteLibrary } : process.env;
   const child = spawn(node, [fixture, JSON.stringify(plan)], { stdio: ['ignore', 'pipe', 'inherit'], env });
   const died = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
   await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), died]);
