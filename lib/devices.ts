@@ -1,6 +1,6 @@
 // The devices of one group, as one thread sees them. Who has which cells is decided in native code, for all threads.
 
-import { type AccessorOf, accessorsOf, letGo } from './accessors.ts';
+import { type AccessorOf, accessorsOf, letGo } from './accessors/accessors.ts';
 import { checkedDeviceId, shown } from './arguments.ts';
 import { ErrorCode } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
@@ -117,7 +117,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
   letGo(firstCell: number): void {
     const held = this.#held.get(firstCell);
     if (held === undefined) return;
-    letGo(held.metrics, this.#layout.metrics, this.#restCell!);
+    letGo(this.#cells, held.metrics, this.#layout.metrics, this.#restCell!);
     this.#held.delete(firstCell);
     if (this.#known.get(held.id) === held) this.#known.delete(held.id);
   }

@@ -1,6 +1,10 @@
 // The whole public surface; `vmm-metrics/firecracker` is its one sibling.
 
-export type { AccessorOf, IncMetric, LatencyMetric, LatencyRecord, StoreMetric } from './accessors.ts';
+export type { AccessorOf } from './accessors/accessors.ts';
+export type { IncMetric } from './accessors/inc.ts';
+export type { LatencyMetric } from './accessors/latency.ts';
+export type { LatencyRecord } from './accessors/record.ts';
+export type { StoreMetric } from './accessors/store.ts';
 export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';

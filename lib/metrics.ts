@@ -2,7 +2,8 @@
 
 import { resolve } from 'node:path';
 
-import { type AccessorOf, accessorOf, accessorsOf, type StoreMetric } from './accessors.ts';
+import { type AccessorOf, accessorOf, accessorsOf } from './accessors/accessors.ts';
+import type { StoreMetric } from './accessors/store.ts';
 import { checkedDestination, checkedInteger, checkedOptions, checkedValue, INT_MAX, shown, shownDestination } from './arguments.ts';
 import { type Attachment, binding, bindingPath } from './binding.ts';
 import { type DeviceMetrics, type Devices, ThreadDevices } from './devices.ts';

@@ -5,8 +5,8 @@ import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
 
-/** A view over some cells, and where in it a cell is. */
-export interface Place {
+/** A view over some cells, and where in the view one cell is. */
+export interface CellView {
   readonly view: BigUint64Array;
   readonly index: number;
   /** The same cells in 32-bit halves, the lower half of each first. */
@@ -60,12 +60,12 @@ export class ThreadCells {
   }
 
   /** A cell in this thread's own shard. */
-  own(cell: number): Place {
+  own(cell: number): CellView {
     return this.#place(this.#ownChunks, this.#attachment.shard, cell);
   }
 
   /** A cell in shard 0. */
-  shared(cell: number): Place {
+  shared(cell: number): CellView {
     return this.#place(this.#sharedChunks, 0, cell);
   }
 
@@ -111,7 +111,7 @@ export class ThreadCells {
     attachment.watch(() => this.letGo());
   }
 
-  #place(chunks: (Chunk | undefined)[], shard: number, cell: number): Place {
+  #place(chunks: (Chunk | undefined)[], shard: number, cell: number): CellView {
     const chunkCells = this.#chunkCells;
     const number = Math.floor(cell / chunkCells);
     let chunk = chunks[number];

@@ -2,7 +2,10 @@
 
 import { describe, expect, test } from 'vitest';
 
-import { accessorOf, type IncMetric, type LatencyMetric, type StoreMetric } from '../lib/accessors.ts';
+import { accessorOf } from '../lib/accessors/accessors.ts';
+import type { IncMetric } from '../lib/accessors/inc.ts';
+import type { LatencyMetric } from '../lib/accessors/latency.ts';
+import type { StoreMetric } from '../lib/accessors/store.ts';
 import { type Attachment, binding } from '../lib/binding.ts';
 import { layoutOf, staticMetrics } from '../lib/layout.ts';
 import { defineSchema, group, inc, latency, store } from '../lib/schema.ts';

@@ -1,0 +1,58 @@
+// The objects that a VMM holds and counts with: for each metric one of its kind, and of the way in which the thread
+// writes.
+
+import type { MetricLayout } from '../layout.ts';
+import type { IncDef, LatencyDef, MetricDef, StoreDef } from '../schema.ts';
+import type { ThreadCells } from '../thread-cells.ts';
+import { type IncMetric, NativeInc, OwnInc, SharedInc } from './inc.ts';
+import { type LatencyMetric, NativeLatency, OwnLatency, SharedLatency } from './latency.ts';
+import { MOVE, type Movable } from './reader.ts';
+import { MappedStore, NativeStore, type StoreMetric } from './store.ts';
+
+/** The accessor that a metric's definition asks for. */
+export type AccessorOf<D extends MetricDef> = D extends IncDef
+  ? IncMetric
+  : D extends StoreDef
+    ? StoreMetric
+    : D extends LatencyDef
+      ? LatencyMetric
+      : never;
+
+const CLASSES = {
+  own: { inc: OwnInc, store: MappedStore, latency: OwnLatency },
+  shared: { inc: SharedInc, store: MappedStore, latency: SharedLatency },
+  native: { inc: NativeInc, store: NativeStore, latency: NativeLatency },
+} as const;
+
+export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): IncMetric | StoreMetric | LatencyMetric {
+  return new CLASSES[cells.mode][def.kind](cells, cell);
+}
+
+/**
+ * The accessors of a group, or of a device whose cells begin at `firstCell`. `prototype` comes from
+ * `throwsForUnknown()`: a name that is no metric throws, and no metric's name means something else.
+ */
+export function accessorsOf(
+  cells: ThreadCells,
+  metrics: readonly MetricLayout[],
+  firstCell: number,
+  prototype: object,
+): Record<string, unknown> {
+  const accessors: Record<string, unknown> = Object.create(prototype);
+  for (const { name, def, cell } of metrics) accessors[name] = accessorOf(cells, def, firstCell + cell);
+  return Object.freeze(accessors);
+}
+
+/**
+ * Lets go of the cells of a device that was removed, since another device is about to get them. From now on its
+ * accessors write to the cells that the whole group shares for this, which begin at `restCell`. Counts go on from what
+ * they were; other values stay what they were.
+ */
+export function letGo(
+  cells: ThreadCells,
+  accessors: Readonly<Record<string, unknown>>,
+  metrics: readonly MetricLayout[],
+  restCell: number,
+): void {
+  for (const { name, cell } of metrics) (accessors[name] as Movable)[MOVE](cells, restCell + cell);
+}

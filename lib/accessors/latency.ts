@@ -1,0 +1,185 @@
+// Durations: a minimum, a maximum and a sum. Each way in which a thread can write has a class of its own.
+
+import { checkedValue } from '../arguments.ts';
+import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
+import type { ThreadCells } from '../thread-cells.ts';
+import type { IncMetric } from './inc.ts';
+import { CounterReader, GaugeReader, MOVE, type Movable, minimum } from './reader.ts';
+import { type LatencyRecord, MonotonicRecord, type Observer } from './record.ts';
+import type { StoreMetric } from './store.ts';
+
+/**
+ * Durations, in microseconds. Firecracker's `LatencyAggregateMetrics`, but here a minimum of 0 us is a real one.
+ *
+ * Thread-safe as `IncMetric`. The three parts are not updated in one step: a line may have a duration in the sum that
+ * is not yet in the maximum.
+ */
+export interface LatencyMetric {
+  /** The shortest duration since the store was opened, in microseconds; 0 before the first. */
+  readonly min_us: Readonly<Pick<StoreMetric, 'fetch'>>;
+  /** The longest duration since the store was opened, in microseconds; 0 before the first. */
+  readonly max_us: Readonly<Pick<StoreMetric, 'fetch'>>;
+  /** The sum of all durations, in microseconds. */
+  readonly sum_us: Readonly<Pick<IncMetric, 'count' | 'fetchDiff'>>;
+  /**
+   * Records one duration, in whole microseconds.
+   * @throws TypeError, RangeError for anything but an integer from 0 to 2^64-1; nothing changes then.
+   */
+  observe(us: number | bigint): void;
+  /**
+   * Starts timing, by CLOCK_MONOTONIC. The duration is recorded, in whole microseconds, when the record is disposed:
+   * `using _ = metric.record()`.
+   */
+  record(): LatencyRecord;
+}
+
+abstract class LatencyBase implements LatencyMetric, Observer, Movable {
+  readonly min_us: GaugeReader;
+  readonly max_us: GaugeReader;
+  readonly sum_us: CounterReader;
+
+  constructor(cells: ThreadCells, cell: number) {
+    this.min_us = new GaugeReader(cells, cell, minimum);
+    this.max_us = new GaugeReader(cells, cell + LATENCY_MAX);
+    this.sum_us = new CounterReader(cells, cell + LATENCY_SUM);
+  }
+
+  record(): LatencyRecord {
+    return new MonotonicRecord(this);
+  }
+
+  [MOVE](cells: ThreadCells, cell: number): void {
+    this.min_us[MOVE](cells, cell);
+    this.max_us[MOVE](cells, cell + LATENCY_MAX);
+    this.sum_us[MOVE](cells, cell + LATENCY_SUM);
+  }
+
+  abstract observe(us: number | bigint): void;
+  abstract observeShort(us: number): void;
+}
+
+/** The cell of a minimum holds the complement of it, so that both extremes are raised. */
+function complementOf(value: bigint): bigint {
+  return BigInt.asUintN(64, ~value);
+}
+
+export class OwnLatency extends LatencyBase {
+  #view!: BigUint64Array;
+  #index!: number;
+  #halves!: Int32Array;
+  /** The upper half of the cell of the minimum: 0 when nothing is there, since it is that of the complement. */
+  #minHigh!: number;
+  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes
+  // the cells; but memory that a region loses comes back as 0.
+  #min = Number.POSITIVE_INFINITY;
+  #max = 0;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#map(cells, cell);
+  }
+
+  observe(us: number | bigint): void {
+    if (typeof us === 'number' && us >>> 0 === us) {
+      this.observeShort(us);
+      return;
+    }
+    const value = checkedValue('observe(): us', us);
+    this.#raise(value);
+    this.#view[this.#index + LATENCY_SUM]! += value;
+  }
+
+  observeShort(us: number): void {
+    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
+    this.#view[this.#index + LATENCY_SUM]! += BigInt(us >>> 0);
+  }
+
+  override [MOVE](cells: ThreadCells, cell: number): void {
+    super[MOVE](cells, cell);
+    this.#map(cells, cell);
+    this.#min = Number.POSITIVE_INFINITY;
+    this.#max = 0;
+  }
+
+  #map(cells: ThreadCells, cell: number): void {
+    ({ view: this.#view, index: this.#index, halves: this.#halves } = cells.own(cell));
+    this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
+  }
+
+  #raise(value: bigint): void {
+    const view = this.#view;
+    const complement = complementOf(value);
+    if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
+    if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
+    // Read back: the shard may have had extremes already, from a thread that had it before.
+    this.#min = Number(complementOf(view[this.#index + LATENCY_MIN]!));
+    this.#max = Number(view[this.#index + LATENCY_MAX]!);
+  }
+}
+
+export class SharedLatency extends LatencyBase {
+  #view!: BigUint64Array;
+  #index!: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#map(cells, cell);
+  }
+
+  observe(us: number | bigint): void {
+    const value = checkedValue('observe(): us', us);
+    this.#raise(LATENCY_MIN, complementOf(value));
+    this.#raise(LATENCY_MAX, value);
+    Atomics.add(this.#view, this.#index + LATENCY_SUM, value);
+  }
+
+  observeShort(us: number): void {
+    this.observe(us);
+  }
+
+  override [MOVE](cells: ThreadCells, cell: number): void {
+    super[MOVE](cells, cell);
+    this.#map(cells, cell);
+  }
+
+  #map(cells: ThreadCells, cell: number): void {
+    ({ view: this.#view, index: this.#index } = cells.shared(cell));
+  }
+
+  #raise(part: number, value: bigint): void {
+    const at = this.#index + part;
+    for (let now = Atomics.load(this.#view, at); value > now; ) {
+      const seen = Atomics.compareExchange(this.#view, at, now, value);
+      if (seen === now) return;
+      now = seen;
+    }
+  }
+}
+
+export class NativeLatency extends LatencyBase {
+  readonly #cells: ThreadCells;
+  #cell: number;
+
+  constructor(cells: ThreadCells, cell: number) {
+    super(cells, cell);
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  observe(us: number | bigint): void {
+    const value = checkedValue('observe(): us', us);
+    const { writer } = this.#cells;
+    writer.raise(this.#cell + LATENCY_MIN, complementOf(value));
+    writer.raise(this.#cell + LATENCY_MAX, value);
+    writer.add(this.#cell + LATENCY_SUM, value);
+  }
+
+  observeShort(us: number): void {
+    this.observe(us);
+  }
+
+  override [MOVE](cells: ThreadCells, cell: number): void {
+    super[MOVE](cells, cell);
+    this.#cell = cell;
+  }
+}

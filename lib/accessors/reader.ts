@@ -1,0 +1,80 @@
+// How the value of a metric is read: the same, whatever way the thread writes.
+
+import type { Attachment } from '../binding.ts';
+import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
+import type { ThreadCells } from '../thread-cells.ts';
+
+export const MOVE = Symbol('move');
+
+/** What an accessor of a device does when its device was removed and the cells are about to be another device's. */
+export interface Movable {
+  /** `cell` counts for the whole group from now on: what comes through this accessor goes there. */
+  [MOVE](cells: ThreadCells, cell: number): void;
+}
+
+/** Reads a counter. After it was moved, its count goes on from what it was. */
+export class CounterReader implements Movable {
+  readonly #cells: ThreadCells;
+  #cell: number;
+  /** The count before the move, less what the new cell had by then; modulo 2^64. */
+  #before = 0n;
+
+  constructor(cells: ThreadCells, cell: number) {
+    this.#cells = cells;
+    this.#cell = cell;
+  }
+
+  count(): bigint {
+    return BigInt.asUintN(64, this.#before + this.#cells.attachment.total(this.#cell));
+  }
+
+  fetchDiff(): bigint {
+    return this.#cells.attachment.pending(this.#cell);
+  }
+
+  [MOVE](_cells: ThreadCells, cell: number): void {
+    const count = this.count();
+    this.#cell = cell;
+    this.#before = 0n;
+    this.#before = BigInt.asUintN(64, count - this.count());
+  }
+}
+
+export const KEPT = Symbol('kept');
+
+/** Reads a gauge, or an extreme. After it was moved, it keeps the value that it had. */
+export class GaugeReader implements Movable {
+  readonly #cells: ThreadCells;
+  readonly #cell: number;
+  readonly #read: (attachment: Attachment, cell: number) => bigint;
+  #kept: BigUint64Array | undefined;
+
+  constructor(cells: ThreadCells, cell: number, read = total) {
+    this.#cells = cells;
+    this.#cell = cell;
+    this.#read = read;
+  }
+
+  fetch(): bigint {
+    const { attachment } = this.#cells; // throws when closed
+    return this.#kept === undefined ? this.#read(attachment, this.#cell) : this.#kept[0]!;
+  }
+
+  /** The one value that this object has kept since it was moved, to be read and written. */
+  protected get [KEPT](): BigUint64Array | undefined {
+    return this.#kept;
+  }
+
+  [MOVE](_cells: ThreadCells, _cell: number): void {
+    this.#kept = BigUint64Array.of(this.fetch());
+  }
+}
+
+function total(attachment: Attachment, cell: number): bigint {
+  return attachment.total(cell);
+}
+
+/** The minimum of a latency metric whose cells begin at `firstCell`. */
+export function minimum(attachment: Attachment, firstCell: number): bigint {
+  return minimumOf(attachment.total(firstCell + LATENCY_MIN), attachment.total(firstCell + LATENCY_MAX));
+}
