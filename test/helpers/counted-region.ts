@@ -1,0 +1,43 @@
+// The region file of a store that has counted, flushed, and counted on, and how a reader refuses a file.
+
+import { join } from 'node:path';
+import { group, inc, latency, perDevice, readRegion, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+
+import { Model, type Picture } from './model.ts';
+import { type RegionOptions, writeRegion } from './region-writer.ts';
+import { temporaryFolder } from './workplace.ts';
+
+export const shape: SchemaShape = {
+  at: utcTimestampMs(),
+  g: group({ hits: inc('hits'), level: store('level'), time: latency('time') }),
+  disk: perDevice({ ops: inc('ops'), time: latency('time') }),
+};
+
+/** A store that has counted, flushed, and counted on. */
+export function counted(): { model: Model; before: Picture } {
+  const model = new Model(shape, { id: 'vm0' });
+  const [g] = model.holders;
+  const disk = model.alloc('disk', 'a')!;
+  g!.bump('hits', 5n);
+  disk.bump('ops', 2n);
+  disk.bump('time', 30n);
+  const before = model.picture();
+  g!.bump('hits', 2n);
+  g!.bump('level', 9n);
+  disk.bump('ops', 1n);
+  disk.bump('time', 10n);
+  return { model, before };
+}
+
+export function regionFile(options?: RegionOptions): string {
+  const path = join(temporaryFolder(), 'region');
+  const { model, before } = counted();
+  writeRegion(path, model, before, options);
+  return path;
+}
+
+export const refused = (path: string) =>
+  readRegion(path).then(
+    () => undefined,
+    (error: unknown) => error as Error & { code: string; cause?: unknown },
+  );
