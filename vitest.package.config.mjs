@@ -2,5 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 // The packed package, apart from the other tests: packing writes to `dist`, which they use.
 export default defineConfig({
-  test: { include: ['test/package/*.test.ts'], pool: 'forks', testTimeout: 600_000, hookTimeout: 600_000 },
+  test: {
+    globalSetup: 'test/package/packed.ts',
+    include: ['test/package/*.test.ts'],
+    pool: 'forks',
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+  },
 });

@@ -34,7 +34,7 @@ function typescript() {
 /** make follows binding.gyp, sources and headers by itself once node-gyp has configured the folder. */
 function addon(folder) {
   const isConfigured = existsSync(join(folder, 'build', 'Makefile'));
-  return run(tool('node-gyp'), ...(isConfigured ? [] : ['configure']), 'build', '--loglevel=warn', '-C', folder);
+  return run(tool('node-gyp'), ...(isConfigured ? [] : ['configure']), 'build', '--release', '--loglevel=warn', '-C', folder);
 }
 
 /** Everything that the command printed, if it failed. */

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path/posix';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
+import { arrowsOfRooms } from './helpers/drawings.ts';
+
 const root = fileURLToPath(new URL('../lib/', import.meta.url));
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 const textOf = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
@@ -92,4 +94,12 @@ test('given a file that calls itself pure, when its imports are read, then it ha
       file,
     ).toBeNull();
   }
+});
+
+test('given the drawing of lib/ in docs/architecture.md, when its arrows are followed, then each is an import', () => {
+  // A name that ends in a slash stands for the files of a folder.
+  const isIn = (name: string) => (file: string) => (name.endsWith('/') ? file.startsWith(name) : file === `${name}.ts`);
+  const drawn = arrowsOfRooms('lib');
+  expect(drawn.filter(({ from, to }) => !files.some((file) => isIn(from)(file) && imports.get(file)!.some(isIn(to))))).toEqual([]);
+  expect(drawn.length).toBeGreaterThan(20);
 });

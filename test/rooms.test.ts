@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
+import { arrowsOfRooms } from './helpers/drawings.ts';
+
 /** From the bottom up. */
 const ROOMS = ['base', 'region', 'flush', 'profile', 'crash', 'store', 'node'];
 
@@ -43,4 +45,18 @@ test('given an include of Node-API, when it is looked for, then only node/ has i
   const api = includes.filter(({ what }) => /^(napi|node_api|node_api_types|js_native_api|uv|v8)\.h$/.test(what));
   expect(api.filter(({ room }) => room !== 'node').map(shown)).toEqual([]);
   expect(api.length).toBeGreaterThan(0);
+});
+
+test('given the drawing of the rooms in docs/architecture.md, when its arrows are compared with the includes, then they are the same', () => {
+  const drawn = arrowsOfRooms('rooms').map(({ from, to }) => `${from} -> ${to}`);
+  const real = includes.filter(({ room, what }) => ROOMS.includes(what.split('/')[0]!) && what.split('/')[0] !== room);
+  expect(drawn.sort()).toEqual([...new Set(real.map(({ room, what }) => `${room} -> ${what.split('/')[0]}`))].sort());
+});
+
+test('given the drawing of the parts of native/, when its arrows are followed, then each is an include', () => {
+  const nameOf = (file: string) => file.replace(/^\w+\/|\.\w+$/g, '');
+  const real = new Set(includes.map(({ file, what }) => `${nameOf(file)} -> ${nameOf(what)}`));
+  const drawn = arrowsOfRooms('native').map(({ from, to }) => `${from} -> ${to}`);
+  expect(drawn.filter((arrow) => !real.has(arrow))).toEqual([]);
+  expect(drawn.length).toBeGreaterThan(20);
 });

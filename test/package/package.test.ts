@@ -1,40 +1,24 @@
 // The package as users get it: packed, installed into an empty project, on a machine without a compiler.
 
-import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
+const tarball = inject('tarball');
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
 
 let folder: string;
-let tarball: string;
 let project: string;
 let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-package-'));
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root });
-  // Scripts may print before it.
-  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ filename: string }];
-  tarball = join(folder, packed.filename);
-
-  // A PATH with Node, npm and a shell, and nothing that compiles.
-  const tools = join(folder, 'tools');
-  mkdirSync(tools);
-  const npm = execFileSync('sh', ['-c', 'command -v npm'], { encoding: 'utf8' }).trim();
-  for (const [name, file] of [
-    ['node', process.execPath],
-    ['npm', npm],
-    ['sh', '/bin/sh'],
-  ] as const)
-    symlinkSync(file, join(tools, name));
-  env = { HOME: process.env['HOME'], PATH: tools };
-
+  env = { HOME: process.env['HOME'], PATH: inject('tools') };
   project = join(folder, 'project');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "name": "user", "private": true, "type": "module" }');

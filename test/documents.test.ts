@@ -1,0 +1,97 @@
+// What the documents name is there: files, scripts, sections, names of the code, environment variables.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path/posix';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const textOf = (path: string) => readFileSync(join(root, path), 'utf8');
+const filesIn = (...folders: string[]) =>
+  execFileSync('find', [...folders, '-type', 'f', '-not', '-path', '*/build/*', '-not', '-path', '*/obj/*'], {
+    cwd: root,
+    encoding: 'utf8',
+  }).split('\n');
+
+const TOP = ['bench', 'docs', 'examples', 'include', 'lib', 'native', 'prebuilds', 'scripts', 'test'];
+const sources = filesIn(...TOP).filter((file) => /\.(ts|mjs|cc|h|c|sh|py|gyp|md)$|Makefile$/.test(file));
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...sources.filter((file) => /^(docs|examples|prebuilds)\/.*\.md$/.test(file)),
+];
+
+/** What stands between backticks in the running text of a document. */
+const quoted = (document: string) => [...textOf(document).matchAll(/`([^`\n]+)`/g)].map(([, text]) => text!);
+
+describe.each(documents)('given %s', (document) => {
+  const text = textOf(document);
+
+  test('when it links to a file or a section, then that is there', () => {
+    for (const [, path, section] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const target = path === '' ? document : join(dirname(document), path!);
+      expect(existsSync(join(root, target)), target).toBe(true);
+      if (section !== undefined) expect(sectionsOf(target), `${target}#${section}`).toContain(section);
+    }
+  });
+
+  test('when it names a path of this repository, then that is there', () => {
+    // Placeholders such as lib/cli/NAME.ts are in capitals.
+    const paths = [...text.matchAll(new RegExp(`(?<![\\w./:-])(?:${TOP.join('|')})/[\\w./-]*`, 'g'))].map(([path]) => path);
+    const missing = paths
+      .map((path) => path.replace(/[.-]+$/, ''))
+      .filter((path) => !/[A-Z]{4}\.ts$/.test(path) && !existsSync(join(root, path)) && !existsSync(join(root, dirname(document), path)));
+    expect(missing).toEqual([]);
+  });
+
+  test('when it names a script of package.json, then that is there', () => {
+    const scripts = Object.keys(JSON.parse(textOf('package.json')).scripts);
+    for (const [, script] of text.matchAll(/npm run (?:--silent )?([a-z:]+)/g)) expect(scripts).toContain(script);
+  });
+});
+
+function sectionsOf(document: string): string[] {
+  const headings = [...textOf(document).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test('given the documents, when they name a class or a function of the code, then the code has it', () => {
+  const words = new Set(sources.filter((file) => !file.endsWith('.md')).flatMap((file) => textOf(file).match(/\w+/g) ?? []));
+  const named = documents
+    .filter((document) => document !== 'CHANGELOG.md')
+    .flatMap((document) => quoted(document).map((name) => ({ document, name })))
+    .filter(({ name }) => /^(?:[a-z_]+::)?(?:[A-Z][a-z]+){2,}(?:\(\))?$|^(?:[A-Z]\w+::)+\w+(?:\(\))?$/.test(name));
+  const unknown = named.filter(({ name }) => name.match(/\w+/g)!.some((word) => !words.has(word)));
+  expect(unknown).toEqual([]);
+  expect(named.length).toBeGreaterThan(5);
+});
+
+describe('given the environment variables VMM_METRICS_...', () => {
+  const code = [
+    ...sources.filter((file) => /^(lib|native|test|scripts|bench|examples)\//.test(file) && !file.endsWith('.md')),
+    'package.json',
+  ];
+  // In quotes or behind a dot or a dollar it is a variable; a bare word is a macro of include/vmm_metrics.h.
+  const read = code.flatMap((file) =>
+    [...textOf(file).matchAll(/(?:['"]|env\.|\$\{?)(VMM_METRICS_[A-Z]+(?:_[A-Z]+)*)\b/g)].map(([, name]) => name!),
+  );
+  const macros = new Set(textOf('include/vmm_metrics.h').match(/\bVMM_METRICS_[A-Z_]+\b/g));
+  const documented = documents.flatMap((document) => textOf(document).match(/\bVMM_METRICS_[A-Z]+(?:_[A-Z]+)*\b/g) ?? []);
+
+  test('when the code reads one, then CONTRIBUTING.md has it in its table', () => {
+    const table = new Set([...textOf('CONTRIBUTING.md').matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name!));
+    expect([...new Set(read)].filter((name) => !macros.has(name) && !table.has(name))).toEqual([]);
+    expect(new Set(read).size).toBeGreaterThan(6);
+  });
+
+  test('when a document names one, then the code reads it', () => {
+    expect(documented.filter((name) => !macros.has(name) && !read.includes(name))).toEqual([]);
+  });
+});
