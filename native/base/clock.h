@@ -1,7 +1,7 @@
-// The clocks, and the one way to sleep.
+// The clocks, and the only way in which this library sleeps.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: safe.
+// Async-signal-safety: safe; system calls only.
 // Units:               in the names.
 
 #pragma once
@@ -12,26 +12,23 @@
 
 namespace vmm {
 
-inline uint64_t MonotonicNs() {
+inline int64_t ClockNs(clockid_t clock) {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-inline int64_t MonotonicMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
-// Nanoseconds since 1970 by the wall clock.
-inline int64_t RealtimeNs() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(clock, &now);
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-// A signal may end the sleep early: callers look again at what they wait for.
+// Since an arbitrary moment. This clock never goes back, and stands still while the machine is suspended.
+inline uint64_t MonotonicNs() { return static_cast<uint64_t>(ClockNs(CLOCK_MONOTONIC)); }
+inline int64_t MonotonicMs() { return ClockNs(CLOCK_MONOTONIC) / 1'000'000; }
+
+// Since 1970. An administrator may set this clock back.
+inline int64_t RealtimeNs() { return ClockNs(CLOCK_REALTIME); }
+
+// Since the machine was started, with the time in which it was suspended.
+inline int64_t BoottimeNs() { return ClockNs(CLOCK_BOOTTIME); }
+
+// A signal may end the sleep early: callers check again what they wait for.
 inline void SleepUs(int64_t us) {
   const timespec pause = {static_cast<time_t>(us / 1'000'000), static_cast<long>(us % 1'000'000 * 1000)};
   nanosleep(&pause, nullptr);

@@ -1,17 +1,18 @@
 #include "base/process_identity.h"
 
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "base/clock.h"
+
 namespace vmm {
 
 namespace {
 
-// The beginning of a file as text; empty when it cannot be read.
+// Reads the beginning of a file as text; an empty text when the file cannot be read.
 void ReadText(const char* path, char* text, size_t bytes) {
   text[0] = '\0';
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -21,7 +22,7 @@ void ReadText(const char* path, char* text, size_t bytes) {
   text[count < 0 ? 0 : count] = '\0';
 }
 
-// The 22nd field of /proc/self/stat. The second, the name, is in brackets and may hold anything.
+// The 22nd field of /proc/self/stat. The second field, the name, is in brackets and may contain any character.
 uint64_t StartTicks() {
   char text[1024];
   ReadText("/proc/self/stat", text, sizeof(text));
@@ -30,20 +31,14 @@ uint64_t StartTicks() {
   return at == nullptr ? 0 : strtoull(at, nullptr, 10);
 }
 
-int64_t NowNs(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-}
-
-// When the machine was started, by the clock on the wall. The processor may be taken away between the readings of the
-// two clocks: of a few attempts, the one that took least is nearest.
+// When the machine was started, by the wall clock. The scheduler may interrupt this thread between the readings of the
+// two clocks, so the shortest of five attempts is the most exact.
 int64_t BootedAtNs() {
-  int64_t least_ns = INT64_MAX, booted_ns = 0;
+  int64_t shortest_ns = INT64_MAX, booted_ns = 0;
   for (int i = 0; i < 5; i++) {
-    const int64_t before_ns = NowNs(CLOCK_BOOTTIME), now_ns = NowNs(CLOCK_REALTIME), took_ns = NowNs(CLOCK_BOOTTIME) - before_ns;
-    if (took_ns >= least_ns) continue;
-    least_ns = took_ns;
+    const int64_t before_ns = BoottimeNs(), now_ns = RealtimeNs(), took_ns = BoottimeNs() - before_ns;
+    if (took_ns >= shortest_ns) continue;
+    shortest_ns = took_ns;
     booted_ns = now_ns - before_ns - took_ns / 2;
   }
   return booted_ns;

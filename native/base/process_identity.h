@@ -1,4 +1,5 @@
-// Which process this is, among all that ever had its number.
+// A ProcessIdentity tells a process from every other process that had, has or will have the same process id on this
+// machine. A region file names its writer by it.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none; it reads files.
@@ -10,12 +11,13 @@
 namespace vmm {
 
 struct ProcessIdentity {
-  int32_t process_id = 0;         // as the process sees itself
-  uint64_t start_ticks = 0;       // clock ticks from boot to its start; 0 where /proc is not there
-  int64_t start_realtime_ns = 0;  // the same by the wall clock, to a tick
-  char boot_id[40] = {};          // NUL-padded; empty where /proc is not there
+  int32_t process_id = 0;         // in the process's own PID namespace
+  uint64_t start_ticks = 0;       // clock ticks from boot to the start of the process; 0 without /proc
+  int64_t start_realtime_ns = 0;  // the start by the wall clock, exact to a tick
+  char boot_id[40] = {};          // the kernel's boot id, NUL-padded; empty without /proc
 };
 
+// The identity of the calling process.
 ProcessIdentity ThisProcess();
 
 }  // namespace vmm

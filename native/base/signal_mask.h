@@ -19,6 +19,8 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "base/this_thread.h"
+
 namespace vmm {
 
 class SignalMask {
@@ -35,7 +37,7 @@ class SignalMask {
     pthread_sigmask(SIG_BLOCK, &sent, &before_);
     for (std::atomic<uintptr_t>& mark : marks_) {
       uintptr_t free = 0;
-      if (!mark.compare_exchange_strong(free, ThisThread(), std::memory_order_relaxed)) continue;
+      if (!mark.compare_exchange_strong(free, ThreadHandle(), std::memory_order_relaxed)) continue;
       mark_ = &mark;
       break;
     }
@@ -54,7 +56,7 @@ class SignalMask {
   // Whether a SignalMask is in force on this thread. When more than kMarks are at once, some say no.
   static bool IsHere() {
     for (const std::atomic<uintptr_t>& mark : marks_) {
-      if (mark.load(std::memory_order_relaxed) == ThisThread()) return true;
+      if (mark.load(std::memory_order_relaxed) == ThreadHandle()) return true;
     }
     return false;
   }
@@ -80,8 +82,6 @@ class SignalMask {
   // What an instruction raises by itself. SIGABRT is not among them: abort() unblocks it.
   static constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
   static constexpr int kMarks = 64;
-
-  static uintptr_t ThisThread() { return reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self())); }
 
   // The threads on which a mask is in force; 0: the place is free.
   static inline std::atomic<uintptr_t> marks_[kMarks] = {};

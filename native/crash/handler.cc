@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/signal_mask.h"
+#include "base/this_thread.h"
 #include "crash/capture_state.h"
 #include "crash/handler_chain.h"
 #include "crash/sibling.h"
@@ -32,10 +33,6 @@ bool IsDeadly(int signal, const Disposition& disposition, int hops) {
   }
   return IsDefault(disposition.action) && !IsHarmlessByDefault(signal) && !IsStopByDefault(signal);
 }
-
-// gettid(2) by its number, since older C libraries have no wrapper. The result is not cached: a cache would be a
-// thread_local, whose first use in a dlopened library may allocate.
-pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal); }
 

@@ -2,7 +2,7 @@
 // own handlers, regions and stores, and exports one object by which the others recognise its handler.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: handler, is_deadly and repair are safe; the other members and SiblingOf are not.
+// Async-signal-safety: handler, is_deadly and repair are safe; the other members and functions are not.
 // Lifetime:            per process: an addon is never unloaded.
 
 #pragma once
@@ -32,6 +32,9 @@ struct Sibling {
 
 constexpr int kSiblingHopsMax = 16;
 
+// The other copy in the loaded library of this path; null when the library is not loaded, or is no copy, or is this
+// one.
+const Sibling* SiblingIn(const char* path);
 // The other copy that the handler belongs to; null when it belongs to none.
 const Sibling* SiblingOf(const struct sigaction& action);
 

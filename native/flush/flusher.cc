@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/signal_mask.h"
+#include "base/this_thread.h"
 
 namespace vmm {
 
@@ -20,12 +21,10 @@ class Locked {
   pthread_mutex_t& mutex_;
 };
 
-uintptr_t ThisThread() { return reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self())); }
-
 // Says for as long as it lives that this thread is at it.
 class Marked {
  public:
-  explicit Marked(std::atomic<uintptr_t>& mark) : mark_(mark) { mark_.store(ThisThread(), std::memory_order_relaxed); }
+  explicit Marked(std::atomic<uintptr_t>& mark) : mark_(mark) { mark_.store(ThreadHandle(), std::memory_order_relaxed); }
   ~Marked() { mark_.store(0, std::memory_order_relaxed); }
   Marked(const Marked&) = delete;
   Marked& operator=(const Marked&) = delete;
@@ -94,7 +93,7 @@ void Flusher::FlushAtExit(int patience_ms) {
       pthread_mutex_unlock(&mutex_);
       return;
     }
-    const bool is_own = flusher_.load(std::memory_order_relaxed) == ThisThread();
+    const bool is_own = flusher_.load(std::memory_order_relaxed) == ThreadHandle();
     if (is_own || MonotonicMs() >= deadline_ms) break;
     SleepUs(1'000);
   }
@@ -276,7 +275,7 @@ bool Flusher::TakePhase(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
     if (phase == kTaken) return false;
-    const bool is_own = phase == kSending && sender_.load(std::memory_order_relaxed) == ThisThread();
+    const bool is_own = phase == kSending && sender_.load(std::memory_order_relaxed) == ThreadHandle();
     if ((phase != kSending || is_own) && phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel)) {
       if (is_own) SettleInterrupted();
       return true;

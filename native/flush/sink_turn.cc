@@ -1,8 +1,6 @@
 #include "flush/sink_turn.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <map>
 #include <mutex>
@@ -10,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/signal_mask.h"
+#include "base/this_thread.h"
 
 namespace vmm {
 
@@ -74,8 +73,6 @@ Registry& TheRegistry() {
   static_cast<void>(registered);
   return *g_registry.load(std::memory_order_relaxed);
 }
-
-uint32_t ThreadId() { return static_cast<uint32_t>(syscall(SYS_gettid)); }
 
 uint64_t StateOf(uint32_t number, uint32_t thread, bool is_writing) {
   return static_cast<uint64_t>(number) << 32 | static_cast<uint64_t>(thread) << 1 | (is_writing ? kWriting : 0);
@@ -169,7 +166,7 @@ void SinkTurn::Drop() {
 bool SinkTurn::Take() {
   SinkPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
-  const uint32_t thread = ThreadId();
+  const uint32_t thread = static_cast<uint32_t>(ThreadId());
   const uint64_t mine = StateOf(number_, thread, true);
   uint64_t now = place->state.load(std::memory_order_relaxed);  // the exchange below acquires
   for (int waited_us = 0;;) {

@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "base/clock.h"
 #include "crash/alternate_stack.h"
 #include "node/attachment.h"
 #include "node/format_table.h"
@@ -44,9 +45,7 @@ Napi::Value Clocks(const Napi::CallbackInfo& info) {
   Napi::BigUint64Array out = Napi::BigUint64Array::New(info.Env(), 2);
   const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
   for (size_t i = 0; i < 2; i++) {
-    timespec now;
-    clock_gettime(clocks[i], &now);
-    out[i] = static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+    out[i] = static_cast<uint64_t>(ClockNs(clocks[i])) / 1000;
   }
   return out;
 }

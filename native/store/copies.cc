@@ -1,6 +1,5 @@
 #include "store/copies.h"
 
-#include <dlfcn.h>
 #include <link.h>
 
 #include <mutex>
@@ -33,12 +32,7 @@ std::vector<Copy> OtherCopies() {
   dl_iterate_phdr(AddName, &names);
   std::vector<Copy> copies;
   for (const std::string& name : names) {
-    void* const library = dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD);
-    if (library == nullptr) continue;
-    const Sibling* const sibling = static_cast<const Sibling*>(dlsym(library, "vmm_metrics_sibling"));
-    dlclose(library);  // a copy is never unloaded
-    if (sibling != nullptr && sibling != &vmm_metrics_sibling && sibling->bytes >= sizeof(Sibling))
-      copies.push_back({sibling, name});
+    if (const Sibling* sibling = SiblingIn(name.c_str()); sibling != nullptr) copies.push_back({sibling, name});
   }
   return copies;
 }

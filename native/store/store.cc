@@ -2,14 +2,7 @@
 
 #include <errno.h>
 
-#include <condition_variable>
-#include <cstdlib>
-#include <map>
 #include <utility>
-
-#include "base/clock.h"
-#include "base/fork.h"
-#include "base/lock_within.h"
 
 namespace vmm {
 
@@ -17,16 +10,6 @@ namespace {
 
 // How long the last line of an orderly end waits for a pipe that is full.
 constexpr int kLastFlushMs = 250;
-ProgramView ViewOf(const StoreSpec& spec) {
-  return {spec.code.data(),
-          static_cast<uint32_t>(spec.code.size()),
-          spec.main_end,
-          spec.groups.data(),
-          static_cast<uint32_t>(spec.groups.size()),
-          spec.literals.data(),
-          static_cast<uint32_t>(spec.literals.size()),
-          static_cast<uint32_t>(spec.kinds.size())};
-}
 
 }  // namespace
 

@@ -23,49 +23,12 @@
 #include "flush/retirement.h"
 #include "profile/profiler.h"
 #include "region/directory.h"
-#include "region/region_file.h"
 #include "store/ending.h"
 #include "store/native_abi.h"
 #include "store/periodic.h"
+#include "store/store_spec.h"
 
 namespace vmm {
-
-// A metric by name, for native threads.
-struct NamedMetric {
-  std::string name;  // "vcpu.exit_io_out"; of a device "read_count"
-  uint32_t kind;     // vmm_metrics_kind
-  uint32_t cell;     // of a device: from its first cell
-};
-
-// Everything that TypeScript made of a schema.
-struct StoreSpec {
-  std::string name;
-  std::string schema_text;  // canonical: two stores are alike if these are
-  uint64_t schema_fingerprint = 0;
-  std::vector<CellKind> kinds;
-  std::vector<Instruction> code;
-  uint32_t main_end = 0;
-  std::vector<DeviceGroup> groups;
-  std::string literals;
-  std::vector<std::string> keys;  // of the line, which no device may take
-  std::vector<std::string> group_names;
-  std::vector<std::vector<CellKind>> group_kinds;
-  std::vector<NamedMetric> metrics;
-  std::vector<std::vector<NamedMetric>> group_metrics;
-  struct Mark {
-    uint32_t signal;
-    uint32_t cell;
-    bool is_store;
-  };
-  std::vector<Mark> marks;
-  uint32_t missed_cell = Flusher::kNoCell;
-  uint32_t error_cell = Flusher::kNoCell;
-  // Of the region's file, absolute; empty: there is none.
-  std::string file;
-  Previous previous = Previous::kKeep;
-  // For readers in other processes.
-  std::string document;
-};
 
 // Why a store could not be opened, where a Status is not enough.
 struct OpenConflict {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "addon.h"
+#include "division.h"
 
 namespace {
 
@@ -55,15 +56,6 @@ void UseLargeFrame(int, siginfo_t*, void*) {
   if (write(STDOUT_FILENO, "large\n", 6) < 0) return;
 }
 
-// Goes on behind the division that cannot be done.
-void SkipDivision(int, siginfo_t*, void* context) {
-#if defined(__x86_64__)
-  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] += 2;  // the length of `idivl %ecx`
-#else
-  (void)context;
-#endif
-}
-
 napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, siginfo_t*, void*), struct sigaction* before,
                    int flags = SA_ONSTACK) {
   struct sigaction ours = {};
@@ -76,7 +68,7 @@ napi_value Install(napi_env env, napi_callback_info info, void (*handler)(int, s
 
 napi_value InstallReporter(napi_env env, napi_callback_info info) { return Install(env, info, Report, g_before_reporter); }
 
-napi_value InstallMender(napi_env env, napi_callback_info info) { return Install(env, info, SkipDivision, nullptr); }
+napi_value InstallMender(napi_env env, napi_callback_info info) { return Install(env, info, vmm::SkipDivision, nullptr); }
 
 napi_value InstallAbove(napi_env env, napi_callback_info info) { return Install(env, info, Above, g_before_above); }
 
@@ -85,9 +77,7 @@ napi_value InstallExiter(napi_env env, napi_callback_info info) { return Install
 napi_value InstallLarge(napi_env env, napi_callback_info info) { return Install(env, info, UseLargeFrame, nullptr, 0); }
 
 napi_value Divide(napi_env, napi_callback_info) {
-#if defined(__x86_64__)
-  asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%ecx" ::: "eax", "ecx", "edx");
-#endif
+  vmm::DivideByZero();
   return nullptr;
 }
 

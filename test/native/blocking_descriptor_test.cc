@@ -22,19 +22,14 @@
 #include "check.h"
 #include "child.h"
 #include "flush/sink.h"
+#include "opened_sink.h"
 #include "temporary_folder.h"
 
 namespace vmm {
 namespace {
 
-struct Opened : Sink {
-  ~Opened() { Close(); }
-  size_t WriteText(const std::string& text) { return Write(text.data(), text.size(), &status); }
-  Status status;
-};
-
 // A sink that found no descriptor left to open its pipe or terminal with once more. With `spare` it had two more then.
-void OpenBlocking(Opened& sink, int fd, int spare = 0) {
+void OpenBlocking(OpenedSink& sink, int fd, int spare = 0) {
   rlimit before;
   CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const int next = dup(fd);
@@ -67,25 +62,19 @@ struct Terminal {
   std::string name;
 };
 
-struct stat StatOf(int fd) {
-  struct stat info;
-  CHECK_EQ(fstat(fd, &info), 0);
-  return info;
-}
-
 // Two sinks write there at once, over and over, and nobody reads meanwhile.
 void CheckTwoWriters(int reader, int writer) {
   CHECK_EQ(fcntl(reader, F_SETFL, O_NONBLOCK), 0);
   CHECK_EQ(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
   constexpr int kWriters = 2, kRounds = 1000;
-  Opened sinks[kWriters];
-  for (Opened& sink : sinks) CHECK(sink.OpenDescriptor(writer).ok());
+  OpenedSink sinks[kWriters];
+  for (OpenedSink& sink : sinks) CHECK(sink.OpenDescriptor(writer).ok());
   const std::string much(1 << 18, 'x');
   std::string taken(1 << 20, '\0');
   std::atomic<int> round{0}, arrived{0};
   std::atomic<size_t> written{0};
   std::vector<std::thread> threads;
-  for (Opened& sink : sinks) {
+  for (OpenedSink& sink : sinks) {
     threads.emplace_back([&] {
       for (int turn = 1; turn <= kRounds; turn++) {
         while (round < turn) sched_yield();
@@ -131,7 +120,7 @@ TEST("given a named pipe that cannot be opened once more, when it is full for a 
     CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
     const int reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     const int writer = open((folder / "fifo").c_str(), O_WRONLY | O_CLOEXEC);
-    Opened sink;
+    OpenedSink sink;
     OpenBlocking(sink, writer, 2);
     std::string expected;
     for (int i = 0; i < 30'000; i++) expected += std::to_string(i) + "\n";
@@ -156,7 +145,7 @@ TEST(
     "wait") {
   CheckInChild([] {
     Terminal terminal;
-    Opened sink;
+    OpenedSink sink;
     OpenBlocking(sink, terminal.slave);
     CHECK_EQ(fcntl(terminal.slave, F_GETFL) & O_NONBLOCK, 0);
     CHECK_EQ(tcflow(terminal.slave, TCOOFF), 0);

@@ -2,6 +2,7 @@
 
 #include "region/cells.h"
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,8 +18,6 @@ Status Reserve(Cells& cells, const CellKind* kinds, uint32_t count, uint32_t* fi
   if (status.ok()) cells.Publish();
   return status;
 }
-
-constexpr uint64_t kMost = ~uint64_t{0};
 
 TEST("given runs of any length, when they are reserved, then none overlaps another and none of up to 512 cells straddles a run") {
   Cells cells;
@@ -177,10 +176,10 @@ TEST("given a cell of each kind, when its shards are put together, then inc is t
   CHECK_EQ(one.cells.Total(kMinCell), 30);
   CHECK_EQ(one.cells.Total(kMaxCell), 30);
 
-  one.SetAll(kIncCell, kMost, 1, 5);  // wraps, as the contract of an add says
+  one.SetAll(kIncCell, UINT64_MAX, 1, 5);  // wraps, as the contract of an add says
   CHECK_EQ(one.cells.Total(kIncCell), 5);
-  one.SetAll(kMaxCell, kMost, 1, 5);
-  CHECK_EQ(one.cells.Total(kMaxCell), kMost);
+  one.SetAll(kMaxCell, UINT64_MAX, 1, 5);
+  CHECK_EQ(one.cells.Total(kMaxCell), UINT64_MAX);
 }
 
 TEST("given complements of minima, when they are shown, then the least observed value, and 0 while there is none") {
@@ -192,8 +191,8 @@ TEST("given complements of minima, when they are shown, then the least observed 
       {"0 observed", ~uint64_t{0}, 0, 0},
       {"0 and 9 observed", ~uint64_t{0}, 9, 0},
       {"7 observed", ~uint64_t{7}, 7, 7},
-      {"the largest alone observed: its complement is 0", 0, kMost, kMost},
-      {"the largest and 7 observed", ~uint64_t{7}, kMost, 7},
+      {"the largest alone observed: its complement is 0", 0, UINT64_MAX, UINT64_MAX},
+      {"the largest and 7 observed", ~uint64_t{7}, UINT64_MAX, 7},
   };
   for (const auto& c : cases) {
     if (!CHECK_EQ(MinimumOf(c.complement, c.max), c.expected)) std::printf("  %s\n", c.what);
@@ -204,8 +203,8 @@ TEST("given a cell, when it is raised, then only a larger value counts") {
   Cell cell = {};
   for (const uint64_t value : {5u, 3u, 5u, 9u, 0u}) RaiseShared(cell, value);
   CHECK_EQ(Read(cell), 9);
-  RaiseShared(cell, kMost);
-  CHECK_EQ(Read(cell), kMost);
+  RaiseShared(cell, UINT64_MAX);
+  CHECK_EQ(Read(cell), UINT64_MAX);
 }
 
 TEST("given values collected into a bank, when the bank is committed, then pending is what came since") {
@@ -215,15 +214,15 @@ TEST("given values collected into a bank, when the bank is committed, then pendi
 
   one.cells.Collect(1, 0, one.cells.used());
   CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
-  one.cells.region().SetCommit(1 << 2 | 1);
+  one.cells.region().SetCommit(CommitOf(1, 1));
   CHECK_EQ(one.cells.Pending(kIncCell), 0);
 
   AddShared(one.cells.region().InShard(2, kIncCell), 5);
   CHECK_EQ(one.cells.Pending(kIncCell), 5);
   one.cells.Collect(kCrashBank, 0, one.cells.used());
-  one.cells.region().SetCommit(2 << 2 | kCrashBank);
-  AddShared(one.cells.region().InShard(0, kIncCell), kMost - 10);  // past the wrap
-  CHECK_EQ(one.cells.Pending(kIncCell), kMost - 10);
+  one.cells.region().SetCommit(CommitOf(2, kCrashBank));
+  AddShared(one.cells.region().InShard(0, kIncCell), UINT64_MAX - 10);  // past the wrap
+  CHECK_EQ(one.cells.Pending(kIncCell), UINT64_MAX - 10);
 }
 
 TEST("given a count of cells, when they are collected, then no cell beyond is") {

@@ -77,7 +77,7 @@ class Scene {
     return store->flusher().Flush(&status);
   }
 
-  uint64_t commits() { return store->cells().region().header().commit.load(std::memory_order_relaxed) >> 2; }
+  uint64_t commits() { return LinesOf(store->cells().region().header().commit.load(std::memory_order_relaxed)); }
 
   // Threads that all begin at Join, which waits for those with an end, and then ends the others.
   void Start(std::function<void()> work) {

@@ -57,8 +57,7 @@ TEST("given an entry that lies in two rows, when room is made for it, then both 
   Directory directory(region);
   for (uint32_t n = 0; n < region.chunk_cells(); n++) {
     CHECK(directory.Reserve().ok());
-    struct stat info = {};
-    CHECK_EQ(stat(path.c_str(), &info), 0);
+    const struct stat info = StatOf(path);
     const uint64_t end = static_cast<uint64_t>(EntryAt(region, n) - region.base()) + sizeof(DirectoryEntry);
     CHECK(static_cast<uint64_t>(info.st_size) >= end);
     CHECK(static_cast<uint64_t>(info.st_size) < end + region.granule_bytes());

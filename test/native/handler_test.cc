@@ -15,6 +15,7 @@
 #include "child.h"
 #include "confine.h"
 #include "crash_scene.h"
+#include "division.h"
 #include "handler_watch.h"
 #include "host_handler.h"
 #include "line_reader.h"
@@ -44,14 +45,6 @@ struct HandlerScene : Scene {
   void Capture(const char* path, int descriptor = -1) { CaptureInto(path, descriptor, 100); }
   void CaptureIn(const std::string& name) { Capture((folder / name).c_str()); }
 };
-
-#if defined(__x86_64__)
-// Goes on behind the division that cannot be done.
-void SkipDivision(int, siginfo_t*, void* context) {
-  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] += 2;  // the length of `idivl %ecx`
-}
-void Divide() { asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%ecx" ::: "eax", "ecx", "edx", "memory"); }
-#endif
 
 // With a sink that fails in some way, so that the handler's own calls leave an error number.
 void CaptureWithFailingSink(HandlerScene& scene, int sink) {
@@ -108,7 +101,7 @@ TEST("given a sink that fails, when an earlier handler mends a fault, then errno
       InstallHandler(SIGFPE, SkipDivision);
       CaptureWithFailingSink(scene, sink);
       errno = 77;
-      Divide();
+      DivideByZero();
       CHECK_EQ(errno, 77);
     });
   }
@@ -127,7 +120,7 @@ const Way kWays[] = {
     {"a hang-up", SIGHUP, [] { raise(SIGHUP); }},
     {"a termination", SIGTERM, [] { raise(SIGTERM); }},
 #if defined(__x86_64__)
-    {"a division by zero", SIGFPE, Divide},
+    {"a division by zero", SIGFPE, DivideByZero},
     {"a breakpoint", SIGTRAP, [] { asm volatile("int3"); }},
 #endif
 };

@@ -37,8 +37,7 @@ TEST("given lines that go out whole, when each is out, then none is in flight, a
     CHECK_EQ(rig.flight().sent.load(), bytes);
     CHECK_EQ(rig.flight().is_regular_file, 1);
     CHECK_EQ(TextOf(folder / "f")[before] == '\n', newline == 1);
-    struct stat info;
-    CHECK_EQ(stat((folder / "f").c_str(), &info), 0);
+    const struct stat info = StatOf(folder / "f");
     CHECK_EQ(rig.flight().inode, info.st_ino);
     CHECK_EQ(rig.flight().device, info.st_dev);
   }

@@ -13,6 +13,7 @@
 
 #include "check.h"
 #include "schema_builder.h"
+#include "store/store.h"
 
 namespace vmm {
 namespace {

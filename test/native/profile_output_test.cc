@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/survival.h"
 #include "check.h"
 #include "child.h"
 #include "profile/profile.h"
@@ -171,8 +172,7 @@ TEST("given more rows than can go out until the deadline, when the last ones are
   bench.Add("g.n", 1'000'000'000'000'000'000);
   const auto profile = bench.Start(bench.SpecOf(folder / "p", 100'000, std::vector<std::string>(500, "g.n")));
   const auto bytes = [&] {
-    struct stat info = {};
-    CHECK_EQ(stat((folder / "p").c_str(), &info), 0);
+    const struct stat info = StatOf(folder / "p");
     return static_cast<int64_t>(info.st_size);
   };
   while (bytes() < 100'000) SleepMs(1);

@@ -15,8 +15,6 @@
 namespace vmm {
 namespace {
 
-constexpr uint64_t kMost = ~uint64_t{0};
-
 // Every op is in it.
 StoreSpec EveryOp() {
   return SchemaBuilder()
@@ -253,7 +251,7 @@ TEST("given static metrics, when run, then an inc is what came since the last ti
   Lined rig(SchemaBuilder().Group("g", {Inc("i"), Gauge("s"), Latency("l")}).Group("h", {Inc("i")}).Build(""));
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":0,"l":{"min_us":0,"max_us":0,"sum_us":0}},"h":{"i":0})");
   rig.Add("g.i", 5);
-  rig.Add("h.i", kMost);
+  rig.Add("h.i", UINT64_MAX);
   Set(rig.At("g.s"), 7);
   const uint32_t latency = CellOf(rig.spec, "g.l");
   for (const uint64_t us : {30, 20, 40}) {
@@ -263,8 +261,8 @@ TEST("given static metrics, when run, then an inc is what came since the last ti
   }
   CHECK_EQ(rig.Line(), R"(,"g":{"i":5,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":90}},"h":{"i":18446744073709551615})");
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":0}},"h":{"i":0})");
-  RaiseShared(rig.cells.Shared(latency), kMost);  // 0 us is a true minimum
-  rig.Add("h.i", 2);                              // past the wrap
+  RaiseShared(rig.cells.Shared(latency), UINT64_MAX);  // 0 us is a true minimum
+  rig.Add("h.i", 2);                                   // past the wrap
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":0,"max_us":40,"sum_us":0}},"h":{"i":2})");
 }
 

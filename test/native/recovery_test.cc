@@ -149,8 +149,7 @@ TEST(
   Fifo fifo(folder / "fifo");
   fifo.Fill();
   // Half a line of the dead process is in the pipe, which must be known still when nothing came of the attempt.
-  struct stat pipe = {};
-  CHECK_EQ(stat((folder / "fifo").c_str(), &pipe), 0);
+  const struct stat pipe = StatOf(folder / "fifo");
   DeadRegion dead(folder / "r.previous", {4, pipe.st_dev, pipe.st_ino, 0, 100, 50, 0, 0});
   Recoveries recoveries;
   dead.AddTo(&recoveries, LineOf(1));
@@ -246,8 +245,7 @@ TEST(
 
 // What a life that was killed with half a line in the pipe says of it in its file.
 Record HalfIn(const std::string& path, uint64_t sent, uint64_t bytes) {
-  struct stat info;
-  CHECK_EQ(stat(path.c_str(), &info), 0);
+  const struct stat info = StatOf(path);
   return {4, info.st_dev, info.st_ino, 0, bytes, sent, 0, 0};
 }
 

@@ -37,8 +37,7 @@ struct Opened {
     status = file.Make(&descriptor);
     if (!status.ok()) return;
     CHECK(region.Create({1, "{}", 2, descriptor}).ok());
-    struct stat info = {};
-    CHECK_EQ(fstat(descriptor, &info), 0);
+    const struct stat info = StatOf(descriptor);
     inode = info.st_ino;
     status = file.Publish();
   }
@@ -84,8 +83,7 @@ TEST("given a path where nothing is, when it is opened, then it is there, whole,
     umask(before);
     CHECK(opened.status.ok());
     CHECK_EQ(InodeOf(folder / "r"), opened.inode);
-    struct stat info = {};
-    CHECK_EQ(stat((folder / "r").c_str(), &info), 0);
+    const struct stat info = StatOf(folder / "r");
     CHECK_EQ(info.st_mode & 07777, 0600);
     CHECK_EQ(TextOf(folder / "r").substr(0, 8), "VMTRICS1");
     CHECK(NamesIn(folder) == Names{"r"});
@@ -162,8 +160,7 @@ TEST("given a region that somebody says the last line of, when the file is opene
   const int fd = open((path + ".previous").c_str(), O_RDWR | O_CLOEXEC);
   bool is_ours = false;
   CHECK(LockFile(fd, &is_ours).ok() && is_ours);
-  struct stat info = {};
-  CHECK_EQ(fstat(fd, &info), 0);
+  const struct stat info = StatOf(fd);
   CHECK(Opened(path).status.ok());
   CHECK_EQ(InodeOf(path + ".previous.2"), info.st_ino);
   close(fd);

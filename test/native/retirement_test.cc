@@ -81,7 +81,7 @@ struct Scene : Rig {
         for (uint32_t shard = 0; shard < header.shards_used.load(); shard++) {
           sums.totals[i] += vmm::Read(region.InShard(shard, entry.first_cell + i));
         }
-        sums.flushed[i] += vmm::Read(region.InBank(header.commit.load() & 3, entry.first_cell + i));
+        sums.flushed[i] += vmm::Read(region.InBank(BankOf(header.commit.load()), entry.first_cell + i));
       }
     }
     return sums;

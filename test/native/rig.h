@@ -67,7 +67,7 @@ struct Rig {
   bool Init(const std::string& path) { return flusher.Init(path.c_str(), -1, &status) == InitResult::kDone; }
   FlushResult Flush() { return flusher.Flush(&status); }
   // How many lines were committed.
-  uint64_t commits() const { return cells.region().header().commit.load(std::memory_order_relaxed) >> 2; }
+  uint64_t commits() const { return LinesOf(cells.region().header().commit.load(std::memory_order_relaxed)); }
   // What the header says of a line on its way.
   const LineInFlight& flight() const { return cells.region().header().line; }
 

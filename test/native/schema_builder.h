@@ -2,7 +2,7 @@
 //
 // Thread-safety:       one thread.
 // Async-signal-safety: none.
-// Lifetime:            a StoreSpec is a value; a ProgramView is good as long as the spec that it is of.
+// Lifetime:            a StoreSpec is a value; a ProgramView is valid as long as the spec that it was made of.
 
 #pragma once
 
@@ -14,7 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "store/store.h"
+#include "store/native_abi.h"
+#include "store/store_spec.h"
 
 namespace vmm {
 
@@ -44,7 +45,7 @@ class SchemaBuilder {
   }
 
   SchemaBuilder& Group(const std::string& key, const std::vector<Field>& fields) {
-    const std::vector<NamedMetric> metrics = Place(fields, &spec_.kinds);
+    const std::vector<NamedMetric> metrics = AssignCells(fields, &spec_.kinds);
     Fields(",\"" + key + "\":{", fields, metrics, false);
     for (const NamedMetric& metric : metrics) spec_.metrics.push_back({key + "." + metric.name, metric.kind, metric.cell});
     spec_.keys.push_back(key);
@@ -67,7 +68,7 @@ class SchemaBuilder {
     spec_.main_end = static_cast<uint32_t>(spec_.code.size());
     for (const PendingGroup& group : groups_) {
       std::vector<CellKind> kinds;
-      const std::vector<NamedMetric> metrics = Place(group.fields, &kinds);
+      const std::vector<NamedMetric> metrics = AssignCells(group.fields, &kinds);
       const auto here = [&] { return static_cast<uint32_t>(spec_.code.size()); };
       const uint32_t begin = here();
       Fields("", group.fields, metrics, false);
@@ -94,7 +95,7 @@ class SchemaBuilder {
   };
 
   // Gives each field its cells; those of one metric are in one run.
-  static std::vector<NamedMetric> Place(const std::vector<Field>& fields, std::vector<CellKind>* kinds) {
+  static std::vector<NamedMetric> AssignCells(const std::vector<Field>& fields, std::vector<CellKind>* kinds) {
     std::vector<NamedMetric> metrics;
     for (const Field& field : fields) {
       std::vector<CellKind> own = {CellKind::kInc};
@@ -165,17 +166,6 @@ inline SchemaBuilder& SchemaBuilder::OnSignal(uint32_t signal, const std::string
 inline SchemaBuilder& SchemaBuilder::OnMissedFlush(const std::string& path) {
   spec_.missed_cell = CellOf(spec_, path);
   return *this;
-}
-
-inline ProgramView ViewOf(const StoreSpec& spec) {
-  return {spec.code.data(),
-          static_cast<uint32_t>(spec.code.size()),
-          spec.main_end,
-          spec.groups.data(),
-          static_cast<uint32_t>(spec.groups.size()),
-          spec.literals.data(),
-          static_cast<uint32_t>(spec.literals.size()),
-          static_cast<uint32_t>(spec.kinds.size())};
 }
 
 }  // namespace vmm

@@ -16,17 +16,11 @@
 #include "base/signal_mask.h"
 #include "check.h"
 #include "child.h"
+#include "opened_sink.h"
 #include "temporary_folder.h"
 
 namespace vmm {
 namespace {
-
-struct Opened : Sink {
-  ~Opened() { Close(); }
-  // How much went out before the sink would take no more.
-  size_t WriteText(const std::string& text) { return Write(text.data(), text.size(), &status); }
-  Status status;
-};
 
 // Two ends of a pipe, of which either may be closed.
 struct Pipe {
@@ -48,12 +42,12 @@ int ModeOf(const std::string& path) {
 
 TEST("given a path, when it is opened, then a new file is its owner's alone, and one that exists keeps its mode and content") {
   TemporaryFolder folder;
-  Opened made;
+  OpenedSink made;
   CHECK(made.OpenPath((folder / "new").c_str()).ok());
   CHECK_EQ(ModeOf(folder / "new"), 0600);
   WriteText(folder / "old", "first\n");
   CHECK_EQ(chmod((folder / "old").c_str(), 0640), 0);
-  Opened old;
+  OpenedSink old;
   CHECK(old.OpenPath((folder / "old").c_str()).ok());
   CHECK_EQ(ModeOf(folder / "old"), 0640);
   CHECK(!old.needs_newline());
@@ -63,7 +57,7 @@ TEST("given a path, when it is opened, then a new file is its owner's alone, and
 
 TEST("given what is no sink, when it is opened, then a status with the cause, and nothing is open") {
   TemporaryFolder folder;
-  Opened sink;
+  OpenedSink sink;
   CHECK_EQ(sink.OpenPath((folder / "").c_str()).error, EISDIR);
   CHECK_EQ(sink.OpenPath(std::string(PATH_MAX, 'a').c_str()).error, ENAMETOOLONG);
   CHECK_EQ(sink.OpenPath((folder / "no/such").c_str()).error, ENOENT);
@@ -81,7 +75,7 @@ TEST("given a descriptor, when it is opened and closed as a sink, then the calle
   Pipe pipe;
   const int flags = fcntl(pipe.ends[1], F_GETFL);
   {
-    Opened sink;
+    OpenedSink sink;
     CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
     CHECK_EQ(sink.WriteText("line\n"), 5);
     CHECK_EQ(fcntl(pipe.ends[1], F_GETFL), flags);
@@ -95,7 +89,7 @@ TEST("given a descriptor of a file, when it is written to, then where the caller
   TemporaryFolder folder;
   WriteText(folder / "f", "abc");
   const int fd = open((folder / "f").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
-  Opened sink;
+  OpenedSink sink;
   CHECK(sink.OpenDescriptor(fd).ok());
   CHECK(sink.needs_newline());
   CHECK_EQ(sink.WriteText("\nline\n"), 6);
@@ -111,7 +105,7 @@ TEST("given a descriptor of a file, when it is written to, then where the caller
 TEST("given blocking descriptors that nobody reads, when more is written than they take, then it stops short with EAGAIN") {
   const std::string much(4 << 20, 'x');
   Pipe pipe;
-  Opened to_pipe;
+  OpenedSink to_pipe;
   CHECK(to_pipe.OpenDescriptor(pipe.ends[1]).ok());
   const size_t in_pipe = to_pipe.WriteText(much);
   CHECK(in_pipe > 0 && in_pipe < much.size());
@@ -120,7 +114,7 @@ TEST("given blocking descriptors that nobody reads, when more is written than th
 
   int ends[2];
   CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-  Opened to_socket;
+  OpenedSink to_socket;
   CHECK(to_socket.OpenDescriptor(ends[1]).ok());
   const size_t in_socket = to_socket.WriteText(much);
   CHECK(in_socket > 0 && in_socket < much.size());
@@ -133,7 +127,7 @@ TEST("given a reader that is gone, when written to, then EPIPE and its signal ca
   CheckInChild([] {
     signal(SIGPIPE, SIG_DFL);
     Pipe pipe;
-    Opened sink;
+    OpenedSink sink;
     CHECK(sink.OpenDescriptor(pipe.ends[1]).ok());
     pipe.Close(0);
     {
@@ -142,7 +136,7 @@ TEST("given a reader that is gone, when written to, then EPIPE and its signal ca
       CHECK_EQ(sink.status.error, EPIPE);
       SignalMask::Discard(sink.status.error);
     }
-    Opened late;  // no reader when it is opened
+    OpenedSink late;  // no reader when it is opened
     CHECK(late.OpenDescriptor(pipe.ends[1]).ok());
     {
       SignalMask mask;
@@ -152,7 +146,7 @@ TEST("given a reader that is gone, when written to, then EPIPE and its signal ca
     }
     int ends[2];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    Opened to_socket;
+    OpenedSink to_socket;
     CHECK(to_socket.OpenDescriptor(ends[1]).ok());
     close(ends[0]);
     CHECK_EQ(to_socket.WriteText("line\n"), 0);
@@ -170,7 +164,7 @@ TEST("given a blocking pipe that cannot be opened once more, when more is writte
     const int writer = open((folder / "fifo").c_str(), O_WRONLY | O_CLOEXEC);
     CHECK(reader >= 0 && writer >= 0);
     close(reader);
-    Opened sink;  // while there is no reader, which a second open for writing would need
+    OpenedSink sink;  // while there is no reader, which a second open for writing would need
     CHECK(sink.OpenDescriptor(writer).ok());
     reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // and does not read
     const std::string much(1 << 20, 'x');
@@ -185,7 +179,7 @@ TEST("given a blocking pipe that cannot be opened once more, when more is writte
 TEST("given a text that does not fit into a pipe, when a reader takes it in pieces, then all of it is out before the deadline") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
-  Opened sink;
+  OpenedSink sink;
   CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
   std::string text;
   while (text.size() < 20 * Fifo::kBytes) text += std::to_string(text.size()) + "\n";
@@ -205,7 +199,7 @@ TEST("given a text that does not fit into a pipe, when a reader takes it in piec
 TEST("given a pipe that nobody reads, when the deadline passes, then EAGAIN, and what fitted is out") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
-  Opened sink;
+  OpenedSink sink;
   CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
   const std::string text(3 * Fifo::kBytes, 'x');
   CHECK_EQ(sink.WriteBy(text.data(), text.size(), MonotonicMs() + 20, &sink.status), Fifo::kBytes);
@@ -224,14 +218,14 @@ TEST("given an hour until the deadline, when the sink fails for good, then the c
     sigset_t before, after;
     pthread_sigmask(SIG_BLOCK, nullptr, &before);
     Pipe pipe;
-    Opened to_pipe;
+    OpenedSink to_pipe;
     CHECK(to_pipe.OpenDescriptor(pipe.ends[1]).ok());
     pipe.Close(0);
     CHECK_EQ(to_pipe.WriteBy("line\n", 5, in_an_hour_ms, &to_pipe.status), 0);
     CHECK_EQ(to_pipe.status.error, EPIPE);
 
     TemporaryFolder folder;
-    Opened to_file;
+    OpenedSink to_file;
     CHECK(to_file.OpenPath((folder / "f").c_str()).ok());
     const rlimit limit = {3, 3};
     CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -246,7 +240,7 @@ TEST("given an hour until the deadline, when the sink fails for good, then the c
 TEST("given a named pipe without a reader, when it is opened and written to, then what is written is there for one that comes") {
   TemporaryFolder folder;
   CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0620), 0);
-  Opened sink;
+  OpenedSink sink;
   CHECK(sink.OpenPath((folder / "fifo").c_str()).ok());
   CHECK_EQ(sink.WriteText("line\n"), 5);
   CHECK(sink.WaitWritable(0));
@@ -259,7 +253,7 @@ TEST("given a named pipe without a reader, when it is opened and written to, the
 
 TEST("given a path that names something else now, when asked, then that is opened, and a path that cannot be made is an error") {
   TemporaryFolder folder;
-  Opened sink;
+  OpenedSink sink;
   bool replaced = true;
   CHECK(sink.OpenPath((folder / "f").c_str()).ok());
   CHECK(sink.ReopenIfReplaced(&replaced).ok());
@@ -289,7 +283,7 @@ TEST("given a sink, when a child is executed, then it inherits none of its descr
   const auto is_open = [](int fd) { return fcntl(fd, F_GETFD) >= 0; };
   bool before[100];
   for (int fd = 0; fd < 100; fd++) before[fd] = is_open(fd);
-  Opened file, piped;
+  OpenedSink file, piped;
   CHECK(file.OpenPath((folder / "f").c_str()).ok());
   CHECK(piped.OpenDescriptor(pipe.ends[1]).ok());
   int opened = 0;

@@ -211,12 +211,6 @@ TEST("given two stores on one file, when another wrote meanwhile, then the recor
   close(fd);
 }
 
-struct stat StatOf(const std::string& path) {
-  struct stat info;
-  CHECK_EQ(stat(path.c_str(), &info), 0);
-  return info;
-}
-
 struct Turn : SinkTurn {
   explicit Turn(
       const struct stat& info, SinkTurn::FinishLine finish = [](void*) {}) {

@@ -51,6 +51,17 @@ inline std::string TextOf(const std::string& path) {
   return text;
 }
 
+inline struct stat StatOf(const std::string& path) {
+  struct stat info = {};
+  CHECK_EQ(stat(path.c_str(), &info), 0);
+  return info;
+}
+inline struct stat StatOf(int fd) {
+  struct stat info = {};
+  CHECK_EQ(fstat(fd, &info), 0);
+  return info;
+}
+
 // The file is made if there is none. WriteText begins it again, AppendText goes on at its end.
 inline void PutText(const std::string& path, const std::string& text, int how) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | how | O_CLOEXEC, 0600);

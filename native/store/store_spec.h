@@ -1,0 +1,69 @@
+// A StoreSpec is everything that TypeScript made of a schema and of the options of Metrics.open(), as native code takes
+// it.
+//
+// Thread-safety:       a plain value.
+// Async-signal-safety: none.
+// Units:               a cell is an index from 0, a signal its number.
+// Lifetime:            a ProgramView points into the spec that it was made of.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flush/flusher.h"
+#include "flush/program.h"
+#include "region/cell.h"
+#include "region/region_file.h"
+
+namespace vmm {
+
+// A metric by its name, for native threads.
+struct NamedMetric {
+  std::string name;  // "vcpu.exit_io_out"; of a device "read_count"
+  uint32_t kind;     // vmm_metrics_kind
+  uint32_t cell;     // of a device: counted from its first cell
+};
+
+struct StoreSpec {
+  std::string name;
+  std::string schema_text;  // canonical: two schemas are the same if their texts are
+  uint64_t schema_fingerprint = 0;
+  std::vector<CellKind> kinds;
+  std::vector<Instruction> code;
+  uint32_t main_end = 0;
+  std::vector<DeviceGroup> groups;
+  std::string literals;
+  std::vector<std::string> keys;  // the line's own keys, which no device may have
+  std::vector<std::string> group_names;
+  std::vector<std::vector<CellKind>> group_kinds;
+  std::vector<NamedMetric> metrics;
+  std::vector<std::vector<NamedMetric>> group_metrics;
+  struct Mark {
+    uint32_t signal;
+    uint32_t cell;
+    bool is_store;
+  };
+  std::vector<Mark> marks;
+  uint32_t missed_cell = Flusher::kNoCell;
+  uint32_t error_cell = Flusher::kNoCell;
+  // The absolute path of the region's file; empty: the region is no file.
+  std::string file;
+  Previous previous = Previous::kKeep;
+  // For readers in other processes; see docs/format.md.
+  std::string document;
+};
+
+inline ProgramView ViewOf(const StoreSpec& spec) {
+  return {spec.code.data(),
+          static_cast<uint32_t>(spec.code.size()),
+          spec.main_end,
+          spec.groups.data(),
+          static_cast<uint32_t>(spec.groups.size()),
+          spec.literals.data(),
+          static_cast<uint32_t>(spec.literals.size()),
+          static_cast<uint32_t>(spec.kinds.size())};
+}
+
+}  // namespace vmm
