@@ -5,10 +5,12 @@ export type { IncMetric } from './accessors/inc.ts';
 export type { LatencyMetric } from './accessors/latency.ts';
 export type { LatencyRecord } from './accessors/record.ts';
 export type { StoreMetric } from './accessors/store.ts';
+export type { Accessors, RunTimeGroup } from './app.ts';
 export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
-export { type Accessors, Metrics, type OpenOptions, type PeriodicFlushOptions, type RunTimeGroup, type StartTimes } from './metrics.ts';
+export { Metrics, type PeriodicFlushOptions } from './metrics.ts';
+export type { OpenOptions } from './open-options.ts';
 export type { ProfileName } from './profile/columns.ts';
 export type { Profile, ProfileOptions, ProfileStats } from './profiler.ts';
 export { type CrashReport, type RegionReading, type RegionState, type RegionValues, readRegion, type Settlement } from './region/reader.ts';
@@ -39,4 +41,5 @@ export {
   utcTimestampMs,
 } from './schema.ts';
 export type { CaptureSignalsOptions } from './signals.ts';
+export type { StartTimes } from './start-time.ts';
 export type { DeviceValues, FieldValues, LatencyValue, MetricsSnapshot, ValueOf } from './values.ts';

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 
 import { checkedBoolean, checkedChoice, checkedOptions, checkedPath, checkedPlainObject, checkedText } from './arguments.ts';
 import type { Identity } from './program.ts';
-import type { Place } from './store-spec.ts';
+import type { StoreLocation } from './store-spec.ts';
 
 export interface OpenOptions {
   /** Which store of this process. Default: `'default'`. */
@@ -45,7 +45,7 @@ export interface OpenOptions {
 export interface CheckedOpenOptions {
   readonly name: string;
   readonly identity: Identity;
-  readonly place: Place;
+  readonly location: StoreLocation;
   readonly addon: string | undefined;
 }
 
@@ -56,13 +56,13 @@ export function checkedOpenOptions(options: unknown): CheckedOpenOptions {
   const { name = 'default', id, properties, file, previous, recover = true, addon } = checkedOptions<OpenOptions>(where, options, KNOWN);
   if (checkedText(`${where}: name`, name) === '') throw new RangeError(`${where}: name must not be empty`);
   if (id !== undefined) checkedText(`${where}: id`, id);
-  const place = { ...checkedPlace(where, file, previous), recover: checkedBoolean(`${where}: recover`, recover) };
+  const location = { ...checkedLocation(where, file, previous), recover: checkedBoolean(`${where}: recover`, recover) };
   if (addon !== undefined) checkedPath(`${where}: addon`, addon);
   const identity = {
     ...(id !== undefined && { id }),
     ...(properties !== undefined && { properties: checkedProperties(where, properties) }),
   };
-  return { name, identity, place, addon };
+  return { name, identity, location, addon };
 }
 
 function checkedProperties(where: string, properties: unknown): Readonly<Record<string, string>> {
@@ -74,7 +74,7 @@ function checkedProperties(where: string, properties: unknown): Readonly<Record<
   return Object.freeze(Object.fromEntries(entries));
 }
 
-function checkedPlace(where: string, file: unknown, given: unknown = 'keep'): Omit<Place, 'recover'> {
+function checkedLocation(where: string, file: unknown, given: unknown = 'keep'): Omit<StoreLocation, 'recover'> {
   const previous = checkedChoice(`${where}: previous`, given, ['keep', 'discard', 'refuse']);
   if (file === undefined) return { previous };
   // Absolute: it must be the same file in every thread, wherever the process stands.

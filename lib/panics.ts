@@ -2,7 +2,11 @@
 
 import { isMainThread } from 'node:worker_threads';
 
+import { accessorOf } from './accessors/accessors.ts';
 import type { Attachment } from './binding.ts';
+import type { Layout } from './layout.ts';
+import { markedMetric } from './store-spec.ts';
+import type { ThreadCells } from './thread-cells.ts';
 
 /**
  * What to do at a panic, for each store of this thread. One listener serves them all: Node takes more than ten for a
@@ -29,6 +33,18 @@ function monitor(): void {
   // The host's own handlers have the last word, and keep the process alive.
   if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
   for (const onPanic of watching) onPanic();
+}
+
+/** At a panic, raises the metric marked `onPanic` and flushes a line. Returns what ends it. */
+export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
+  const marked = markedMetric(layout, (def) => def.onPanic === true);
+  const metric = marked && accessorOf(cells, marked.def, marked.cell);
+  return watchPanics(() => {
+    if (cells.closed) return;
+    if (metric && 'store' in metric) metric.store(1);
+    else if (metric && 'inc' in metric) metric.inc();
+    cells.attachment.flush(); // what does not get out is counted; there is nobody to throw to
+  });
 }
 
 /** The exit code while it is not known: kExitCodeUnknown in native/store/ending.h. */

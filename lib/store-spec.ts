@@ -15,7 +15,7 @@ const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
 const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2 };
 
 /** Where a store's values are, other than in memory of this process alone. */
-export interface Place {
+export interface StoreLocation {
   readonly file?: string;
   readonly previous: 'keep' | 'discard' | 'refuse';
   /** Whether `init()` says the last lines of earlier lives. */
@@ -27,7 +27,7 @@ export function storeSpecOf(
   schema: Schema,
   layout: Layout,
   identity: Identity,
-  { file, previous }: Omit<Place, 'recover'>,
+  { file, previous }: Omit<StoreLocation, 'recover'>,
 ): StoreSpec {
   const program = programOf(layout, identity);
   const document = documentOf(name, schema, identity);
