@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
+
 import { closing, freshName } from './helpers/workplace.ts';
 
 const schema = defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }), d: perDevice({ n: inc('n') }) });

@@ -1,6 +1,6 @@
 // `vmm-metrics profile`: what another process counts, sampled from outside.
 
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync, symlinkSync, truncateSync, writeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -10,13 +10,14 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vm
 
 import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
+import { program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
+import { makeFifo } from './helpers/sinks.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
-const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
 const torn = fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url));
 
-const run = (...args: string[]) => spawnSync(node, [main, 'profile', ...args], { encoding: 'utf8', timeout: HANG_MS });
+const run = (...args: string[]) => spawnSync(node, [program, 'profile', ...args], { encoding: 'utf8', timeout: HANG_MS });
 
 /** A process that counts, each number with two equal halves. */
 async function counter(file: string) {
@@ -62,7 +63,7 @@ test('given a process that counts, when it is sampled for a second, then the row
 test('given a process that is killed meanwhile, when it is sampled without an end, then that ends with its last values', async () => {
   const file = `${temporaryFolder()}/r`;
   const child = await counter(file);
-  const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   sampling.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
@@ -78,7 +79,7 @@ test('given a process that is killed meanwhile, when it is sampled without an en
 test('given Ctrl-C, when it comes, then the rows so far and the closing line are there, and the exit code is 0', async () => {
   const file = `${temporaryFolder()}/r`;
   await counter(file);
-  const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`, '--interval-us', '50000']);
+  const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`, '--interval-us', '50000']);
   await vi.waitUntil(() => existsSync(`${file}.tsv`) && readFileSync(`${file}.tsv`, 'utf8').split('\n').length > 5, HANG_MS);
   sampling.kill('SIGINT');
   expect((await once(sampling, 'close'))[0]).toBe(0);
@@ -171,7 +172,7 @@ describe('given a wrong call', () => {
   test('when the region is cut meanwhile, then one line says so, the exit code is 1, and no row has what was not there', async () => {
     const file = `${temporaryFolder()}/r`;
     await counter(file);
-    const sampling = spawn(node, [main, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`], {
+    const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
@@ -194,7 +195,7 @@ describe('given a wrong call', () => {
     const file = `${temporaryFolder()}/r`;
     await counter(file);
     const pipe = `${file}.pipe`;
-    execFileSync('mkfifo', [pipe]);
+    makeFifo(pipe);
     const reader = openSync(pipe, 'r+'); // who never reads
     const filler = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
     onTestFinished(() => closeSync(filler));
@@ -205,7 +206,7 @@ describe('given a wrong call', () => {
     };
     if (!isNamed) fill();
     const wide = Array.from({ length: 60 }, (_, i) => `g.m${i}`).join();
-    const args = [main, 'profile', file, '--metrics', wide, '-o', isNamed ? pipe : '-', ...more];
+    const args = [program, 'profile', file, '--metrics', wide, '-o', isNamed ? pipe : '-', ...more];
     const sampling = spawn(node, args, { stdio: ['ignore', isNamed ? 'ignore' : reader, 'pipe'] });
     let said = '';
     sampling.stderr!.setEncoding('utf8').on('data', (part: string) => {

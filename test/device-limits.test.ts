@@ -2,16 +2,15 @@
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, inc, Metrics, perDevice, readRegion } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
+import { program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
-const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
-const cli = (...args: string[]) => execFileSync(process.execPath, [main, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+const cli = (...args: string[]) => execFileSync(process.execPath, [program, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 
 function open() {
   const folder = temporaryFolder();

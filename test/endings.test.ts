@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { type RegionReading, readRegion } from 'vmm-metrics';
 
 import { runChild } from './helpers/children.ts';
+import { program } from './helpers/command.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
 interface Plan {
@@ -23,7 +24,7 @@ async function ended(plan: Plan): Promise<{ death: Awaited<ReturnType<typeof run
 }
 
 const said = (file: string, ...options: string[]) =>
-  execFileSync(process.execPath, ['dist/lib/cli/main.js', 'show', file, ...options], { encoding: 'utf8' });
+  execFileSync(process.execPath, [program, 'show', file, ...options], { encoding: 'utf8' });
 
 const exited = (exitCode: number) => ({ state: 'exited', exitCode, shown: `exited with code ${exitCode}` });
 const panicked = (exitCode: number) => ({ state: 'panicked', exitCode, shown: `panicked (exit code ${exitCode})` });

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
+
 import { type Failure, type FailureCode, failureError } from '../lib/failures.ts';
 import { ErrorCode, type MetricsError } from '../lib/index.ts';
 

@@ -5,6 +5,7 @@
 // fault-matrix-handlers those of handlers and processes, fault-matrix-restarts that of one life after another.
 
 import { expect } from 'vitest';
+
 import { ABRT, BUS, EVERYWHERE, FPE, ILL, LIVES, onThreads, SEGV, SYS, variant } from './helpers/fault-variants.ts';
 import { checkFault, marksOf, outlineOf, type Plan, runFault, someLoad } from './helpers/faults.ts';
 import { HANG_MS } from './helpers/limits.ts';

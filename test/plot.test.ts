@@ -2,7 +2,6 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
 
@@ -11,12 +10,12 @@ import { type ProfileSeries, profileSeriesOf } from '../dist/lib/profile/series.
 import { profileTableOf } from '../dist/lib/profile/table.js';
 import { showProfile } from '../dist/lib/profile/view.js';
 import { node } from './helpers/children.ts';
+import { program } from './helpers/command.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
-const main = fileURLToPath(new URL('../dist/lib/cli/main.js', import.meta.url));
 const tableOf = (...lines: string[]) => profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join('')));
 const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf(tableOf(...lines), points);
-const cli = (...args: string[]) => spawnSync(node, [main, ...args], { encoding: 'utf8' });
+const cli = (...args: string[]) => spawnSync(node, [program, ...args], { encoding: 'utf8' });
 
 describe('given a profile’s text', () => {
   test('when it is annotated, then start, interval, kinds and units come from there', () => {
@@ -357,7 +356,7 @@ describe('given the command line', () => {
     profileIn(folder);
     closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
     const before = readFileSync(`${folder}/r`);
-    const { status, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', 'r'], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', 'r'], { cwd: folder, encoding: 'utf8' });
     expect(stderr).toMatch(/^vmm-metrics: plot: -o 'r' is a region file; writing to it would destroy its metrics;.*\n$/);
     expect(status).toBe(2);
     expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);
@@ -374,7 +373,7 @@ describe('given the command line', () => {
     mkdirSync(`${folder}/x`);
     linkSync(`${folder}/p.tsv`, `${folder}/hard`);
     symlinkSync('p.tsv', `${folder}/soft`);
-    const { status, stdout, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
     expect(stderr).toMatch(/^vmm-metrics: plot: -o would overwrite the profile 'p\.tsv';.*\n$/);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
@@ -383,18 +382,18 @@ describe('given the command line', () => {
   test('when -o is -, then the page goes to standard output, but not onto the profile', () => {
     const folder = temporaryFolder();
     const text = profileIn(folder);
-    const { status, stdout, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', '-'], { cwd: folder, encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', '-'], { cwd: folder, encoding: 'utf8' });
     expect({ status, stderr, files: readdirSync(folder) }).toEqual({ status: 0, stderr: '', files: ['p.tsv'] });
     expect(stdout).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
     const stdio = ['ignore', openSync(`${folder}/p.tsv`, 'a'), 'ignore'] as const;
-    expect(spawnSync(node, [main, 'plot', `${folder}/p.tsv`, '-o', '-'], { stdio: [...stdio] }).status).toBe(2);
+    expect(spawnSync(node, [program, 'plot', `${folder}/p.tsv`, '-o', '-'], { stdio: [...stdio] }).status).toBe(2);
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
   });
 
   test('when standard output is read no further, then it ends without a word', () => {
     const folder = temporaryFolder();
     profileIn(folder);
-    const script = `set -o pipefail; '${node}' '${main}' plot '${folder}/p.tsv' -o - | head -c 10`;
+    const script = `set -o pipefail; '${node}' '${program}' plot '${folder}/p.tsv' -o - | head -c 10`;
     const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '<!doctype ', stderr: '' });
   });
@@ -425,7 +424,7 @@ describe('given the command line', () => {
     profileIn(folder);
     writeFileSync(`${folder}/page`, 'old');
     symlinkSync('page', `${folder}/link`);
-    const { status, stderr } = spawnSync(node, [main, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
     expect(stderr).toMatch(says);
     expect(status).toBe(output === 'link' ? 0 : 1);
     expect(readFileSync(`${folder}/page`, 'utf8').endsWith('</html>\n')).toBe(output === 'link');

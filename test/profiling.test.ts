@@ -1,6 +1,5 @@
 // Profiles: what a file has, every way to be refused, and every way to end.
 
-import { execFileSync } from 'node:child_process';
 import { closeSync, constants, linkSync, openSync, readFileSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,6 +8,7 @@ import { defineSchema, group, inc, latency, Metrics, type ProfileOptions, perDev
 import { runChild } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { SecondThread } from './helpers/second-thread.ts';
+import { makeFifo } from './helpers/sinks.ts';
 import { closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
@@ -245,7 +245,7 @@ describe('given an output', () => {
 
   test('when all threads of the pool are waiting for something else, then stop() does not wait for them', async () => {
     const folder = temporaryFolder();
-    execFileSync('mkfifo', [`${folder}/pipe`]);
+    makeFifo(`${folder}/pipe`);
     const output = `${folder}/p`;
     const profile = open().startProfiling({ metrics: 'g.n', output, intervalUs: 1000 });
     const waiting = Array.from({ length: 4 }, () => fs.open(`${folder}/pipe`, 'r')); // for a writer
@@ -269,7 +269,7 @@ describe('given an output', () => {
 
   test('when it is a pipe that nobody reads, then stop() and close() end, and stop() says what is lost', async () => {
     const folder = temporaryFolder();
-    execFileSync('mkfifo', [`${folder}/pipe`]);
+    makeFifo(`${folder}/pipe`);
     const reader = openSync(`${folder}/pipe`, constants.O_RDWR | constants.O_NONBLOCK);
     onTestFinished(() => closeSync(reader));
     expect(() => {

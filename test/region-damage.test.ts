@@ -1,7 +1,6 @@
 // readRegion() of what is no region, of a damaged one, and of a file that claims as much as it can: a clear error, or a
 // reading, in little memory.
 
-import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,6 +11,7 @@ import { runChild } from './helpers/children.ts';
 import { refused, regionFile } from './helpers/counted-region.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { regionBytes } from './helpers/region-writer.ts';
+import { makeFifo } from './helpers/sinks.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
 describe('given a path that is no region of ours', () => {
@@ -29,7 +29,7 @@ describe('given a path that is no region of ours', () => {
     const folder = temporaryFolder();
     symlinkSync(path, join(folder, 'link'));
     mkdirSync(join(folder, 'folder'));
-    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    makeFifo(join(folder, 'pipe'));
     expect((await refused(join(folder, 'link')))?.message).toContain('symbolic link');
     for (const other of [join(folder, 'folder'), join(folder, 'pipe'), '/dev/zero']) {
       expect((await refused(other))?.message, other).toContain('not a regular file');

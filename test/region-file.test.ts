@@ -25,6 +25,7 @@ import { defineSchema, group, inc, Metrics, type MetricsError, perDevice, readRe
 
 import { FIRST_SHARD_ROW, HeaderOffset, RegionStateNumber } from '../lib/region/format.ts';
 import { node, runChild } from './helpers/children.ts';
+import { makeFifo } from './helpers/sinks.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
@@ -222,7 +223,7 @@ describe('given something else at the path', () => {
     ['a text file', (file) => writeFileSync(file, 'mine\n'), /: it is not a region file$/],
     ['an empty file', (file) => writeFileSync(file, ''), /: it is not a region file$/],
     ['a folder', (file) => mkdirSync(file), /: it is not a regular file$/],
-    ['a named pipe', (file) => void spawnSync('mkfifo', [file]), /: it is not a regular file$/],
+    ['a named pipe', (file) => void makeFifo(file), /: it is not a regular file$/],
     ['a symbolic link to nothing', (file) => symlinkSync(`${file}.elsewhere`, file), /: it is a symbolic link$/],
     [
       'a symbolic link to a region',

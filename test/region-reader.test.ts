@@ -12,6 +12,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { binding } from '../lib/binding.ts';
 import { node } from './helpers/children.ts';
 import { counted, regionFile, shape } from './helpers/counted-region.ts';
+import { holdLock } from './helpers/lock-holder.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { regionBytes, writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
@@ -137,13 +138,11 @@ describe('given somebody who holds the file', () => {
   test('when it is read, then its writer is running; and killed once it is let go', async () => {
     const path = regionFile();
     const holder = await open(path, 'r+');
-    // What lock() keeps is a shared lock, so this takes the writer's by the tool of util-linux.
-    const child = spawn('flock', ['-x', path, 'sh', '-c', 'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await new Promise((resolve) => child.stdout.once('data', resolve));
+    // A writer holds the lock exclusively; what lock() below takes is a shared lock.
+    const release = await holdLock(path);
     expect((await readRegion(path)).state).toBe('running');
     expect(binding().lock(holder.fd)).toBe(false);
-    child.stdin.end();
-    await new Promise((resolve) => child.once('close', resolve));
+    await release();
     expect((await readRegion(path)).state).toBe('killed');
     expect(binding().lock(holder.fd)).toBe(true);
     // Who flushes a dead one's file is no living writer.

@@ -20,7 +20,9 @@ import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
 
 import { type ChildOptions, runChild } from './helpers/children.ts';
+import { program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
+import { makeFifo } from './helpers/sinks.ts';
 import { slowWrites } from './helpers/slow-write.ts';
 import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
@@ -164,7 +166,7 @@ describe('given a killed life with something pending', () => {
 
   test('when nobody reads its pipe, then the periodic flush writes its line as soon as somebody does', async () => {
     const { file, sink } = await killed((folder) => {
-      execFileSync('mkfifo', [`${folder}/lines`]);
+      makeFifo(`${folder}/lines`);
       return `${folder}/lines`;
     });
     const pipe = openSync(sink, constants.O_RDWR | constants.O_NONBLOCK);
@@ -213,7 +215,7 @@ describe('given a killed life with something pending', () => {
   test('when the command flushes it while the next one starts, then its line is there once', async () => {
     const { file, sink } = await killed();
     const metrics = open(file);
-    const command = execFileSync.bind(undefined, process.execPath, ['dist/lib/cli/main.js', 'flush', `${file}.previous`, '--to', sink]);
+    const command = execFileSync.bind(undefined, process.execPath, [program, 'flush', `${file}.previous`, '--to', sink]);
     metrics.init(sink);
     command({ stdio: 'ignore' });
     expect(said(linesIn(sink))).toBe(5n);

@@ -4,6 +4,7 @@
 import { expect } from 'vitest';
 import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
+
 import { failureOf } from './errors.ts';
 import type { Reader } from './sinks.ts';
 import { at, closing, freshName, type Line, linesOf, sumOf } from './workplace.ts';

@@ -1,13 +1,14 @@
 // SIGKILL to a process that counts at full speed, and what must hold of what it leaves: what was acknowledged is in the
 // region, and what is in the lines and what is pending are together what the region has.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { type RegionReading, readRegion } from 'vmm-metrics';
 
 import { node } from './children.ts';
+import { makeFifo } from './sinks.ts';
 import { slowWriteLibrary } from './slow-write.ts';
 import { type Line, linesOf, temporaryFolder } from './workplace.ts';
 
@@ -31,7 +32,7 @@ export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number
   const sink = sinkKind === 'none' ? undefined : `${folder}/lines`;
   let pipe: number | undefined;
   if (sinkKind === 'pipe') {
-    execFileSync('mkfifo', [sink!]);
+    makeFifo(sink!);
     pipe = openSync(sink!, constants.O_RDWR | constants.O_NONBLOCK);
   }
   const plan = { file, ledger, workers: WORKERS, ...(sink && { sink }), ...(at && { at }) };

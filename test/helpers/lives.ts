@@ -1,7 +1,7 @@
 // Lives of one region file and one sink, each of them killed while it counts; and what all of them together must have
 // said.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   closeSync,
   constants,
@@ -19,6 +19,7 @@ import { expect } from 'vitest';
 import { readRegion } from 'vmm-metrics';
 
 import { node } from './children.ts';
+import { makeFifo } from './sinks.ts';
 import { type Line, linesOf, temporaryFolder } from './workplace.ts';
 
 const WORKERS = 2;
@@ -57,7 +58,7 @@ export class Lives {
       symlinkSync('disk', this.#sink);
     }
     if (kind === 'pipe' || kind === 'unread pipe') {
-      execFileSync('mkfifo', [this.#sink]);
+      makeFifo(this.#sink);
       this.#pipe = openSync(this.#sink, constants.O_RDWR | constants.O_NONBLOCK);
     }
   }

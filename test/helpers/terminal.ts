@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { node } from './children.ts';
+import { program } from './command.ts';
 import { HANG_MS } from './limits.ts';
 
 export interface Session {
@@ -17,7 +18,6 @@ export interface Session {
 /** What to type, or what to do; `stop` sends the signal, waits until the program is stopped, and lets it go on. */
 export type Action = string | { resize: [number, number] } | { kill: string } | { stop: string } | { run: string };
 
-const program = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url));
 const fixture = fileURLToPath(new URL('../fixtures/terminal.py', import.meta.url));
 
 /** The command `vmm-metrics` in a terminal of that size: each step waits until the screen shows something. */

@@ -1,0 +1,95 @@
+// `vmm-metrics watch`, in a terminal.
+
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+import { writeRegion } from './helpers/region-writer.ts';
+import { inTerminal, LEFT, screenOf } from './helpers/terminal.ts';
+import { vcpuCounted, vcpuRegion, vcpuRegionFile } from './helpers/vcpu-region.ts';
+import { temporaryFolder } from './helpers/workplace.ts';
+
+/** Drawn, without a filter. */
+const STARTED = 'vcpu\\s+exits|disk(.|\\s)*ops';
+
+describe('vmm-metrics watch', () => {
+  test.each([
+    { how: 'q', end: 'q', code: 0, signal: null },
+    { how: 'Ctrl-C', end: '\x03', code: 0, signal: null },
+    { how: 'SIGTERM', end: { kill: 'SIGTERM' }, code: null, signal: 'SIGTERM' },
+    { how: 'SIGHUP', end: { kill: 'SIGHUP' }, code: null, signal: 'SIGHUP' },
+  ])('when it ends by $how, then the terminal is as it was', async ({ end, code, signal }) => {
+    const session = await inTerminal(80, 24, [[STARTED, end]], 'watch', vcpuRegionFile());
+    expect(session).toMatchObject({ code, signal, restored: true });
+    expect(session.screens[0]).toContain('\x1b[?1049h');
+    expect(session.last).toContain(LEFT);
+  });
+
+  test('when a counter goes up, then its rate is there; and when the process is another one, or the file is gone, it says so', async () => {
+    const folder = temporaryFolder();
+    const path = vcpuRegion(join(folder, 'region'));
+    const { model, before } = vcpuCounted();
+    model.holders[1]!.bump('ops', 1_000_000n);
+    writeRegion(join(folder, 'later'), model, before);
+    writeRegion(join(folder, 'other'), model, before, { name: 'other', pid: 5555, state: 3 });
+    const session = await inTerminal(
+      200,
+      24,
+      [
+        ['ops +3 +0 ', { run: `mv '${folder}/later' '${path}'` }],
+        ['ops +1,000,003 +[0-9]', { run: `mv '${folder}/other' '${path}'` }],
+        ['another process has taken the file over', { run: `rm '${path}'` }],
+        ['the file is gone', 'q'],
+      ],
+      'watch',
+      path,
+      '--interval',
+      '300',
+    );
+    expect(session.code).toBe(0);
+    const [first, , other, gone] = session.screens.map(screenOf);
+    expect(first).toContain('vm0, process 4242, was killed');
+    expect(first).toMatch(/ops +3 +0 +\+3 *\n/);
+    const rates = session.screens[1]!.split('\x1b[H')
+      .map(screenOf)
+      .flatMap((screen) => /ops +1,000,003 +([\d,]+) /.exec(screen)?.[1] ?? []);
+    expect(rates.length).toBeGreaterThan(0);
+    expect(Number(rates[0]!.replaceAll(',', ''))).toBeGreaterThan(0);
+    expect(other).toContain('other, process 5555, crashed');
+    expect(other).toContain('another process has taken the file over');
+    expect(gone).toContain('the file is gone; these are its last numbers');
+    expect(gone).toMatch(/ops +1,000,003 /);
+  });
+
+  test('when keys are pressed, then it filters, sorts, helps, shows all, and fits the terminal whatever its size', async () => {
+    const session = await inTerminal(
+      80,
+      24,
+      [
+        [STARTED, '/OPS\r'],
+        ["filter 'OPS'", '\x1b'],
+        [STARTED, 's'],
+        ['vcpu[.]exits', '?'],
+        ['Usage: vmm-metrics watch', 'x'],
+        ['vcpu[.]exits', 'a'],
+        ['vcpu[.]idle', { resize: [40, 8] }],
+        ['', { resize: [200, 50] }],
+        ['', 'q'],
+      ],
+      'watch',
+      vcpuRegionFile(),
+    );
+    const [first, filtered, unfiltered, sorted, help, back, all, small, wide] = session.screens.map(screenOf);
+    for (const screen of [first, unfiltered]) expect(screen).toMatch(/vcpu\n +exits/);
+    expect(filtered).toMatch(/ops +3/);
+    expect(filtered).not.toContain('exits');
+    expect(filtered).toContain("filter 'OPS'");
+    expect(sorted).toContain('vcpu.exits');
+    expect(help).toContain('Usage: vmm-metrics watch');
+    expect(back).toContain('vcpu.exits');
+    expect(all).toContain('vcpu.idle');
+    expect(small!.split('\n')).toHaveLength(8);
+    expect(wide!.split('\n')).toHaveLength(50);
+    expect(wide).toContain('sum; min 12, max 1,500');
+    expect(session).toMatchObject({ code: 0, restored: true });
+  });
+});

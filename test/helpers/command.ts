@@ -1,0 +1,26 @@
+// The command `vmm-metrics`, run as a shell runs it.
+
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+import { node } from './children.ts';
+import { HANG_MS } from './limits.ts';
+
+export const program = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url));
+
+export interface End {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export function cli(...args: string[]): Promise<End> {
+  return new Promise((resolve) => {
+    execFile(node, [program, ...args], { timeout: HANG_MS }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
+    });
+  });
+}
+
+/** What the command prints on standard error, when it prints anything. */
+export const oneLine = /^vmm-metrics: [^\n]+\n$/;
