@@ -29,7 +29,7 @@ const TICKS_PER_SECOND = 100; // of /proc, on Linux
 const FIELDS = ['exit_io_in', 'exit_io_out', 'exit_mmio_read', 'exit_mmio_write', 'failures'] as const;
 const OTHERS = ['uart.read_count', 'uart.write_count', 'signals.sigbus', 'vcpu.exit_io_in_agg.sum_us', 'vcpu.exit_io_in_agg.max_us'];
 
-// How the profile waits at each rate: for the last `spinUs` it reads the clock, see native/profile/profile.h.
+// How the profile waits at each rate: for the last `spinUs` it reads the clock, see native/profile/sampler.h.
 const rates = [
   { name: '1 ms', intervalUs: 1000, spinUs: 0, atLeast: 0.995, coresAtMost: 0.05 },
   { name: '100 us', intervalUs: 100, spinUs: 20, atLeast: 0.99, coresAtMost: 0.35 },

@@ -114,9 +114,9 @@ describe('given the machine code of the addon', () => {
       'SinkTurn4Take',
       'WriteThroughPipe',
       'FinishSent',
-      'Profile11LastSamples',
-      'SendSome',
-      'Format',
+      'Sink7WriteBy',
+      'ProfileOutput8SendLast',
+      'FormatRows',
     ])
       expect(
         [...ways.keys()].some((name) => name.includes(part)),

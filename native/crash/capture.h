@@ -23,7 +23,7 @@
 
 namespace vmm {
 
-class Profiler;
+class LastSamples;
 
 // One store as the crash handler sees it. Its owner changes nothing in it from Capture to Release.
 struct CaptureTarget {
@@ -34,8 +34,8 @@ struct CaptureTarget {
 
   Cells* cells = nullptr;
   Flusher* flusher = nullptr;
-  Profiler* profiler = nullptr;  // null: none
-  Mark marks[kSignals];          // the metric of each signal
+  LastSamples* last_samples = nullptr;  // null: none
+  Mark marks[kSignals];                 // the metric of each signal
   // The metric that goes up by 1, once, when memory of the region was lost.
   uint32_t error_cell = Flusher::kNoCell;
   std::atomic<bool> degraded_is_counted{false};

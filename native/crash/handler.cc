@@ -10,7 +10,7 @@
 #include "crash/capture_state.h"
 #include "crash/handler_chain.h"
 #include "crash/sibling.h"
-#include "profile/profiler.h"
+#include "profile/last_samples.h"
 #include "region/region_guard.h"
 
 namespace vmm {
@@ -175,7 +175,7 @@ void HandleDeath(int signal, siginfo_t* info, const Disposition& earlier, bool i
   SendLastLines(deadline_ms);
   // Profiles come after every store's last line, since a profile is worth less than the last values.
   g_capture.ForEachTarget([&](CaptureTarget& target) {
-    if (target.profiler != nullptr) target.profiler->LastSamples(deadline_ms);
+    if (target.last_samples != nullptr) target.last_samples->Send(deadline_ms);
   });
   PassOn(signal, info, earlier);
   // Release: pairs with the acquire load in ReviveIfSurvived, which finds a process that survived.

@@ -8,13 +8,6 @@
 
 namespace vmm {
 
-namespace {
-
-// How long the end of a profile waits for a crash handler that writes its samples.
-constexpr int kForgetMs = 100;
-
-}  // namespace
-
 Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ != nullptr) {
@@ -24,7 +17,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
   process_.store(ForkGeneration::Own(), std::memory_order_relaxed);
-  visible_.Add(running_.get());
+  last_samples_.Add(&running_->output());
   return {};
 }
 
@@ -67,24 +60,14 @@ bool Profiler::Samples(uint32_t first, uint32_t count) {
 }
 
 void Profiler::Forget() {
-  visible_.Remove(running_.get());
-  // A handler that saw it before is still at it. A crashing one may never come back; then the memory stays with it.
-  const bool is_free = visible_.gate().AwaitEmptyWhile([](int waited_ms) { return waited_ms < kForgetMs; });
-  if (!is_free || !running_->is_own()) {
+  if (!last_samples_.Remove(&running_->output()) || !running_->is_own()) {
+    // A crash handler still uses it, or it is the parent's, whose threads may use it: its memory is never freed.
     new std::shared_ptr<Profile>(running_);
   } else {
     running_->FreeRows();
   }
   running_.reset();
   ended_.fetch_add(1, std::memory_order_relaxed);
-}
-
-void Profiler::LastSamples(int64_t deadline_ms) {
-  visible_.ForEachUntil([&](Profile& profile) {
-    // A forked child has the rows too, but they are its parent's to write.
-    if (profile.is_own()) profile.LastSamples(deadline_ms);
-    return true;
-  });
 }
 
 }  // namespace vmm

@@ -1,9 +1,8 @@
-// A Profiler is a store's profile, if one is running, and the way of the crash handler to it.
+// A Profiler runs the profiles of one store, one at a time.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: LastSamples only.
-// Memory ordering:     the handler finds the profile by `visible_`, whose gate tells Stop whether a handler uses it.
-// Lifetime:            the cells outlive it. A profile's figures outlive its run, with whoever keeps it.
+// Async-signal-safety: none. A crash handler uses last_samples() alone.
+// Lifetime:            the cells outlive it. A profile's figures outlive its run, with whoever keeps the profile.
 
 #pragma once
 
@@ -11,7 +10,7 @@
 #include <memory>
 #include <mutex>
 
-#include "base/handler_gate.h"
+#include "profile/last_samples.h"
 #include "profile/profile.h"
 
 namespace vmm {
@@ -26,36 +25,37 @@ class Profiler {
   // kAlreadyRunning: a profile of this store runs. Otherwise as Profile::Start.
   Status Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
-  // Ends that profile, within a second; another one can be started then. Again it gives the same result.
+  // Ends that profile, within a second; then another one can be started. A second call gives the same result.
   ProfileResult Stop(const std::shared_ptr<Profile>& profile);
 
-  // Ends the one that is running; without one it does nothing.
+  // Ends the running profile, if there is one.
   void Stop();
-  // Both for exit(), which may have been called in a signal handler on the thread that has the lock: they wait for it
-  // so long at most.
+  // Both are for exit(), which a signal handler may have called on the thread that has the lock: they wait up to
+  // `patience_ms` for the lock, and then do nothing.
   void StopAtExit(int patience_ms);
   void AskToStopAtExit(int patience_ms);
 
-  // Whether one of `count` cells from `first` on is being sampled, or that cannot be told without waiting.
+  // Whether a profile samples one of `count` cells from `first` on. True also when the lock is taken, so that nobody
+  // can tell without waiting.
   bool Samples(uint32_t first, uint32_t count);
 
-  // How many have ended. Relaxed: who looks late asks again.
+  // How many profiles have ended. Relaxed: it publishes nothing, and a caller that reads it too early asks again.
   uint64_t ended() const { return ended_.load(std::memory_order_relaxed); }
 
-  // From the crash handler, see Profile.
-  void LastSamples(int64_t deadline_ms);
+  LastSamples& last_samples() { return last_samples_; }
 
  private:
   void Forget();
-  // Null without one. `patience_ms` -1: the lock is waited for as long as it takes.
+  // The running profile; null without one, in a forked child, or when the lock was not free within `patience_ms`. -1:
+  // waits for the lock as long as it takes.
   std::shared_ptr<Profile> Running(int patience_ms = -1);
 
   const Cells& cells_;
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
-  std::atomic<uint32_t> process_{0};  // that started it, see ForkGeneration; publishes nothing
+  std::atomic<uint32_t> process_{0};  // that started `running_`, see ForkGeneration; relaxed: publishes nothing
   std::atomic<uint64_t> ended_{0};
-  HandlerTable<Profile, 1> visible_;
+  LastSamples last_samples_;
 };
 
 }  // namespace vmm

@@ -2,7 +2,7 @@
 // 1000 rows in one run, of which any part that is filled can be taken.
 //
 // Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler
-//                      takes in the writer's place, see profile.h.
+//                      takes in the writer's place, see profile_output.h.
 // Async-signal-safety: safe, but for Create.
 // Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with
 //                      release by Take and publishes that the row may be filled again. Each loads the other's with

@@ -30,7 +30,7 @@ Store::Store(StoreSpec&& spec)
   capture_target_.cells = &cells_;
   capture_target_.flusher = &flusher_;
   capture_target_.error_cell = spec_.error_cell;
-  capture_target_.profiler = &profiler_;
+  capture_target_.last_samples = &profiler_.last_samples();
 }
 
 Store::~Store() {

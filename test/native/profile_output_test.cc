@@ -116,7 +116,7 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   const Rows rows = RowsOf(text, "Time (ns)\tg.n\n");
   CHECK_EQ(rows.size(), result.samples);
   CHECK(rows.size() >= SampleRing::kRows);
-  CHECK(result.missed_ticks >= (result.back_offs - 1) * Profile::kBackOffTicks);  // the last one may have been cut short
+  CHECK(result.missed_ticks >= (result.back_offs - 1) * Sampler::kBackOffTicks);  // the last one may have been cut short
 }
 
 TEST("given a write that never returns, when the profile is stopped, then it ends, and the write may end later") {
@@ -127,7 +127,7 @@ TEST("given a write that never returns, when the profile is stopped, then it end
   while (!g_held) SleepMs(1);
   const ProfileResult result = bench.profiler.Stop(profile);
   // A crash meanwhile waits for the output no longer than it may.
-  profile->LastSamples(MonotonicMs() + 100);
+  profile->output().SendLast(MonotonicMs() + 100);
   // That write is still to come, and must not come into the midst of another profile's rows.
   const auto next = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(next == nullptr);
@@ -183,11 +183,11 @@ TEST("given more rows than can go out until the deadline, when the last ones are
   // The deadline is over. The writing thread is at a buffer, and keeps the output until that is out: nothing to be had.
   t_written_bytes = 0;
   const int64_t crash_ms = MonotonicMs();
-  profile->LastSamples(crash_ms);
+  profile->output().SendLast(crash_ms);
   CHECK_EQ(t_written_bytes, 0);
   g_hold = false;
   for (int i = 0; i < kChildLimitMs && t_written_bytes == 0 && MonotonicMs() - crash_ms < kSurvivedMs / 2; i++) {
-    profile->LastSamples(MonotonicMs());
+    profile->output().SendLast(MonotonicMs());
     SleepMs(1);
   }
   const int64_t after = bytes();
