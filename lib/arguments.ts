@@ -1,5 +1,4 @@
-// Checks of what a caller passes in. Each error names the argument and the value, and is thrown before anything
-// changes.
+// Checks of arguments. Each error names the argument and the value, and is thrown before anything changes.
 
 import { constants } from 'node:os';
 import { inspect } from 'node:util';
@@ -9,13 +8,13 @@ import { ID_BYTES_MAX } from './region/format.ts';
 /** The largest value of a metric, 2^64-1. */
 export const VALUE_MAX = 0xffff_ffff_ffff_ffffn;
 
-/** The value as the caller would recognise it, on one short line. */
+/** The value for a message: short, on one line, and as the caller would recognise it. */
 export function shown(value: unknown): string {
   const text = typeof value === 'bigint' ? `${value}n` : inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** A metric's value: a safe non-negative integer, or a bigint from 0 to 2^64-1. */
+/** A metric's value, as a bigint: a safe non-negative integer, or a bigint from 0 to 2^64-1. */
 export function checkedValue(name: string, value: unknown): bigint {
   if (typeof value === 'number') {
     if (!Number.isSafeInteger(value) || value < 0) {
@@ -31,8 +30,8 @@ export function checkedValue(name: string, value: unknown): bigint {
 }
 
 /**
- * An object as a literal makes it, of this realm or another (a vm context has its own Object), or one without a
- * prototype.
+ * Whether the value is an object as a literal makes it, or one without a prototype. Literals of other realms count too:
+ * a vm context has its own Object.
  */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
@@ -41,7 +40,7 @@ export function isPlainObject(value: unknown): value is object {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf');
 }
 
-/** `of` ends the sentence, as in "an object of strings". */
+/** A plain object. `of` is the end of the message, as in "must be an object of strings". */
 export function checkedPlainObject(name: string, value: unknown, of = ''): object {
   if (isPlainObject(value)) return value;
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -49,8 +48,8 @@ export function checkedPlainObject(name: string, value: unknown, of = ''): objec
 }
 
 /**
- * A plain object of options with known names only: a misspelled option must not be silently ignored. The result is a
- * copy: each option is read once, so that what was checked is what is used.
+ * A plain object of options whose names are all known: a misspelled option must not be ignored. The result is a copy,
+ * so that each option is read once, and the value that was checked is the value that is used.
  */
 export function checkedOptions<T extends object>(where: string, options: unknown, known: readonly (keyof T & string)[]): T {
   if (options === undefined) return {} as T;
@@ -93,7 +92,7 @@ export function checkedChoice<T extends string>(name: string, value: unknown, al
   throw typeof value === 'string' ? new RangeError(message) : new TypeError(message);
 }
 
-/** Text that survives the way into a JSON line and back: a string without lone surrogates. */
+/** Text that can be written to JSON and read back unchanged: a string without lone surrogates. */
 export function checkedText(name: string, value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string; got ${shown(value)}`);
   if (!value.isWellFormed()) throw new RangeError(`${name} must be valid Unicode, without lone surrogates; got ${shown(value)}`);
@@ -103,19 +102,19 @@ export function checkedText(name: string, value: unknown): string {
 /** The largest `int` of C: descriptors, and the milliseconds of a timer. */
 export const INT_MAX = 2 ** 31 - 1;
 
-/** Where to write to: a path, or the number of a descriptor. */
+/** Where lines or rows go: a path, or the number of a descriptor. */
 export function checkedDestination(name: string, value: unknown): string | number {
   if (typeof value === 'number') return checkedInteger(`${name}, a descriptor,`, value, 0, INT_MAX);
   if (typeof value !== 'string') throw new TypeError(`${name} must be a path or a descriptor; got ${shown(value)}`);
   return checkedPath(name, value);
 }
 
-/** A destination in a message. */
+/** A destination for a message. */
 export function shownDestination(destination: string | number): string {
   return typeof destination === 'string' ? shown(destination) : `descriptor ${destination}`;
 }
 
-/** A path: not empty, and without NUL. */
+/** A path: text that is not empty and has no NUL. */
 export function checkedPath(name: string, path: unknown): string {
   const text = checkedText(name, path);
   if (text === '') throw new RangeError(`${name} must not be empty`);
@@ -125,7 +124,7 @@ export function checkedPath(name: string, path: unknown): string {
 
 const utf8 = new TextEncoder();
 
-/** A device id: 1 to 255 bytes of UTF-8, no NUL, no lone surrogate. */
+/** A device id: 1 to 255 bytes of UTF-8, without NUL and lone surrogates. */
 export function checkedDeviceId(value: unknown): string {
   const id = checkedText('device id', value);
   if (id === '') throw new RangeError('device id must not be empty');
@@ -136,10 +135,10 @@ export function checkedDeviceId(value: unknown): string {
   return id;
 }
 
-/** A signal that a process can handle: any but SIGKILL and SIGSTOP. */
+/** A signal that a process can handle: every signal but SIGKILL and SIGSTOP. */
 export type CapturableSignal = Exclude<NodeJS.Signals, 'SIGKILL' | 'SIGSTOP'>;
 
-/** The number of a signal that can be captured. */
+/** The number of a signal that a process can handle. */
 export function checkedSignal(name: string, signal: unknown): number {
   const text = checkedText(name, signal);
   if (!Object.hasOwn(constants.signals, text)) throw new RangeError(`${name}: ${shown(text)} is not the name of a signal`);

@@ -1,46 +1,49 @@
-/** Stable codes of {@link MetricsError}. A message may change from version to version, a code never does. */
+/** The codes of {@link MetricsError}. A message may change from version to version; a code never does. */
 export const ErrorCode = {
-  /** A second `init()`. */
+  /** `init()` has succeeded before, in any thread. */
   ALREADY_INITIALIZED: 'ERR_METRICS_ALREADY_INITIALIZED',
-  /** The destination given to `init()` cannot be opened; `cause` has Node's `code`, `errno`, `syscall`. */
+  /**
+   * The destination that `init()` got cannot be opened. `cause` has Node's `code`, `errno`, `syscall`, unless the
+   * destination is a region file.
+   */
   OPEN: 'ERR_METRICS_OPEN',
-  /** A whole line could not be handed to the sink; `cause` has Node's `code`, `errno`, `syscall`. */
+  /** The whole line could not be handed to the sink. `cause` has Node's `code`, `errno`, `syscall`. */
   WRITE: 'ERR_METRICS_WRITE',
-  /** The schema is not usable; the message names the path in it. */
+  /** The schema cannot be used. The message names the path in the schema. */
   SCHEMA: 'ERR_METRICS_SCHEMA',
   /**
-   * A store of this name is open with another schema, id, properties or file; the message names the first difference.
+   * A store of this name is open with another schema, id, properties or file. The message names the first difference.
    */
   LAYOUT_MISMATCH: 'ERR_METRICS_LAYOUT_MISMATCH',
-  /** This thread's attachment was closed. */
+  /** This thread has closed the store. */
   CLOSED: 'ERR_METRICS_CLOSED',
-  /** A device cannot be made: its line key is taken, or the store is full. */
+  /** A device cannot be made: the line already has its key, or a limit of the store is met. */
   DEVICE: 'ERR_METRICS_DEVICE',
-  /** Memory for cells cannot be had; `cause` has Node's `code`, `errno`, `syscall`. */
+  /** There is no memory or disk space, or a thread cannot be started. `cause` has Node's `code`, `errno`, `syscall`. */
   NO_SPACE: 'ERR_METRICS_NO_SPACE',
   /**
-   * A file is no region, is damaged, or cannot be made one; the message says which. `cause` has Node's `code`, `errno`,
-   * `syscall` where there is one.
+   * A file is not a region, or is damaged, or a region file cannot be made. The message says which. Where a system call
+   * failed, `cause` has Node's `code`, `errno`, `syscall`.
    */
   REGION: 'ERR_METRICS_REGION',
-  /** The region's file belongs to a store that is open; the message names the process. */
+  /** The region file belongs to a store that is open. The message names the process. */
   REGION_BUSY: 'ERR_METRICS_REGION_BUSY',
   /**
-   * A profile is running already, its output cannot be opened, or rows did not reach it; `cause` has Node's `code`,
-   * `errno`, `syscall`.
+   * A profile is running already, its output cannot be opened, or rows did not reach the output. Where a system call
+   * failed, `cause` has Node's `code`, `errno`, `syscall`.
    */
   PROFILE: 'ERR_METRICS_PROFILE',
-  /** The native addon cannot be loaded; the message names what was tried. */
+  /** The native addon cannot be loaded. The message names the files that were tried. */
   NATIVE: 'ERR_METRICS_NATIVE',
-  /** This thread cannot attach to the store. */
+  /** This thread cannot attach to the store, or signals cannot be captured for one more store. */
   ATTACH: 'ERR_METRICS_ATTACH',
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
 /**
- * Every failure of this package that is not a wrong argument (those are `TypeError` and `RangeError`).
- * `code` is stable; `cause` is the failure below, where there is one.
+ * Every failure of this package that is not a wrong argument; wrong arguments are a `TypeError` or a `RangeError`.
+ * `code` never changes. `cause` is the error that led to this one, where there is one.
  */
 export class MetricsError extends Error {
   override readonly name: string = 'MetricsError';

@@ -1,24 +1,24 @@
-// The layout of a schema: which cells each metric has. Pure, and the same in every thread and process.
+// The layout of a schema: which cells each metric has. Pure, so that every thread and process computes the same layout.
 
 import { createHash } from 'node:crypto';
 
 import { VALUE_MAX } from './arguments.ts';
 import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
 
-/** What a cell is; the numbers are those of `CellKind` in native/region/cell.h. */
+/** What a cell holds. The numbers are those of `CellKind` in native/region/cell.h. */
 export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4 } as const;
 
-/** A metric's cells lie in one run of this many; `kRunCells` in native/region/format.h. */
+/** No metric's cells cross a multiple of this number of cells; `kRunCells` in native/region/format.h. */
 const RUN_CELLS = 512;
 
-/** The cells of a latency metric, from its first. */
+/** The cells of a latency metric, counted from its first cell. */
 export const LATENCY_MIN = 0;
 export const LATENCY_MAX = 1;
 export const LATENCY_SUM = 2;
 
 /**
- * The value of a minimum's cell, which holds its complement: an untouched 0 means none. All-ones as maximum tells
- * 2^64-1 from none.
+ * The minimum of a latency metric, 0 while there was no duration. The cell holds the complement of the minimum, so that
+ * an untouched cell means "none"; that is also the complement of 2^64-1, and then `max` is 2^64-1 too.
  */
 export function minimumOf(complement: bigint, max: bigint): bigint {
   if (complement !== 0n) return BigInt.asUintN(64, ~complement);
@@ -31,7 +31,7 @@ const CELLS_OF: Record<MetricDef['kind'], readonly number[]> = {
   latency: [CellKind.min, CellKind.max, CellKind.inc],
 };
 
-/** One metric: its name, what it is, and its first cell (of a device: counted from the device's first). */
+/** One metric: its name, its definition, and its first cell. A device's cells are counted from its own first cell. */
 export interface MetricLayout {
   readonly name: string;
   readonly def: MetricDef;
@@ -47,7 +47,7 @@ export interface GroupLayout {
 export interface DeviceGroupLayout {
   readonly kind: 'perDevice';
   readonly key: string;
-  /** The group's number, counted from 0 in the order of the schema. */
+  /** The number of the group among the groups of devices, from 0, in the order of the schema. */
   readonly group: number;
   readonly metrics: readonly MetricLayout[];
   /** The kinds of one device's cells. */
@@ -62,14 +62,14 @@ export interface TimestampLayout {
 }
 
 export interface Layout {
-  /** In the order of the schema, which is that of the line. */
+  /** In the order of the schema, which is the order of the line. */
   readonly entries: readonly (GroupLayout | DeviceGroupLayout | TimestampLayout)[];
   readonly devices: readonly DeviceGroupLayout[];
-  /** The kinds of the cells that the schema has without devices. */
+  /** The kinds of all cells but those of devices. */
   readonly cellKinds: Uint8Array;
-  /** Every fact that two threads must agree on, as `[path, what it is]`; descriptions and units are not among them. */
+  /** Everything that two threads must agree on, as `[path, what it is]`. Descriptions and units are not part of it. */
   readonly facts: readonly (readonly [path: string, fact: string])[];
-  /** 64 bits that stand for the facts; never 0. */
+  /** A hash of the facts; never 0. */
   readonly fingerprint: bigint;
 }
 
@@ -124,7 +124,7 @@ export function firstDifference(open: Layout['facts'], call: Layout['facts']): s
   return undefined;
 }
 
-/** Every metric that stands in a plain group, with its path. */
+/** Every metric of a plain group, with its path. */
 export function* staticMetrics(layout: Layout): Generator<MetricLayout & { readonly path: string }> {
   for (const entry of layout.entries) {
     if (entry.kind !== 'group') continue;
@@ -151,7 +151,7 @@ class CellCounter {
   }
 }
 
-/** The markers that matter to who shares the cells: two threads must not raise different metrics for one event. */
+/** The options that two threads must agree on: for one event, both must raise the same metric. */
 const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
 
 function factOf(def: MetricDef): string {

@@ -1,9 +1,9 @@
-// The flush program: a layout compiled to literal JSON bytes interleaved with cell reads, for native/flush/program.h to
-// run. Pure. The numbers are those of `Op` there.
+// The flush program: a layout compiled to literal JSON bytes interleaved with cell reads. native/flush/program.h runs
+// it. Pure.
 
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
 
-/** What an instruction does; its literal comes first. */
+/** What an instruction prints after its literal. The numbers are those of `Op` in native/flush/program.h. */
 export const Op = {
   text: 0,
   timestamp: 1,
@@ -19,18 +19,21 @@ export const Op = {
   zero: 11,
 } as const;
 
-/** What stands in every line besides the metrics. */
+/** What every line says besides the metrics. */
 export interface Identity {
   readonly id?: string;
   readonly properties?: Readonly<Record<string, string>>;
 }
 
 export interface Program {
-  /** Four words an instruction: op, where its literal is, how long that is, operand. */
+  /** Four words per instruction: op, offset of its literal, length of its literal, operand. */
   readonly code: Uint32Array;
-  /** The line is the instructions up to here. */
+  /** The number of the instructions that make the line; the rest belong to groups of devices. */
   readonly mainEnd: number;
-  /** Five words a group of devices: its cells, the range of its fields' instructions, that of its aggregate's. */
+  /**
+   * Five words per group of devices: the number of a device's cells, the begin and end of the instructions of its
+   * fields, the begin and end of the instructions of its aggregate.
+   */
   readonly groups: Uint32Array;
   readonly literals: Uint8Array;
 }
@@ -39,7 +42,7 @@ export function programOf(layout: Layout, identity: Identity): Program {
   const assembler = new Assembler();
   const identityText = identityLiteral(identity);
   const hasTimestamp = layout.entries.some((entry) => entry.kind === 'utcTimestampMs');
-  // Every entry starts with a comma; the first one's gives way to the opening brace when the line is built.
+  // Every entry starts with a comma. When the line is built, the opening brace overwrites the first comma.
   if (!hasTimestamp) assembler.text(identityText);
   for (const entry of layout.entries) {
     if (entry.kind === 'utcTimestampMs') {
@@ -65,7 +68,7 @@ export function programOf(layout: Layout, identity: Identity): Program {
   return { ...assembler.finished(), mainEnd, groups: Uint32Array.from(groups) };
 }
 
-/** The ops that print a metric: one, or min, max and sum. */
+/** The ops that print a metric: one op, or those of its min, max and sum. */
 type Ops = (metric: MetricLayout) => number | readonly [min: number, max: number, sum: number];
 
 const cellOps: Ops = ({ def }) => (def.kind === 'latency' ? [Op.min, Op.max, Op.inc] : def.kind === 'inc' ? Op.inc : Op.store);
@@ -126,7 +129,7 @@ class Assembler {
     return this;
   }
 
-  /** Puts out what text is left, and says how many instructions there are. */
+  /** Emits the text that is left. Returns the number of instructions. */
   end(): number {
     if (this.#text !== '') this.emit(Op.text);
     return this.#code.length / 4;

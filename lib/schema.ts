@@ -1,5 +1,5 @@
-// A schema names every metric once; types, cells, the flush program and the accessors all follow from it.
-// Pure: no files, no clock, no native code.
+// A schema names every metric once. Types, cells, the flush program and the accessors all follow from it. Pure: no
+// files, no clock, no native code.
 
 import { constants } from 'node:os';
 
@@ -15,21 +15,24 @@ import {
 } from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
-/** Unit of a metric's value. Left out, it follows from the name: `_us`, `_ms`, `_bytes`, else a count. */
+/** The unit of a metric's value. Default: what the name ends in, `_us`, `_ms` or `_bytes`; else `'count'`. */
 export type Unit = 'count' | 'bytes' | 'us' | 'ms';
 
-/** How a store metric of several devices becomes one number in their aggregate. */
+/** How the values that devices have in a store metric become one value in the aggregate. */
 export type StoreAggregate = 'sum' | 'min' | 'max';
 
-/** Events that raise a metric by themselves. Each marker is given to at most one metric of a schema. */
+/**
+ * Events that raise a metric without a call. A raised inc metric goes up by 1, a raised store metric is set to 1. A
+ * schema gives each marker to at most one metric, `onSignal` to one metric per signal.
+ */
 export interface EventMarkers {
-  /** Raised when this signal is captured: an inc metric by 1, a store metric set to 1. */
+  /** Raised when this signal comes and is captured, see `captureSignals()`. */
   readonly onSignal?: CapturableSignal | undefined;
-  /** Raised when an uncaught exception or unhandled rejection is about to end the process or a worker. */
+  /** Raised when an uncaught exception or unhandled rejection is about to end a thread, see `capturePanics()`. */
   readonly onPanic?: boolean | undefined;
-  /** Raised by each flush whose whole line did not get out. */
+  /** Raised by each flush that does not get its whole line out. */
   readonly onMissedFlush?: boolean | undefined;
-  /** Raised by other trouble of the store itself. */
+  /** Raised by other trouble of the store: lost memory, a handler that another one has displaced, a dropped region. */
   readonly onError?: boolean | undefined;
 }
 
@@ -39,9 +42,9 @@ export interface IncOptions extends EventMarkers {
 
 export interface StoreOptions extends EventMarkers {
   readonly unit?: Unit | undefined;
-  /** The metric that `reportStartTime()` sets from this clock. */
+  /** Makes `reportStartTime()` set this metric: the start time by the wall clock, or in CPU time. */
   readonly startTime?: 'wall' | 'cpu' | undefined;
-  /** In the aggregate of devices. Default: `'sum'`. */
+  /** What the aggregate of devices shows. Default: `'sum'`. */
   readonly aggregate?: StoreAggregate | undefined;
 }
 
@@ -69,11 +72,11 @@ export interface GroupDef<F extends Fields = Fields> {
 }
 
 export interface PerDeviceOptions {
-  /** Whether the line has the sum of all devices under the group's own key, after them. Default: true. */
+  /** Whether the line has an aggregate of all devices under the group's own key, after the devices. Default: true. */
   readonly aggregate?: boolean | undefined;
   /**
-   * What the aggregate shows as `min_us` and `max_us`: the true extremum of the devices (default), or 0 as Firecracker
-   * prints.
+   * What the aggregate shows as `min_us` and `max_us`: the extremes of all devices, or 0, as Firecracker does. Default:
+   * `'extremum'`.
    */
   readonly latencyAggregate?: 'extremum' | 'zero' | undefined;
 }
@@ -93,21 +96,21 @@ export interface SchemaShape {
   readonly [key: string]: GroupDef | PerDeviceDef | TimestampDef;
 }
 
-/** A checked, frozen schema, as `defineSchema()` gives it. */
+/** A schema that `defineSchema()` has checked and frozen. */
 export interface Schema<S extends SchemaShape = SchemaShape> {
   readonly shape: S;
 }
 
-/** On each schema that a `defineSchema()` checked, whichever copy of this package, realm or version it is of. */
+/** Marks a schema that `defineSchema()` has checked: in this copy of the package, another copy, realm or version. */
 const BRAND = Symbol.for('vmm-metrics.schema');
 
-/** Schemas that this `defineSchema()` checked, by what was given: those of other copies were checked again. */
+/** The schemas that this copy has checked, by the given object, which may be a schema of another copy. */
 const checkedSchemas = new WeakMap<object, Schema>();
 
 /**
- * The schema, if `value` comes from a `defineSchema()`. One of another copy of this package, or of another realm, is
- * checked again.
- * @throws MetricsError `ERR_METRICS_SCHEMA` for a schema of another copy that this one cannot take.
+ * The schema, if `value` comes from a `defineSchema()`. A schema of another copy of this package, or of another realm,
+ * is checked again.
+ * @throws MetricsError `ERR_METRICS_SCHEMA` for a schema of another copy that this copy cannot use.
  */
 export function schemaOf(value: unknown): Schema | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
@@ -118,7 +121,7 @@ export function schemaOf(value: unknown): Schema | undefined {
     checkedSchemas.set(value, schema);
     return schema;
   } catch (cause) {
-    const message = `The schema is of another copy of vmm-metrics, and this one cannot take it: ${(cause as Error).message}`;
+    const message = `The schema comes from another copy of vmm-metrics, and this copy cannot use it: ${(cause as Error).message}`;
     throw new MetricsError(ErrorCode.SCHEMA, message, { cause });
   }
 }
@@ -127,9 +130,9 @@ const EVENT_MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError'] as con
 const UNITS: readonly Unit[] = ['count', 'bytes', 'us', 'ms'];
 
 /**
- * A counter: only goes up, wraps at 2^64, and is flushed as the delta since the last flush.
- * @param doc What is counted, for people.
- * @throws TypeError for an unknown option or a wrong type.
+ * A counter: it only goes up, wraps at 2^64, and is flushed as the delta since the last flush.
+ * @param doc What is counted, in words.
+ * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function inc(doc: string, options?: IncOptions): IncDef {
   const o = checkedOptions<IncOptions>('inc()', options, ['unit', ...EVENT_MARKERS]);
@@ -142,9 +145,9 @@ export function inc(doc: string, options?: IncOptions): IncDef {
 }
 
 /**
- * A gauge: set to a value, and flushed as it is; no flush resets it.
- * @param doc What the value says, for people.
- * @throws TypeError for an unknown option or a wrong type.
+ * A gauge: it is set to a value and flushed as it is. No flush resets it.
+ * @param doc What the value means, in words.
+ * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function store(doc: string, options?: StoreOptions): StoreDef {
   const o = checkedOptions<StoreOptions>('store()', options, ['unit', 'startTime', 'aggregate', ...EVENT_MARKERS]);
@@ -161,28 +164,29 @@ export function store(doc: string, options?: StoreOptions): StoreDef {
 }
 
 /**
- * Durations in microseconds, flushed as an object of `min_us` and `max_us` (since the store was opened) and `sum_us`
- * (the delta since the last flush). How many there were is not in it: count them in an inc metric beside it.
- * @param doc What is timed, for people.
+ * Durations in microseconds, flushed as an object: `min_us` and `max_us` since the store was opened, and `sum_us` since
+ * the last flush. The line does not say how many durations there were; count them in an inc metric beside this one.
+ * @param doc What is timed, in words.
+ * @throws TypeError, RangeError when `doc` is no text.
  */
 export function latency(doc: string): LatencyDef {
   return Object.freeze({ kind: 'latency', doc: checkedText('latency(): doc', doc) });
 }
 
-/** The wall clock at the time of the flush, in milliseconds since 1970. At most once, at the top of a schema. */
+/** The wall clock at the flush, in milliseconds since 1970 (UTC). At most once in a schema, at its top level. */
 export function utcTimestampMs(): TimestampDef {
   return Object.freeze({ kind: 'utcTimestampMs' });
 }
 
-/** Metrics under one key of the line. */
+/** Metrics under one key of the line. `defineSchema()` checks them. */
 export function group<const F extends Fields>(fields: F): GroupDef<F> {
   return Object.freeze({ kind: 'group', fields });
 }
 
 /**
- * Metrics of each device of a kind, under `<group>_<id>` in the line, and their aggregate under `<group>`.
- * Devices come and go at run time: `metrics.app.<group>.alloc(id)`.
- * @throws TypeError for an unknown option or a wrong type.
+ * Metrics that each device of a kind has: in the line, a device is under `<group>_<id>`, and the aggregate of all
+ * devices under `<group>`. Devices come and go at run time: `metrics.app.<group>.alloc(id)`.
+ * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function perDevice<const F extends Fields>(fields: F, options?: PerDeviceOptions): PerDeviceDef<F> {
   const o = checkedOptions<PerDeviceOptions>('perDevice()', options, ['aggregate', 'latencyAggregate']);
@@ -200,8 +204,8 @@ export function perDevice<const F extends Fields>(fields: F, options?: PerDevice
  *   vcpu: group({ exit_io_in: inc('KVM exits for port input') }),
  * });
  * ```
- * @throws MetricsError `ERR_METRICS_SCHEMA`, naming the path, for a bad or reserved key, an empty group, something that
- * is no metric, or a marker given twice.
+ * @throws MetricsError `ERR_METRICS_SCHEMA` for a bad or reserved key, an empty group, a value that is no metric, or a
+ * marker that is given twice. The message names the path in the schema.
  */
 export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
   const markers = new Map<string, string>();
@@ -227,7 +231,7 @@ export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
   return schema;
 }
 
-/** The unit of a metric: as given, else as its name says, else a count. */
+/** The unit of a metric: the unit that its definition gives, else the unit that its name ends in, else a count. */
 export function unitOf(name: string, def: MetricDef): Unit {
   if (def.kind === 'latency') return 'us';
   if (def.unit !== undefined) return def.unit;
@@ -237,7 +241,7 @@ export function unitOf(name: string, def: MetricDef): Unit {
 }
 
 const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Names that mean something else on a JavaScript object. */
+/** Names that mean something else on every JavaScript object. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
 
@@ -252,20 +256,18 @@ function checkedFields(kind: 'group' | 'perDevice', fields: unknown, key: string
       ...(metric.kind === 'store' && metric.startTime ? [`startTime: ${metric.startTime}`] : []),
     ];
     for (const marker of given) {
-      if (kind === 'perDevice') throw schemaError(path, `${marker} belongs on a metric of a plain group, not of devices`);
+      if (kind === 'perDevice') throw schemaError(path, `${marker} can only be given to a metric of a plain group, not of devices`);
       claimMarker(markers, marker, path);
     }
     if (kind === 'group' && metric.kind === 'store' && metric.aggregate) {
-      throw schemaError(path, 'aggregate has a meaning only in perDevice()');
+      throw schemaError(path, 'aggregate can only be given to a metric of perDevice()');
     }
     return [name, metric] as const;
   });
   return Object.freeze(Object.fromEntries(checked));
 }
 
-/**
- * A definition that somebody wrote by hand goes through the same checks as one that inc(), store() or latency() made.
- */
+/** A definition may be written by hand: it goes through the checks of inc(), store() or latency() again. */
 function checkedAgain(path: string, def: MetricDef): MetricDef {
   const { kind, doc, ...options } = def;
   return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));
@@ -279,7 +281,7 @@ function again<T>(path: string, make: () => T): T {
   }
 }
 
-/** One name for each signal: some have two. */
+/** One name for each signal: some signals have two. */
 function signalName(signal: CapturableSignal | undefined): string {
   const number = constants.signals[signal!];
   return Object.entries(constants.signals).find(([, n]) => n === number)![0];
@@ -289,14 +291,15 @@ function signalName(signal: CapturableSignal | undefined): string {
 function plainEntries(object: unknown, path: string): [string, unknown][] {
   if (typeof object !== 'object' || object === null || Array.isArray(object))
     throw schemaError(path, `must be an object; got ${shown(object)}`);
-  // `{ __proto__: ... }` sets the prototype instead of a key, and would vanish without a word.
-  if (!isPlainObject(object)) throw schemaError(path, "must be a plain object, and '__proto__' is a reserved key");
+  // `{ __proto__: ... }` sets the prototype instead of a key, which nobody would notice.
+  if (!isPlainObject(object)) throw schemaError(path, "must be a plain object without a '__proto__' key, which is reserved");
   const entries = Object.entries(object);
   if (entries.length === 0) throw schemaError(path, 'must not be empty');
-  const nested = path === 'the schema' ? '' : `${path}.`;
   for (const [key] of entries) {
-    if (RESERVED.has(key)) throw schemaError(`${nested}${key}`, 'is a reserved key');
-    if (!KEY.test(key)) throw schemaError(`${nested}${key}`, `is not a usable key: letters, digits and '_', not starting with a digit`);
+    if (RESERVED.has(key)) throw schemaError(path, `${shown(key)} is a reserved key`);
+    if (!KEY.test(key)) {
+      throw schemaError(path, `${shown(key)} is not a usable key: it may have letters, digits and '_', and must not start with a digit`);
+    }
   }
   return entries;
 }

@@ -41,7 +41,7 @@ describe('given the document of a store', () => {
     { text: '{"name":"x","schema":{"g":{"kind":"group","fields":{}}}}', says: 'g: must not be empty' },
     {
       text: '{"name":"x","schema":{"__proto__":{"kind":"group","fields":{"a":{"kind":"inc","doc":""}}}}}',
-      says: '__proto__: is a reserved key',
+      says: "the schema: '__proto__' is a reserved key",
     },
     { text: '{"name":"x","id":"y","schema":{"id":{"kind":"utcTimestampMs"}}}', says: "both a metric group and an option 'id'" },
     { text: '{"name":1,"schema":{"t":{"kind":"utcTimestampMs"}}}', says: 'name must be a string' },

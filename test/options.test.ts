@@ -85,7 +85,7 @@ describe('given a schema that comes from elsewhere', () => {
     );
     expect(metrics.snapshot()).toEqual({ g: { n: 0n }, d: { devices: {}, aggregate: { n: 0n } } });
     expect(() => runInContext('inc("n", new Map())', realm)).toThrow(/must be a plain object; got Map/);
-    expect(() => runInContext('defineSchema({ __proto__: { g: 1 } })', realm)).toThrow(/'__proto__' is a reserved key/);
+    expect(() => runInContext('defineSchema({ __proto__: { g: 1 } })', realm)).toThrow(/without a '__proto__' key, which is reserved/);
   });
 
   test('when it is of another copy of the package, then it is checked again and taken', async () => {

@@ -24,14 +24,14 @@ describe('given a schema that cannot be used, when it is defined, then ERR_METRI
     },
     { name: 'something else', shape: { g: group(bad({ m: 1 })) }, message: /^g\.m: must be inc\(\).*got 1/ },
     { name: 'null', shape: { g: group(bad({ m: null })) }, message: /^g\.m: .*got null/ },
-    { name: 'a dash in a key', shape: { 'a-b': group({ fine }) }, message: /^a-b: is not a usable key/ },
-    { name: 'a key that starts with a digit', shape: { g: group({ '1st': fine }) }, message: /^g\.1st: is not a usable key/ },
-    { name: 'an empty key', shape: { g: group({ '': fine }) }, message: /^g\.: is not a usable key/ },
-    { name: 'a quote in a key', shape: { 'a"': group({ fine }) }, message: /^a": is not a usable key/ },
-    { name: '__proto__ as a computed key', shape: { ['__proto__']: group({ fine }) }, message: /^__proto__: is a reserved key/ },
+    { name: 'a dash in a key', shape: { 'a-b': group({ fine }) }, message: /^the schema: 'a-b' is not a usable key: it may have letters, digits and '_', and must not start with a digit$/ },
+    { name: 'a key that starts with a digit', shape: { g: group({ '1st': fine }) }, message: /^g: '1st' is not a usable key/ },
+    { name: 'an empty key', shape: { g: group({ '': fine }) }, message: /^g: '' is not a usable key/ },
+    { name: 'a quote in a key', shape: { 'a"': group({ fine }) }, message: /^the schema: 'a"' is not a usable key/ },
+    { name: '__proto__ as a computed key', shape: { ['__proto__']: group({ fine }) }, message: /^the schema: '__proto__' is a reserved key$/ },
     { name: '__proto__ as a plain key', shape: { __proto__: group({ fine }) }, message: /__proto__/ },
-    { name: 'constructor', shape: { g: group({ constructor: fine }) }, message: /^g\.constructor: is a reserved key/ },
-    { name: 'prototype', shape: { prototype: group({ fine }) }, message: /^prototype: is a reserved key/ },
+    { name: 'constructor', shape: { g: group({ constructor: fine }) }, message: /^g: 'constructor' is a reserved key$/ },
+    { name: 'prototype', shape: { prototype: group({ fine }) }, message: /^the schema: 'prototype' is a reserved key$/ },
     { name: 'two timestamps', shape: { a: utcTimestampMs(), b: utcTimestampMs() }, message: /^b: utcTimestampMs\(\) is given twice.* a$/ },
     {
       name: 'a signal given twice',
@@ -61,12 +61,12 @@ describe('given a schema that cannot be used, when it is defined, then ERR_METRI
     {
       name: 'a marker on a device',
       shape: { d: perDevice({ a: inc('', { onMissedFlush: true }) }) },
-      message: /^d\.a: onMissedFlush belongs on a metric of a plain group/,
+      message: /^d\.a: onMissedFlush can only be given to a metric of a plain group, not of devices$/,
     },
     {
       name: 'an aggregate without devices',
       shape: { g: group({ a: store('', { aggregate: 'max' }) }) },
-      message: /^g\.a: aggregate has a meaning only in perDevice/,
+      message: /^g\.a: aggregate can only be given to a metric of perDevice\(\)$/,
     },
   ];
   test.each(cases)('$name', ({ shape, message }) => {
