@@ -1,7 +1,7 @@
-/* vmm_metrics.h: metrics of a vmm-metrics store, bumped from native code.
+/* vmm_metrics.h: counts metrics of a vmm-metrics store from native code.
  *
- * A thread attaches to the store that JavaScript hands over as `metrics.native`, looks its metrics up by name once,
- * claims a shard, and from then on adds without a call:
+ * Attach to the store that JavaScript passes as `metrics.native`, and look the metrics up by name once. Then each
+ * thread claims a shard, its own set of cells. From then on an increment is inlined, without a function call:
  *
  *     vmm_metrics_store store;                                       // on the JS thread
  *     vmm_metrics_metric exits;
@@ -13,18 +13,19 @@
  *     vmm_metrics_add(&shard, exits, 1);
  *     vmm_metrics_give_back(&store, &shard);
  *
- *     vmm_metrics_detach(&store);                                    // when no thread uses it any more
+ *     vmm_metrics_detach(&store);                                    // when no thread uses the store any more
  *
- * The C++ layer at the end of this file is the same with objects that clean up.
+ * The C++ classes at the end of this file do the same, and clean up in their destructors.
  *
- * Thread-safety:       every function may be called on any thread, except vmm_metrics_attach, which needs a JS thread.
- *                      A claimed shard belongs to the thread that claimed it. Handles of metrics are plain values.
- * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with a shard of VMM_METRICS_SHARED_SHARD; with a
- *                      claimed shard they are not, since the handler may have interrupted the owner in mid-add.
+ * Thread-safety:       any thread may call any function, but vmm_metrics_attach needs a JS thread. Only the thread that
+ *                      claimed a shard may use that shard. Handles of metrics are plain values.
+ * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with the shared shard (vmm_metrics_shared_shard).
+ *                      With a claimed shard they are not, since the handler may have interrupted its owner in the
+ *                      middle of an add.
  * Memory ordering:     relaxed. A metric publishes nothing but itself.
- * Units:               those of the schema; latencies are microseconds.
- * Lifetime:            cells stay mapped from attach to detach, also after JavaScript has closed the store; what is
- *                      added after the close is seen by nobody.
+ * Units:               those of the schema; latencies are in microseconds.
+ * Lifetime:            cells stay mapped from attach to detach, even after JavaScript has closed the store. Increments
+ *                      after that close appear in no line and no snapshot.
  */
 #ifndef VMM_METRICS_H_
 #define VMM_METRICS_H_
@@ -41,31 +42,31 @@
 extern "C" {
 #endif
 
-/* Raised when an older header could misread a newer store; checked by vmm_metrics_attach. */
+/* Goes up if an older header could misread a newer store. vmm_metrics_attach checks it. */
 #define VMM_METRICS_ABI_VERSION 1u
 
 typedef enum vmm_metrics_status {
   VMM_METRICS_OK = 0,
   VMM_METRICS_FOREIGN_OBJECT = 1, /* not a `metrics.native` */
-  VMM_METRICS_OTHER_ABI = 2,      /* the store speaks another VMM_METRICS_ABI_VERSION */
+  VMM_METRICS_OTHER_ABI = 2,      /* the store has another VMM_METRICS_ABI_VERSION */
   VMM_METRICS_OTHER_SCHEMA = 3,   /* the schema's fingerprint is not the expected one */
   VMM_METRICS_CLOSED = 4,         /* JavaScript has closed the store */
   VMM_METRICS_UNKNOWN_NAME = 5,   /* the schema has no such metric or group of devices */
-  VMM_METRICS_OTHER_KIND = 6,     /* the metric is there, and is of another kind */
+  VMM_METRICS_OTHER_KIND = 6,     /* the metric exists, but has another kind */
   VMM_METRICS_BAD_ID = 7,         /* a device id must be 1 to 255 bytes of UTF-8 without NUL */
-  VMM_METRICS_KEY_TAKEN = 8,      /* the device's key in the line is already another's */
-  VMM_METRICS_NO_SPACE = 9,       /* no memory or no room for more cells */
-  VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, or a call that Node-API refused */
+  VMM_METRICS_KEY_TAKEN = 8,      /* another part of the line has the device's key */
+  VMM_METRICS_NO_SPACE = 9,       /* no memory, or no room for more cells */
+  VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, or Node-API refused a call */
 } vmm_metrics_status;
 
 typedef enum vmm_metrics_kind { VMM_METRICS_INC = 0, VMM_METRICS_STORE = 1, VMM_METRICS_LATENCY = 2 } vmm_metrics_kind;
 
-/* A metric: where its first cell is, in bytes from a shard's base. */
+/* A metric: the offset of its first cell, in bytes from the base of a shard. */
 typedef struct vmm_metrics_metric {
   uint64_t offset;
 } vmm_metrics_metric;
 
-/* A device: its group's number, and where its cells begin. */
+/* A device: the number of its group, and its first cell. */
 typedef struct vmm_metrics_device {
   uint32_t group;
   uint32_t first_cell;
@@ -73,15 +74,16 @@ typedef struct vmm_metrics_device {
 
 #define VMM_METRICS_SHARED_SHARD 0u
 
-/* The cells that one thread writes. `number` VMM_METRICS_SHARED_SHARD is shared by all, and added to atomically. */
+/* The cells that one thread writes. All threads share the shard with the `number` VMM_METRICS_SHARED_SHARD, with atomic
+ * adds. */
 typedef struct vmm_metrics_shard {
   unsigned char* own;
   unsigned char* shared;
   uint32_t number;
-  void* alternate_stack; /* of this thread, for the crash handler; NULL when it had one */
+  void* alternate_stack; /* made for this thread's crash handler; NULL if the thread had one */
 } vmm_metrics_shard;
 
-/* What `metrics.native` points to. Not for direct use: the functions below call through it. */
+/* `metrics.native` points to this table. Do not use it directly; the functions below call through it. */
 typedef struct vmm_metrics_abi {
   uint32_t abi_version;
   uint32_t struct_bytes;
@@ -96,7 +98,7 @@ typedef struct vmm_metrics_abi {
   vmm_metrics_status (*claim)(void* store, vmm_metrics_shard* out);
   void (*give_back)(void* store, vmm_metrics_shard* shard);
   void (*shared_shard)(void* store, vmm_metrics_shard* out);
-  /* Since 0.2.0. Only where struct_bytes reaches past them. */
+  /* Since 0.2.0. They exist only if struct_bytes reaches past them. */
   vmm_metrics_status (*release_device)(void* store, vmm_metrics_device device);
   vmm_metrics_status (*remove_device)(void* store, const char* group, const char* id, size_t id_bytes);
 } vmm_metrics_abi;
@@ -106,7 +108,7 @@ typedef struct vmm_metrics_store {
   const vmm_metrics_abi* abi;
 } vmm_metrics_store;
 
-/* One line for people; never NULL. */
+/* The status as a sentence for people; never NULL. */
 static inline const char* vmm_metrics_status_text(vmm_metrics_status status) {
   switch (status) {
     case VMM_METRICS_OK: return "ok";
@@ -125,11 +127,11 @@ static inline const char* vmm_metrics_status_text(vmm_metrics_status status) {
 }
 
 #ifndef VMM_METRICS_WITHOUT_NODE_API
-/* Marks the externals of this package, so that a foreign object is refused instead of followed. */
+/* Marks the externals of this package, so that a foreign object is an error and its pointer is never used. */
 static const napi_type_tag vmm_metrics_type_tag = {0x6f2bd7c1a4e94b37u, 0x9d1c50e8b36a7f42u};
 
-/* Attaches to the store behind `external` (`metrics.native`). `fingerprint` is the schema that the caller was built for,
- * or 0 for any. Call it on the JS thread that `env` belongs to; no exception is left pending. */
+/* Attaches to the store of `external` (`metrics.native`). `fingerprint` identifies the schema that the caller was built
+ * for; 0 accepts any schema. Call it on the JS thread that `env` belongs to. It leaves no exception pending. */
 static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value external, uint64_t fingerprint,
                                                     vmm_metrics_store* out) {
   napi_valuetype type;
@@ -156,39 +158,41 @@ static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value ext
 }
 #endif
 
-/* Gives the attachment back. Shards are given back before. Twice is harmless. */
+/* Detaches from the store. Give all shards back first. A second call does nothing. */
 static inline void vmm_metrics_detach(vmm_metrics_store* store) {
   const vmm_metrics_abi* abi = store->abi;
   store->abi = NULL;
   if (abi != NULL) abi->release(abi->store);
 }
 
-/* Looks up a metric of a plain group: "vcpu.exit_io_out". */
+/* Looks up a metric of a plain group by its path, such as "vcpu.exit_io_out". */
 static inline vmm_metrics_status vmm_metrics_find(const vmm_metrics_store* store, const char* path, vmm_metrics_kind kind,
                                                   vmm_metrics_metric* out) {
   return store->abi->find(store->abi->store, path, kind, out);
 }
 
-/* The device `id` of `group`, made when it is not there; the same cells as metrics.app.<group>.alloc(id). The cells are that
- * device's, also when it is removed, until vmm_metrics_release_device was called as often as this function. */
+/* Finds the device `id` of `group`, or makes it: the same cells as metrics.app.<group>.alloc(id) in JavaScript. The
+ * cells belong to that device, even after it was removed, until vmm_metrics_release_device was called as often as this
+ * function. */
 static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_store* store, const char* group, const char* id,
                                                           size_t id_bytes, vmm_metrics_device* out) {
   return store->abi->alloc_device(store->abi->store, group, id, id_bytes, out);
 }
 
-/* Gives a device back that vmm_metrics_alloc_device gave: nobody writes to its metrics through this handle any more. Once the
- * device is removed and given back by all, its cells are another's. A handle that is never given back holds the cells
- * as long as the store lives, which matters to who plugs devices in and out again and again. VMM_METRICS_BAD_ARGUMENT
- * when it was given back already; VMM_METRICS_OTHER_ABI when the store is older than this function, and holds the cells
- * for ever. */
+/* Releases a device that vmm_metrics_alloc_device returned. Afterwards no thread may write to its metrics through this
+ * handle. Once the device is removed, and every holder has released it, another device gets its cells. A handle that is
+ * never released holds the cells as long as the store lives. That matters if devices are plugged in and out again and
+ * again. Returns VMM_METRICS_BAD_ARGUMENT if the device was released already, and VMM_METRICS_OTHER_ABI if the store is
+ * older than this function; such a store holds the cells for ever. */
 static inline vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
   const vmm_metrics_abi* abi = store->abi;
   if (abi->struct_bytes < offsetof(vmm_metrics_abi, remove_device)) return VMM_METRICS_OTHER_ABI;
   return abi->release_device(abi->store, device);
 }
 
-/* Takes the device `id` of `group` out of the line, as metrics.app.<group>.remove(id). VMM_METRICS_UNKNOWN_NAME when there is no
- * such device; VMM_METRICS_OTHER_ABI when the store is older than this function. */
+/* Removes the device `id` of `group` from the line, as metrics.app.<group>.remove(id) does. Returns
+ * VMM_METRICS_UNKNOWN_NAME if there is no such device, and VMM_METRICS_OTHER_ABI if the store is older than this
+ * function. */
 static inline vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_store* store, const char* group, const char* id,
                                                            size_t id_bytes) {
   const vmm_metrics_abi* abi = store->abi;
@@ -196,46 +200,48 @@ static inline vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_sto
   return abi->remove_device(abi->store, group, id, id_bytes);
 }
 
-/* Looks up a metric of a device: "read_count". */
+/* Looks up a metric of a device by its name, such as "read_count". */
 static inline vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_store* store, vmm_metrics_device device,
                                                             const char* field, vmm_metrics_kind kind, vmm_metrics_metric* out) {
   return store->abi->find_in_device(store->abi->store, device, field, kind, out);
 }
 
-/* Claims a shard for the calling thread, and gives it an alternate signal stack when it has none, so that a crash on this
- * thread is captured even when its stack is used up. When all shards are taken the thread shares shard 0, at the price
- * of an atomic add. Fails only with VMM_METRICS_CLOSED. */
+/* Claims a shard for the calling thread. If the thread has no alternate signal stack, it gets one, so that a crash on
+ * this thread is captured even after a stack overflow. If all shards are taken, the thread uses the shared shard, whose
+ * adds are atomic and cost more. Fails only with VMM_METRICS_CLOSED. */
 static inline vmm_metrics_status vmm_metrics_claim(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   return store->abi->claim(store->abi->store, out);
 }
 
-/* Gives the shard back, with its values; the same thread that claimed it, before it ends. */
+/* Gives the shard back, with its values. The thread that claimed the shard must call this before it ends. */
 static inline void vmm_metrics_give_back(const vmm_metrics_store* store, vmm_metrics_shard* shard) {
   store->abi->give_back(store->abi->store, shard);
 }
 
-/* Shard 0, for signal handlers and threads that add too seldom to claim one. Nothing is to be given back. */
+/* The shared shard, for signal handlers, and for threads that count too rarely to claim a shard. Do not give it back.
+ * */
 static inline void vmm_metrics_shared_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   store->abi->shared_shard(store->abi->store, out);
 }
 
-/* Adds to an inc metric; wraps at 2^64. */
+/* Adds `n` to an inc metric. The metric wraps at 2^64. */
 static inline void vmm_metrics_add(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t n) {
   uint64_t* cell = (uint64_t*)(void*)(shard->own + metric.offset);
   if (shard->number != VMM_METRICS_SHARED_SHARD) {
-    /* One writer: a load and a store are enough, and cost a fraction of a locked add. Relaxed: nothing is published. */
+    /* This shard has one writer, so a load and a store suffice, at a fraction of the cost of a locked add. Relaxed: the
+     * cell publishes nothing. */
     __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
   } else {
     __atomic_fetch_add(cell, n, __ATOMIC_RELAXED);
   }
 }
 
-/* Sets a store metric. Its one cell is in shard 0, whoever writes it. */
+/* Sets a store metric. Its only cell is in the shared shard, for all threads. */
 static inline void vmm_metrics_set(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t value) {
   __atomic_store_n((uint64_t*)(void*)(shard->shared + metric.offset), value, __ATOMIC_RELAXED);
 }
 
-/* Raises a cell to `value` if that is larger. */
+/* Raises a cell to `value` if `value` is larger. */
 static inline void vmm_metrics_raise_(const vmm_metrics_shard* shard, uint64_t* cell, uint64_t value) {
   uint64_t now = __atomic_load_n(cell, __ATOMIC_RELAXED);
   if (shard->number != VMM_METRICS_SHARED_SHARD) {
@@ -246,8 +252,8 @@ static inline void vmm_metrics_raise_(const vmm_metrics_shard* shard, uint64_t* 
   }
 }
 
-/* Records one duration. A latency metric is three cells: the complement of the minimum (so that the 0 of an untouched
- * cell means none, and 0 us is a true minimum), the maximum, and the sum. */
+/* Records one duration. A latency metric has three cells: the complement of the minimum, the maximum, and the sum. With
+ * the complement, the 0 of an untouched cell means "none", and 0 us can be a true minimum. */
 static inline void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t us) {
   uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
   vmm_metrics_metric sum = {metric.offset + 2 * sizeof(uint64_t)};
@@ -256,8 +262,8 @@ static inline void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metri
   vmm_metrics_add(shard, sum, us);
 }
 
-#ifdef CLOCK_MONOTONIC /* a strict -std=c11 hides it: use -std=gnu11, or define _POSIX_C_SOURCE */
-/* CLOCK_MONOTONIC in whole microseconds: the clock of latency metrics. */
+#ifdef CLOCK_MONOTONIC /* -std=c11 hides it: use -std=gnu11, or define _POSIX_C_SOURCE */
+/* Reads CLOCK_MONOTONIC, the clock of latency metrics, in whole microseconds. */
 static inline uint64_t vmm_metrics_now_us(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -270,7 +276,7 @@ static inline uint64_t vmm_metrics_now_us(void) {
 
 namespace vmm_metrics {
 
-// A thread's claimed shard, given back when it goes out of scope on the same thread.
+// Claims a shard for the thread that makes this object, and gives it back when that thread destroys the object.
 class Shard {
  public:
   explicit Shard(const vmm_metrics_store& store) : store_(store) {
@@ -314,7 +320,7 @@ class LatencyMetric {
   vmm_metrics_metric metric_;
 };
 
-// Times the scope it lives in.
+// Records how long it lives: from its construction to its destruction.
 class LatencyRecord {
  public:
   LatencyRecord(const Shard& shard, const LatencyMetric& metric)
