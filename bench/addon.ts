@@ -15,12 +15,24 @@ export interface BenchAddon {
   xaddNs(times: number): number;
   /** Nanoseconds of processor time that this thread has had. */
   threadCpuNs(): number;
+  /** The same of all children that have ended, with all their threads. */
+  childrenCpuNs(): number;
   /** The part of all ticks that a loop met which only waits for them, for so long; it spins for the last `spinNs`. */
   keepTime(intervalNs: number, ms: number, spinNs: number): number;
   /** Dies of SIGSEGV; the time before goes into the file. Returns only when it cannot, and says why. */
   dieTimed(path: string, where: string): string;
   /** When a line, or the end of the pipe, was with a reader that waits: CLOCK_MONOTONIC in nanoseconds. */
   arrivalTime(fifo: string, what: 'line' | 'end'): Promise<bigint>;
+  /** Takes the store of `metrics.native`, for the functions below. */
+  attach(native: object): void;
+  /** Increments 64 metrics in turn, in a shard of this thread's own. */
+  inc(paths: readonly string[], times: number): void;
+  /** The same in shard 0, atomically. */
+  incShared(paths: readonly string[], times: number): void;
+  /** Observes durations in turn; their number is a power of two. */
+  observe(path: string, us: Uint32Array, times: number): void;
+  /** As many threads as that live at the same time, count once each, and end. */
+  live(path: string, threads: number): void;
 }
 
 export const addon = createRequire(import.meta.url)(ADDON) as BenchAddon;

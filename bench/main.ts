@@ -1,122 +1,141 @@
-// npm run bench: each trial in processes of its own, several rounds of all trials turn about, and medians. Within a
-// process the trial and the yardstick (a native `lock xadd`) take turns, so that a machine that changes its speed
-// changes it for both. Crashes are a distribution instead.
+// npm run bench: what everything costs, beside a `lock xadd`, other packages, and the bounds. The rounds of all rows
+// alternate, so that a machine that changes meanwhile changes them all.
 //
 // The loops are our own: a harness that calls a function for each iteration measures its own call, at a nanosecond an
 // operation.
 
-import { execFileSync } from 'node:child_process';
-import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { addon } from './addon.ts';
-import { crashTimesUs } from './crashes.ts';
-import { type Trial, trials } from './trials.ts';
-import { deathTimesMs, stopTimesMs } from './waits.ts';
+import { environment, environmentText } from './environment.ts';
+import { type Range, type Result, resultsOf, xaddOf } from './figures.ts';
+import type { Effort, Measurement, Subject } from './subject.ts';
+import { headOf, isWorse, shown, tableOf, WORSE } from './table.ts';
+import { commitOf, HERE, type Tree, treeAt } from './tree.ts';
 
-const ROUNDS = 5;
-const TURNS = 9;
-const CRASHES = 200;
-const WAITS = 5;
+const HELP = `Usage: npm run bench -- [--only NAME]... [--rounds N] [--against DIR] [--json FILE]
 
-interface Figure {
-  readonly value: number;
-  readonly ns: number;
+  --only NAME     only rows and subjects whose name has NAME in it
+  --rounds N      rounds of all rows, turn about (default 5)
+  --turn-ms N     how long one turn of an operation takes (default 20)
+  --against DIR   another built tree of this package, turn about with this one
+  --json FILE     everything that was measured, too
+`;
+
+const SUBJECTS = [
+  'increments',
+  'values',
+  'latencies',
+  'snapshots',
+  'flushes',
+  'devices',
+  'readers',
+  'shows',
+  'ticks',
+  'starts',
+  'crashes',
+  'waits',
+  'company',
+  'traps',
+  'lines',
+];
+/** Turns of a trial in a round. */
+const TURNS = 7;
+
+interface Plan {
+  readonly subject: Subject;
+  /** The rows that are shown. */
+  readonly wanted: ReadonlySet<string>;
+  readonly rounds: Measurement[][];
 }
 
-interface Row {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly lowest: number;
-  readonly highest: number;
-  readonly absolute?: string;
-  readonly atMost?: number | undefined;
-  readonly atLeast?: number | undefined;
+/** The rows that `only` names; nothing names all. */
+function planOf(subject: Subject, only: readonly string[]): Plan {
+  const isNamed = (name: string) => only.some((part) => name.toLowerCase().includes(part.toLowerCase()));
+  const rows = subject.rows.filter(({ name }) => only.length === 0 || isNamed(subject.name) || isNamed(name));
+  return { subject, wanted: new Set(rows.map(({ name }) => name)), rounds: [] };
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+/** With those that the bounds of wanted rows refer to. */
+function needed({ subject, wanted }: Plan): ReadonlySet<string> {
+  const others = subject.rows.flatMap(({ name, bound }) => (wanted.has(name) && bound?.of !== undefined ? [bound.of] : []));
+  return new Set([...wanted, ...others]);
 }
 
-/** Runs one trial here. For xadds the figure is the ratio of the medians. */
-async function runTrial(trial: Trial): Promise<Figure> {
-  const run = trial.prepare();
-  const turns = trial.turns ?? TURNS;
-  const values: number[] = [];
-  const yardsticks: number[] = [];
-  for (let i = 0; i < 3; i++) await run(Math.ceil(trial.times / 4)); // until it is compiled
-  for (let i = 0; i < turns; i++) {
-    yardsticks.push(addon.xaddNs(2_000_000));
-    values.push(await run(trial.times));
-  }
-  const ns = median(values);
-  return { ns, value: trial.unit === 'xadd' || trial.against ? ns / median(yardsticks) : ns };
-}
-
-function runTrials(): Row[] {
-  const figures = new Map<string, Figure[]>(trials.map(({ name }) => [name, []]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, { name }] of trials.entries()) {
-      const text = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--trial', String(i)], { encoding: 'utf8' });
-      figures.get(name)!.push(JSON.parse(text) as Figure);
+async function measured(plans: readonly Plan[], trees: readonly Tree[], rounds: number, effort: Effort): Promise<void> {
+  for (let round = 1; round <= rounds; round++) {
+    for (const plan of plans) {
+      progress(`round ${round} of ${rounds}: ${plan.subject.name}`);
+      plan.rounds.push(await roundOf(plan, trees, effort));
     }
   }
-  return trials.map(({ name, unit, against, atMost, atLeast }) => {
-    const all = figures.get(name)!;
-    // A ratio is that of two processes of one round.
-    const values = all.map(({ value }, round) => (against === undefined ? value : value / figures.get(against)![round]!.value));
-    const absolute = unit === 'xadd' || against !== undefined ? `${shown(median(all.map(({ ns }) => ns)))} ns` : '';
-    return { name, unit, value: median(values), lowest: Math.min(...values), highest: Math.max(...values), absolute, atMost, atLeast };
-  });
+  progress('');
 }
 
-async function runCrashes(): Promise<Row[]> {
-  const times = await crashTimesUs(CRASHES);
-  const extremes = { unit: 'us', lowest: times[0]!, highest: times.at(-1)! };
-  return [
-    { name: 'fault to the line in a reader, median', value: median(times), ...extremes, atMost: 200 },
-    { name: 'fault to the line in a reader, p99', value: times[Math.ceil(CRASHES * 0.99) - 1]!, ...extremes, atMost: 5000 },
-  ];
-}
-
-async function runWaits(): Promise<Row[]> {
-  const waits = [
-    { name: 'fault to death, the pipe stays full', times: await deathTimesMs(WAITS) },
-    { name: 'stop() of a profile, the pipe stays full', times: await stopTimesMs(WAITS) },
-  ];
-  return waits.map(({ name, times }) => ({
-    name,
-    value: median(times),
-    unit: 'ms',
-    lowest: times[0]!,
-    highest: times.at(-1)!,
-    atMost: 1000,
-  }));
-}
-
-function holds({ value, atMost = Number.POSITIVE_INFINITY, atLeast = 0 }: Row): boolean {
-  return value <= atMost && value >= atLeast;
-}
-
-async function runAll(): Promise<number> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}, commit ${commit}`);
-  console.log(`medians of ${ROUNDS} processes a trial, turn about, and ${CRASHES} crashes; in brackets the lowest and highest\n`);
-  const rows = [...runTrials(), ...(await runCrashes()), ...(await runWaits())];
-  for (const row of rows) {
-    const target = row.atMost !== undefined ? `at most ${row.atMost}` : row.atLeast !== undefined ? `at least ${row.atLeast}` : '';
-    const figure = `${shown(row.value)} ${row.unit} [${shown(row.lowest)} … ${shown(row.highest)}]`;
-    console.log(`${holds(row) ? ' ' : '!'} ${row.name.padEnd(50)}${figure.padEnd(40)}${(row.absolute ?? '').padStart(12)}  ${target}`);
+/** A subject that fails is said, and the others go on. */
+async function roundOf(plan: Plan, trees: readonly Tree[], effort: Effort): Promise<Measurement[]> {
+  try {
+    return await plan.subject.measure(trees, effort, needed(plan));
+  } catch (error) {
+    return [...plan.wanted].map((row) => ({ row, tree: 0, samples: [], failed: (error as Error).message }));
   }
-  return rows.filter((row) => !holds(row)).length;
 }
 
-function shown(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-const { values } = parseArgs({ options: { trial: { type: 'string' } } });
-if (values.trial === undefined) process.exitCode = (await runAll()) === 0 ? 0 : 1;
-else console.log(JSON.stringify(await runTrial(trials[Number(values.trial)]!)));
+function summaryOf(results: readonly Result[]): string[] {
+  const missed = results.filter(({ figures }) => figures[0]?.holds === false);
+  const worse = results.filter(({ row, change }) => change !== undefined && isWorse(row, change));
+  const bounded = results.filter(({ figures }) => figures[0]?.holds !== undefined);
+  const percent = Math.round(100 * (WORSE - 1));
+  return [
+    `\n${bounded.length - missed.length} of ${bounded.length} bounds hold.${missed.length === 0 ? '' : ` Missed (!): ${listed(missed)}.`}`,
+    ...(worse.length === 0 ? [] : [`More than ${percent} % worse than before (>): ${listed(worse)}.`]),
+  ];
+}
+
+const listed = (results: readonly Result[]) => results.map(({ row }) => `"${row.name}"`).join(', ');
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    rounds: { type: 'string', default: '5' },
+    'turn-ms': { type: 'string', default: '20' },
+    against: { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+
+async function run(): Promise<void> {
+  const rounds = Number(values.rounds);
+  const trees = [treeAt(HERE), ...(values.against === undefined ? [] : [treeAt(values.against)])];
+  const modules = await Promise.all(SUBJECTS.map((name) => import(`./subjects/${name}.js`) as Promise<{ subject: Subject }>));
+  const plans = modules.map(({ subject }) => planOf(subject, values.only)).filter(({ wanted }) => wanted.size > 0);
+  const where = environment();
+  const commits = trees.map(commitOf);
+  console.log(environmentText(where));
+  console.log(`commit ${commits[0]}${commits.length > 1 ? `; before: commit ${commits[1]}, ${trees[1]!.folder}` : ''}`);
+  console.log(`medians of ${rounds} rounds of all rows, turn about; in brackets the lowest and the highest round; ns are processor time`);
+
+  await measured(plans, trees, rounds, { turnMs: Number(values['turn-ms']), turns: TURNS });
+
+  const results = plans.map((plan) => ({ plan, results: resultsOf(plan.subject, plan.rounds, plan.wanted, trees.length) }));
+  const xadd: Range | undefined = xaddOf(plans.flatMap((plan) => plan.rounds));
+  if (xadd !== undefined) console.log(`lock xadd: ${shown(xadd.value)} ns [${shown(xadd.lowest)} … ${shown(xadd.highest)}]`);
+  console.log(`\n${headOf(trees.length > 1)}`);
+  for (const { plan, results: all } of results) console.log(tableOf(plan.subject.name, all, trees.length > 1).join('\n'));
+  const all = results.flatMap((one) => one.results);
+  console.log(summaryOf(all).join('\n'));
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify({ environment: where, commits, rounds, xaddNs: xadd, rows: all }, null, 1)}\n`);
+  }
+  const isBad = all.some(({ figures, hasFailed }) => hasFailed || figures[0]?.holds === false);
+  process.exitCode = isBad ? 1 : 0;
+}
+
+process.once('SIGINT', () => process.exit(130)); // with its files removed
+if (values.help) process.stdout.write(HELP);
+else await run();

@@ -4,9 +4,7 @@
 // one that waits as the profile does; more ticks than those the machine does not give. With --tries N, a run in which
 // other processes took more than a twentieth of a core is done again, up to so many times, and the quietest counts.
 
-import { execFileSync } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -15,6 +13,12 @@ import { Metrics, type ProfileStats } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { ADDON, addon } from './addon.ts';
+import { environment, environmentText } from './environment.ts';
+import { COUNTED, PROFILED } from './profile-names.ts';
+import { median } from './statistics.ts';
+import { folderInMemory } from './store.ts';
+import { processorNsByThread } from './threads.ts';
+import { commitOf, HERE, treeAt } from './tree.ts';
 
 const ROUNDS = 3;
 const RUN_MS = 2000;
@@ -25,9 +29,6 @@ const SLOWDOWN_AT_MOST = 1.05;
 const ALIKE = 0.002; // what two runs of the same thing differ by
 const QUIET_CORES = 0.05;
 const TICKS_PER_SECOND = 100; // of /proc, on Linux
-
-const FIELDS = ['exit_io_in', 'exit_io_out', 'exit_mmio_read', 'exit_mmio_write', 'failures'] as const;
-const OTHERS = ['uart.read_count', 'uart.write_count', 'signals.sigbus', 'vcpu.exit_io_in_agg.sum_us', 'vcpu.exit_io_in_agg.max_us'];
 
 // How the profile waits at each rate: for the last `spinUs` it reads the clock, see native/profile/sampler.h.
 const rates = [
@@ -62,31 +63,11 @@ const KEEP_TIME = `
   keepTime(100_000, ms, 20_000);
 `;
 const metrics = Metrics.open(firecracker, { name: 'bench-profiling' });
-// In memory, where the system has that: a disk that lets a write wait would be measured, and at 1 us it gets a hundred
-// megabytes a second.
-const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmm-metrics-bench-'));
-const output = join(folder, 'profile.tsv');
-const options = { metrics: [...FIELDS.map((field) => `vcpu.${field}`), ...OTHERS], output };
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
-}
+// In memory: at 1 us it gets a hundred megabytes a second.
+const output = join(folderInMemory(), 'profile.tsv');
+const options = { metrics: PROFILED, output };
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Seconds of processor time that the profiler's threads have had, by their names. */
-function processorSeconds(): Map<string, number> {
-  const seconds = new Map<string, number>();
-  for (const thread of readdirSync('/proc/self/task')) {
-    try {
-      const name = readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
-      seconds.set(name, Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e9);
-    } catch {
-      // a thread that has just ended
-    }
-  }
-  return seconds;
-}
 
 /** Seconds of processor time that all other processes have had. */
 function othersSeconds(): number {
@@ -121,7 +102,7 @@ async function runAt({ intervalUs, spinUs }: Rate): Promise<Run> {
   const began = performance.now();
   await sleep(RUN_MS);
   const seconds = (performance.now() - began) / 1000;
-  const spent = processorSeconds();
+  const spent = processorNsByThread();
   const stats = await profile.stop();
   const after = loops();
   const othersCores = Math.max(0, othersSeconds() - beganSeconds) / ((performance.now() - beganAll) / 1000);
@@ -131,8 +112,8 @@ async function runAt({ intervalUs, spinUs }: Rate): Promise<Run> {
     spinning: (before.spinning + after.spinning) / 2,
     waiting: (before.waiting + after.waiting) / 2,
     met: (stats.samples - 1) / (stats.samples - 1 + stats.missedTicks),
-    samplingCores: (spent.get('vmm-sampling') ?? 0) / seconds,
-    writingCores: (spent.get('vmm-samples-out') ?? 0) / seconds,
+    samplingCores: (spent.get('vmm-sampling') ?? 0) / 1e9 / seconds,
+    writingCores: (spent.get('vmm-samples-out') ?? 0) / 1e9 / seconds,
     crowded: crowdedIn(output, (intervalUs * 1000) / 2),
   };
 }
@@ -211,7 +192,7 @@ const percent = (part: number) => `${(100 * part).toFixed(2)} %`.padStart(9);
 const us = (ns: number) => (ns / 1000).toFixed(2).padStart(9);
 
 const stop = new Int32Array(new SharedArrayBuffer(4));
-const worker = new Worker(new URL('./incrementer.js', import.meta.url), { workerData: { stop, fields: [...FIELDS] } });
+const worker = new Worker(new URL('./children/incrementer.js', import.meta.url), { workerData: { stop, fields: [...COUNTED] } });
 await new Promise((resolve) => worker.once('message', resolve));
 const runs = new Map(rates.map((rate) => [rate, [] as Run[]]));
 try {
@@ -219,8 +200,7 @@ try {
     for (const rate of rates) runs.get(rate)!.push(await quietRunAt(rate));
   }
   const { profiled, waited } = await slowdowns(worker);
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  console.log(`${cpus()[0]?.model}, ${cpus().length} cores, load ${loadavg()[0]?.toFixed(1)}, Node ${process.version}, commit ${commit}`);
+  console.log(`${environmentText(environment())}, commit ${commitOf(treeAt(HERE))}`);
   console.log(`${options.metrics.length} metrics, ${RUN_MS / 1000} s, medians of ${ROUNDS}; the worker increments all the while\n`);
   console.log('              a loop that  late us:                          cores:              within half');
   console.log('rate    ticks met   spins  waits alike   median       p99       max  sampling  writing      a tick  others');
@@ -251,5 +231,4 @@ try {
 } finally {
   Atomics.store(stop, 0, 1);
   metrics.close();
-  rmSync(folder, { recursive: true, force: true });
 }

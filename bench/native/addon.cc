@@ -2,6 +2,7 @@
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineStopwatch(env, exports);
+  DefineWriters(env, exports);
   DefineYardstick(env, exports);
   return exports;
 }

@@ -6,4 +6,5 @@
 #include <napi.h>
 
 void DefineStopwatch(Napi::Env env, Napi::Object exports);
+void DefineWriters(Napi::Env env, Napi::Object exports);
 void DefineYardstick(Napi::Env env, Napi::Object exports);

@@ -2,6 +2,7 @@
 // and loops that only keep time.
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <atomic>
@@ -29,6 +30,16 @@ Napi::Value ThreadCpuNs(const Napi::CallbackInfo& info) {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return Napi::Number::New(info.Env(), static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec));
+}
+
+// childrenCpuNs(): the processor time of all children that have ended, with all their threads.
+Napi::Value ChildrenCpuNs(const Napi::CallbackInfo& info) {
+  rusage usage;
+  getrusage(RUSAGE_CHILDREN, &usage);
+  const auto ns = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3;
+  };
+  return Napi::Number::New(info.Env(), ns(usage.ru_utime) + ns(usage.ru_stime));
 }
 
 // keepTime(intervalNs, ms, spinNs): of the ticks in that time, the part that was met before the next one by a loop that
@@ -63,5 +74,6 @@ Napi::Value KeepTime(const Napi::CallbackInfo& info) {
 void DefineYardstick(Napi::Env env, Napi::Object exports) {
   exports["xaddNs"] = Napi::Function::New(env, XaddNs);
   exports["threadCpuNs"] = Napi::Function::New(env, ThreadCpuNs);
+  exports["childrenCpuNs"] = Napi::Function::New(env, ChildrenCpuNs);
   exports["keepTime"] = Napi::Function::New(env, KeepTime);
 }

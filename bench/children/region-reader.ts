@@ -1,8 +1,9 @@
 // A process that reads the region of another over and over: region-reader.js FILE.
 
-import { readRegion } from 'vmm-metrics';
+import { underTest } from '../tree.ts';
 
 const path = process.argv[2]!;
+const { readRegion } = await underTest();
 await readRegion(path);
 process.stdout.write('reading\n');
 for (;;) await readRegion(path);

@@ -1,11 +1,12 @@
 // A worker that increments metrics in turn, again and again, until it is told to stop. In between it says how long an
 // increment took: by the clock, and in processor time, which does not count what other processes took away.
 
-import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { type IncMetric, Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
+
+import { addon } from '../addon.ts';
 
 const ROUNDS = 2_000_000;
 
@@ -14,11 +15,6 @@ const { stop, fields } = workerData as { stop: Int32Array; fields: string[] };
 const { vcpu } = Metrics.open(firecracker, { name: 'bench-profiling' }).app;
 const metrics = fields.map((field) => vcpu[field as keyof typeof vcpu] as IncMetric);
 
-/** Nanoseconds that this thread has run. */
-function processorNs(): number {
-  return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]);
-}
-
 function increment(rounds: number): void {
   for (let i = 0; i < rounds; i++) for (const metric of metrics) metric.inc();
 }
@@ -26,8 +22,11 @@ function increment(rounds: number): void {
 increment(200_000); // until it is compiled
 while (Atomics.load(stop, 0) === 0) {
   const began = performance.now();
-  const beganNs = processorNs();
+  const beganNs = addon.threadCpuNs();
   increment(ROUNDS);
   const increments = ROUNDS * metrics.length;
-  parentPort?.postMessage({ ns: ((performance.now() - began) * 1e6) / increments, processorNs: (processorNs() - beganNs) / increments });
+  parentPort?.postMessage({
+    ns: ((performance.now() - began) * 1e6) / increments,
+    processorNs: (addon.threadCpuNs() - beganNs) / increments,
+  });
 }

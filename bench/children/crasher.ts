@@ -1,0 +1,14 @@
+// A process that says when it dies: crasher.js FILE WHERE [FIFO]. FILE gets the time of the fault. With a FIFO the
+// process has captured metrics, whose last line goes there; without, the process is bare.
+
+import { addon } from '../addon.ts';
+import { opened } from '../store.ts';
+
+const [fault, where, fifo] = process.argv.slice(2);
+if (fifo !== undefined) {
+  const metrics = await opened();
+  metrics.init(fifo);
+  metrics.captureSignals();
+  metrics.app.vcpu.exit_io_out.inc();
+}
+console.error(addon.dieTimed(fault!, where!)); // why it could not

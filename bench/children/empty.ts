@@ -1,0 +1,3 @@
+// An empty module: the floor of what an import takes.
+
+export {};

@@ -1,0 +1,86 @@
+// Native code that counts into a store through the public header, in loops of its own.
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "addon.h"
+#include "vmm_metrics.h"
+
+namespace {
+
+vmm_metrics_store g_store = {nullptr};
+
+// What went wrong, as an exception.
+void Check(Napi::Env env, vmm_metrics_status status) {
+  if (status != VMM_METRICS_OK) throw Napi::Error::New(env, vmm_metrics_status_text(status));
+}
+
+// attach(external): the store that the functions below count into, for the rest of the process.
+void Attach(const Napi::CallbackInfo& info) { Check(info.Env(), vmm_metrics_attach(info.Env(), info[0], 0, &g_store)); }
+
+vmm_metrics_metric Find(Napi::Env env, const Napi::Value& path, vmm_metrics_kind kind) {
+  vmm_metrics_metric metric;
+  Check(env, vmm_metrics_find(&g_store, path.As<Napi::String>().Utf8Value().c_str(), kind, &metric));
+  return metric;
+}
+
+std::array<vmm_metrics_metric, 64> Find64(const Napi::CallbackInfo& info) {
+  const auto paths = info[0].As<Napi::Array>();
+  std::array<vmm_metrics_metric, 64> metrics;
+  for (uint32_t i = 0; i < 64; i++) metrics[i] = Find(info.Env(), paths[i], VMM_METRICS_INC);
+  return metrics;
+}
+
+// In the loops below no add is merged with the next one, since compilers leave atomic operations as they are.
+
+// inc(paths, times): 64 metrics in turn, in a shard of this thread's own.
+void Inc(const Napi::CallbackInfo& info) {
+  const auto metrics = Find64(info);
+  const vmm_metrics::Shard shard(g_store);
+  const int times = info[1].As<Napi::Number>().Int32Value();
+  for (int i = 0; i < times; i++) vmm_metrics::IncMetric(metrics[i & 63]).inc(shard);
+}
+
+// incShared(paths, times): 64 metrics in turn, in shard 0, which all threads share.
+void IncShared(const Napi::CallbackInfo& info) {
+  const auto metrics = Find64(info);
+  vmm_metrics_shard shard;
+  vmm_metrics_shared_shard(&g_store, &shard);
+  const int times = info[1].As<Napi::Number>().Int32Value();
+  for (int i = 0; i < times; i++) vmm_metrics_add(&shard, metrics[i & 63], 1);
+}
+
+// observe(path, values, times): durations in microseconds, again and again those of a Uint32Array, whose length is a
+// power of two; in a shard of this thread's own.
+void Observe(const Napi::CallbackInfo& info) {
+  const vmm_metrics::LatencyMetric metric(Find(info.Env(), info[0], VMM_METRICS_LATENCY));
+  const vmm_metrics::Shard shard(g_store);
+  const auto array = info[1].As<Napi::Uint32Array>();
+  const uint32_t* const values = array.Data();
+  const size_t mask = array.ElementLength() - 1;
+  const size_t times = info[2].As<Napi::Number>().Uint32Value();
+  for (size_t i = 0; i < times; i++) metric.observe(shard, values[i & mask]);
+}
+
+// live(path, shards): as many threads as that live at the same time, count once each, and end.
+void Live(const Napi::CallbackInfo& info) {
+  const vmm_metrics_metric metric = Find(info.Env(), info[0], VMM_METRICS_INC);
+  std::vector<vmm_metrics_shard> shards(info[1].As<Napi::Number>().Uint32Value());
+  for (vmm_metrics_shard& shard : shards) {
+    Check(info.Env(), vmm_metrics_claim(&g_store, &shard));
+    if (shard.number == VMM_METRICS_SHARED_SHARD) throw Napi::Error::New(info.Env(), "there are fewer shards than that");
+    vmm_metrics_add(&shard, metric, 1);
+  }
+  for (vmm_metrics_shard& shard : shards) vmm_metrics_give_back(&g_store, &shard);
+}
+
+}  // namespace
+
+void DefineWriters(Napi::Env env, Napi::Object exports) {
+  exports["attach"] = Napi::Function::New(env, Attach);
+  exports["inc"] = Napi::Function::New(env, Inc);
+  exports["incShared"] = Napi::Function::New(env, IncShared);
+  exports["observe"] = Napi::Function::New(env, Observe);
+  exports["live"] = Napi::Function::New(env, Live);
+}

@@ -1,0 +1,61 @@
+// Other packages that are measured beside this one. They are development dependencies, and only the benchmarks need
+// them: where they are not installed, their rows say so. So only what the benchmarks use of them is declared here.
+
+import { Absent } from './subject.ts';
+
+/** prom-client, and @prometheus-io/client, which went on from it. */
+export interface Prometheus {
+  readonly Counter: new (options: { name: string; help: string; registers?: object[] }) => { inc(): void };
+  readonly Gauge: new (options: { name: string; help: string; registers?: object[] }) => { set(value: number): void };
+  readonly Histogram: new (options: { name: string; help: string }) => { observe(value: number): void; startTimer(): () => number };
+  readonly Registry: new () => { metrics(): Promise<string>; getMetricsAsJSON(): Promise<object[]> };
+}
+
+export interface Instrument {
+  add(value: number): void;
+  record(value: number): void;
+}
+
+export interface Meter {
+  createCounter(name: string): Instrument;
+  createGauge(name: string): Instrument;
+  createHistogram(name: string): Instrument;
+}
+
+interface OpenTelemetry {
+  readonly AggregationType: { readonly EXPONENTIAL_HISTOGRAM: number };
+  readonly MetricReader: new () => object;
+  readonly MeterProvider: new (options: object) => { getMeter(name: string): Meter };
+}
+
+export interface HdrHistogram {
+  build(options: { numberOfSignificantValueDigits: number; useWebAssembly: boolean }): { recordValue(value: number): void };
+  initWebAssembly(): Promise<void>;
+}
+
+export const PROMETHEUS = ['prom-client', '@prometheus-io/client'] as const;
+
+/** @throws Absent where the package is not installed. */
+export async function peer<T>(name: string): Promise<T> {
+  let module: { default?: T };
+  try {
+    module = (await import(name)) as { default?: T };
+  } catch (error) {
+    throw new Absent(`${name} cannot be loaded: ${(error as Error).message.split('\n', 1)[0]}`);
+  }
+  return (module.default ?? module) as T;
+}
+
+/** A meter with one reader that collects when it is asked to, and that reader. */
+export async function openTelemetry(exponential = false): Promise<{ meter: Meter; collect: () => Promise<object> }> {
+  const { AggregationType, MetricReader, MeterProvider } = await peer<OpenTelemetry>('@opentelemetry/sdk-metrics');
+  class Reader extends MetricReader {
+    declare collect: () => Promise<object>;
+    async onShutdown() {}
+    async onForceFlush() {}
+  }
+  const reader = new Reader();
+  const views = exponential ? [{ instrumentName: '*', aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } }] : [];
+  const meter = new MeterProvider({ readers: [reader], views }).getMeter('bench');
+  return { meter, collect: () => reader.collect() };
+}

@@ -1,0 +1,63 @@
+// The store that trials measure: that of the Firecracker schema, and what trials do to it before they begin.
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { IncMetric } from 'vmm-metrics';
+
+import { addon, type BenchAddon } from './addon.ts';
+import { Absent } from './subject.ts';
+import { underTest } from './tree.ts';
+
+export type Store = Awaited<ReturnType<typeof opened>>;
+
+/** A store in memory, or in that file. */
+export async function opened(file?: string) {
+  const { Metrics, firecracker } = await underTest();
+  return Metrics.open(firecracker, { name: 'bench', file });
+}
+
+/** The counters of the schema's groups and their paths, as many as are wanted. */
+export function counters(metrics: Store, count: number): { path: string; metric: IncMetric }[] {
+  const all = Object.entries(metrics.app as object).flatMap(([group, fields]) =>
+    Object.entries(fields as object).map(([name, metric]) => ({ path: `${group}.${name}`, metric: metric as IncMetric })),
+  );
+  return all.filter(({ metric }) => typeof metric === 'object' && 'inc' in metric).slice(0, count);
+}
+
+/** The devices that a large machine has: 35. */
+export function plugDevices(metrics: Store): void {
+  for (let i = 0; i < 8; i++) {
+    metrics.app.block.alloc(`drive${i}`);
+    metrics.app.net.alloc(`eth${i}`);
+  }
+  for (let i = 0; i < 19; i++) metrics.app.pmem.alloc(`pmem${i}`);
+}
+
+/** The benchmarks' native code, attached to the store. */
+export function attached(metrics: { readonly native: object }): BenchAddon {
+  try {
+    addon.attach(metrics.native);
+  } catch (error) {
+    throw new Absent(`the header of this tree cannot attach: ${(error as Error).message}`);
+  }
+  return addon;
+}
+
+const folders: string[] = [];
+
+/**
+ * A folder that goes with the process. It is in memory where the system has that, since a disk that lets a write wait
+ * would be measured.
+ */
+export function folderInMemory(): string {
+  if (folders.length === 0) process.on('exit', removeFolders);
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmm-metrics-bench-'));
+  folders.push(folder);
+  return folder;
+}
+
+function removeFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,56 @@
+// The built trees that are measured: this one, and with --against another one. A process measures one tree, which the
+// environment names to it.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+import type { firecracker } from 'vmm-metrics/firecracker';
+
+const VARIABLE = 'VMM_METRICS_BENCH_TREE';
+
+export interface Tree {
+  readonly folder: string;
+}
+
+/** This tree, without the folder `dist` that this file runs in. */
+export const HERE = fileURLToPath(new URL('../../', import.meta.url));
+
+export function treeAt(folder: string): Tree {
+  const root = resolve(folder);
+  if (!existsSync(join(root, 'dist/lib/index.js'))) throw new Error(`${root} has no dist/lib/index.js: run npm run compile there`);
+  return { folder: root };
+}
+
+/** The environment of a process that measures that tree. */
+export function environmentOf({ folder }: Tree): NodeJS.ProcessEnv {
+  return { ...process.env, [VARIABLE]: folder };
+}
+
+/** The tree that this process measures. */
+export function measuredTree(): Tree {
+  return { folder: process.env[VARIABLE] ?? HERE };
+}
+
+type Package = typeof import('vmm-metrics') & { readonly firecracker: typeof firecracker };
+
+/** The package as the tree has it that this process measures. */
+export async function underTest(): Promise<Package> {
+  const [index, schemas] = await Promise.all(
+    ['index', 'firecracker'].map(
+      (name) => import(pathToFileURL(join(measuredTree().folder, `dist/lib/${name}.js`)).href) as Promise<Package>,
+    ),
+  );
+  return { ...index!, firecracker: schemas!.firecracker };
+}
+
+/** The commit that the tree has checked out, with a `+` where files were changed since. */
+export function commitOf({ folder }: Tree): string {
+  const git = (...words: string[]) => execFileSync('git', ['-C', folder, ...words], { encoding: 'utf8' }).trim();
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+');
+  } catch {
+    return 'unknown';
+  }
+}
