@@ -5,10 +5,10 @@ import { expect, test } from 'vitest';
 
 import { runChild } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
+import { soakSeed as seed, soakNumber } from './helpers/soak.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
-const seconds = Number(process.env['VMM_METRICS_SOAK_SECONDS'] ?? 2);
-const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 1_000_000);
+const seconds = soakNumber('SECONDS', 2);
 
 test(
   `given threads that do anything to any store at any time (seed ${seed}), when all have let go, then the lines have every count`,

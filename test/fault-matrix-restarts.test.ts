@@ -6,10 +6,10 @@ import { afterAll } from 'vitest';
 import { Lives, type Moment, type SinkKind } from './helpers/lives.ts';
 import { printTable, row } from './helpers/matrix-table.ts';
 import { randomFrom } from './helpers/random.ts';
+import { soakSeed as seed, soakNumber } from './helpers/soak.ts';
 
 const KINDS: readonly SinkKind[] = ['file', 'pipe', 'unread pipe', 'full disk'];
-const rounds = Math.ceil(Number(process.env['VMM_METRICS_SOAK_LIVES'] ?? 8) / KINDS.length);
-const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
+const rounds = Math.ceil(soakNumber('LIVES', 8) / KINDS.length);
 const random = randomFrom(seed);
 
 /** Half of them while a life opens, inits and says what earlier ones have left; half while it counts at full speed. */

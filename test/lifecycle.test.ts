@@ -7,6 +7,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { binding } from '../lib/binding.ts';
 import { runChild } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
+import { soakSeconds } from './helpers/soak.ts';
 import { at, closing, freshName, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
@@ -231,7 +232,7 @@ describe('worker threads', () => {
   });
 
   // In the soak more than the 128 shards.
-  const many = process.env['VMM_METRICS_SOAK_SECONDS'] === undefined ? 20 : 200;
+  const many = soakSeconds === 0 ? 20 : 200;
   test(`when ${many} workers come one after another, then it is exact, and they share a few shards`, async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));

@@ -4,9 +4,9 @@ import { afterAll, describe, test } from 'vitest';
 
 import { checkKilled, killed } from './helpers/kills.ts';
 import { randomFrom } from './helpers/random.ts';
+import { soakSeed as seed, soakNumber } from './helpers/soak.ts';
 
-const kills = Number(process.env['VMM_METRICS_SOAK_KILLS'] ?? 6);
-const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
+const kills = soakNumber('KILLS', 6);
 
 const settled = new Map<string, number>();
 afterAll(() => console.log(`${kills} kills, seed ${seed}; lines in flight: ${[...settled].map(([how, n]) => `${how} ${n}`).join(', ')}`));

@@ -14,9 +14,9 @@ import { type Devices, defineSchema, type Fields, Metrics, type RegionReading, r
 import { type AnyStore, anyPlacing, anyStore, lived } from './helpers/any-region.ts';
 import type { Holder } from './helpers/model.ts';
 import { regionBytes, writeRegion } from './helpers/region-writer.ts';
+import { soakSeconds } from './helpers/soak.ts';
 import { freshName } from './helpers/workplace.ts';
 
-const soakSeconds = Number(process.env['VMM_METRICS_SOAK_SECONDS'] ?? 0);
 /** In a soak, for that part of its time. */
 const limits = (numRuns: number, seconds: number, part: number) =>
   soakSeconds > 0

@@ -15,6 +15,7 @@ import { counted, regionFile, shape } from './helpers/counted-region.ts';
 import { holdLock } from './helpers/lock-holder.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { regionBytes, writeRegion } from './helpers/region-writer.ts';
+import { soakNumber } from './helpers/soak.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
 describe('given a region file', () => {
@@ -156,7 +157,7 @@ describe('given somebody who holds the file', () => {
 });
 
 describe('given two threads of another process that count at full speed, with a flush each millisecond', () => {
-  const seconds = Math.min(10, Number(process.env['VMM_METRICS_SOAK_SECONDS'] ?? 2));
+  const seconds = Math.min(10, soakNumber('SECONDS', 2));
   test(
     `when it is read over and over for ${seconds} s, then no number is torn, none goes back, and none is more than was counted`,
     { timeout: 600_000 },

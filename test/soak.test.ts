@@ -6,9 +6,9 @@ import { describe, test } from 'vitest';
 import type { ChildDeath } from './helpers/children.ts';
 import { type Case, checkFault, type Plan, stockDeath, type Where } from './helpers/faults.ts';
 import { randomFrom } from './helpers/random.ts';
+import { soakSeed as seed, soakNumber } from './helpers/soak.ts';
 
-const crashes = Number(process.env['VMM_METRICS_SOAK_CRASHES'] ?? 12);
-const seed = Number(process.env['VMM_METRICS_SOAK_SEED'] ?? Date.now() % 2 ** 31);
+const crashes = soakNumber('CRASHES', 12);
 
 const ENDS = {
   SIGSEGV: { sigsegv: 1n },

@@ -3,15 +3,15 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineSchema, inc, latency, Metrics, perDevice, readRegion, store } from 'vmm-metrics';
 
 import { RegionSampler } from '../lib/region/sampler.ts';
+import { collectHere } from './helpers/garbage.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { SecondThread } from './helpers/second-thread.ts';
+import { soakNumber } from './helpers/soak.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 interface Turnover {
@@ -21,10 +21,8 @@ interface Turnover {
 }
 const addon = createRequire(import.meta.url)('./addon/build/Release/vmm_test.node') as Turnover;
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 const heapBytes = () => {
-  collectGarbage();
+  collectHere();
   return process.memoryUsage().heapUsed;
 };
 
@@ -48,7 +46,7 @@ function open() {
   return { metrics, options, header, path: `${folder}/lines` };
 }
 
-const turns = Number(process.env['VMM_METRICS_SOAK_TURNS'] ?? 3000);
+const turns = soakNumber('TURNS', 3000);
 
 describe('given one id that is plugged in and out over and over', () => {
   test(

@@ -1,8 +1,9 @@
 // Any store, as a model that has lived a while, and how its region lies in the file.
 
 import fc from 'fast-check';
-import { type Fields, group, inc, latency, type MetricDef, perDevice, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import { group, inc, latency, type MetricDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 
+import { deviceId, someDevices, someFields, someIdentity, text } from './any-schema.ts';
 import { type Identity, MAX, Model, NOTHING, type Picture, u64 } from './model.ts';
 import type { RegionOptions } from './region-writer.ts';
 
@@ -31,22 +32,7 @@ const metric = (isDevice: boolean): fc.Arbitrary<MetricDef> =>
     ...(isDevice ? (['sum', 'min', 'max'] as const).map((aggregate) => store('set', { aggregate })) : []),
   );
 
-/** Some metrics; now and then so many that they do not fit one chunk of cells. */
-const fields = (isDevice: boolean): fc.Arbitrary<Fields> =>
-  fc
-    .record({
-      named: fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'count', 'toString', 'then'), metric(isDevice)), {
-        selector: ([name]) => name,
-        minLength: 1,
-        maxLength: 4,
-      }),
-      times: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 200 }) }),
-    })
-    .map(({ named, times }) =>
-      Object.fromEntries(
-        Array.from({ length: times }, (_, i) => named.map(([name, def]) => [i === 0 ? name : `${name}_${i}`, def])).flat(),
-      ),
-    );
+const fields = (isDevice: boolean) => someFields(fc.constantFrom('a', 'b', 'count', 'toString', 'then'), metric(isDevice), 200);
 
 const shape: fc.Arbitrary<SchemaShape> = fc
   .record({
@@ -55,15 +41,7 @@ const shape: fc.Arbitrary<SchemaShape> = fc
         fc.constantFrom('g', 'g_x', 'dev', '_', 'toString'),
         fc.oneof(
           fields(false).map((of) => group(of)),
-          fc
-            .tuple(
-              fields(true),
-              fc.record(
-                { aggregate: fc.boolean(), latencyAggregate: fc.constantFrom('extremum' as const, 'zero' as const) },
-                { requiredKeys: [] },
-              ),
-            )
-            .map(([of, options]) => perDevice(of, options)),
+          someDevices(fields(true)),
         ),
       ),
       { selector: ([key]) => key, minLength: 1, maxLength: 4 },
@@ -76,39 +54,7 @@ const shape: fc.Arbitrary<SchemaShape> = fc
     return Object.fromEntries(all);
   });
 
-const text = fc.string({ unit: 'binary', maxLength: 12 });
-const deviceId = fc.oneof(
-  fc.constantFrom(
-    'x',
-    'y',
-    'A',
-    '10',
-    '9',
-    '\u{ffff}',
-    '\u{1f600}',
-    '\u{feff}',
-    '"',
-    '\\',
-    '\n\u001f',
-    '\u2028',
-    '__proto__',
-    'z'.repeat(255),
-  ),
-  text.filter((id) => id !== '' && !id.includes('\0')),
-);
-
-const identity: fc.Arbitrary<Identity> = fc.record(
-  {
-    id: text,
-    properties: fc
-      .uniqueArray(fc.tuple(fc.oneof(fc.constantFrom('10', '__proto__', '\u{ffff}'), text), text), {
-        selector: ([key]) => key,
-        maxLength: 3,
-      })
-      .map((pairs) => Object.fromEntries(pairs)),
-  },
-  { requiredKeys: [] },
-);
+const identity = someIdentity(fc.oneof(fc.constantFrom('10', '__proto__', '\u{ffff}'), text), text);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
