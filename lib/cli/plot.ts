@@ -14,13 +14,14 @@ import { refuseRegion } from './regions.ts';
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
 
 Makes a page from the table of a profile: counters as rates, gauges as values.
-The page needs no network.
+Where samples are too close to be told apart, a line is their mean, and a band
+reaches from their minimum to their maximum. The page needs no network.
 
   -o, --output FILE  the page; - for standard output
   --title TEXT       the title of the page (default: the name of FILE.tsv)
-  --points N         how many points a line has at most (default: 5000). With
-                     fewer points, each is the mean rate, or the largest value,
-                     of more samples
+  --points N         how many points of each metric the page contains at most
+                     (default: 5000). If there are more samples, a point is the
+                     mean of several, with their minimum and maximum
 `;
 
 const POINTS = 5000;

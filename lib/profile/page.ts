@@ -1,7 +1,8 @@
-// A profile as one page that needs nothing else: the chart library, the numbers and the code are in it. Pure; it is
-// given all texts.
+// A profile as one page that needs nothing else: it contains the chart library, the numbers and the code. Pure: all
+// texts are passed in.
 
 import { digits } from '../text.ts';
+import { bucketsOf } from './buckets.ts';
 import type { ProfileSeries, Total } from './series.ts';
 import type { ProfileTable } from './table.ts';
 import { showProfile } from './view.ts';
@@ -14,7 +15,7 @@ export interface ChartLibrary {
 }
 
 export function profilePage(title: string, table: ProfileTable, series: ProfileSeries, library: ChartLibrary): string {
-  // A page that may load nothing can be looked at anywhere, and tells nobody.
+  // The page may load nothing, so it works anywhere and reports to nobody.
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
   return `<!doctype html>
 <html lang="en">
@@ -22,17 +23,20 @@ export function profilePage(title: string, table: ProfileTable, series: ProfileS
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escaped(title)}</title>
-<!-- uPlot, which is in this page:
+<title>${inHtml(title)}</title>
+<!-- This page contains uPlot:
 ${library.license.replaceAll('--', '- -').trim()}
 -->
 <style>${library.style}</style>
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>${escaped(title)}</h1>
-<p>${factsOf(table, series).map(escaped).join(' · ')}</p>
-<p class="hint">Drag to zoom, double click for all; a click on a name hides it. On touch: one finger moves, two zoom.</p>
+<h1>${inHtml(title)}</h1>
+<p>${factsOf(table, series).map(inHtml).join(' · ')}</p>
+<p class="hint">Drag to zoom, double-click to show all, click a name to hide it. On a touch screen, move with one finger and
+zoom with two.</p>
+<p class="hint">Where samples are too close to be told apart, a line is their mean, and the band around it reaches from
+their minimum to their maximum. Where lines coincide, their colours alternate.</p>
 <nav>
 <button value="in">Zoom in</button><button value="out">Zoom out</button><button value="left" aria-label="Earlier">◀</button><button
  value="right" aria-label="Later">▶</button><button value="all">All</button>
@@ -45,7 +49,7 @@ ${series.totals.map(totalRow).join('\n')}
 </tbody></table>
 <script>${inScript(library.script)}</script>
 <script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
-<script>(${inScript(String(showProfile))})(uPlot, JSON.parse(document.getElementById('profile').textContent));</script>
+<script>(${inScript(String(showProfile))})(uPlot, ${inScript(String(bucketsOf))}, JSON.parse(document.getElementById('profile').textContent));</script>
 </body>
 </html>
 `;
@@ -58,9 +62,12 @@ h1 { font-size: 1.2rem; margin: 0 0 0.4rem; overflow-wrap: anywhere }
 p { margin: 0.4rem 0 }
 .hint, .note { opacity: 0.75; font-size: 13px; font-weight: 400 }
 nav { position: sticky; top: 0; z-index: 200; display: flex; flex-wrap: wrap; gap: 0.4rem; margin: 0.4rem 0; padding: 0.4rem 0; background: inherit }
-button { font: inherit; min-height: 2.4rem; min-width: 2.8rem; padding: 0 0.7rem }
+button { font: inherit; min-height: 2.4rem; min-width: 2.8rem; padding: 0 0.7rem; color: inherit; background: #8881; border: 1px solid #8886; border-radius: 0.4rem; cursor: pointer }
+button:hover { background: #8883 }
 figure { margin: 0 0 1.2rem; overflow: hidden }
 figcaption { margin-bottom: 0.3rem; font-weight: 600; overflow-wrap: anywhere }
+/* The edges of a band are series of their own to uPlot, without a place in the legend or under the cursor. */
+.edge { display: none }
 .u-legend { text-align: left; font-size: 13px }
 .u-legend .u-value { min-width: 6em; font-variant-numeric: tabular-nums }
 .totals { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px }
@@ -85,11 +92,10 @@ function factsOf(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[]
   if (start !== undefined) facts.unshift(`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`);
   const { late_ns_median: median, late_ns_p99: p99 } = figures;
   if (median !== undefined && p99 !== undefined) facts.push(`late by ${intervalText(median)} (median), ${intervalText(p99)} (p99)`);
-  if (table.isUnfinished) facts.push('it has no end: the process died, or still runs');
-  if (table.isCut) facts.push('the last row was cut, and is left out');
-  if (table.isGuessed) facts.push('kinds guessed: what never goes down is shown as a rate; annotate: true tells');
-  if (rowsPerPoint > 1)
-    facts.push(`each point stands for ${digits(BigInt(rowsPerPoint))} samples: the mean of a rate, the largest of a value`);
+  if (table.isUnfinished) facts.push('not finished: the process died, or is still running');
+  if (table.isCut) facts.push('the last row is incomplete and left out');
+  if (table.isGuessed) facts.push('no annotations: a metric that never goes down is taken for a counter (annotate: true tells)');
+  if (rowsPerPoint > 1) facts.push(`each point is the mean of ${digits(BigInt(rowsPerPoint))} samples, with their minimum and maximum`);
   return facts;
 }
 
@@ -111,23 +117,23 @@ function intervalText(ns: number): string {
 }
 
 function totalRow({ name, unit, first, last, difference, perSecond }: Total): string {
-  // By way of bigint, since a double would be off.
+  // Through bigint: a double would lose digits.
   const exact = (text = '') => (text === '' ? '' : digits(BigInt(text)));
   const rate = perSecond === undefined ? '' : perSecond.toLocaleString('en', { maximumFractionDigits: 1 });
   const cells = { first: exact(first), last: exact(last), difference: exact(difference), 'per second': rate };
   const of = Object.entries(cells).map(([column, text]) => `<td data-of="${column}">${text}`);
-  return `<tr><th>${escaped(`${name} (${unit})`)}${of.join('')}</tr>`;
+  return `<tr><th>${inHtml(`${name} (${unit})`)}${of.join('')}</tr>`;
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
-function escaped(text: string): string {
+function inHtml(text: string): string {
   return text.replace(/[&<>"]/g, (character) => ENTITIES[character]!);
 }
 
 /**
- * Code as it may stand in a page: only in texts of it can there be a `</script` or `<!--`, and there this means the
- * same.
+ * Code for a <script>: without `</script` and `<!--`, which would end it or hide its end. Only string literals of the
+ * code contain such text, and there the escape means the same.
  */
 function inScript(text: string): string {
   return text.replace(/<(?=\/script|!--|script)/gi, '\\u003c');

@@ -1,21 +1,29 @@
-// What a profile's page shows: rates of what only goes up, values of what does not, in charts, thinned to what a page
-// can hold. Pure.
+// What a profile's page shows: charts with counters as rates and other metrics as values, thinned to what a page can
+// hold. Pure.
 
+import { type Counter, counterOf, increase, rateBetween } from './counter.ts';
+import { type Point, pointsOf, stretchesOf } from './points.ts';
 import type { ProfileTable, TableColumn } from './table.ts';
 
 export interface Series {
   readonly name: string;
-  /** One a time; null where ticks were missed, or where there is no rate yet. */
+  /**
+   * One for each time: the rate or the value. If a point stands for several samples, it is their mean. Null where ticks
+   * were missed, and where there is no rate yet.
+   */
   readonly values: readonly (number | null)[];
+  /** The minimum and maximum of the samples of each point; left out if a point is one sample. */
+  readonly low?: readonly (number | null)[];
+  readonly high?: readonly (number | null)[];
 }
 
 export interface Chart {
   readonly title: string;
-  /**
-   * Of the numbers in it, in full, as `bytes per second`, and beside a number, as `bytes/s`; of a count empty, or `/s`.
-   */
+  /** The unit in full, such as `bytes per second`. */
   readonly unit: string;
+  /** The unit beside a number, such as `bytes/s`; for a count empty, or `/s`. */
   readonly shortUnit: string;
+  readonly areRates: boolean;
   /** What the unit does not say by itself. */
   readonly note?: string;
   readonly series: readonly Series[];
@@ -26,7 +34,7 @@ export interface Total {
   readonly unit: string;
   readonly first: string;
   readonly last: string;
-  /** Of what only goes up: how much it did, and how fast. */
+  /** For a counter: how much it went up, and how fast. */
   readonly difference?: string;
   readonly perSecond?: number;
 }
@@ -36,180 +44,87 @@ export interface ProfileSeries {
   readonly times: readonly number[];
   readonly charts: readonly Chart[];
   readonly totals: readonly Total[];
-  /** How many rows one point stands for. */
+  /** How many samples a point stands for. */
   readonly rowsPerPoint: number;
 }
 
-/** `pointsMax` points of each series, and the gaps that are as long as one of them. */
+/** Each series has at most `pointsMax` points, and the gaps that are longer than a point. */
 export function profileSeriesOf(table: ProfileTable, pointsMax: number): ProfileSeries {
-  const rows = table.timesNs.length;
-  const rowsPerPoint = Math.max(1, Math.ceil(rows / pointsMax));
+  const { timesNs } = table;
+  const rowsPerPoint = Math.max(1, Math.ceil(timesNs.length / pointsMax));
   const points = pointsOf(table, rowsPerPoint);
-  const stretches = stretchesOf(table, points);
+  const rates = ratesFor(table, points);
+  // A point of several rows also has the extremes of what the points of single rows would show.
+  const single = rowsPerPoint > 1 ? pointsOf(table, 1) : undefined;
+  const singleRates = single && ratesFor(table, single);
   const charts = new Map<string, Chart & { series: Series[] }>();
   const totals: Total[] = [];
-  for (const column of table.columns) {
-    const title = titleOf(column.name);
-    const units = unitsOf(column);
+  for (const { name, kind, unit, values } of table.columns) {
+    const title = titleOf(name);
+    const units = unitsOf({ kind, unit });
     const key = JSON.stringify([title, units.unit]);
-    let chart = charts.get(key);
-    if (chart === undefined) {
-      chart = { title, ...units, series: [] };
-      charts.set(key, chart);
-    }
-    const ends = { first: String(column.values[0]), last: String(column.values.at(-1)) };
-    const total = { name: column.name, unit: unitText(column.unit), ...ends };
-    if (column.kind === 'store') {
-      chart.series.push({ name: column.name, values: valuesAt(column.values, points) });
-      totals.push(total);
-    } else {
-      const counter = counterOf(column.values);
-      chart.series.push({ name: column.name, values: ratesAt(counter, table.timesNs, points, stretches) });
-      totals.push({ ...total, ...wholeIncrease(counter, table.timesNs) });
-    }
+    const chart = charts.get(key) ?? { title, ...units, series: [] };
+    charts.set(key, chart);
+    const counter = kind === 'inc' ? counterOf(values) : undefined;
+    const means = counter ? rates(counter) : meansOf(values, points);
+    const singles = single && (counter ? singleRates!(counter) : meansOf(values, single));
+    chart.series.push({ name, values: means.map(rounded), ...(singles && extremesOf(means, points, single!, singles)) });
+    totals.push({
+      name,
+      unit: unitText(unit),
+      first: String(values[0]),
+      last: String(values.at(-1)),
+      ...(counter && wholeIncrease(counter, timesNs)),
+    });
   }
-  return {
-    times: points.map(({ timeNs }) => timeNs / 1e9),
-    charts: [...charts.values()],
-    totals,
-    rowsPerPoint,
-  };
+  return { times: points.map(({ timeNs }) => timeNs / 1e9), charts: [...charts.values()], totals, rowsPerPoint };
 }
 
-/** The rows from `from` on, before `to`, in one point; of a gap none. */
-interface Point {
-  readonly timeNs: number;
-  readonly from: number;
-  readonly to: number;
+type Values = (number | null)[];
+
+/** Makes the rates of a counter at these points. */
+function ratesFor(table: ProfileTable, points: readonly Point[]): (counter: Counter) => Values {
+  const stretches = stretchesOf(table, points);
+  return (counter) =>
+    points.map(({ from, to }, i) => {
+      const stretch = stretches[i];
+      return from === to || stretch === undefined ? null : rateBetween(counter, table.timesNs, stretch.from, stretch.to);
+    });
 }
 
-function pointsOf({ timesNs, intervalNs, gaps }: ProfileTable, rowsPerPoint: number): Point[] {
-  const points: Point[] = [];
-  let from = 0;
-  const finish = (to: number) => {
-    if (to > from) points.push({ timeNs: timesNs[to - 1]!, from, to });
-    from = to;
-  };
-  for (let row = 0; row < timesNs.length; row++) {
-    // A gap that is shorter than a point could not be seen.
-    if (gaps.has(row) && timesNs[row]! - timesNs[row - 1]! > intervalNs * rowsPerPoint) {
-      finish(row);
-      points.push({ timeNs: (timesNs[row - 1]! + timesNs[row]!) / 2, from: row, to: row });
-    }
-    if (row - from === rowsPerPoint) finish(row);
-  }
-  finish(timesNs.length);
-  return points;
-}
-
-/** The rows between which a rate is taken. */
-interface Stretch {
-  readonly from: number;
-  to: number;
-}
-
-/**
- * The stretch of each point; none where there is no rate yet. Each is half an interval or longer, since on a shorter
- * one a single event would be a peak: a row comes close to one that was late, and the last one at any time. What is too
- * close to the point before it takes its rate together with the next one, or before a gap and at the end with the one
- * before.
- */
-function stretchesOf({ timesNs, intervalNs }: ProfileTable, points: readonly Point[]): (Stretch | undefined)[] {
-  const stretches = new Array<Stretch | undefined>(points.length);
-  let last: Stretch | undefined;
-  let waiting: number[] = [];
-  let from = 0;
-  const settle = () => {
-    for (const i of waiting) stretches[i] = last;
-    waiting = [];
-  };
-  const settleBackwards = () => {
-    const nearest = waiting.at(-1);
-    if (last !== undefined && nearest !== undefined) from = last.to = points[nearest]!.to - 1;
-    settle();
-  };
-  points.forEach((point, i) => {
-    const to = point.to - 1;
-    if (point.from === point.to) settleBackwards();
-    else if (to > 0) {
-      waiting.push(i);
-      if (timesNs[to]! - timesNs[from]! < intervalNs / 2) return;
-      last = { from, to };
-      from = to;
-      settle();
-    }
-  });
-  settleBackwards();
-  return stretches;
-}
-
-/** The largest of each point: a mean would hide what was there for a moment. */
-function valuesAt(values: BigUint64Array, points: readonly Point[]): (number | null)[] {
+function meansOf(values: BigUint64Array, points: readonly Point[]): Values {
   return points.map(({ from, to }) => {
     if (from === to) return null;
-    let largest = values[from]!;
-    for (let row = from + 1; row < to; row++) if (values[row]! > largest) largest = values[row]!;
-    return rounded(Number(largest));
+    const sum = values.subarray(from, to).reduce((total, value) => total + value, 0n);
+    return Number(sum) / (to - from);
   });
 }
 
-function ratesAt(counter: Counter, timesNs: Float64Array, points: readonly Point[], stretches: readonly (Stretch | undefined)[]) {
-  return points.map(({ from, to }, i) => {
-    const stretch = stretches[i];
-    return from === to || stretch === undefined ? null : rate(counter, timesNs, stretch.from, stretch.to);
+/** The smallest and largest of what `single` points, each of one row, have in each of `points`. */
+function extremesOf(means: Values, points: readonly Point[], single: readonly Point[], singles: Values): Pick<Series, 'low' | 'high'> {
+  const low: Values = [];
+  const high: Values = [];
+  let next = 0;
+  points.forEach(({ from, to }, i) => {
+    // A row that shares the rate of the next point would leave the mean outside.
+    let [least, most] = [means[i] ?? null, means[i] ?? null];
+    for (; from < to && next < single.length && single[next]!.from < to; next++) {
+      const value = singles[next]!;
+      if (value === null || least === null || most === null) continue;
+      least = Math.min(least, value);
+      most = Math.max(most, value);
+    }
+    low.push(rounded(least));
+    high.push(rounded(most));
   });
+  return { low, high };
 }
 
-/** Per second, between two rows. */
-function rate(counter: Counter, timesNs: Float64Array, from: number, to: number): number {
-  return rounded((Number(increase(counter, from, to)) * 1e9) / (timesNs[to]! - timesNs[from]!));
-}
-
-/** What only goes up, and the rows in which it began anew from 0. */
-interface Counter {
-  readonly values: BigUint64Array;
-  readonly restarts: readonly number[];
-}
-
-/** A fall of more than this is a counter that passed 2^64; any other one is a counter that began anew. */
-const HALF = 2n ** 63n;
-
-function counterOf(values: BigUint64Array): Counter {
-  const restarts: number[] = [];
-  for (let row = 1; row < values.length; row++) {
-    const [before, after] = [values[row - 1]!, values[row]!];
-    if (after < before && before - after <= HALF) restarts.push(row);
-  }
-  return { values, restarts };
-}
-
-function increase({ values, restarts }: Counter, from: number, to: number): bigint {
-  let total = 0n;
-  let begin = values[from]!;
-  for (let i = firstAfter(restarts, from); i < restarts.length && restarts[i]! <= to; i++) {
-    const row = restarts[i]!;
-    total += BigInt.asUintN(64, values[row - 1]! - begin);
-    begin = 0n;
-  }
-  return total + BigInt.asUintN(64, values[to]! - begin);
-}
-
-/** Where in an ascending list the first number greater than `bound` stands. */
-function firstAfter(ascending: readonly number[], bound: number): number {
-  let [low, high] = [0, ascending.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (ascending[middle]! > bound) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-/** From the first row to the last; of a single row nothing. */
+/** From the first row to the last; nothing for a single row. */
 function wholeIncrease(counter: Counter, timesNs: Float64Array): Pick<Total, 'difference' | 'perSecond'> {
   const last = timesNs.length - 1;
   if (last < 1) return {};
-  return { difference: String(increase(counter, 0, last)), perSecond: rate(counter, timesNs, 0, last) };
+  return { difference: String(increase(counter, 0, last)), perSecond: rounded(rateBetween(counter, timesNs, 0, last)) };
 }
 
 const TIME_UNITS = new Map([
@@ -217,29 +132,32 @@ const TIME_UNITS = new Map([
   ['ms', { text: 'ms', inSecond: '1,000' }],
 ]);
 
-/** As a page writes it. */
+/** A unit as a page writes it. */
 function unitText(unit: string): string {
   return TIME_UNITS.get(unit)?.text ?? unit;
 }
 
-function unitsOf({ kind, unit }: TableColumn): Pick<Chart, 'unit' | 'shortUnit' | 'note'> {
+function unitsOf({ kind, unit }: Pick<TableColumn, 'kind' | 'unit'>): Pick<Chart, 'unit' | 'shortUnit' | 'areRates' | 'note'> {
   const text = unitText(unit);
   const short = unit === 'count' ? '' : text;
-  if (kind === 'store') return { unit: text, shortUnit: short };
+  if (kind === 'store') return { unit: text, shortUnit: short, areRates: false };
   const time = TIME_UNITS.get(unit);
   return {
     unit: `${text} per second`,
     shortUnit: `${short}/s`,
+    areRates: true,
     ...(time !== undefined && { note: `${time.inSecond} is one thread busy all the time` }),
   };
 }
 
-/** The group or device that a metric's name begins with. */
+/** The group or device at the beginning of a metric's name. */
 function titleOf(name: string): string {
   return name.replace(/\.[A-Za-z_]\w*(\.(min|max|sum)_us)?$/, '');
 }
 
-/** More digits could not be seen, and would make the page larger. */
-function rounded(value: number): number {
-  return Number(value.toPrecision(6));
+/** Nobody could see more digits, and they would make the page larger. */
+function rounded(value: number): number;
+function rounded(value: number | null): number | null;
+function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(6));
 }

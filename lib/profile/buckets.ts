@@ -1,0 +1,109 @@
+// Points gathered into buckets of time: what a chart draws where points outnumber pixels. Pure. The page takes
+// bucketsOf() as text (`String(bucketsOf)`), so it uses nothing from outside itself.
+
+import type { Series } from './series.ts';
+
+/** Lines that share their times. Each list has one entry for each time; null where a series has no value. */
+export interface Buckets {
+  readonly times: readonly number[];
+  readonly lines: readonly {
+    readonly mean: readonly (number | null)[];
+    readonly low: readonly (number | null)[];
+    readonly high: readonly (number | null)[];
+  }[];
+}
+
+export interface BucketOptions {
+  /** Only buckets from here to there, and one on each side, so that lines reach the edges. */
+  readonly from: number;
+  readonly to: number;
+  /** How long a bucket is. Buckets begin at multiples of it, so they stay the same when a chart moves. */
+  readonly width: number;
+  /**
+   * Whether the values are rates. The mean of rates counts each for as long as it held: it is the rate over the whole
+   * bucket. The mean of other values counts each once.
+   */
+  readonly areRates: boolean;
+}
+
+/**
+ * The mean, minimum and maximum of each bucket; its time is its middle. Buckets without a point are left out. Where
+ * `series` have a gap that is longer than a bucket, all lines have null.
+ */
+export function bucketsOf(times: readonly number[], series: readonly Series[], { from, to, width, areRates }: BucketOptions): Buckets {
+  const firstIn = (bound: number) => {
+    let [low, high] = [0, times.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (times[middle]! >= bound) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+  const bucketAt = (time: number) => Math.floor(time / width);
+  const begin = firstIn((bucketAt(from) - 1) * width);
+  const end = firstIn((bucketAt(to) + 2) * width);
+
+  const isPoint = (i: number) => series.some(({ values }) => values[i] !== null);
+  interface Bucket {
+    readonly time: number;
+    readonly points: number[];
+  }
+  /** Buckets without a gap between them. */
+  const runs: Bucket[][] = [];
+  let [last, hasGap] = [-1, true];
+  for (let i = begin; i < end; i++) {
+    if (!isPoint(i)) {
+      hasGap = true;
+      continue;
+    }
+    const bucket = bucketAt(times[i]!);
+    const isNew = last < 0 || bucket > bucketAt(times[last]!);
+    if (last < 0 || (hasGap && isNew && times[i]! - times[last]! > width)) runs.push([]);
+    const run = runs.at(-1)!;
+    if (isNew) run.push({ time: (bucket + 0.5) * width, points: [] });
+    run.at(-1)!.points.push(i);
+    [last, hasGap] = [i, false];
+  }
+  // At the ends of a run, the mean of only few points would look like a change: they join the bucket beside theirs.
+  const isFew = (bucket: Bucket, beside: Bucket | undefined) => beside !== undefined && bucket.points.length * 2 < beside.points.length;
+  for (const run of runs) {
+    if (isFew(run.at(-1)!, run.at(-2))) {
+      const { points } = run.pop()!;
+      run.at(-1)!.points.push(...points);
+    }
+    if (isFew(run[0]!, run[1])) {
+      const { points } = run.shift()!;
+      run[0]!.points.unshift(...points);
+    }
+  }
+  // A bucket without points between two runs breaks the lines.
+  const buckets = runs.flatMap((run, i): Bucket[] => {
+    const next = runs[i + 1];
+    return next === undefined ? run : [...run, { time: (run.at(-1)!.time + next[0]!.time) / 2, points: [] }];
+  });
+
+  const lines = series.map(({ values, low = values, high = values }) => {
+    let before = 0;
+    for (let i = begin - 1; i > 0 && before === 0; i--) if (values[i] !== null) before = i;
+    const line = { mean: [] as (number | null)[], low: [] as (number | null)[], high: [] as (number | null)[] };
+    for (const { points } of buckets) {
+      let [sum, weights, least, most] = [0, 0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+      for (const i of points) {
+        const value = values[i];
+        if (value === null || value === undefined) continue;
+        const weight = areRates && i > before ? times[i]! - times[before]! : 1;
+        before = i;
+        sum += value * weight;
+        weights += weight;
+        least = Math.min(least, low[i]!);
+        most = Math.max(most, high[i]!);
+      }
+      line.mean.push(weights > 0 ? sum / weights : null);
+      line.low.push(weights > 0 ? least : null);
+      line.high.push(weights > 0 ? most : null);
+    }
+    return line;
+  });
+  return { times: buckets.map(({ time }) => time), lines };
+}

@@ -1,0 +1,247 @@
+// The charts of a profile's page where points outnumber pixels: a line of means, and a band from minimum to maximum.
+
+import { describe, expect, test, vi } from 'vitest';
+
+import { type BucketOptions, bucketsOf } from '../dist/lib/profile/buckets.js';
+import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../dist/lib/profile/series.js';
+import { profileTableOf } from '../dist/lib/profile/table.js';
+import { showProfile } from '../dist/lib/profile/view.js';
+
+const range = (count: number) => [...Array(count).keys()];
+const series = (values: readonly (number | null)[], more: Partial<Series> = {}): Series => ({ name: 'g.n', values, ...more });
+const whole = (times: readonly number[], width: number, areRates = false): BucketOptions => ({
+  from: times[0]!,
+  to: times.at(-1)!,
+  width,
+  areRates,
+});
+/** Sizes that a double holds exactly, so that sums and times can be compared exactly. */
+const MS = 2 ** -10;
+
+describe('given points in buckets', () => {
+  test('when there is no gap, then each bucket has the mean, minimum and maximum of its points, at its middle', () => {
+    const times = range(3000).map((i) => i * MS);
+    const values = times.map((_, i) => (i * 7919) % 1024);
+    const { times: middles, lines } = bucketsOf(times, [series(values), series(values.map((value) => 2 * value))], whole(times, 16 * MS));
+    const buckets = range(187).map((k) => values.slice(16 * k, 16 * k + 16));
+    // The last bucket would have eight points: enough to stand alone.
+    buckets.push(values.slice(2992));
+    expect(middles).toEqual(buckets.map((_, k) => (16 * k + 8) * MS));
+    for (const [i, factor] of [1, 2].entries()) {
+      expect(lines[i]!.mean).toEqual(buckets.map((all) => (factor * all.reduce((sum, value) => sum + value)) / all.length));
+      expect(lines[i]!.low).toEqual(buckets.map((all) => factor * Math.min(...all)));
+      expect(lines[i]!.high).toEqual(buckets.map((all) => factor * Math.max(...all)));
+    }
+  });
+
+  test('when the values are rates, then the mean is the rate over the whole bucket, however late its samples were', () => {
+    // Counted up to i² at time i, but every third sample comes late, close to the next one.
+    const times = range(64).map((i) => (i % 3 === 1 ? i + 0.875 : i));
+    const count = (time: number) => time * time;
+    const values = times.map((time, i) => (i === 0 ? null : (count(time) - count(times[i - 1]!)) / (time - times[i - 1]!)));
+    const { lines } = bucketsOf(times, [series(values)], whole(times, 8, true));
+    const lastOf = (k: number) => times.filter((time) => time < 8 * (k + 1)).at(-1)!;
+    const expected = range(8).map((k) => {
+      const from = k === 0 ? times[0]! : lastOf(k - 1);
+      return (count(lastOf(k)) - count(from)) / (lastOf(k) - from);
+    });
+    lines[0]!.mean.forEach((mean, k) => {
+      expect(mean).toBeCloseTo(expected[k]!, 10);
+    });
+    expect(lines[0]!.mean).toHaveLength(8);
+  });
+
+  test('when a gap is longer than a bucket, then lines and bands break there; when it is shorter, then they do not', () => {
+    // A null stands for the ticks that were missed: 4 long at 14 to 18, 20 long at 27 to 47.
+    const times = [...range(15), 16, ...range(10).map((i) => i + 18), 37, ...range(17).map((i) => i + 47)];
+    const values = times.map((time) => (time === 16 || time === 37 ? null : time));
+    const { times: middles, lines } = bucketsOf(times, [series(values), series(values)], whole(times, 8));
+    // 14 and 18 are in neighbours; 24 to 27 and 47 are few, but not less than half of what is beside them.
+    expect(middles).toEqual([4, 12, 20, 28, 40, 52, 60]);
+    for (const line of lines) {
+      expect(line.mean).toEqual([3.5, 11, 20.5, 25.5, null, 51, 59.5]);
+      expect(line.low).toEqual([0, 8, 18, 24, null, 47, 56]);
+      expect(line.high).toEqual([7, 14, 23, 27, null, 55, 63]);
+    }
+  });
+
+  test('when a bucket at a gap or at an end has few points, then they are in the one beside it', () => {
+    const times = [7, ...range(8).map((i) => i + 8), 16, 24, 32, ...range(16).map((i) => i + 40), 56];
+    const values = times.map((time) => (time === 24 ? null : time));
+    const { times: middles, lines } = bucketsOf(times, [series(values)], whole(times, 8));
+    expect(middles).toEqual([12, 28, 44, 52]);
+    expect(lines[0]).toEqual({ mean: [11.5, null, 380 / 9, 52], low: [7, null, 32, 48], high: [16, null, 47, 56] });
+  });
+
+  test('when points have extremes of their own, then the band has those', () => {
+    const times = [0, 1, 2, 3];
+    const line = series([5, 6, 7, 8], { low: [5, 2, 7, 8], high: [5, 6, 7, 30] });
+    expect(bucketsOf(times, [line], whole(times, 2)).lines).toEqual([{ mean: [5.5, 7.5], low: [2, 7], high: [6, 30] }]);
+  });
+
+  test('when a series has no value where another has, then only its own line has none', () => {
+    const times = [0, 1, 2, 3];
+    const { lines } = bucketsOf(times, [series([null, null, 4, 6]), series([1, 2, 3, 4])], whole(times, 2));
+    expect(lines[0]).toEqual({ mean: [null, 5], low: [null, 4], high: [null, 6] });
+    expect(lines[1]!.mean).toEqual([1.5, 3.5]);
+  });
+
+  test.each([
+    { areRates: true },
+    { areRates: false },
+  ])('when a part is shown, of rates: $areRates, then its buckets are those of the whole, and one more on each side', ({ areRates }) => {
+    const times = range(1000).map((i) => i + ((i * 37) % 10) / 16);
+    const line = series(times.map((_, i) => (i % 100 > 90 ? null : (i * 7919) % 1024)));
+    const all = bucketsOf(times, [line], whole(times, 8, areRates));
+    const part = bucketsOf(times, [line], { from: 333, to: 501, width: 8, areRates });
+    const first = all.times.indexOf(part.times[0]!);
+    const count = part.times.length;
+    expect(part.times).toEqual(all.times.slice(first, first + count));
+    expect(part.lines[0]).toEqual({
+      mean: all.lines[0]!.mean.slice(first, first + count),
+      low: all.lines[0]!.low.slice(first, first + count),
+      high: all.lines[0]!.high.slice(first, first + count),
+    });
+    expect(part.times[0]).toBe(324);
+    expect(part.times.at(-1)).toBe(508);
+  });
+});
+
+interface SeriesOptions {
+  readonly class?: string;
+  readonly label?: string;
+  readonly stroke?: string;
+  readonly points: { filter(plot: unknown, series: number, areAllShown: boolean): number[] | null };
+  value(plot: unknown, value: unknown, series: number, at: number | null): string;
+}
+
+/** uPlot, as the page calls it. */
+class Plot {
+  static all: Plot[] = [];
+  readonly over = element();
+  readonly series: { dash?: number[] }[];
+  readonly options: {
+    series: SeriesOptions[];
+    bands: { series: [number, number]; fill: string }[];
+    hooks: { setSeries: [(plot: Plot, series: number, options: object) => void] };
+  };
+  data: (number | null)[][];
+  readonly shown: unknown[] = [];
+  constructor(options: Plot['options'], data: (number | null)[][]) {
+    this.options = options;
+    this.data = data;
+    this.series = options.series.map(() => ({}));
+    Plot.all.push(this);
+  }
+  setData(data: (number | null)[][]) {
+    this.data = data;
+  }
+  setScale() {}
+  setSeries(at: number, options: object) {
+    this.shown.push([at, options]);
+  }
+}
+const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {} });
+
+/** What the page draws of a profile, in charts of 800 pixels. */
+function drawn(profile: ProfileSeries): Plot[] {
+  vi.stubGlobal('document', { getElementById: element, createElement: element, querySelectorAll: () => [], body: {} });
+  vi.stubGlobal('getComputedStyle', () => ({ color: '#000' }));
+  vi.stubGlobal('matchMedia', () => ({ matches: false }));
+  vi.stubGlobal(
+    'ResizeObserver',
+    class {
+      observe() {}
+    },
+  );
+  Plot.all = [];
+  try {
+    showProfile(Plot as never, bucketsOf, profile);
+  } finally {
+    vi.unstubAllGlobals();
+  }
+  return Plot.all;
+}
+
+const chart = (...lines: readonly (readonly (number | null)[])[]): Chart => ({
+  title: 'g',
+  unit: 'count per second',
+  shortUnit: '/s',
+  areRates: true,
+  series: lines.map((values, i) => ({ name: `g.n${i}`, values })),
+});
+const profileOf = (times: readonly number[], ...charts: readonly Chart[]): ProfileSeries => ({
+  times,
+  charts,
+  totals: [],
+  rowsPerPoint: 1,
+});
+
+describe('given a chart', () => {
+  test('when points have gaps on both sides, then they are dots, and values have their unit', () => {
+    const rows = [1, 2, 4, 6, 7, 9].map((tick, i) => `${tick * 1e6 + 10}\t${i + 1}\t${i + 1}`);
+    const lines = ['# start=x interval_ns=1000000\tinc count\tstore us', 'Time (ns)\tg.n\tg.t.max_us', ...rows];
+    const profile = profileSeriesOf(profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join(''))), 1000);
+    const [rate, value] = drawn(profile).map(({ options }) => options.series.at(-1)!);
+    // By place: a point, a point, a gap, a point, a gap, a point, a point, a gap, a point; the first has no rate.
+    expect(rate!.points.filter(undefined, 1, false)).toEqual([1, 3, 8]);
+    expect(value!.points.filter(undefined, 1, false)).toEqual([3, 8]);
+    expect(value!.points.filter(undefined, 1, true)).toBeNull();
+    const [big] = drawn(profileOf([1, 2, 3], chart([12_500, 1, null]))).map(({ options }) => options.series.at(-1)!);
+    expect([0, 1, 2, null].map((at) => big!.value(undefined, undefined, 3, at))).toEqual(['12.5k/s', '1/s', '–', '–']);
+    expect(value!.value(undefined, undefined, 3, 0)).toBe('1 µs');
+  });
+
+  test('when points are few, then they are drawn as they are; when they are many, then as means with a band behind all lines', () => {
+    const times = range(3000);
+    const [noise, wave] = [times.map((i) => (i * 7919) % 1024), times.map((i) => (i * 31) % 100)];
+    const few = times.slice(0, 266);
+    expect(drawn(profileOf(few, chart(noise.slice(0, 266), wave.slice(0, 266))))[0]!.data).toEqual([
+      few,
+      ...[noise, noise, wave, wave, noise, wave].map((values) => values.slice(0, 266)),
+    ]);
+    // One more, and they are closer than 3 pixels. Buckets have at least 3 points; the next round number is 5. The last
+    // two points join the bucket before theirs.
+    const [more] = drawn(profileOf(times.slice(0, 267), chart(noise.slice(0, 267)))) as [Plot];
+    expect(more.data[0]).toEqual(range(53).map((k) => 5 * k + 2.5));
+    const many = drawn(profileOf(times, chart(noise, wave)))[0]!;
+    // 4 pixels are 15 seconds; the next round number is 20.
+    const buckets = bucketsOf(times, chart(noise, wave).series, { from: 0, to: 2999, width: 20, areRates: true });
+    const [a, b] = buckets.lines;
+    expect(many.data).toEqual([buckets.times, a!.high, a!.low, b!.high, b!.low, a!.mean, b!.mean]);
+    expect(many.data[0]!.length).toBe(150);
+    // The bands are of the lines' colours, and their edges are neither in the legend nor under the cursor.
+    const { bands, series: all } = many.options;
+    expect(bands.map((band) => band.series)).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(bands.map(({ fill }) => fill.slice(0, 7))).toEqual([all[5]!.stroke, all[6]!.stroke]);
+    expect(all.map((one) => one.class === 'edge')).toEqual([false, true, true, true, true, false, false]);
+    expect(all[5]!.value(undefined, undefined, 5, 0)).toBe(`${a!.mean[0]}/s (${a!.low[0]} to ${a!.high[0]})`);
+  });
+
+  test('when a line is hidden or shown, then its band is too', () => {
+    const [plot] = drawn(profileOf([1, 2], chart([1, 2], [5, 9])));
+    const [hook] = plot!.options.hooks.setSeries;
+    hook(plot!, 6, { show: false });
+    hook(plot!, 5, { show: true });
+    hook(plot!, 5, { focus: true });
+    hook(plot!, 3, { show: false });
+    expect(plot!.shown).toEqual([
+      [3, { show: false }],
+      [4, { show: false }],
+      [1, { show: true }],
+      [2, { show: true }],
+    ]);
+  });
+
+  test('when lines coincide, then dashes of the later ones let the earlier ones be seen; other lines are whole', () => {
+    const times = range(100);
+    const line = times.map((i) => i % 10);
+    const near = line.map((value) => value + 0.05);
+    const other = line.map((value) => 20 - value);
+    const [plot] = drawn(profileOf(times, chart(line, other, near, line, other, times)));
+    expect(plot!.series.slice(13).map(({ dash }) => dash)).toEqual([undefined, undefined, [20, 10], [10, 20], [10, 10], undefined]);
+  });
+});
