@@ -1,8 +1,9 @@
-// A FileLimitGuard keeps the SIGXFSZ of this thread's own calls away: beyond RLIMIT_FSIZE a call fails with EFBIG, and
-// raises that signal besides, which ends a process that does not ignore it, and which nobody is to count.
+// A FileLimitGuard suppresses the SIGXFSZ that this thread's own calls raise. A call that would exceed RLIMIT_FSIZE
+// fails with EFBIG, which is enough; the signal would end a process that does not ignore it, or would be counted.
 //
-// Thread-safety:       of the thread that makes it, which destroys it too.
+// Thread-safety:       a guard belongs to the thread that makes it, and is destroyed there.
 // Async-signal-safety: safe.
+// Lifetime:            a scope. The destructor restores the signal mask.
 
 #pragma once
 
@@ -22,7 +23,7 @@ class FileLimitGuard {
     pthread_sigmask(SIG_BLOCK, &only_, &before_);
     was_pending_ = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
   }
-  // errno is left alone.
+  // Leaves errno as it was.
   ~FileLimitGuard() {
     const int saved_errno = errno;
     const timespec now = {0, 0};

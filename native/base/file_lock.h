@@ -1,7 +1,9 @@
-// Whose a region file is: the flock that its writer holds while it lives, as others ask for it.
+// The locks of a region file. Its writer holds an exclusive flock as long as it lives, so the lock tells whose file it
+// is.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; system calls only.
+// Lifetime:            a lock lasts until all descriptors and mappings that share it are gone.
 
 #pragma once
 
@@ -14,7 +16,7 @@
 
 namespace vmm {
 
-// `*is_ours` is false when somebody else has a lock that is in the way.
+// Tries once, without waiting. `*is_ours` is false when another lock conflicts; any other failure is a status.
 inline Status TryFileLock(int fd, int operation, bool* is_ours) {
   int result;
   do {
@@ -24,8 +26,8 @@ inline Status TryFileLock(int fd, int operation, bool* is_ours) {
   return result == 0 || errno == EWOULDBLOCK ? Status{} : Status{Code::kLock, errno, "flock"};
 }
 
-// Whether anybody holds the file for themselves. There is no asking without taking: the shared lock lasts until the
-// next line, and an exclusive one that somebody wants in that moment is refused, so that they try again.
+// Whether any process holds an exclusive lock. The only way to find out is to take a shared lock for a moment: a
+// process that wants the exclusive lock in that moment is refused, and tries again.
 inline Status IsFileLocked(int fd, bool* is_locked) {
   bool is_ours = false;
   const Status status = TryFileLock(fd, LOCK_SH, &is_ours);
@@ -34,10 +36,12 @@ inline Status IsFileLocked(int fd, bool* is_locked) {
   return status;
 }
 
-// Takes the file of a writer that is gone, until the descriptor is closed; it must be open for writing. Among those who
-// want that, a lock of another kind decides: from the flock only a shared one is kept, so that those who ask whether
-// the writer lives are still told that it does not, and to make a shared lock of an exclusive one leaves a moment in
-// which somebody else may have been through. What may come in that moment is a new writer; then the file is theirs.
+// Takes the file of a writer that is gone, until the descriptor is closed. The descriptor must be open for writing.
+//
+// Two locks are needed. The record lock decides between the processes that want the dead writer's file. Of the flock,
+// only a shared one is kept, so that IsFileLocked still tells others that the writer is gone. The kernel converts an
+// exclusive flock into a shared one by dropping it first, so a new writer may take it in between; then `*is_ours` is
+// false.
 inline Status LockFile(int fd, bool* is_ours) {
   struct flock whole = {};
   whole.l_type = F_WRLCK;

@@ -1,17 +1,17 @@
-// A HandlerGate lets somebody take away what signal handlers use, without a lock that a handler would wait for.
+// A HandlerGate makes it safe to remove a thing that signal handlers use, without a lock that a handler would wait for.
 //
-// A handler enters the gate, looks for the thing, uses it, and leaves. Whoever removes the thing makes it impossible to
-// find, and then waits until the gate is empty. Entering and looking on one side, hiding and asking on the other, are
-// all sequentially consistent: so either the handler does not find the thing any more, or the remover sees that
-// somebody is inside.
+// A handler enters the gate, looks the thing up, uses it, and leaves. A thread that removes the thing first hides it,
+// so that no handler can find it, and then waits until the gate is empty. These four steps (enter, look up; hide, check
+// the gate) are sequentially consistent. So either the handler no longer finds the thing, or the remover sees that a
+// handler is inside.
 //
-// A HandlerTable is a gate with the places in which handlers look.
+// A HandlerTable is a gate together with a fixed number of slots in which handlers look things up.
 //
-// Thread-safety:       Enter, Leave and ForEach by any thread; Add and Remove by one thread at a time, under the
-//                      owner's lock.
-// Async-signal-safety: Enter, Leave, ForEach and is_empty are safe.
-// Memory ordering:     sequentially consistent throughout, see above. What a place holds is complete before Add.
-// Lifetime:            per process, or as its owner.
+// Thread-safety:       Enter, Leave and ForEachUntil are called by any thread; Add and Remove by one thread at a time,
+//                      under the owner's lock; Reset in a forked child.
+// Async-signal-safety: Enter, Leave, ForEachUntil, has_any and is_empty are safe; the others are not.
+// Memory ordering:     sequentially consistent, see above. Add publishes a complete thing.
+// Lifetime:            the owner's.
 // Units:               milliseconds.
 
 #pragma once
@@ -28,12 +28,12 @@ class HandlerGate {
   void Leave() { inside_.fetch_sub(1, std::memory_order_seq_cst); }
   bool is_empty() const { return inside_.load(std::memory_order_seq_cst) == 0; }
 
-  // Waits until nobody is inside, as long as that takes: for what handlers use only for a moment.
+  // Waits without limit until no handler is inside: for things that handlers use only for a moment.
   void AwaitEmpty() const {
     while (!is_empty()) SleepUs(20);
   }
 
-  // The same while `may_wait(waited_ms)` allows. False: somebody is still inside.
+  // Waits as long as `may_wait(waited_ms)` returns true. False: a handler is still inside.
   template <typename MayWait>
   bool AwaitEmptyWhile(MayWait may_wait) const {
     for (int waited_ms = 0; !is_empty(); waited_ms++) {
@@ -43,7 +43,7 @@ class HandlerGate {
     return true;
   }
 
-  // In a forked child, where nobody is inside.
+  // In a forked child, where no thread is inside.
   void Reset() { inside_.store(0, std::memory_order_seq_cst); }
 
   class Inside {
@@ -61,42 +61,43 @@ class HandlerGate {
   std::atomic<int> inside_{0};
 };
 
-template <typename Thing, int kPlaces>
+template <typename Thing, int kSlots>
 class HandlerTable {
  public:
-  // False: there is no place left. Again for a thing that is there: true, and nothing changes.
+  // False: all slots are taken. For a thing that is in the table already: true, and nothing changes.
   bool Add(Thing* thing) {
     std::atomic<Thing*>* free = nullptr;
-    for (std::atomic<Thing*>& place : places_) {
-      Thing* const there = place.load(std::memory_order_relaxed);  // written under the owner's lock only
-      if (there == thing) return true;
-      if (there == nullptr && free == nullptr) free = &place;
+    for (std::atomic<Thing*>& slot : slots_) {
+      Thing* const current = slot.load(std::memory_order_relaxed);  // written under the owner's lock only
+      if (current == thing) return true;
+      if (current == nullptr && free == nullptr) free = &slot;
     }
     if (free != nullptr) free->store(thing, std::memory_order_seq_cst);
     return free != nullptr;
   }
 
-  // No handler finds it any more; one that found it before may still be inside the gate.
+  // No handler finds the thing after this. A handler that found it before may still be inside the gate.
   void Remove(const Thing* thing) {
-    for (std::atomic<Thing*>& place : places_) {
-      if (place.load(std::memory_order_relaxed) == thing) place.store(nullptr, std::memory_order_seq_cst);
+    for (std::atomic<Thing*>& slot : slots_) {
+      // Relaxed: written under the owner's lock only.
+      if (slot.load(std::memory_order_relaxed) == thing) slot.store(nullptr, std::memory_order_seq_cst);
     }
   }
 
-  // Whether there is anything. Relaxed: what it is does not matter.
+  // Relaxed: this does not follow the pointers, so nothing needs to be published.
   bool has_any() const {
-    for (const std::atomic<Thing*>& place : places_) {
-      if (place.load(std::memory_order_relaxed) != nullptr) return true;
+    for (const std::atomic<Thing*>& slot : slots_) {
+      if (slot.load(std::memory_order_relaxed) != nullptr) return true;
     }
     return false;
   }
 
-  // Calls `visit` for each thing, until it returns true; says whether it did.
+  // Calls `visit` for each thing until it returns true. Returns whether it did.
   template <typename Visit>
   bool ForEachUntil(Visit visit) {
     const HandlerGate::Inside inside(gate_);
-    for (std::atomic<Thing*>& place : places_) {
-      Thing* const thing = place.load(std::memory_order_seq_cst);
+    for (std::atomic<Thing*>& slot : slots_) {
+      Thing* const thing = slot.load(std::memory_order_seq_cst);
       if (thing != nullptr && visit(*thing)) return true;
     }
     return false;
@@ -104,14 +105,14 @@ class HandlerTable {
 
   const HandlerGate& gate() const { return gate_; }
 
-  // In a forked child, where nothing else runs.
+  // In a forked child, where no handler and no other thread runs.
   void Reset() {
-    for (std::atomic<Thing*>& place : places_) place.store(nullptr, std::memory_order_seq_cst);
+    for (std::atomic<Thing*>& slot : slots_) slot.store(nullptr, std::memory_order_seq_cst);
     gate_.Reset();
   }
 
  private:
-  std::atomic<Thing*> places_[kPlaces] = {};
+  std::atomic<Thing*> slots_[kSlots] = {};
   HandlerGate gate_;
 };
 

@@ -1,5 +1,5 @@
-// A Histogram counts values by size: each power of two has 32 steps, so that a quantile is at most a thirty-second
-// below the value it stands for. The largest value is exact.
+// A Histogram counts values by size. Each power of two is divided into 32 steps, so a quantile is at most one part in
+// 32 below the exact value. The largest value is exact.
 //
 // Thread-safety:       one thread at a time.
 // Async-signal-safety: safe; no allocation.
@@ -22,10 +22,10 @@ class Histogram {
 
   uint64_t max() const { return max_; }
 
-  // The value that `part` in `whole` of the values do not exceed, as the lower end of its step; 0 when there is none.
+  // The lower end of the step that contains the quantile part/whole; 0 when there are no values.
   uint64_t Quantile(uint64_t part, uint64_t whole) const {
     if (total_ == 0) return 0;
-    // Rounded up: of 3 values, half are 2.
+    // Rounded up: half of 3 values are 2.
     const uint64_t rank = (total_ * part + whole - 1) / whole;
     uint64_t below = 0;
     for (size_t step = 0; step < kSteps; step++) {
@@ -40,7 +40,7 @@ class Histogram {
   static constexpr uint64_t kStepsEach = uint64_t{1} << kShift;
   static constexpr size_t kSteps = (64 - kShift + 1) << kShift;
 
-  // Values below kStepsEach have a step each; from there on, the bits after the leading one tell the step.
+  // Each value below kStepsEach has its own step. For a larger value, the bits after its leading 1 select the step.
   static size_t StepOf(uint64_t value) {
     if (value < kStepsEach) return static_cast<size_t>(value);
     const unsigned shift = 63 - static_cast<unsigned>(__builtin_clzll(value)) - kShift;

@@ -1,7 +1,10 @@
-// RawWriter appends text and numbers to a buffer that somebody else owns.
+// A RawWriter appends text and numbers to a buffer of fixed size. A text or number that does not fit is left out whole,
+// and overflowed() is true from then on.
+//
 // Thread-safety:       one thread at a time.
-// Async-signal-safety: safe; no allocation, no locale, no errno. What does not fit is cut off, and overflowed() says
-// so.
+// Async-signal-safety: safe; no allocation, no locale, no errno.
+// Units:               bytes.
+// Lifetime:            the buffer is the caller's, and outlives the writer.
 
 #pragma once
 
@@ -27,7 +30,7 @@ class RawWriter {
   void Char(char c) { Text(&c, 1); }
 
   void Number(uint64_t value) {
-    if (value < 10) {  // most numbers of a line are 0
+    if (value < 10) {  // most numbers in a line are 0
       Char(static_cast<char>('0' + value));
       return;
     }

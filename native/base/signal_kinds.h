@@ -1,4 +1,4 @@
-// The kinds of signals: which are fatal, which ask a process to go, and what each does to a process that does not
+// The kinds of signals: which are fatal, which request termination, and what each does to a process that does not
 // handle it.
 //
 // Thread-safety:       any thread.
@@ -12,12 +12,12 @@
 
 namespace vmm {
 
-// Bit n - 1 is signal n.
+// A set of signals: bit n - 1 is signal n.
 using SignalSet = uint64_t;
 constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
 
 constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
-// Requests to terminate. They end a process that does not handle them, and its last numbers count as much then.
+// Termination requests. They end a process that does not handle them, so they are captured as well.
 constexpr int kTermination[] = {SIGTERM, SIGINT, SIGHUP};
 
 inline bool IsFatal(int signal) {
@@ -28,19 +28,19 @@ inline bool IsFatal(int signal) {
 }
 
 inline bool IsTermination(int signal) {
-  for (const int one : kTermination) {
-    if (one == signal) return true;
+  for (const int termination : kTermination) {
+    if (termination == signal) return true;
   }
   return false;
 }
 
-// Whether the thread's own instruction raised it. The kernel then kills even a process that ignores the signal.
+// Whether the thread's own instruction raised the signal. The kernel then kills even a process that ignores the signal.
 inline bool IsForced(int signal, const siginfo_t* info) {
-  // A memory error that is only reported comes like a signal that somebody sent.
+  // BUS_MCEERR_AO only reports a memory error that no instruction has met yet.
   return IsFatal(signal) && info->si_code > 0 && !(signal == SIGBUS && info->si_code == BUS_MCEERR_AO);
 }
 
-// Whether returning from the handler runs the faulting instruction again, which then dies of the earlier disposition.
+// Whether the faulting instruction runs again when the handler returns, and so meets the earlier disposition.
 inline bool IsRetried(int signal, const siginfo_t* info) {
   return IsForced(signal, info) && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
 }

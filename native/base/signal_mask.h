@@ -1,12 +1,15 @@
-// SignalMask blocks the signals that others send to this thread for the moment in which a line goes out: a handler that
-// ran between the write and the commit could not tell whether the line is out. The signals of real faults are left as
-// they are, and SIGBUS is open: a blocked fault kills without a handler, and the commit itself may find that the
-// region's memory is lost. A fault signal that is sent all the same is postponed by the crash handler; after a fault of
-// this very thread it asks the sink what is out (see Flusher).
+// A SignalMask blocks signals on the calling thread while it writes and commits a line. A handler that ran between the
+// write and the commit could not tell whether the line is out.
 //
-// Thread-safety:       each thread has its own mask.
+// It blocks every signal that is sent. It does not block the signals that an instruction raises (kFaults): a blocked
+// fault kills without calling a handler. It even unblocks SIGBUS, since the commit may be the first to find that memory
+// of the region is lost. When a fault's signal is sent and not raised, the crash handler postpones it; after a real
+// fault on this thread, the crash handler asks the sink how much of the line is out (see Flusher).
+//
+// Thread-safety:       a mask belongs to the thread that makes it, and is destroyed there.
 // Async-signal-safety: safe.
-// Memory ordering:     relaxed. A thread looks for its own mark alone, and publishes nothing by it.
+// Memory ordering:     relaxed. A thread looks only for its own mark, and publishes nothing by it.
+// Lifetime:            a scope.
 
 #pragma once
 
@@ -25,7 +28,7 @@ namespace vmm {
 
 class SignalMask {
  public:
-  // What to do with the signals of faults other than SIGBUS.
+  // What happens to the signals of faults other than SIGBUS.
   enum class Faults { kOpen, kBlocked };
 
   explicit SignalMask(Faults faults = Faults::kOpen) {
@@ -53,21 +56,22 @@ class SignalMask {
   SignalMask(const SignalMask&) = delete;
   SignalMask& operator=(const SignalMask&) = delete;
 
-  // Whether a SignalMask is in force on this thread. When more than kMarks are at once, some say no.
-  static bool IsHere() {
+  // Whether a SignalMask is in force on this thread. False as well on threads that found no free mark, when more than
+  // kMarks masks are in force at once.
+  static bool IsInForce() {
     for (const std::atomic<uintptr_t>& mark : marks_) {
       if (mark.load(std::memory_order_relaxed) == ThreadHandle()) return true;
     }
     return false;
   }
 
-  // In a forked child: its parent's other threads are not here.
+  // In a forked child, which has none of its parent's other threads.
   static void ForgetAll() {
     for (std::atomic<uintptr_t>& mark : marks_) mark.store(0, std::memory_order_relaxed);
   }
 
-  // A write to a pipe without readers or past the file limit raises a signal for this thread, besides its error. The
-  // error is enough: a metrics sink must not kill the process.
+  // A write to a pipe without readers, or beyond the limit on file sizes, raises a signal for this thread in addition
+  // to its error. The error is enough: a metrics sink must not kill the process. Call this while the mask is in force.
   static void Discard(int write_error) {
     if (write_error != EPIPE && write_error != EFBIG) return;
     sigset_t raised;
@@ -79,21 +83,22 @@ class SignalMask {
   }
 
  private:
-  // What an instruction raises by itself. SIGABRT is not among them: abort() unblocks it.
+  // The signals that an instruction raises. SIGABRT is not among them: abort() unblocks it anyway.
   static constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
   static constexpr int kMarks = 64;
 
-  // The threads on which a mask is in force; 0: the place is free.
+  // The threads on which a mask is in force; 0: the mark is free.
   static inline std::atomic<uintptr_t> marks_[kMarks] = {};
 
   sigset_t before_;
   std::atomic<uintptr_t>* mark_ = nullptr;
 };
 
-// AsynchronousSignalsBlocked blocks what others send, and not the faults of a thread's own making. For the making of
-// threads, which inherit the mask: the host's handlers are never to run on them.
+// AsynchronousSignalsBlocked blocks every signal that no instruction of the thread raises. Use it while you start a
+// thread: the new thread inherits the mask, so the host's handlers never run on it.
 //
-// Thread-safety:       each thread has its own mask.
+// Thread-safety:       as SignalMask.
+// Async-signal-safety: safe.
 class AsynchronousSignalsBlocked {
  public:
   AsynchronousSignalsBlocked() {

@@ -1,4 +1,4 @@
-// When a process that looked as if it died counts as alive.
+// When a process that wrote its last line counts as alive after all.
 //
 // Thread-safety:       a constant.
 // Async-signal-safety: safe.
@@ -8,7 +8,7 @@
 
 namespace vmm {
 
-// A process that is still alive this long after its last line has survived, by grace of an earlier handler.
+// A process that still runs this long after its last line has survived: an earlier handler kept it alive.
 constexpr int kSurvivedMs = 2000;
 
 }  // namespace vmm

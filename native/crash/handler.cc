@@ -191,7 +191,7 @@ bool TryRepair(int signal, const siginfo_t* info) {
 // Postpones it until the line is out. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have raised
 // it here.
 bool TryPostpone(int signal, siginfo_t* info, void* context) {
-  if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsHere())
+  if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsInForce())
     return false;
   sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
   sigset_t only;

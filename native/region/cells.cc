@@ -12,7 +12,7 @@ Status Cells::Create(const RegionSpec& spec) {
 Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
   uint64_t begin = reserved_;
   const uint64_t room = kRunCells - begin % kRunCells;
-  if (count > room) begin += room % kRunCells;  // no metric may straddle two runs
+  if (count > room) begin += room % kRunCells;  // a metric's cells are all in one run
   const uint64_t end = begin + count;
   if (end > region_.max_cells()) return {Code::kTooManyCells};
 
@@ -41,7 +41,7 @@ void Cells::Publish() {
 
 uint32_t Cells::Claim() {
   const uint32_t shards = region_.shards_used();
-  // The lowest free one: what was used before is used again, and few shards are to be summed.
+  // The lowest free shard: this uses shards again, so that few have to be summed.
   for (uint32_t shard = 1; shard < kShards; shard++) {
     if (claimed_[shard]) continue;
     if (shard >= shards) {
@@ -58,7 +58,7 @@ uint32_t Cells::Claim() {
 }
 
 Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
-  // Before there is a cell no row has memory, and the mapping would be one that cannot be touched, for good.
+  // A row without memory gets memory first: else the mapping could never be touched.
   if (chunk >= chunks_) {
     if (Status status = region_.AllocateRow(chunk, kFirstShardRow + shard); !status.ok()) return status;
   }

@@ -1,11 +1,11 @@
-// Cells are all metrics' words of one store: the region, what kind each cell is, and which shards are claimed.
+// Cells are the values of all metrics of one store: the region, the kind of each cell, and which shards are claimed.
 //
-// Thread-safety:       Reserve, Publish, Claim, GiveBack and MapShard are called under the store's lock; the rest by
-//                      any thread.
+// Thread-safety:       Create is called once, before the cells are shared; Reserve, Publish, Claim, GiveBack and
+//                      MapShard under the store's lock; the rest by any thread.
 // Async-signal-safety: the inline functions are safe; the others are not.
-// Memory ordering:     a cell is published by `cells_used`, a shard by `shards_used`, both with release; readers
-//                      acquire. A shard passes from one owner to the next under the store's lock, so the next one's
-//                      first plain add sees the last one's.
+// Memory ordering:     `cells_used` publishes a cell, and `shards_used` a shard, both with release; readers acquire. A
+//                      shard passes from one owner to the next under the store's lock, so the next owner's first plain
+//                      add sees the last add of the owner before.
 // Lifetime:            as long as the store.
 
 #pragma once
@@ -24,19 +24,18 @@ class Cells {
 
   Status Create(const RegionSpec& spec);
 
-  // Gives a run of `count` cells of these kinds, all 0; `*first` is the index of the first. On failure nothing changed.
-  // No flush reads them before Publish.
+  // Reserves a run of `count` cells of these kinds, all 0; `*first` is the index of the first cell. No flush reads them
+  // before Publish. After a failure nothing is reserved.
   Status Reserve(const CellKind* kinds, uint32_t count, uint32_t* first);
 
-  // Says to readers in other processes that the reserved cells are in use.
+  // Puts all reserved cells in use: flushes, and readers in other processes, read them from now on.
   void Publish();
 
-  // A shard for one thread alone, or kSharedShard when none is free or there is no memory for one.
+  // Claims a shard for one thread alone. kSharedShard when no shard is free, or when there is no memory for one.
   uint32_t Claim();
   void GiveBack(uint32_t shard);
 
-  // A further mapping of the row of cells that `shard`, a claimed one or the shared one, has in `chunk`; see
-  // Region::MapRow.
+  // Maps the row of `shard` in `chunk` once more, see Region::MapRow. The shard is a claimed one or kSharedShard.
   Status MapShard(uint32_t chunk, uint32_t shard, void** address);
 
   Region& region() { return region_; }
@@ -48,7 +47,7 @@ class Cells {
 
   Cell& Shared(uint32_t index) const { return region_.InShard(kSharedShard, index); }
 
-  // The value of one cell over all shards; a kMin cell stays complemented.
+  // The value of one cell over all shards. The value of a kMin cell is a complement, see MinimumOf.
   uint64_t Total(uint32_t index) const {
     const uint32_t shards = shards_used();
     uint64_t total = 0;
@@ -69,21 +68,21 @@ class Cells {
     return total;
   }
 
-  // Before a collection. Release: pairs with the acquire fence in Pending. Who reads a value of this collection sees
-  // the commit that came before it.
+  // Call it before the Collect calls of one flush. Release: pairs with the acquire fence in Pending, so that a thread
+  // that reads a value of this collection also sees the commit before it.
   void BeginCollection() const { std::atomic_thread_fence(std::memory_order_release); }
 
-  // Reads each of `count` cells from `first` on once, over all shards, into bank `bank`.
+  // Reads each of the `count` cells from `first` on once, over all shards, and stores its value in bank `bank`.
   void Collect(uint32_t bank, uint32_t first, uint32_t count) const {
     for (uint32_t index = first; index < first + count; index++) Set(region_.InBank(bank, index), Total(index));
   }
 
-  // What came in since the last commit. A flush that commits meanwhile makes the bank somebody's working copy, so the
-  // commit word is looked at again.
+  // What a cell gained since the last commit. A flush that commits in the meantime turns the bank into a working copy,
+  // so this reads the commit word a second time.
   uint64_t Pending(uint32_t index) const {
     for (;;) {
-      // Acquire, twice: the first pairs with the release store of a commit; the fence keeps the reads before the
-      // second.
+      // commit() acquires: pairs with the release store in Region::SetCommit, which publishes the bank. The acquire
+      // fence keeps the two reads before the second commit().
       const uint64_t commit = region_.commit();
       const uint64_t flushed = Read(region_.InBank(BankOf(commit), index));
       const uint64_t total = Total(index);
@@ -97,11 +96,12 @@ class Cells {
   Reservation kind_space_;  // one byte a cell, private to the process
   CellKind* kinds_ = nullptr;
   uint32_t chunks_ = 0;
-  uint32_t reserved_ = 0;  // how many cells; `cells_used` of them are published
+  uint32_t reserved_ = 0;  // the number of reserved cells; `cells_used` of them are in use
   bool claimed_[kShards] = {true};
 };
 
-// A kMin cell as a value: 0 while nothing was observed. All-ones in `max` tells a minimum of 2^64-1 from none.
+// The minimum that a kMin cell holds as a complement; 0 while nothing was observed. The cell is 0 in two cases: nothing
+// was observed, or the minimum is 2^64-1; then the maximum is 2^64-1 too.
 inline uint64_t MinimumOf(uint64_t complement, uint64_t max) {
   if (complement != 0) return ~complement;
   return max == ~uint64_t{0} ? max : 0;

@@ -8,9 +8,9 @@ Status Directory::Reserve() {
   if (!free_.empty()) return {};
   const uint32_t entry = region_.devices_used();
   if (entry >= kDevicesMax) return {Code::kTooManyDevices};
-  // Freed without another allocation, since that is done where a failure could not be told.
+  // Allocate the room for this entry in `free_` now, since Free cannot report a failure.
   if (free_.capacity() <= entry) free_.reserve(2 * (static_cast<size_t>(entry) + 1));
-  // There are never more devices than cells, so the chunk of the next entry is there.
+  // Every device has a cell, so the chunk of the next entry exists already.
   const uint32_t chunk = region_.chunk_of(entry);
   const uint64_t begin = (entry % region_.chunk_cells()) * sizeof(DirectoryEntry);
   const uint64_t last = begin + sizeof(DirectoryEntry) - 1;
@@ -30,7 +30,7 @@ uint32_t Directory::Add(uint32_t group, const std::string& id, uint32_t first_ce
   entry.id_bytes = static_cast<uint32_t>(id.size());
   std::memset(entry.id, 0, sizeof(entry.id));
   std::memcpy(entry.id, id.data(), id.size());
-  // Release: publishes the other fields of an entry that is used again.
+  // Release: publishes the other fields, for an entry that is used again.
   entry.state.store(EntryWord(state, ++made_), std::memory_order_release);
   if (!is_reused) region_.SetDevicesUsed(number + 1);
   return number;
@@ -39,17 +39,17 @@ uint32_t Directory::Add(uint32_t group, const std::string& id, uint32_t first_ce
 void Directory::Remove(uint32_t entry) {
   std::atomic<uint32_t>& state = region_.InDirectory(entry).state;
   const uint32_t count = state.load(std::memory_order_relaxed) >> kEntryStateBits;  // written under the lock only
-  // Release: the device's last cells are in their place before.
+  // Release: publishes what this thread wrote to the device's cells before.
   state.store(EntryWord(EntryState::kRemoved, count), std::memory_order_release);
 }
 
 void Directory::Retire(uint32_t entry, uint64_t epoch) {
-  // Release: the group's other copy has the device's totals before.
+  // Release: publishes the group's other copy, which contains the device's totals.
   region_.InDirectory(entry).state.store(EntryWord(EntryState::kRetiring, epoch), std::memory_order_release);
 }
 
 void Directory::Free(uint32_t entry) {
-  // Release: the device's cells are 0 before.
+  // Release: publishes the zeros in the device's cells.
   region_.InDirectory(entry).state.store(EntryWord(EntryState::kFree, made_), std::memory_order_release);
   free_.push_back(entry);
 }

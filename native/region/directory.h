@@ -1,10 +1,10 @@
-// The Directory tells readers in other processes which devices there are. The process itself goes by Devices.
+// The Directory lists the devices in the region, for readers in other processes. The process itself uses Devices.
 //
 // Thread-safety:       one thread at a time (the store's lock).
 // Async-signal-safety: none is needed: handlers walk the DeviceList.
-// Memory ordering:     an entry is published by its `state`, and a new one by `devices_used`, with release.
-// Lifetime:            as long as the region. The entry of a device that is gone is used again, with the new one's
-//                      number in its state.
+// Memory ordering:     `state` publishes an entry, and `devices_used` a new entry, both with release.
+// Lifetime:            as long as the region. A free entry is used again for another device, whose number in `state`
+//                      tells it from the first.
 
 #pragma once
 
@@ -20,14 +20,14 @@ class Directory {
  public:
   explicit Directory(Region& region) : region_(region) {}
 
-  // Makes room for one more entry. Twice is harmless. kTooManyDevices when there are kDevicesMax.
+  // Makes room for one more entry. A second call is harmless. kTooManyDevices when there are kDevicesMax entries.
   Status Reserve();
-  // The number of the new entry, for which there is room.
+  // Writes an entry, after Reserve, and returns its number.
   uint32_t Add(uint32_t group, const std::string& id, uint32_t first_cell, EntryState state = EntryState::kLiving);
   void Remove(uint32_t entry);
-  // The device counts as retired once the header has this epoch.
+  // The device counts as retired when the header's epoch is this one.
   void Retire(uint32_t entry, uint64_t epoch);
-  // The entry stands for nothing any more, and may be used again.
+  // The entry stands for no device any more, and may be used again.
   void Free(uint32_t entry);
 
  private:

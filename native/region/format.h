@@ -1,17 +1,17 @@
-// The layout of a region: where each cell, bank, directory entry and header field is. docs/format.md states it for
-// readers in other processes; the two change together, and so does kFormatVersion.
+// The layout of a region: the place of each cell, bank, directory entry and header field. docs/format.md states the
+// layout for readers in other processes. A change here changes that page and kFormatVersion too.
 //
 //   header                      one granule
-//   document                    the schema and what else a reader needs, as JSON; whole granules
+//   document                    the schema and everything else that a reader needs, as JSON; whole granules
 //   chunk 0, chunk 1, ...       each kRows rows of one granule:
-//     row 0..2                  banks: values as last flushed, and working copies
+//     row 0..2                  banks: the values as last flushed, and working copies
 //     row 3..36                 directory: the devices
 //     row 37 + s                shard s
 //
-// A chunk holds the same run of cells for every bank and shard, so that a region grows by whole chunks, a shard is
-// never moved, and a thread can map just the rows it writes. A granule is a page, since rows are mapped one by one and
-// must not share a cache line or a page. Banks come before shards: a cut that takes a bank takes the shards behind it
-// too, so that nothing that was flushed looks pending again.
+// A chunk holds the same run of cells for every bank and shard. So a region grows by whole chunks, a shard never moves,
+// and a thread maps only the rows that it writes. A granule is a page: rows are mapped one by one, and must not share a
+// cache line. Banks come before shards: if a file is cut short inside a bank, the shards behind it are lost too, so
+// that no value that was flushed looks pending again.
 //
 // Thread-safety:       constants and plain arithmetic.
 // Async-signal-safety: safe.
@@ -32,12 +32,12 @@ constexpr uint32_t kByteOrder = 0x01020304;  // as its writer stores it
 constexpr uint32_t kShards = 128;
 constexpr uint32_t kSharedShard = 0;
 
-// Two banks alternate between "as last flushed" and "working copy"; the third is the crash handler's working copy, so
-// that it never disturbs a flush that it interrupted.
+// Two banks take turns: one holds the values as last flushed, the other is the working copy of the next flush. The
+// third bank is the crash handler's working copy, so that a handler does not disturb a flush that it interrupted.
 constexpr uint32_t kBanks = 3;
 constexpr uint32_t kCrashBank = 2;
 
-// RegionHeader::commit, taken apart and put together.
+// The two parts of RegionHeader::commit: how many lines were committed, and the committed bank.
 constexpr uint32_t BankOf(uint64_t commit) { return static_cast<uint32_t>(commit & 3); }
 constexpr uint64_t LinesOf(uint64_t commit) { return commit >> 2; }
 constexpr uint64_t CommitOf(uint64_t lines, uint32_t bank) { return lines << 2 | bank; }
@@ -45,29 +45,31 @@ constexpr uint64_t CommitOf(uint64_t lines, uint32_t bank) { return lines << 2 |
 // Address space, not memory: chunks get memory when they are used.
 constexpr uint32_t kMaxChunks = 4096;
 
-// A metric's cells lie in one run of this many, whatever the page size, so that one view of one chunk serves them.
+// All cells of one metric are in one run of this many cells, whatever the page size, so that a view of one chunk is
+// enough.
 constexpr uint32_t kRunCells = 512;
 
 constexpr uint32_t kDocumentBytesMax = 1 << 19;
 constexpr uint32_t kIdBytesMax = 255;
 constexpr uint32_t kSinkPathBytesMax = 2048;  // with its NUL
 
-// What one store can hold at one time. What a writer can make, a reader can read: the limits are those of both.
+// What one store can hold at one time. Writers and readers have the same limits, so a reader can read whatever a writer
+// can make.
 constexpr uint32_t kCellsMax = 1 << 21;    // kMaxChunks of the smallest pages
-constexpr uint32_t kDevicesMax = 1 << 17;  // with those that were removed and have not been retired
+constexpr uint32_t kDevicesMax = 1 << 17;  // including devices that are removed and not yet retired
 constexpr uint64_t kLineBytesMax = 1 << 27;
 
-// What an entry of the directory stands for: the low bits of its `state`. The bits above say as which one of all it was
-// made; of kRetiring they are the lowest bits of the epoch that retires the device.
+// What a directory entry stands for: the low bits of its `state`. The bits above are the device's number among all that
+// were ever in the directory; for kRetiring they are the lowest bits of the epoch that retires the device.
 enum class EntryState : uint32_t {
   kLiving = 0,
-  kRemoved = 1,   // it was taken out of the line
-  kRetiring = 2,  // its totals are in those of its group's retired devices, once the header has that epoch
-  kFree = 3,      // it stands for nothing
-  // One of each a group, made with the store. Nobody can write to a device that was retired; what comes through the
-  // accessors that once were its own is counted here.
+  kRemoved = 1,   // removed: the line no longer has an object for the device
+  kRetiring = 2,  // its totals count among the group's retired devices once the header has that epoch
+  kFree = 3,      // it stands for no device
+  // Each group has one entry of each of the next three kinds, made with the store. The cells of kRest count what is
+  // added through accessors of devices that are retired.
   kRest = 4,
-  // The totals of the group's retired devices, in two copies: an even epoch of the header names the first one.
+  // The totals of the group's retired devices, in two copies: the first counts while the header's epoch is even.
   kRetiredEven = 5,
   kRetiredOdd = 6,
 };
@@ -77,52 +79,52 @@ constexpr uint32_t EntryWord(EntryState state, uint64_t count) {
   return static_cast<uint32_t>(state) | (static_cast<uint32_t>(count) & kEntryCountMask) << kEntryStateBits;
 }
 
-// One device, for readers in other processes. Complete before `devices_used` counts it, and before `state` says that it
-// stands for something again.
+// One device, for readers in other processes. The other fields are complete before `devices_used` counts the entry, and
+// before `state` says that a free entry stands for a device again.
 struct DirectoryEntry {
-  uint32_t group;  // its number, counted from 0 in the order of the schema
+  uint32_t group;  // the group's number, counted from 0 in the order of the schema
   uint32_t first_cell;
   std::atomic<uint32_t> state;  // see EntryWord; release: publishes the other fields
   uint32_t id_bytes;
   char id[256];  // UTF-8
 };
 
-// As many entries as a chunk has cells: each device has a cell, so entry n is in a chunk that there is.
+// A chunk has as many directory entries as cells. Each device has a cell, so the chunk of entry n exists.
 constexpr uint32_t kDirectoryRows = sizeof(DirectoryEntry) / sizeof(uint64_t);
 constexpr uint32_t kFirstDirectoryRow = kBanks;
 constexpr uint32_t kFirstShardRow = kBanks + kDirectoryRows;
 constexpr uint32_t kRows = kFirstShardRow + kShards;
 
-// How the writer is, or how it ended.
+// What the writer is doing, or how it ended.
 enum class RegionState : uint32_t {
   kRunning = 1,
   kClosed = 2,    // by close()
-  kCrashed = 3,   // by a captured signal; CrashRecord has it
+  kCrashed = 3,   // by a captured signal, which CrashRecord describes
   kExited = 4,    // with RegionHeader::exit_code, without close()
   kPanicked = 5,  // by an uncaught exception or unhandled rejection, with RegionHeader::exit_code
 };
 
-// What the crash handler leaves beside the cells. `signal` is written last: 0 means there is no record.
+// What the crash handler leaves in the header. `signal` is written last; 0: there is no record.
 struct CrashRecord {
   std::atomic<uint32_t> signal;
   int32_t code;      // si_code
-  uint64_t address;  // si_addr, 0 where the signal has none
+  uint64_t address;  // si_addr; 0 for a signal without an address
   int32_t thread_id;
   uint32_t reserved;
   int64_t realtime_ns;
 };
 
-// A line that is on its way out, for who finds the process dead. It counts as flushed once `RegionHeader::commit` is
-// `commit`.
+// The line that is being sent, for a reader that finds the process dead. The line is flushed once
+// `RegionHeader::commit` equals `commit`.
 struct LineInFlight {
-  // What RegionHeader::commit will be when the line is out; 0: there is none. Written last, with release.
+  // What RegionHeader::commit will be when the line is out; 0: no line is being sent. Written last, with release, which
+  // publishes the other fields.
   std::atomic<uint64_t> commit;
-  // The sink: which file, and where in it the line begins (of one that is no regular file 0).
+  // The sink: which file it is, and at which offset the line begins (0 if it is not a regular file).
   uint64_t device;
   uint64_t inode;
   uint64_t offset;
-  // How long it is with the newlines around it, and how much of it the kernel has taken, as far as the writer had
-  // noted.
+  // The length of the line with the newlines around it, and how many bytes the writer knows that the kernel took.
   uint64_t bytes;
   std::atomic<uint64_t> sent;
   uint32_t is_regular_file;
@@ -141,34 +143,34 @@ struct RegionHeader {
   uint64_t document_offset;
   uint64_t document_bytes;
   uint64_t chunks_offset;
-  int32_t process_id;  // as the process itself sees it
+  int32_t process_id;  // in the process's own PID namespace
   std::atomic<uint32_t> state;
-  // The process among all that had its number: clock ticks from boot to its start, as /proc/<pid>/stat has it.
+  // Tells the process from others with the same id: clock ticks from boot to its start, field 22 of /proc/<pid>/stat.
   uint64_t process_start_ticks;
   int64_t process_start_realtime_ns;
-  char boot_id[40];  // as /proc/sys/kernel/random/boot_id, without its newline
-  // Which bank holds the values as last flushed (low 2 bits), and how many commits there were (the rest). One store of
-  // this word is the commit.
+  char boot_id[40];  // the text of /proc/sys/kernel/random/boot_id, without its newline
+  // The bank that holds the values as last flushed (low 2 bits), and the number of commits (the rest). One store of
+  // this word is the commit. Release: publishes that bank.
   std::atomic<uint64_t> commit;
-  // How many cells are in use. Release: the cells below it have memory.
+  // How many cells are in use. Release: publishes the memory of these cells.
   std::atomic<uint32_t> cells_used;
-  // One more than the highest shard ever claimed. Release: the shards below it have memory.
+  // One more than the highest shard that was ever claimed. Release: publishes the memory of these shards.
   std::atomic<uint32_t> shards_used;
-  // How many entries the directory has. Release: publishes the entries below it.
+  // How many entries the directory has. Release: publishes these entries.
   std::atomic<uint32_t> devices_used;
-  // 1: memory of this region was lost under the process (its file was cut short, or its disk failed), and values with
-  // it.
+  // 1: this region has lost memory, and with it values, because its file was cut short or its disk failed.
   std::atomic<uint32_t> degraded;
   CrashRecord crash;
   LineInFlight line;
-  int32_t exit_code;  // published by `state`, for kExited and kPanicked
-  // 1: a line went out of which nobody can tell how much the sink took; what it said may be pending, and be said twice.
+  int32_t exit_code;  // for kExited and kPanicked; `state` publishes it
+  // 1: the sink took an unknown part of a line. The values of that line may still be pending, so the next line may
+  // repeat them.
   std::atomic<uint32_t> unsettled;
-  // How often devices were retired. One store of this word retires them; release: publishes the totals in the copy that
-  // its lowest bit names.
+  // How often devices were retired. One store of this word retires devices. Release: publishes the copy of the totals
+  // that the lowest bit selects.
   std::atomic<uint64_t> retired_epoch;
   uint64_t reserved[32];
-  // Where lines go, absolute, NUL-terminated; empty: nowhere yet, or not known.
+  // The absolute path of the sink, NUL-terminated; empty: there is no sink yet, or its path is not known.
   char sink_path[kSinkPathBytesMax];
 };
 

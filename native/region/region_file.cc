@@ -12,60 +12,63 @@
 #include <atomic>
 
 #include "base/clock.h"
+#include "base/file_lock.h"
 #include "region/format.h"
 
 namespace vmm {
 
 namespace {
 
-// A reader holds the lock for a moment while it looks who has the file, and so does somebody else who is about to give
-// up.
+// A reader holds the lock for a moment while it finds out whether the writer lives. So does a process that opens the
+// file and is then refused.
 constexpr int kLockTries = 50;
-// How often somebody else may take or lose the name while we are about to take it.
+// How often another process may take or free the name while this one tries to take it.
 constexpr int kNameTries = 100;
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #endif
 
-std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 constexpr const char* kHasEarlierStore = "is the file of a store that was closed, or whose process is dead";
 
 Status CannotOpen(const char* syscall) { return {Code::kRegion, errno, syscall}; }
 
-// Takes an exclusive lock, within 50 ms. False with errno.
-bool Lock(int fd) {
+// Takes the exclusive lock, within 50 ms. kBusy: another process keeps it.
+Status LockSoon(int fd) {
   for (int i = 0; i < kLockTries; i++) {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno != EWOULDBLOCK && errno != EINTR) return false;
+    bool is_ours = false;
+    const Status status = TryFileLock(fd, LOCK_EX, &is_ours);
+    if (!status.ok()) return {Code::kRegion, status.error, status.syscall};
+    if (is_ours) return {};
     SleepUs(1'000);
   }
-  errno = EWOULDBLOCK;
-  return false;
+  return {Code::kBusy, EWOULDBLOCK, "flock"};
 }
 
-// Whether nobody has it for themselves: there is a shared lock on it, of somebody who says the last line of a dead
-// process.
-bool IsShared(const std::string& path) {
+// Whether the file's lock is a shared one: a process is writing the last line of a dead writer.
+bool IsLockShared(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-  const bool is_shared = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
-  if (fd >= 0) close(fd);
-  return is_shared;
+  if (fd < 0) return false;
+  bool is_exclusive = true;
+  const Status status = IsFileLocked(fd, &is_exclusive);
+  close(fd);
+  return status.ok() && !is_exclusive;
 }
 
-// Renames, unless there is something of the new name.
+// Renames a file unless the new name is taken. -1 with errno when it fails.
 int RenameExclusively(const char* from, const char* to) {
   if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
-  // A file system that cannot: a link does not replace either.
+  // The file system has no such rename. A link does not replace a file either.
   if (link(from, to) != 0) return -1;
   unlink(from);
   return 0;
 }
 
-// Whether it is `<prefix><pid>-<number>.tmp`.
+// Whether the name is `<prefix><pid>-<number>.tmp`.
 bool IsTemporary(const std::string& name, const std::string& prefix) {
   static const std::string kSuffix = ".tmp";
   if (name.size() <= prefix.size() + kSuffix.size() || name.compare(0, prefix.size(), prefix) != 0) return false;
@@ -73,8 +76,8 @@ bool IsTemporary(const std::string& name, const std::string& prefix) {
   return name.find_first_not_of("0123456789-", prefix.size()) == name.size() - kSuffix.size();
 }
 
-// Removes what processes that were killed while they made a region left behind: nobody has it locked. What cannot be
-// looked at stays.
+// Removes the temporary files of processes that were killed while they made a region: no process locks these files. A
+// file that cannot be opened stays.
 void RemoveLeftovers(const std::string& folder, const std::string& prefix) {
   DIR* const entries = opendir(folder.empty() ? "." : folder.c_str());
   if (entries == nullptr) return;
@@ -83,11 +86,12 @@ void RemoveLeftovers(const std::string& folder, const std::string& prefix) {
     const int fd = openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) continue;
     struct stat info, named;
-    uint64_t magic = 0;  // that it stays when the process was killed before it wrote it, or the first byte at all
+    uint64_t magic = 0;  // stays 0 when the process was killed before it wrote the magic, or any byte
     const bool is_ours = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
                          pread(fd, &magic, sizeof(magic), 0) >= 0 && (magic == 0 || magic == kMagic);
-    // Locked first: if it is still of that name then, it is nobody's.
-    if (is_ours && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+    // Lock first: if the file still has that name afterwards, no process uses it.
+    bool is_locked = false;
+    if (is_ours && TryFileLock(fd, LOCK_EX, &is_locked).ok() && is_locked &&
         fstatat(dirfd(entries), entry->d_name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == info.st_dev &&
         named.st_ino == info.st_ino) {
       unlinkat(dirfd(entries), entry->d_name, 0);
@@ -104,25 +108,25 @@ RegionFile::~RegionFile() {
 }
 
 Status RegionFile::Make(int* descriptor) {
-  int there = -1;
-  if (Status status = TakeOver(path_, &there); !status.ok()) return status;
-  if (there >= 0) close(there);  // it may change until Publish; then it is looked at again
-  if (there >= 0 && previous_ == Previous::kRefuse) return WrongFile(kHasEarlierStore);
+  int current = -1;
+  if (Status status = TakeOver(path_, &current); !status.ok()) return status;
+  if (current >= 0) close(current);  // Publish checks again, since another file may have the path by then
+  if (current >= 0 && previous_ == Previous::kRefuse) return WrongFile(kHasEarlierStore);
   return MakeTemporary(descriptor);
 }
 
 Status RegionFile::TakeOver(const std::string& path, int* descriptor) {
   for (int i = 0; i < kNameTries; i++) {
-    bool again = false;
-    if (Status status = TakeOverOnce(path, descriptor, &again); !status.ok() || !again) return status;
+    bool is_to_repeat = false;
+    if (Status status = TakeOverOnce(path, descriptor, &is_to_repeat); !status.ok() || !is_to_repeat) return status;
   }
-  // Others have taken it again and again meanwhile.
+  // Other processes took the path each time.
   return {Code::kBusy, EBUSY, "open"};
 }
 
-Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* again) {
+Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* is_to_repeat) {
   *descriptor = -1;
-  // Non-blocking: a pipe would wait for its other end.
+  // O_NONBLOCK: else open() would wait for the other end of a pipe.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     if (errno == ENOENT) return {};
@@ -143,40 +147,46 @@ Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* 
   } else if (pread(fd, &magic, sizeof(magic), offsetof(RegionHeader, magic)) != sizeof(magic) || magic != kMagic) {
     status = WrongFile("is not a region file");
   } else {
-    if (!Lock(fd)) status = errno == EWOULDBLOCK ? Status{Code::kBusy, EWOULDBLOCK, "flock"} : CannotOpen("flock");
+    status = LockSoon(fd);
     if (pread(fd, &holder, sizeof(holder), offsetof(RegionHeader, process_id)) != sizeof(holder)) holder = 0;
     holder_ = holder;
   }
-  // Another opener may have moved it away before the lock was ours.
-  *again = lstat(path.c_str(), &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino;
-  if (status.ok() && !*again) {
+  // Another process may have renamed the file before this one had the lock.
+  *is_to_repeat = lstat(path.c_str(), &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino;
+  if (status.ok() && !*is_to_repeat) {
     *descriptor = fd;
     return {};
   }
   close(fd);
-  return *again ? Status{} : status;
+  return *is_to_repeat ? Status{} : status;
 }
 
 Status RegionFile::MakeTemporary(int* descriptor) {
   static std::atomic<uint32_t> made{0};
-  RemoveLeftovers(Directory(path_), "." + BaseName(path_) + ".");
+  RemoveLeftovers(FolderOf(path_), "." + BaseName(path_) + ".");
   for (int i = 0; i < kNameTries; i++) {
-    const uint32_t number = made.fetch_add(1, std::memory_order_relaxed);  // to be different, nothing more
+    const uint32_t number = made.fetch_add(1, std::memory_order_relaxed);  // publishes nothing: names differ
     const std::string name =
-        Directory(path_) + "." + BaseName(path_) + "." + std::to_string(getpid()) + "-" + std::to_string(number) + ".tmp";
+        FolderOf(path_) + "." + BaseName(path_) + "." + std::to_string(getpid()) + "-" + std::to_string(number) + ".tmp";
     const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && errno == EEXIST) continue;  // that of a living process, see RemoveLeftovers
+    if (fd < 0 && errno == EEXIST) continue;  // a living process made it, see RemoveLeftovers
     if (fd < 0) return CannotOpen("open");
     struct stat info;
-    const bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (is_locked ? fstat(fd, &info) == 0 && info.st_nlink == 0 : errno == EWOULDBLOCK) {
+    bool is_locked = false;
+    Status status = TryFileLock(fd, LOCK_EX, &is_locked);
+    // RemoveLeftovers of another process took the file for a leftover before it was locked.
+    const bool is_lost = status.ok() && (!is_locked || (fstat(fd, &info) == 0 && info.st_nlink == 0));
+    if (is_lost) {
       close(fd);
-      continue;  // somebody took it for a leftover before it was locked
+      continue;
     }
     temporary_ = name;
-    // Exactly so, whatever the umask.
-    if (!is_locked || fchmod(fd, 0600) != 0) {
-      const Status status = CannotOpen(is_locked ? "fchmod" : "flock");
+    if (!status.ok()) {
+      status = {Code::kRegion, status.error, status.syscall};
+    } else if (fchmod(fd, 0600) != 0) {  // the umask may have removed permissions
+      status = CannotOpen("fchmod");
+    }
+    if (!status.ok()) {
       close(fd);
       return status;
     }
@@ -189,12 +199,12 @@ Status RegionFile::MakeTemporary(int* descriptor) {
 Status RegionFile::Publish() {
   Status status;
   for (int i = 0; i < kNameTries; i++) {
-    int there = -1;
-    if (status = TakeOver(path_, &there); !status.ok()) return status;
-    // Its lock is held meanwhile: whoever else wants the name waits, and sees then that it is ours.
-    status = TakeName(there >= 0);
-    if (there >= 0) close(there);
-    if (status.error == EEXIST || status.error == ENOENT) continue;  // somebody was faster, or took it away
+    int current = -1;
+    if (status = TakeOver(path_, &current); !status.ok()) return status;
+    // The current file stays locked during this: another process that wants the path waits, and then finds our file.
+    status = TakePath(current >= 0);
+    if (current >= 0) close(current);
+    if (status.error == EEXIST || status.error == ENOENT) continue;  // another process took the path, or freed it
     is_published_ = status.ok();
     return status;
   }
@@ -205,18 +215,18 @@ std::string RegionFile::Generation(int number) const {
   return path_ + (number == 1 ? ".previous" : ".previous." + std::to_string(number));
 }
 
-Status RegionFile::IsMovable(int number) {
+Status RegionFile::CheckMovable(int number) {
   const std::string name = Generation(number);
   struct stat info;
-  // Of a folder, the rename would say why not, if it could be asked without being done.
+  // For a directory, report the error that rename() would give, without trying.
   if (lstat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {Code::kRegion, EISDIR, "rename"};
   int fd = -1;
   const int32_t holder = holder_;
   const Status status = TakeOver(name, &fd);
   if (fd >= 0) close(fd);
-  holder_ = holder;  // of the path, and of nothing else
-  // Somebody who says its last line has it shared: they go on, whatever its name.
-  if (status.code == Code::kBusy && IsShared(name)) return {};
+  holder_ = holder;  // holder() is about the path only
+  // A process that writes this file's last line goes on, whatever the file's name is.
+  if (status.code == Code::kBusy && IsLockShared(name)) return {};
   if (status.code == Code::kBusy) return WrongFile("cannot be renamed to .previous: a process uses the file of that name");
   if (status.code == Code::kWrongFile) {
     return WrongFile("cannot be renamed to .previous: the file of that name is not a region file of this user");
@@ -224,16 +234,16 @@ Status RegionFile::IsMovable(int number) {
   return status;
 }
 
-// Under the lock of what has the path: others who want to move it wait for that.
+// The caller holds the lock of the file that has the path; other processes that want to move the file wait for it.
 Status RegionFile::Keep() {
   struct stat info;
   int last = 1;
   for (; last < kGenerationNames && lstat(Generation(last).c_str(), &info) == 0; last++) {
-    if (Status status = IsMovable(last); !status.ok()) return status;
+    if (Status status = CheckMovable(last); !status.ok()) return status;
   }
-  // All names are taken, by as many who died before they looked: the oldest has to go.
+  // All names are taken: that many processes died before they removed earlier files. So the oldest file goes.
   if (lstat(Generation(last).c_str(), &info) == 0) {
-    if (Status status = IsMovable(last); !status.ok()) return status;
+    if (Status status = CheckMovable(last); !status.ok()) return status;
     unlink(Generation(last).c_str());
   }
   for (int number = last; number > 1; number--) {
@@ -243,14 +253,12 @@ Status RegionFile::Keep() {
   return RenameExclusively(path_.c_str(), Generation(1).c_str()) == 0 ? Status{} : CannotOpen("renameat2");
 }
 
-Status RegionFile::TakeName(bool is_there) {
-  if (is_there && previous_ == Previous::kRefuse) {
-    return WrongFile(kHasEarlierStore);
-  }
-  if (is_there && previous_ == Previous::kDiscard) {
+Status RegionFile::TakePath(bool is_taken) {
+  if (is_taken && previous_ == Previous::kRefuse) return WrongFile(kHasEarlierStore);
+  if (is_taken && previous_ == Previous::kDiscard) {
     return rename(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("rename");
   }
-  if (is_there) {
+  if (is_taken) {
     if (Status status = Keep(); !status.ok()) return status;
   }
   return RenameExclusively(temporary_.c_str(), path_.c_str()) == 0 ? Status{} : CannotOpen("renameat2");

@@ -1,17 +1,18 @@
-// A RegionFile is the named file behind a region: made under a temporary name, locked as long as anybody has it open or
-// mapped, and given its own name when it is complete.
+// A RegionFile gives a new region its file. The file is made under a temporary name and gets its own name, the path,
+// when it is complete. It is locked as long as any process has it open or mapped.
 //
-//   Make     looks at what has the name; makes and locks the temporary file
-//   ...      the region is made in it
-//   Publish  moves what has the name out of the way, and takes it
+//   Make     checks the file that has the path now; makes and locks the temporary file
+//   ...      the caller makes the region in it
+//   Publish  moves the file that has the path now out of the way, and takes the path
 //
-// What is moved out of the way becomes `<path>.previous`, that `<path>.previous.2`, and so on: nothing is replaced.
-// Whoever has the path looks which of them need not be kept (lib/region/generations.ts): they belong to the file that
-// has the path.
+// A file that is moved out of the way becomes `<path>.previous`, the one with that name `<path>.previous.2`, and so on:
+// no file is replaced. Which of these files are kept is decided later, in lib/region/generations.ts, by the process
+// that has the path.
 //
-// Thread-safety:       one thread at a time; other threads and processes may do the same for the same path.
+// Thread-safety:       one thread at a time; other threads and processes may make a file for the same path.
 // Async-signal-safety: none.
-// Lifetime:            what was not published is removed with the object. The descriptor is the caller's, from Make on.
+// Lifetime:            the destructor removes a file that was not published. From Make on, the descriptor is the
+//                      caller's.
 
 #pragma once
 
@@ -22,15 +23,15 @@
 
 namespace vmm {
 
-// What becomes of the file of a process that is dead, or has closed its store.
+// What happens to the file of a store that was closed, or whose process is dead.
 enum class Previous : uint32_t {
-  kKeep = 0,     // it is renamed to `<path>.previous`, and those before it move on by one name
-  kDiscard = 1,  // it is replaced
-  kRefuse = 2    // it stays, and nothing is opened
+  kKeep = 0,     // it is renamed to `<path>.previous`, and earlier files move on by one name
+  kDiscard = 1,  // the new file replaces it
+  kRefuse = 2    // it keeps the path, and nothing is opened
 };
 
-// How many names there are for what is kept. More than are kept for long: what was moved and not looked at yet needs a
-// name too.
+// How many `.previous` names there are: more than the number of files that are kept, since a file that was renamed and
+// not yet judged needs a name too.
 constexpr int kGenerationNames = 32;
 
 class RegionFile {
@@ -44,22 +45,22 @@ class RegionFile {
   Status Make(int* descriptor);
   Status Publish();
 
-  // As the other process sees itself; 0: it is not known.
+  // The process id of the other process, in its own PID namespace; 0: not known.
   int32_t holder() const { return holder_; }
 
  private:
-  // Opens what has that name, and takes its lock. -1 in `*descriptor`: there is nothing.
+  // Opens the region file of this name and takes its lock. `*descriptor` is -1 when there is no file.
   Status TakeOver(const std::string& path, int* descriptor);
-  Status TakeOverOnce(const std::string& path, int* descriptor, bool* again);
+  Status TakeOverOnce(const std::string& path, int* descriptor, bool* is_to_repeat);
   Status MakeTemporary(int* descriptor);
-  // The name of what was kept `number` times: 1 is `.previous`.
+  // The name of the `number`th earlier file: 1 is `<path>.previous`.
   std::string Generation(int number) const;
-  // Whether that may have another name: it is a region of ours, and its writer is gone.
-  Status IsMovable(int number);
-  // Renames what has the path to `.previous`, and whatever is in the way to the next name. EEXIST: there is something
-  // new.
+  // An error unless the earlier file may be renamed: it is a region file of this user, and its writer is gone.
+  Status CheckMovable(int number);
+  // Renames the file that has the path to `.previous`, and each earlier file to its next name. EEXIST: another process
+  // used a name in the meantime.
   Status Keep();
-  Status TakeName(bool is_there);
+  Status TakePath(bool is_taken);
 
   const std::string path_;
   const Previous previous_;

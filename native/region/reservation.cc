@@ -8,11 +8,12 @@ namespace vmm {
 
 namespace {
 
-// The smallest piece of shared memory that is worth a mapping of its own.
+// The smallest piece of shared memory that gets a mapping of its own.
 constexpr uint64_t kPieceBytesMin = 256 * 1024;
 
-// The kernel drops no page of locked memory. This needs no /proc, and sees MCL_ONFAULT too.
-bool IsLocked(void* page, uint64_t page_bytes) { return madvise(page, page_bytes, MADV_DONTNEED) != 0 && errno == EINVAL; }
+// Whether the page is locked: the kernel refuses to drop a locked page. This needs no /proc, and works for MCL_ONFAULT
+// too.
+bool IsPageLocked(void* page, uint64_t page_bytes) { return madvise(page, page_bytes, MADV_DONTNEED) != 0 && errno == EINVAL; }
 
 }  // namespace
 
@@ -23,10 +24,10 @@ Reservation::~Reservation() {
 Status Reservation::Make(uint64_t bytes, Of what, int fd) {
   const uint64_t page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const int flags = (what == Of::kFile ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS) | MAP_NORESERVE;
-  // One page, since a new mapping counts as locked as a whole. Once it is unlocked it can grow, and does not.
+  // One page only: all of a new mapping would count as locked. After munlock, the mapping grows and stays unlocked.
   void* const page = mmap(nullptr, page_bytes, PROT_NONE, flags, what == Of::kFile ? fd : -1, 0);
   if (page == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
-  is_locked_ = IsLocked(page, page_bytes);
+  is_locked_ = IsPageLocked(page, page_bytes);
   if (is_locked_) munlock(page, page_bytes);
   void* const all = mremap(page, page_bytes, bytes, MREMAP_MAYMOVE);
   if (all == MAP_FAILED) {
@@ -39,9 +40,8 @@ Status Reservation::Make(uint64_t bytes, Of what, int fd) {
   return what == Of::kShared ? MapPieces() : Status{};
 }
 
-// Shared memory without a file cannot grow: it is as large as its first mapping. So it is made in pieces, in the place
-// of the space that was reserved: one, or more where that is more than may be locked, since each is unlocked before the
-// next is made.
+// Anonymous shared memory cannot grow: it is as large as its first mapping. So this maps it over the reserved range. If
+// the whole range is more than the process may lock, it maps several smaller pieces, and unlocks each before the next.
 Status Reservation::MapPieces() {
   const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   uint64_t piece_bytes = bytes_;

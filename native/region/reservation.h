@@ -1,9 +1,9 @@
-// A Reservation is address space that takes no memory, and cannot be touched, until parts of it are used. It does not
-// count as locked where the process locks its memory (mlockall with MCL_FUTURE), and asks for none of RLIMIT_MEMLOCK;
-// the parts in use are locked there, as all other memory of the process.
+// A Reservation is a range of address space. It takes no memory and cannot be touched, until Use makes parts of it
+// usable. In a process that locks its memory (mlockall with MCL_FUTURE), only the parts in use are locked and count
+// against RLIMIT_MEMLOCK.
 //
-// Thread-safety:       Make and Use are called by one thread at a time.
-// Async-signal-safety: none, but for the addresses.
+// Thread-safety:       Make and Use are called by one thread at a time; the rest by any thread.
+// Async-signal-safety: base() and bytes() are safe; the others are not.
 // Lifetime:            from Make to destruction; the addresses never change.
 // Units:               bytes, whole pages.
 
@@ -18,9 +18,9 @@ namespace vmm {
 class Reservation {
  public:
   enum class Of {
-    kFile,    // shared, of a descriptor
-    kShared,  // without a file; further mappings are of the same memory
-    kPrivate
+    kFile,     // a shared mapping of a file
+    kShared,   // anonymous memory; a second mapping maps the same memory
+    kPrivate,  // anonymous memory of this process alone
   };
 
   Reservation() = default;
@@ -30,14 +30,14 @@ class Reservation {
 
   Status Make(uint64_t bytes, Of what, int fd = -1);
 
-  // Makes a part readable and writable. Of a file it has memory already; else it gets memory as it is touched, or at
-  // once where the process locks its memory. Again for a part in use is harmless. On failure the part may be in use,
-  // but not be locked.
+  // Makes a part readable and writable. A part of a file needs memory before this call; any other part gets memory when
+  // it is touched, or at once in a process that locks its memory. A second call for the same part is harmless. After a
+  // failure the part may be usable, but not locked.
   Status Use(uint64_t offset, uint64_t bytes);
 
   unsigned char* base() const { return base_; }
   uint64_t bytes() const { return bytes_; }
-  // Whether the process locked new memory when this was made.
+  // Whether the process locked its new memory when Make was called.
   bool is_locked() const { return is_locked_; }
 
  private:
