@@ -9,15 +9,12 @@ import { join, resolve } from 'node:path';
 const root = resolve(import.meta.dirname, '..');
 const tool = (name) => join(root, 'node_modules', '.bin', name);
 
-/** A build that takes longer than this is announced, since the first one takes a minute. */
-const SILENCE_MS = 1000;
+/** What make or tsc prints when it has something to do. */
+const WORK = /CXX\(|SOLINK|is out of date/;
+let isAnnounced = false;
 
-const announcement = setTimeout(() => {
-  process.stderr.write('Building what has changed; the first time this takes a minute.\n');
-}, SILENCE_MS);
 // The demo's addon after the package's: node-gyp fetches Node's headers once, for the first of them.
 const outputs = [...(await Promise.all([typescript(), addon(root)])), await addon(join(root, 'examples', 'kvm-vmm'))];
-clearTimeout(announcement);
 
 const failures = outputs.filter((output) => output !== undefined);
 if (failures.length > 0) {
@@ -28,13 +25,20 @@ if (failures.length > 0) {
 }
 
 function typescript() {
-  return run(tool('tsc'), '--build', join(root, 'tsconfig.json'));
+  return run(tool('tsc'), '--build', '--verbose', join(root, 'tsconfig.json'));
 }
 
 /** make follows binding.gyp, sources and headers by itself once node-gyp has configured the folder. */
 function addon(folder) {
   const isConfigured = existsSync(join(folder, 'build', 'Makefile'));
+  if (!isConfigured) announce();
   return run(tool('node-gyp'), ...(isConfigured ? [] : ['configure']), 'build', '--release', '--loglevel=warn', '-C', folder);
+}
+
+/** The first build takes a minute: better a line than silence. */
+function announce() {
+  if (!isAnnounced) process.stderr.write('Building what has changed; the first time this takes a minute.\n');
+  isAnnounced = true;
 }
 
 /** Everything that the command printed, if it failed. */
@@ -45,6 +49,7 @@ async function run(command, ...args) {
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (more) => {
       text += more;
+      if (WORK.test(text)) announce();
     });
   }
   const [code, signal] = await new Promise((done, fail) => child.on('error', fail).on('close', (...how) => done(how)));
