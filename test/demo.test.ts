@@ -39,12 +39,15 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     const { code, text } = await demo('--seconds', '2.5', '--metrics', sink, ...options);
     expect(text).toMatch(says);
     expect(text).toContain('guest | Hello from the guest');
-    expect(text).toMatch(/vcpu\.exit_io_out_agg/);
+    expect(text).toMatch(
+      /\$ vmm-metrics show .*\n.*\nkvm-vmm, process \d+, was closed; .*\nNothing pending: all values have been flushed\.\n/,
+    );
+    expect(text).toMatch(/^ {2}exit_io_out_agg +[\d,]+ +0 {2}us +sum; min \d+, max [\d,]+ /m);
     expect(code).toBe(0);
     const lines = linesIn(sink) as { vcpu: { exit_io_out: bigint } }[];
     expect(lines.length).toBeGreaterThanOrEqual(2); // a late one may be left out
     const exits = lines.reduce((sum, line) => sum + line.vcpu.exit_io_out, 0n);
-    const shown = /vcpu\.exit_io_out +([\d,]+)/.exec(text)?.[1]?.replaceAll(',', '');
+    const shown = /^ {2}exit_io_out +([\d,]+) /m.exec(text)?.[1]?.replaceAll(',', '');
     expect(exits).toBe(BigInt(shown ?? -1));
   });
 

@@ -4,15 +4,13 @@ import { accessSync, constants, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { firecracker } from 'vmm-metrics/firecracker';
-
 import { BootTimer } from './boot-timer.ts';
 import { Disk, SECTOR_BYTES } from './disk.ts';
 import { Pmem } from './pmem.ts';
 import { plotProfile, startProfile } from './profile.ts';
 import { Serial } from './serial.ts';
 import type { Settings } from './settings.ts';
-import { formatTable, rowsOfSnapshot } from './table.ts';
+import { showRegion } from './show.ts';
 import { kvmProblem, openMetrics, Vm, type VmMetrics } from './vmm.ts';
 
 const DISK_SECTORS = 64;
@@ -95,15 +93,15 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   const exits = Number(exit_io_in + exit_io_out + exit_mmio_read + exit_mmio_write);
   const lines = readFileSync(metricsFile, 'utf8').split('\n').length - 1;
   const removed = settings.metricsFile === undefined ? ' (removed now; use --metrics FILE to keep it)' : '';
+  const troubleShowing = showRegion(regionOf(directory));
   process.stdout.write(`
-${formatTable(rowsOfSnapshot(firecracker, snapshot))}
-
 ${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s: ${Math.round((exits / ranMs) * 1000)} per second
 ${lines} metrics ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
   process.stdout.write(stats === undefined ? '\nNext, try: npm run demo -- --crash, --kill or --profile\n' : plotProfile(stats));
-  if (failure === undefined) return 0;
-  process.stderr.write(`kvm-vmm: the vCPU failed: ${failure}\n`);
+  const trouble = failure === undefined ? troubleShowing : `the vCPU failed: ${failure}`;
+  if (trouble === undefined) return 0;
+  process.stderr.write(`kvm-vmm: ${trouble}\n`);
   return 1;
 }
 

@@ -1,16 +1,17 @@
 // Runs the machine in a child process that dies, then shows the signal and what survived: the last line of its metrics,
 // or its region file.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 
+import { readRegion } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
-
+import { formatTable, rowsOfLine } from './line-table.ts';
 import { makeDirectory, metricsFileOf, regionOf } from './machine.ts';
 import type { Settings } from './settings.ts';
-import { formatTable, rowsOfLine } from './table.ts';
+import { showRegion } from './show.ts';
 
 const EXPECTED = {
   crash: { signal: 'SIGBUS', show: (directory: string, settings: Settings) => showLastLine(metricsFileOf(directory, settings), 'sigbus') },
@@ -18,7 +19,7 @@ const EXPECTED = {
     signal: 'SIGSEGV',
     show: (directory: string, settings: Settings) => showLastLine(metricsFileOf(directory, settings), 'sigsegv'),
   },
-  kill: { signal: 'SIGKILL', show: (directory: string) => showRegion(regionOf(directory)) },
+  kill: { signal: 'SIGKILL', show: (directory: string) => showKilled(regionOf(directory)) },
 } as const;
 const PATIENCE_MS = 10_000;
 
@@ -32,7 +33,7 @@ export async function runUntilDeath(settings: Settings, args: readonly string[])
       death.signal === null ? `\nThe process exited with code ${death.code}.\n` : `\nThe process was killed by ${death.signal}.\n`,
     );
     const problem =
-      death.signal === expected.signal ? expected.show(directory, settings) : `${expected.signal} should have killed the process`;
+      death.signal === expected.signal ? await expected.show(directory, settings) : `${expected.signal} should have killed the process`;
     if (problem === undefined) return 0;
     process.stderr.write(`kvm-vmm: ${problem}\n`);
     return 1;
@@ -65,14 +66,12 @@ async function deathOf(args: readonly string[]): Promise<Death> {
   }
 }
 
-/** Shows the region file with the command that a user would run. Returns what is wrong, if anything is. */
-function showRegion(region: string): string | undefined {
-  process.stdout.write(`\n$ vmm-metrics show ${region}\n`);
-  const command = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, 'show', region], { encoding: 'utf8' });
-  process.stdout.write(stdout);
-  if (status !== 0) return `vmm-metrics failed: ${stderr.trim()}`;
-  return /\bkilled\b/.test(stdout) ? undefined : 'vmm-metrics show does not report that the process was killed';
+/** Shows the region file. Returns what is wrong, if anything is. */
+async function showKilled(region: string): Promise<string | undefined> {
+  const problem = showRegion(region);
+  if (problem !== undefined) return problem;
+  const { state } = await readRegion(region);
+  return state === 'killed' ? undefined : `the region file reports '${state}' instead of 'killed'`;
 }
 
 /** Shows the last line. Returns what is wrong with it, if anything is. */

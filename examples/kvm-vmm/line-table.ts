@@ -1,10 +1,9 @@
-// Formats metrics as a table for people: all values that are not zero, of metrics.snapshot() or of a flushed line.
-// Pure: values in, text out.
+// Formats a flushed line as a table for people: all values that are not zero. Pure: values in, text out.
 
 import { type Schema, unitOf } from 'vmm-metrics';
 
 /** One row. A latency has several values, so it has no `value`. */
-export interface Row {
+export interface LineRow {
   readonly group: string;
   readonly name: string;
   readonly unit: string;
@@ -21,23 +20,8 @@ interface Section {
 type Fields = Extract<Schema['shape'][string], { fields: unknown }>['fields'];
 type Values = Readonly<Record<string, unknown>>;
 
-/** The rows of a metrics snapshot: totals since the store was opened. */
-export function rowsOfSnapshot(schema: Schema, totals: object): Row[] {
-  const snapshot = totals as Values;
-  const sections: Section[] = [];
-  for (const [key, entry] of Object.entries(schema.shape)) {
-    if (entry.kind === 'group') sections.push({ group: key, fields: entry.fields, values: snapshot[key] as Values });
-    if (entry.kind !== 'perDevice') continue;
-    const { devices, aggregate } = snapshot[key] as { devices: Record<string, Values>; aggregate?: Values };
-    const ids = Object.keys(devices);
-    for (const id of ids) sections.push({ group: `${key}_${id}`, fields: entry.fields, values: devices[id] as Values });
-    if (ids.length > 1 && aggregate !== undefined) sections.push({ group: key, fields: entry.fields, values: aggregate });
-  }
-  return sections.flatMap(rowsOfSection);
-}
-
 /** The rows of one flushed line, already parsed: deltas since the line before. */
-export function rowsOfLine(schema: Schema, line: Values): Row[] {
+export function rowsOfLine(schema: Schema, line: Values): LineRow[] {
   const sections: Section[] = [];
   for (const [key, entry] of Object.entries(schema.shape)) {
     if (entry.kind === 'group') sections.push({ group: key, fields: entry.fields, values: line[key] as Values });
@@ -49,8 +33,8 @@ export function rowsOfLine(schema: Schema, line: Values): Row[] {
   return sections.flatMap(rowsOfSection);
 }
 
-function rowsOfSection({ group, fields, values }: Section): Row[] {
-  const rows: Row[] = [];
+function rowsOfSection({ group, fields, values }: Section): LineRow[] {
+  const rows: LineRow[] = [];
   for (const [name, def] of Object.entries(fields)) {
     const unit = unitOf(name, def);
     if (def.kind !== 'latency') {
@@ -74,7 +58,7 @@ const LEFT = new Set([0, 2]); // text columns; the others are numbers
 /**
  * Lays rows out in aligned columns, with a blank line between groups. `highlight` may replace the text of a row.
  */
-export function formatTable(rows: readonly Row[], highlight: (row: Row, text: string) => string = (_, text) => text): string {
+export function formatTable(rows: readonly LineRow[], highlight: (row: LineRow, text: string) => string = (_, text) => text): string {
   const cells = rows.map(cellsOf);
   const widths = HEADER.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number) => (LEFT.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0));
@@ -87,7 +71,7 @@ export function formatTable(rows: readonly Row[], highlight: (row: Row, text: st
   return lines.join('\n');
 }
 
-function cellsOf({ group, name, unit, value, latency }: Row): string[] {
+function cellsOf({ group, name, unit, value, latency }: LineRow): string[] {
   const metric = `${group}.${name}`;
   if (latency === undefined) return [metric, grouped(value ?? 0n), unit, '', '', '', ''];
   const { min, max, sum, count } = latency;
