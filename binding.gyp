@@ -16,6 +16,7 @@
         "native/flush/flusher.cc",
         "native/flush/leaving.cc",
         "native/flush/line.cc",
+        "native/flush/line_finishers.cc",
         "native/flush/program.cc",
         "native/flush/recovery.cc",
         "native/flush/retirement.cc",

@@ -6,6 +6,8 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
+import { HANDLER_FILES } from './helpers/handler-files.ts';
+
 const objects = fileURLToPath(new URL('../build/Release/obj.target/vmm_metrics/native/', import.meta.url));
 
 /**
@@ -53,12 +55,25 @@ const BY_THE_COMPILER = ['__stack_chk_fail', '_GLOBAL_OFFSET_TABLE_', '_Unwind_R
 /** Variables of the addon: globals, static members, constants. No function has such a name. */
 const VARIABLE = /(g_[a-z_]+|[a-z]_|kFaults)E?$/;
 
+const compiled = readdirSync(objects, { recursive: true, encoding: 'utf8' }).filter(
+  (file) => file.endsWith('.o') && file.includes('/') && !file.startsWith('node/'),
+);
+
+/** For each function that the linker knows by its name: its file. Inline functions are in many files, and have none. */
+function filesByFunction(): Map<string, string> {
+  const byFunction = new Map<string, string>();
+  for (const name of compiled) {
+    const symbols = execFileSync('objdump', ['-t', `${objects}${name}`], { encoding: 'utf8' });
+    for (const [, symbol] of symbols.matchAll(/^[0-9a-f]+ g\s+F \S+\s+[0-9a-f]+ (?:\.hidden )?(\S+)$/gm)) {
+      byFunction.set(symbol!, name.replace(/\.o$/, '.cc'));
+    }
+  }
+  return byFunction;
+}
+
 /** For each function of the addon: the functions that it names. */
 function callGraph(): Map<string, Set<string>> {
   const graph = new Map<string, Set<string>>();
-  const compiled = readdirSync(objects, { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith('.o') && file.includes('/') && !file.startsWith('node/'),
-  );
   for (const name of compiled) {
     let current = '';
     const lines = execFileSync('objdump', ['-dr', '--no-show-raw-insn', `${objects}${name}`], { encoding: 'utf8' }).split('\n');
@@ -123,6 +138,12 @@ describe('given the machine code of the addon', () => {
         part,
       ).toBe(true);
     expect(unsafeWays(functionNamed('HandleSignal'))).toEqual([]);
+  });
+
+  test('when the functions that the handler reaches are looked up, then their files are those of the list', () => {
+    const byFunction = filesByFunction();
+    const reached = [...reachable(functionNamed('HandleSignal')).keys()].map((name) => byFunction.get(name));
+    expect([...new Set(reached.filter((file) => file !== undefined))].sort()).toEqual(HANDLER_FILES);
   });
 
   test('when an ordinary flush is followed, then the walk finds its lock', () => {

@@ -1,10 +1,11 @@
-// The rooms of native/: who may include whom.
+// The rooms of native/: who may include whom, and what a signal handler must not reach.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 import { arrowsOfRooms } from './helpers/drawings.ts';
+import { HANDLER_FILES } from './helpers/handler-files.ts';
 
 /** From the bottom up. */
 const ROOMS = ['base', 'region', 'flush', 'profile', 'crash', 'store', 'node'];
@@ -45,6 +46,33 @@ test('given an include of Node-API, when it is looked for, then only node/ has i
   const api = includes.filter(({ what }) => /^(napi|node_api|node_api_types|js_native_api|uv|v8)\.h$/.test(what));
   expect(api.filter(({ room }) => room !== 'node').map(shown)).toEqual([]);
   expect(api.length).toBeGreaterThan(0);
+});
+
+/** Of the C++ library: headers without strings, containers, streams, smart pointers, threads and locks. */
+const ALLOWED_IN_HANDLER = ['atomic', 'initializer_list', 'new', 'type_traits', 'utility'];
+/** Those of the C library are <stdio.h> and the like, or <cstdio> and the like. */
+const ofCppLibrary = (header: string) => /^[a-z_]+$/.test(header) && !/^c(errno|stddef|stdint|stdio|stdlib|string)$/.test(header);
+
+/** Files that the handler reaches, each with the chain of includes that leads there. */
+function chainsFromHandler(): Map<string, string[]> {
+  const own = new Set(files);
+  const chains = new Map(HANDLER_FILES.map((file) => [file, [file]]));
+  for (const [file, chain] of chains) {
+    for (const { what } of includes.filter((include) => include.file === file)) {
+      if (own.has(what) && !chains.has(what)) chains.set(what, [...chain, what]);
+    }
+  }
+  return chains;
+}
+
+test('given what a signal handler can reach, when its includes are followed, then no string, container, stream, thread or lock is there', () => {
+  const chains = chainsFromHandler();
+  const forbidden = includes.filter(({ file, what }) => chains.has(file) && ofCppLibrary(what) && !ALLOWED_IN_HANDLER.includes(what));
+  expect(forbidden.map(({ file, what }) => [...chains.get(file)!, `<${what}>`].join(' -> '))).toEqual([]);
+  // The walk is worth something only if it finds the way down to the cells.
+  for (const file of ['crash/capture.h', 'flush/sink.h', 'profile/sample_ring.h', 'region/cells.h', 'base/status.h']) {
+    expect([...chains.keys()]).toContain(file);
+  }
 });
 
 test('given the drawing of the rooms in docs/architecture.md, when its arrows are compared with the includes, then they are the same', () => {

@@ -45,7 +45,7 @@ InitResult Flusher::Init(const char* path, int descriptor, Status* status, Recov
   if (initialized_.load(std::memory_order_relaxed)) return InitResult::kAlready;  // set under the lock
   *status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor);
   if (!status->ok()) return InitResult::kFailed;
-  sink_.TakeTurns(FinishLine, this);
+  sink_.TakeTurns(FinishHeld, this);
   sink_.CopyPath(cells_.region().header().sink_path, kSinkPathBytesMax);
   if (recoveries != nullptr) recoveries_.Take(recoveries);
   // Release: pairs with the acquire load in LastLine, which may come without the lock.
@@ -188,7 +188,7 @@ Status Flusher::Resume() {
   return recoveries_.Send(sink_);
 }
 
-void Flusher::FinishLine(void* self) {
+void Flusher::FinishHeld(void* self) {
   Flusher* const flusher = static_cast<Flusher*>(self);
   if (pthread_mutex_trylock(&flusher->mutex_) != 0) return;
   // When it fails, the tail stays held, and it is still the turn of this store.

@@ -102,7 +102,7 @@ class Flusher {
   Status Resume();
   // For another store that waits for its turn at the same sink: sends the tail of the held line, unless a flush is
   // under way.
-  static void FinishLine(void* self);
+  static void FinishHeld(void* self);
   // Sends what is left of a line, and commits it when all is out; what is out only in part is held.
   Status SendRest(Line& line);
   // Null: no line has a tail to send, and none is on its way.

@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <new>
 
 namespace vmm {
@@ -33,10 +32,19 @@ bool WriteAt(int file, const void* bytes, size_t count, size_t offset) {
   return written == static_cast<ssize_t>(count);
 }
 
-// A fork copies the descriptors, and with them the locks, which would outlive this process.
-std::mutex g_recoveries_lock;
-constexpr int kRecoveriesMax = 64;  // as many region files as a process may have
+// What a forked child has to close: a fork copies the descriptors and with them the locks, which would then outlive
+// this process. As many places as a process may have region files.
+constexpr int kRecoveriesMax = 64;
 std::atomic<Recoveries*> g_recoveries[kRecoveriesMax];
+
+// Replaces `from` by `to` in the first place that holds `from`.
+void Replace(Recoveries* from, Recoveries* to) {
+  for (std::atomic<Recoveries*>& place : g_recoveries) {
+    Recoveries* expected = from;
+    // Release: pairs with the acquire in AbandonAll.
+    if (place.compare_exchange_strong(expected, to, std::memory_order_release, std::memory_order_relaxed)) return;
+  }
+}
 
 }  // namespace
 
@@ -104,20 +112,14 @@ void Recoveries::Take(Recoveries* other) {
   first_.store(other->first_.load(std::memory_order_relaxed), std::memory_order_relaxed);  // as in Add
   other->oldest_ = other->newest_ = nullptr;
   other->first_.store(nullptr, std::memory_order_relaxed);
-  std::lock_guard<std::mutex> lock(g_recoveries_lock);
   static const int registered = pthread_atfork(nullptr, nullptr, AbandonAll);
-  if (registered != 0) return;  // a child that lives on then keeps the locks
-  for (std::atomic<Recoveries*>& place : g_recoveries) {
-    if (place.load(std::memory_order_relaxed) != nullptr) continue;  // written under the lock only
-    place.store(this, std::memory_order_relaxed);                    // a child that is forked sees what its parent's thread saw
-    return;
-  }
+  if (registered == 0) Replace(nullptr, this);  // else a child that lives on keeps the locks
 }
 
 // In the child, right after a fork, where nothing else runs.
 void Recoveries::AbandonAll() {
   for (std::atomic<Recoveries*>& place : g_recoveries) {
-    Recoveries* const recoveries = place.load(std::memory_order_relaxed);
+    Recoveries* const recoveries = place.load(std::memory_order_acquire);  // pairs with the release in Replace
     if (recoveries == nullptr) continue;
     for (Recovery* one = recoveries->first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) close(one->file);
     recoveries->first_.store(nullptr, std::memory_order_relaxed);
@@ -232,12 +234,7 @@ Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
 }
 
 void Recoveries::Close() {
-  {
-    std::lock_guard<std::mutex> lock(g_recoveries_lock);
-    for (std::atomic<Recoveries*>& place : g_recoveries) {
-      if (place.load(std::memory_order_relaxed) == this) place.store(nullptr, std::memory_order_relaxed);  // under the lock
-    }
-  }
+  Replace(this, nullptr);
   for (Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) close(one->file);
   first_.store(nullptr, std::memory_order_relaxed);  // nobody is left who could look
 }

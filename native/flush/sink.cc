@@ -156,7 +156,7 @@ Status Sink::Adopt(int fd, Kind kind, const struct stat& info) {
   return {};
 }
 
-void Sink::TakeTurns(SinkTurn::FinishLine finish, void* store) {
+void Sink::TakeTurns(FinishLine finish, void* store) {
   struct stat info;
   if (fstat(fd_, &info) != 0) return;
   unsigned terminal = 0;

@@ -36,7 +36,7 @@ class Sink {
 
   // For who writes lines: from now on, and as long as this is open, it takes turns with the other stores of this
   // process that write to the same place. See SinkTurn::Register. Not in a handler.
-  void TakeTurns(SinkTurn::FinishLine finish, void* store);
+  void TakeTurns(FinishLine finish, void* store);
 
   // Opens the path again when it no longer names what is open (rotated, removed). `*replaced` says whether it did, or
   // whether the file was truncated in the middle of a line: either way, the first half of that line is gone. Looks

@@ -2,13 +2,10 @@
 
 #include <pthread.h>
 
-#include <map>
-#include <mutex>
-#include <new>
-
 #include "base/clock.h"
 #include "base/signal_mask.h"
 #include "base/this_thread.h"
+#include "flush/line_finishers.h"
 
 namespace vmm {
 
@@ -39,39 +36,13 @@ SinkPlace g_places[kPlaces];
 // interrupts.
 std::atomic<bool> g_is_joining{false};
 
-struct Finisher {
-  SinkTurn::FinishLine finish;
-  void* store;
-};
-
-struct Registry {
-  std::mutex mutex;
-  std::map<uint32_t, Finisher> finishers;
-  uint32_t last_number = 0;
-};
-
-// Never destroyed: worker threads may still close stores while statics are. In static memory, since a child begins with
-// a new one, and may have been forked in the middle of an allocation.
-alignas(Registry) unsigned char g_registry_memory[sizeof(Registry)];
-std::atomic<Registry*> g_registry{nullptr};
-
-// In the child, right after a fork, where nothing else runs: the stores are the parent's, and so are the locks.
+// Runs in the child right after a fork, where no other thread exists: stores and locks are those of the parent.
 void FreeAllInChild() {
   for (SinkPlace& place : g_places) {
     place.state.store(0, std::memory_order_relaxed);
     place.is_torn.store(false, std::memory_order_relaxed);
   }
   g_is_joining.store(false, std::memory_order_relaxed);
-  g_registry.store(new (g_registry_memory) Registry, std::memory_order_relaxed);
-}
-
-Registry& TheRegistry() {
-  static const int registered = [] {
-    g_registry.store(new (g_registry_memory) Registry, std::memory_order_relaxed);  // published by the static
-    return pthread_atfork(nullptr, nullptr, FreeAllInChild);
-  }();
-  static_cast<void>(registered);
-  return *g_registry.load(std::memory_order_relaxed);
 }
 
 uint64_t StateOf(uint32_t number, uint32_t thread, bool is_writing) {
@@ -116,17 +87,14 @@ SinkPlace* Enter(uint64_t device, uint64_t inode) {
 }  // namespace
 
 void SinkTurn::Register(FinishLine finish, void* store) {
-  Registry& registry = TheRegistry();
-  const std::lock_guard<std::mutex> lock(registry.mutex);
-  number_ = ++registry.last_number;
-  registry.finishers[number_] = {finish, store};
+  static const int registered = pthread_atfork(nullptr, nullptr, FreeAllInChild);
+  static_cast<void>(registered);
+  number_ = LineFinishers::Add(finish, store);
 }
 
 void SinkTurn::Unregister() {
   if (number_ == 0) return;
-  Registry& registry = TheRegistry();
-  const std::lock_guard<std::mutex> lock(registry.mutex);
-  registry.finishers.erase(number_);
+  LineFinishers::Remove(number_);
   number_ = 0;
 }
 
@@ -218,18 +186,9 @@ bool SinkTurn::IsOthers() const {
 bool SinkTurn::LetOtherFinish() const {
   SinkPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
-  Registry& registry = TheRegistry();
-  // Without waiting for ever: the thread that has the lock may be the one that a handler interrupted which calls
-  // exit().
   for (int waited_us = 0; waited_us < kTakeMs * 1000 && IsOthers(); waited_us += kPauseUs) {
-    if (!registry.mutex.try_lock()) {
-      SleepUs(kPauseUs);
-      continue;
-    }
-    const auto found = registry.finishers.find(NumberOf(place->state.load(std::memory_order_relaxed)));  // as it is just now
-    if (found != registry.finishers.end()) found->second.finish(found->second.store);
-    registry.mutex.unlock();
-    break;
+    if (LineFinishers::TryFinish(NumberOf(place->state.load(std::memory_order_relaxed)))) break;  // as it is just now
+    SleepUs(kPauseUs);
   }
   return !IsOthers();
 }

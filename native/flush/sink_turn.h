@@ -25,14 +25,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "flush/line_finishers.h"
+
 namespace vmm {
 
 struct SinkPlace;
 
 class SinkTurn {
  public:
-  using FinishLine = void (*)(void* store);
-
   SinkTurn() = default;
   SinkTurn(const SinkTurn&) = delete;
   SinkTurn& operator=(const SinkTurn&) = delete;

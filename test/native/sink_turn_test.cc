@@ -213,7 +213,7 @@ TEST("given two stores on one file, when another wrote meanwhile, then the recor
 
 struct Turn : SinkTurn {
   explicit Turn(
-      const struct stat& info, SinkTurn::FinishLine finish = [](void*) {}) {
+      const struct stat& info, FinishLine finish = [](void*) {}) {
     Register(finish, this);
     Join(info);
   }

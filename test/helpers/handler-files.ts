@@ -1,0 +1,25 @@
+// What a signal handler can reach in native/, by file.
+
+/**
+ * The files that hold a function which `HandleSignal` calls, directly or through others. Inline functions count for the
+ * headers that these files include. `test/async-signal-safety.test.ts` compares this list with the machine code;
+ * `test/rooms.test.ts` follows the includes from here.
+ */
+export const HANDLER_FILES = [
+  'crash/disposition.cc',
+  'crash/handler.cc',
+  'crash/handler_chain.cc',
+  'flush/blocking_descriptor.cc',
+  'flush/flusher.cc',
+  'flush/line.cc',
+  'flush/program.cc',
+  'flush/recovery.cc',
+  'flush/sink.cc',
+  'flush/sink_turn.cc',
+  'profile/last_samples.cc',
+  'profile/profile_output.cc',
+  'region/region.cc',
+  'region/region_guard.cc',
+  'region/region_repair.cc',
+  'region/row_mappings.cc',
+];
