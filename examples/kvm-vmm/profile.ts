@@ -16,9 +16,8 @@ export function startProfile(metrics: VmMetrics): Profile {
   return metrics.startProfiling({
     metrics: [
       ...['exit_io_in', 'exit_io_out', 'exit_mmio_read', 'exit_mmio_write'].map((exit) => `vcpu.${exit}`),
-      ...['exit_io_out_agg.sum_us', 'exit_mmio_write_agg.sum_us', 'exit_io_out_agg.max_us'].map((part) => `vcpu.${part}`),
-      ...['read_count', 'write_count', 'read_agg.max_us'].map((metric) => `block_rootfs.${metric}`),
-      ...['read_bytes', 'write_bytes'].map((metric) => `block_rootfs.${metric}`),
+      ...['exit_io_out_agg.sum_us', 'exit_mmio_write_agg.sum_us'].map((part) => `vcpu.${part}`),
+      ...['read_count', 'write_count', 'read_bytes', 'write_bytes'].map((metric) => `block_rootfs.${metric}`),
       'uart.write_count',
     ],
     output: TABLE,
