@@ -31,6 +31,8 @@ export interface BenchAddon {
   incShared(paths: readonly string[], times: number): void;
   /** Observes durations in turn; their number is a power of two. */
   observe(path: string, us: Uint32Array, times: number): void;
+  /** The same with nanoseconds. False: the public header cannot. */
+  observeNs(path: string, ns: Uint32Array, times: number): boolean;
   /** As many threads as that live at the same time, count once each, and end. */
   live(path: string, threads: number): void;
 }

@@ -1,4 +1,4 @@
-// Where figures come from: they mean nothing without.
+// The machine and the moment that figures come from. Without them figures mean nothing.
 
 import { cpus, loadavg, release, totalmem } from 'node:os';
 

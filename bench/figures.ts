@@ -1,4 +1,4 @@
-// From the samples of all rounds to one figure for each row and tree, and whether it holds its bound.
+// Turns the samples of all rounds into one figure for each row and tree, and compares the figure with the bound.
 
 import { median, quantile } from './statistics.ts';
 import { type Bound, type Measurement, type Row, type Subject, XADD } from './subject.ts';

@@ -35,7 +35,7 @@ const SUBJECTS = [
   'starts',
   'crashes',
   'waits',
-  'company',
+  'contention',
   'traps',
   'lines',
 ];

@@ -18,6 +18,13 @@ export async function opened(file?: string) {
   return Metrics.open(firecracker, { name: 'bench', file });
 }
 
+/** A store whose latencies have histograms that the line does not show. */
+export async function openedWithHistograms(): Promise<Store> {
+  const { Metrics, firecrackerSchema } = await underTest();
+  if (firecrackerSchema === undefined) throw new Absent('there is no firecrackerSchema()');
+  return Metrics.open(firecrackerSchema({ histograms: 'groups' }), { name: 'bench' });
+}
+
 /** The counters of the schema's groups and their paths, as many as are wanted. */
 export function counters(metrics: Store, count: number): { path: string; metric: IncMetric }[] {
   const all = Object.entries(metrics.app as object).flatMap(([group, fields]) =>

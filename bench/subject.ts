@@ -1,5 +1,5 @@
-// The words of the benchmarks. A subject is one question. It has rows; each row is one figure of the table. One run
-// measures every row in several rounds, and in every round for each tree that is compared.
+// The terms of the benchmarks. A subject is one question. Its rows are its figures in the table. One run measures every
+// row in several rounds, and in every round for each tree that is compared.
 
 import type { Tree } from './tree.ts';
 
@@ -60,7 +60,7 @@ export interface Subject {
   measure(trees: readonly Tree[], effort: Effort, wanted: ReadonlySet<string>): Promise<Measurement[]>;
 }
 
-/** What a tree, or this Node, does not have. The row then says so, and the run goes on. */
+/** The tree or this Node lacks what a row measures. The row then shows the message, and the run goes on. */
 export class Absent extends Error {
   override readonly name = 'Absent';
 }

@@ -33,7 +33,11 @@ export function measuredTree(): Tree {
   return { folder: process.env[VARIABLE] ?? HERE };
 }
 
-type Package = typeof import('vmm-metrics') & { readonly firecracker: typeof firecracker };
+type Package = typeof import('vmm-metrics') & {
+  readonly firecracker: typeof firecracker;
+  /** What later versions have. */
+  readonly firecrackerSchema?: (options: { histograms: 'groups' | 'all' }) => typeof firecracker;
+};
 
 /** The package as the tree has it that this process measures. */
 export async function underTest(): Promise<Package> {
@@ -42,7 +46,7 @@ export async function underTest(): Promise<Package> {
       (name) => import(pathToFileURL(join(measuredTree().folder, `dist/lib/${name}.js`)).href) as Promise<Package>,
     ),
   );
-  return { ...index!, firecracker: schemas!.firecracker };
+  return { ...schemas!, ...index! };
 }
 
 /** The commit that the tree has checked out, with a `+` where files were changed since. */

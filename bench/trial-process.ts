@@ -6,8 +6,9 @@ import { Absent, type Sample } from './subject.ts';
 import type { Answer, Operation, Trial, TrialSubject } from './trial.ts';
 
 const XADDS = 500_000;
-/** It warms up for so many turns, until it is compiled. */
+/** An operation warms up for so many turns, so that it is compiled. */
 const WARM_TURNS = 8;
+
 const [module, name, turnText] = process.argv.slice(2);
 const turnMs = Number(turnText);
 const { subject } = (await import(module!)) as { subject: TrialSubject };

@@ -1,5 +1,5 @@
-// The two ways of writing that a thread takes only when it must: `shared`, when all shards are taken, and `native`,
-// when this Node allows no view over the cells.
+// Two ways of writing that a thread takes only when it must: `shared` when all shards are taken, and `native` when this
+// Node allows no view over the cells.
 
 interface Attachment {
   readonly shard: number;
@@ -16,8 +16,9 @@ export function forceWriteMode(mode: 'shared' | 'native'): void {
     if (open === undefined) return;
     exports.open = (spec) => {
       const attachment = open(spec);
-      if (mode === 'shared') Object.defineProperty(attachment, 'shard', { value: 0 });
-      else Object.defineProperty(attachment, 'row', { value: () => null });
+      const name = mode === 'shared' ? 'shard' : 'row';
+      if (!(name in attachment)) throw new Error(`an attachment has no '${name}' any more`);
+      Object.defineProperty(attachment, name, { value: mode === 'shared' ? 0 : () => null });
       return attachment;
     };
   };

@@ -1,5 +1,5 @@
-// A process that says when it dies: crasher.js FILE WHERE [FIFO]. FILE gets the time of the fault. With a FIFO the
-// process has captured metrics, whose last line goes there; without, the process is bare.
+// A process that dies and records when: crasher.js FILE WHERE [FIFO]. FILE gets the time of the fault. With a FIFO the
+// process captures signals, and its last line goes there. Without a FIFO the process has no metrics.
 
 import { addon } from '../addon.ts';
 import { opened } from '../store.ts';

@@ -3,17 +3,24 @@
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { attached, counters, folderInMemory, opened, plugDevices, type Store } from '../store.ts';
+import { attached, counters, folderInMemory, opened, openedWithHistograms, plugDevices, type Store } from '../store.ts';
 import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 
 const PLAIN = 'write() to /dev/null';
 const DEVICES = 'write(), 35 devices';
 
-async function writing(begin: (metrics: Store) => void = () => {}, destination = '/dev/null') {
-  const metrics = await opened();
+interface Conditions {
+  /** Done before the first line. */
+  readonly begin?: (metrics: Store) => void;
+  readonly destination?: string;
+  readonly open?: () => Promise<Store>;
+}
+
+async function writing({ begin, destination = '/dev/null', open = opened }: Conditions = {}) {
+  const metrics = await open();
   metrics.init(destination);
-  begin(metrics);
+  begin?.(metrics);
   return (times: number) => {
     for (let i = 0; i < times; i++) metrics.write();
   };
@@ -21,37 +28,44 @@ async function writing(begin: (metrics: Store) => void = () => {}, destination =
 
 const trials: Trial[] = [
   { name: PLAIN, bound: { atMost: 400, of: XADD }, prepare: () => writing() },
-  { name: DEVICES, bound: { atMost: 950, of: XADD }, prepare: () => writing(plugDevices) },
+  { name: DEVICES, bound: { atMost: 950, of: XADD }, prepare: () => writing({ begin: plugDevices }) },
   {
     name: 'write(), signals captured',
     bound: { atMost: 1.05, of: PLAIN },
-    prepare: () => writing((metrics) => metrics.captureSignals()),
+    prepare: () => writing({ begin: (metrics) => metrics.captureSignals() }),
   },
   {
     name: 'write(), 35 devices, signals captured',
     bound: { atMost: 1.05, of: DEVICES },
     prepare: () =>
-      writing((metrics) => {
-        plugDevices(metrics);
-        metrics.captureSignals();
+      writing({
+        begin: (metrics) => {
+          plugDevices(metrics);
+          metrics.captureSignals();
+        },
       }),
   },
   {
     name: 'write(), after 126 workers once lived',
     bound: { atMost: 1.3, of: PLAIN },
-    prepare: () => writing((metrics) => attached(metrics).live('vcpu.exit_io_in', 126)),
+    prepare: () => writing({ begin: (metrics) => attached(metrics).live('vcpu.exit_io_in', 126) }),
   },
   {
     name: 'write() to a file',
     bound: { atMost: 800, of: XADD },
     prepare: async () => {
       const file = join(folderInMemory(), 'metrics.jsonl');
-      const write = await writing(undefined, file);
+      const write = await writing({ destination: file });
       return (times) => {
         truncateSync(file); // else it would fill the memory
         write(times);
       };
     },
+  },
+  {
+    name: 'write(), 11 hidden histograms',
+    bound: { atMost: 1.15, of: PLAIN },
+    prepare: () => writing({ open: openedWithHistograms }),
   },
   {
     name: 'write(), with an add() to each counter',

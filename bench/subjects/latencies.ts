@@ -109,6 +109,17 @@ const ours: Trial[] = [
     },
   },
   {
+    name: 'observe_ns(ns) in C++',
+    prepare: async () => {
+      const native = attached(await opened());
+      const values = durations().map((us) => us * 1000);
+      if (!native.observeNs('vcpu.exit_io_in_agg', values, 1)) throw new Absent('the header has no observe_ns()');
+      return (times) => {
+        native.observeNs('vcpu.exit_io_in_agg', values, times);
+      };
+    },
+  },
+  {
     name: 'observe(us) in C++, with a histogram',
     bound: { atMost: 0.6, of: XADD },
     prepare: async () => {

@@ -7,7 +7,7 @@ import { type Trial, trialSubject } from '../trial.ts';
 
 const METRICS = 234;
 
-/** Where what was taken goes, so that taking it is not left out. */
+/** Takes the values, so that the compiler cannot leave the snapshot out. */
 const last: { value?: unknown } = {};
 
 const ours: Trial[] = [

@@ -1,5 +1,6 @@
-// How long does a process take to start with the package, and how much memory? Both beyond what a process takes that
-// imports an empty module. Time is the main thread's processor time, and for the whole start what a clock shows, too.
+// How long does a process take to start with the package, and how much memory? Both are counted
+// beyond a process that imports an empty module. Time is the processor time of all threads. The whole start is timed by
+// a clock as well: Node's loader waits for other threads.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

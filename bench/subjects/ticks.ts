@@ -1,5 +1,5 @@
-// How many of its ticks does a profile meet, from inside and from outside, where a loop that does nothing but wait
-// meets how many? The metrics are incremented all the while. `npm run bench:profiling` says more.
+// How many of its ticks does a profile meet, from inside the process and from outside? Beside them stands a loop that
+// only waits for ticks. Meanwhile the process increments metrics without pause. `npm run bench:profiling` shows more.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-// Does capture cost those something who use WebAssembly, whose traps are signals too?
+// Does the capture of signals slow WebAssembly traps down? They are signals, too.
 
 import { opened } from '../store.ts';
 import { trialSubject } from '../trial.ts';

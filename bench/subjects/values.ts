@@ -5,7 +5,7 @@ import { opened } from '../store.ts';
 import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 
-/** Where what was read goes, so that reading it is not left out. */
+/** Takes what was read, so that the compiler cannot leave the read out. */
 const sink = new BigUint64Array(1);
 
 const ours: Trial[] = [

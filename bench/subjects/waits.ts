@@ -1,6 +1,5 @@
-// How long does something wait for what does not come: a dying process for a pipe that stays full, and the stop of a
-// profile for one that nobody reads? Both are to give up within a second. The tests only check that they end, since a
-// busy machine is late.
+// How long does a dying process wait for a pipe that nobody reads, and how long does the stop of a profile? Both must
+// give up within a second. The tests only check that the waits end, since a busy machine is late.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

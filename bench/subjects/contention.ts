@@ -1,5 +1,5 @@
-// What does an increment cost when others are at it as well: another thread that counts, another process that reads?
-// On a busy machine they hardly run at the same moment, and nothing can be seen.
+// What does an increment cost while another thread increments the same metric, or another process reads it? This needs
+// two idle processors: otherwise the two hardly run at the same moment, and the figures look better than they are.
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ async function beingRead() {
   };
 }
 
-export const subject = trialSubject('increments in company', import.meta.url, [
+export const subject = trialSubject('contention', import.meta.url, [
   {
     name: 'two workers on one metric, against one',
     unit: 'times',
