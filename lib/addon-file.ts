@@ -1,6 +1,6 @@
-// Where the native addon is, and how it is loaded. Nothing runs at import: a program that was bundled must be able to
-// import this package and get a clear error later. Files are opened by dlopen() alone, which needs no permission to
-// read them with node:fs.
+// Where the native addon is, and how it is loaded. Nothing runs at import: a bundled program must be able to import
+// this package, and to get a clear error later. Only dlopen() opens the addon, so that no permission to read files is
+// needed (Node's permission model).
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,17 +10,17 @@ import { fileURLToPath } from 'node:url';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { VERSION } from './version.ts';
 
-/** Names the addon's file, where nothing else does. */
+/** The environment variable that names the addon's file. */
 const VARIABLE = 'VMM_METRICS_ADDON';
 /**
- * The C libraries that there are prebuilt addons for: one that does not fit this process cannot be loaded, and the next
- * is tried.
+ * The C libraries that prebuilt addons exist for. An addon for another C library than that of this process cannot be
+ * loaded, and then the next one is tried.
  */
 const C_LIBRARIES = ['glibc', 'musl'] as const;
 const BUILT = 'vmm_metrics.node';
 const PREBUILT = C_LIBRARIES.map((libc) => `vmm-metrics.${libc}.node`);
 
-/** An addon that was loaded, as far as this file knows it. */
+/** The exports of an addon, as far as this file knows them. */
 interface Versioned {
   readonly version: string;
 }
@@ -31,10 +31,10 @@ export interface LoadedAddon<T> {
 }
 
 /**
- * Loads the addon: the file `wanted` if it is given, else that of VMM_METRICS_ADDON, else the first that can be loaded
- * of an own build, the prebuilt ones for this platform, one built from the packed sources, and one that lies beside
- * this program's bundle.
- * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried and what to do.
+ * Loads the addon: the file `wanted` if it is given, else the file that VMM_METRICS_ADDON names. Else the first of
+ * these that can be loaded: an own build, the prebuilt addons for this platform, an addon built from the packed
+ * sources, an addon beside this program's bundle.
+ * @throws MetricsError `ERR_METRICS_NATIVE`. The message says what was tried and what to do.
  */
 export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
   const named = wanted ?? (process.env[VARIABLE] || undefined);
@@ -48,7 +48,7 @@ export function loadAddon<T extends Versioned>(wanted: string | undefined): Load
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === 'ERR_DLOPEN_DISABLED') {
-        throw nativeError(`Node does not allow addons here: ${message} Run it with --allow-addons, or without --no-addons.`, error);
+        throw nativeError(`Node does not allow addons here: ${message} Run Node with --allow-addons, or without --no-addons.`, error);
       }
       if (named === undefined && isMissing(path, message)) continue;
       problems.push(`${path} cannot be loaded: ${message}`);
@@ -57,23 +57,23 @@ export function loadAddon<T extends Versioned>(wanted: string | undefined): Load
     }
     const { version } = module.exports;
     if (version !== VERSION) {
-      const theirs = version === undefined ? 'has no version' : `is of vmm-metrics ${version}`;
+      const theirs = version === undefined ? 'has no version' : `belongs to vmm-metrics ${version}`;
       const mend = 'Build or install both from the same version.';
-      throw nativeError(`The native addon ${path} ${theirs}, and this JavaScript is of vmm-metrics ${VERSION}. ${mend}`);
+      throw nativeError(`The native addon ${path} ${theirs}, and this JavaScript belongs to vmm-metrics ${VERSION}. ${mend}`);
     }
     return { path, exports: module.exports as T };
   }
   const platform = `${process.platform}-${process.arch}, Node ${process.version}`;
   if (named !== undefined) {
-    const by = wanted === undefined ? `the environment variable ${VARIABLE}` : 'the option addon';
-    throw nativeError(`There is no native addon for ${platform} where ${by} says: ${problems[0]}`, cause);
+    const by = wanted === undefined ? `the environment variable ${VARIABLE}` : "the option 'addon'";
+    throw nativeError(`Cannot use the native addon that ${by} names, on ${platform}: ${problems[0]}`, cause);
   }
   const looked = `looked in ${[...new Set(paths.map(dirname))].join(', ')}`;
   const found = problems.length === 0 ? '' : `; ${problems.join('; ')}`;
   throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo()}`, cause);
 }
 
-/** Every file that may be the addon, the likeliest first. */
+/** Every file that may be the addon, the most likely file first. */
 function candidates(): string[] {
   const homes = homesOfThisCode();
   const roots = [...homes.flatMap(packageOf), ...homes.flatMap(packageByName)];
@@ -94,8 +94,7 @@ function prebuilt(folder: string): string[] {
 }
 
 /**
- * The folders that this code runs from: of this file, or of the bundle that has it. What a bundler leaves of them
- * differs.
+ * The folders of this file, or of the bundle that contains it. Bundlers keep one of the two ways to find out, or none.
  */
 function homesOfThisCode(): string[] {
   const homes: string[] = [];
@@ -105,14 +104,14 @@ function homesOfThisCode(): string[] {
   return homes;
 }
 
-/** The package's root, where this file lies in the package: in `dist/lib`, or in `lib`. */
+/** The package's root, if this file is in the package: in `dist/lib`, or in `lib`. */
 function packageOf(home: string): string[] {
   if (basename(home) !== 'lib') return [];
   const parent = dirname(home);
   return [basename(parent) === 'dist' ? dirname(parent) : parent];
 }
 
-/** The package's root as Node finds it by its name from there. */
+/** The package's root as Node finds it by its name, from the folder `home`. */
 function packageByName(home: string): string[] {
   try {
     return [dirname(createRequire(join(home, 'any.js')).resolve('vmm-metrics/package.json'))];

@@ -1,4 +1,4 @@
-// The native addon as it looks from here. What it takes has been checked already.
+// The native addon as TypeScript sees it. Native code relies on its arguments: callers have checked them.
 
 import { resolve } from 'node:path';
 
@@ -6,14 +6,15 @@ import { type LoadedAddon, loadAddon } from './addon-file.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Failure } from './failures.ts';
 
-/** A metric by name, for native code. */
+/** A metric that other native code can look up by its name. */
 export interface NamedMetric {
   readonly name: string;
-  /** `vmm_metrics_kind` */
+  /** `vmm_metrics_kind` in include/vmm_metrics.h. */
   readonly kind: number;
   readonly cell: number;
 }
 
+/** What a store is made of; `StoreSpec` in native/store/store.h. */
 export interface StoreSpec {
   readonly name: string;
   readonly schemaText: string;
@@ -29,11 +30,11 @@ export interface StoreSpec {
   readonly marks: readonly { readonly signal: number; readonly cell: number; readonly isStore: boolean }[];
   readonly missedCell?: number;
   readonly errorCell?: number;
-  /** The region's file, absolute. */
+  /** The absolute path of the region file. Left out: the values are in memory. */
   readonly file?: string;
-  /** `Previous` in native/region/region_file.h */
+  /** `Previous` in native/region/region_file.h. */
   readonly previous: number;
-  /** What readers in other processes need to know of the store; docs/format.md. */
+  /** What readers in other processes need to know about the store; docs/format.md. */
   readonly document: string;
 }
 
@@ -43,9 +44,9 @@ export interface NativeDevice {
   readonly removed: boolean;
 }
 
-/** The last line of an earlier life: native/flush/recovery.h. */
+/** The last line of an earlier life of the region file; `Recovery` in native/flush/recovery.h. */
 export interface Recovery {
-  /** The dead region, open for writing and locked; it is duplicated. */
+  /** The dead region file, open for writing and locked. Native code duplicates the descriptor. */
   readonly file: number;
   readonly commit: bigint;
   readonly text: Uint8Array;
@@ -54,10 +55,10 @@ export interface Recovery {
   readonly removePath: string;
 }
 
-/** A profile that runs, or ran; native code keeps its store's memory for it. */
+/** A profile that runs, or ran. Native code keeps the memory of its store for it. */
 export type NativeProfile = object & { readonly profile: unique symbol };
 
-/** What a profile was; numbers of nanoseconds where the name says so. */
+/** How a profile went. A name with `Ns` means nanoseconds. */
 export interface ProfileFigures {
   readonly samples: number;
   readonly missedTicks: number;
@@ -65,26 +66,29 @@ export interface ProfileFigures {
   readonly lateNsMedian: number;
   readonly lateNsP99: number;
   readonly lateNsMax: number;
-  /** Rows are lost. */
+  /** Why rows were lost, if rows were lost. */
   readonly failure?: Failure;
 }
 
-/** One thread's attachment to a store. After `detach()` every method throws, but for those that only write. */
+/**
+ * One thread's attachment to a store. After `detach()`, the methods that only write to cells do nothing, and every
+ * other method throws.
+ */
 export interface Attachment {
-  /** The shard that this thread alone writes; 0 when it shares shard 0. */
+  /** The number of the shard that only this thread writes; 0 when the thread shares shard 0. */
   readonly shard: number;
   readonly chunkCells: number;
-  /** The cells of one chunk in one shard; null where external ArrayBuffers are not allowed. */
+  /** The memory of one chunk in one shard; null where this Node allows no ArrayBuffer over foreign memory. */
   row(chunk: number, shard: number): ArrayBuffer | null | Failure;
-  /** On shard 0, for where there are no rows. */
+  /** `add`, `set` and `raise` write to shard 0, for threads that have no view over their cells. */
   add(cell: number, n: bigint): void;
   set(cell: number, value: bigint): void;
   raise(cell: number, value: bigint): void;
   total(cell: number): bigint;
   pending(cell: number): bigint;
   /**
-   * All totals: those of the schema's own cells; then for each group those of its removed devices together, which only
-   * inc metrics have, and those of each living device, in the order of its `ids`.
+   * All totals in one array: first the cells that belong to no device. Then, for each group of devices, the sums of all
+   * removed devices (0 for everything but counters), and the cells of each living device in the order of `ids`.
    */
   snapshot(): { readonly totals: BigUint64Array; readonly ids: readonly (readonly string[])[] };
   allocDevice(group: number, id: string): number | Failure;
@@ -92,30 +96,35 @@ export interface Attachment {
   /** The living devices of a group, sorted by the bytes of their ids. */
   devices(group: number): NativeDevice[];
   /**
-   * From now on this thread may write to devices. `letGo` is called on it, soon, when there is something to let go of.
-   * Once.
+   * Says that this thread may write to devices from now on. When there are devices to let go of, `letGo` is called
+   * soon, on this thread. To be called once.
    */
   watch(letGo: () => void): void;
-  /** The devices that this thread is to let go of: group, first cell, group, first cell and so on. */
+  /** The devices that this thread must let go of: group, first cell, group, first cell and so on. */
   leaving(): Uint32Array | undefined;
-  /** This thread writes no more to what `leaving()` gave last. */
+  /** Says that this thread no longer writes to the devices that `leaving()` returned last. */
   letGo(): void;
-  /** Where the cells of a group begin that count what comes through accessors of devices that were let go of. */
+  /** The first of the group's rest cells: accessors of devices that were let go of count there. */
   restCell(group: number): number;
-  /** `recoveries` go out before any line of this store, the first at once. */
+  /**
+   * True: done. False: the store has a sink already. `recoveries` are written at once, before any line of this store.
+   */
   init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
-  /** True for the first who asks: the file is the store's by now, and nobody has looked at what was there before. */
+  /**
+   * True once per store with a file: the store has just taken the file over, and the caller is the first that may look
+   * at the files of earlier lives.
+   */
   inherits(): boolean;
-  /** Whether init() succeeded, in any thread. */
+  /** Whether init() has succeeded, in any thread. */
   hasSink(): boolean;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
-  /** The captured signals whose place somebody else's handler has. */
+  /** The captured signals whose handler is now somebody else's. */
   displaced(): number[];
-  /** Takes the place of that signal again, above the handler that is there now, which is handed on to. */
+  /** Installs our handler for that signal again, above the handler that is there now, which ours then calls. */
   retakeSignal(signal: number): void;
-  /** `annotation` undefined: no comments. */
+  /** The table gets comments if there is an `annotation`. */
   startProfiling(
     cells: Uint32Array,
     intervalNs: number,
@@ -125,8 +134,8 @@ export interface Attachment {
   ): NativeProfile | Failure;
   native(): object;
   /**
-   * This thread is about to end without `detach()`, by a panic or otherwise; with it the process, or not. An exit code
-   * of -1 is not known yet.
+   * Says that this thread is about to end without `detach()`, by a panic or otherwise, and whether the process ends
+   * with it. An exit code of -1 means that it is not known yet.
    */
   ends(isPanic: boolean, exitCode: number, isProcess: boolean): void;
   detach(): void;
@@ -136,61 +145,63 @@ export interface Attachment {
 export interface OpenStore {
   readonly name: string;
   readonly fingerprint: bigint;
-  /** The file of the copy of the addon that has it; left out for this copy. */
+  /** The addon's file, if the store belongs to another copy of the addon. */
   readonly addon?: string;
 }
 
 export interface Binding {
-  /** Of the package that the addon was built from. */
+  /** The version of the package that the addon was built from. */
   readonly version: string;
-  /** Of all copies of this package that know one another. */
+  /** The stores of this process, those of other copies of this package too, as far as the copies know one another. */
   openStores(): OpenStore[];
-  /** Whether nobody in this process asked about this text before. */
+  /** Whether nobody in this process has asked about this text before. */
   isFirst(text: string): boolean;
-  /** An attachment, the text of the other schema that has the name, or a failure. */
+  /** An attachment; or the facts of the open store, as JSON, where they differ from those of `spec`; or a failure. */
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
   clocks(): BigUint64Array;
   /** Every offset and size of native/region/format.h, for tests. */
   format(): object;
-  /** Memory that begins at a page, all 0. */
+  /** Memory that begins at a page boundary and is all 0. */
   pages(bytes: number): Uint8Array;
   /**
-   * Whether anybody else holds an exclusive flock on the file. Takes a shared one for a moment, and gives up any that
-   * the descriptor had.
+   * Whether somebody else holds an exclusive flock on the file. Takes a shared lock for a moment; a lock that the
+   * descriptor had before is lost.
    */
   isLocked(descriptor: number): boolean | Failure;
   /**
-   * Locks the file against everybody who wants it for themselves: false when somebody has it. isLocked() of others says
-   * false all the same, as of a file whose writer is gone.
+   * Locks the file against everybody else who calls lock(). False: somebody else has that lock. isLocked() does not see
+   * this lock: a file whose writer is gone stays a file without a writer.
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Sends a whole line to a sink, waiting at most so long for its reader: how many of its bytes were taken. Where what
-   * is there does not end in a newline, one goes first. The caller keeps the descriptor.
+   * Sends a whole line to a sink, and waits up to `patienceMs` for its reader. Returns how many bytes of the line were
+   * taken. A newline goes first where the file does not end in one. The caller keeps the descriptor.
    */
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
-  /** Ends a profile, on another thread. */
+  /** Ends a profile. The work is done on another thread. */
   stopProfiling(profile: NativeProfile): Promise<ProfileFigures>;
 }
 
 let loaded: LoadedAddon<Binding> | undefined;
 
 /**
- * The addon of this thread; the first call loads it.
- * @param file The addon's file, if the caller named one.
- * @throws MetricsError `ERR_METRICS_NATIVE`, saying what was tried; and when another file than `file` is loaded
- * already.
+ * The addon of this thread. The first call loads it.
+ * @param file The addon's file, if the user has named one.
+ * @throws MetricsError `ERR_METRICS_NATIVE` when the addon cannot be loaded, or another file is loaded already.
  */
 export function binding(file?: string): Binding {
   loaded ??= loadAddon<Binding>(file);
   if (file !== undefined && resolve(file) !== loaded.path) {
-    throw new MetricsError(ErrorCode.NATIVE, `The native addon ${loaded.path} is loaded already; the option addon says ${resolve(file)}`);
+    throw new MetricsError(
+      ErrorCode.NATIVE,
+      `The native addon ${loaded.path} is loaded already; the option 'addon' names ${resolve(file)}`,
+    );
   }
   return loaded.exports;
 }
 
-/** The file that the addon of this thread was loaded from. */
+/** The file that this thread's addon was loaded from. */
 export function bindingPath(): string {
   binding();
   return loaded!.path;

@@ -1,4 +1,4 @@
-// The devices of one group, as one thread sees them. Who has which cells is decided in native code, for all threads.
+// The devices of one group, as one thread sees them. Native code decides which cells a device has, for all threads.
 
 import { type AccessorOf, accessorsOf, letGo } from './accessors/accessors.ts';
 import { checkedDeviceId, shown } from './arguments.ts';
@@ -13,33 +13,38 @@ import { throwing, throwsForUnknown } from './unknown-names.ts';
 export type DeviceMetrics<F extends Fields> = { readonly [K in keyof F]: AccessorOf<F[K]> };
 
 /**
- * The devices of one kind. Ids are 1 to 255 bytes of UTF-8 without NUL. After `close()` everything throws
- * `ERR_METRICS_CLOSED`.
+ * The devices of one kind. An id has 1 to 255 bytes of UTF-8, without NUL.
+ *
+ * Thread-safe: each thread has an object of its own, and all of them see the same devices. Not for signal handlers.
+ * After `close()`, every method throws MetricsError `ERR_METRICS_CLOSED`.
  */
 export interface Devices<F extends Fields> {
   /**
-   * The metrics of the device `id`, which is made when it is not there; its metrics start at 0. For the same id a
-   * thread gets the same object, and all threads the same values. There is no limit to how often devices come and go.
-   * At one time a store has room for 131,072 devices, 2,097,152 values of theirs, and a line of 128 MiB; devices that
-   * were removed count until their last numbers are out and no thread or native code can add to them any more.
-   * @throws TypeError, RangeError for a bad id; MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is a key of the
-   * line already or the store is full, naming the limit, `ERR_METRICS_NO_SPACE` when there is no memory for its cells.
-   * Nothing changes then.
+   * The metrics of the device `id`. If there is no such device, it is made, and its metrics start at 0. For one id, a
+   * thread always gets the same object, and all threads get the same values.
+   *
+   * Devices may come and go without limit. At one time, a store has room for 131,072 devices, 2,097,152 values, and a
+   * line of 128 MiB. A removed device takes room until its last numbers are flushed, and no thread or native code can
+   * write to it any more.
+   * @throws TypeError, RangeError for a bad id. Nothing changes then.
+   * @throws MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is already a key of the line, or a limit is met. The
+   * message names the limit. Nothing changes then.
+   * @throws MetricsError `ERR_METRICS_NO_SPACE` when there is no memory for its cells. Nothing changes then.
    */
   alloc(id: string): DeviceMetrics<F>;
-  /** The ids of the devices that are there, sorted by their bytes. */
+  /** The ids of all devices, sorted by their bytes. */
   ids(): string[];
   /**
-   * Takes a device out of the line; false when there is none of that id. What it counted and no line has shown yet is
-   * in the next line's aggregate, and so is what somebody adds through an old accessor.
+   * Takes a device out of the line. The aggregate of the next line has what the device counted since the last line, and
+   * every later line has what is added through old accessors of the device. In a group without an aggregate, the line
+   * has these counts under the device's key, added to those of a new device with the same id.
    *
-   * In a group without an aggregate it is under the device's own key, together with what a device that has the id by
-   * then has counted.
-   *
-   * Once the same id was removed twice more, or 16 other devices of the group were, an old accessor counts for the
-   * group alone. Its `count()` goes on from what it was, with what comes through the others of that kind; its store
-   * metrics and extremes are its own. Where there is no aggregate, what it adds then is in
-   * `snapshot().<group>.aggregate`, and in no line.
+   * After the same id was removed twice more, or 16 other devices of the group were removed, the old accessors belong
+   * to no device any more. Their counts go on from what they were, and include what is added through other such
+   * accessors of the group; their store metrics and extremes are their own. In a group without an aggregate, what they
+   * add then is in `snapshot().<group>.aggregate`, and in no line.
+   * @returns False when there is no device of that id.
+   * @throws TypeError, RangeError for a bad id.
    */
   remove(id: string): boolean;
 }
@@ -55,12 +60,11 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
   readonly #cells: ThreadCells;
   readonly #layout: DeviceGroupLayout;
   readonly #known = new Map<string, Known>();
-  /** The same by their cells, and those that were removed and have not been let go of. */
+  /** The same devices by their first cells; and removed devices that this thread has not let go of. */
   readonly #held = new Map<number, Known>();
-  /** Where accessors count that were let go of; undefined before there are any. */
+  /** The first of the cells in which accessors count that were let go of; undefined before the first device. */
   #restCell: number | undefined;
-
-  /** Of the accessors of each device. */
+  /** The prototype of each device's accessors. */
   readonly #prototype: object;
 
   constructor(cells: ThreadCells, layout: DeviceGroupLayout) {
@@ -89,7 +93,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
       const what = `Cannot make the device ${shown(id)} as ${shown(`${this.#layout.key}_${id}`)}`;
       throw failureError(firstCell, { what, error: ErrorCode.DEVICE });
     }
-    // Another thread may have removed the device and made it anew since: then its cells are others.
+    // Another thread may have removed the device and made a new one of this id since: then the cells differ.
     const known = this.#known.get(id);
     if (known?.firstCell === firstCell) return known.metrics;
     const metrics = accessorsOf(this.#cells, this.#layout.metrics, firstCell, this.#prototype) as DeviceMetrics<Fields>;
@@ -122,7 +126,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     if (this.#known.get(held.id) === held) this.#known.delete(held.id);
   }
 
-  /** Before this thread has a device: all that is needed to let go of it is there, so that nothing can fail then. */
+  /** Before this thread has a device: makes sure of all that letting go of the device needs, so that it cannot fail. */
   #prepare(): void {
     this.#cells.letGo();
     if (this.#restCell !== undefined) return;

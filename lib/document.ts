@@ -1,8 +1,8 @@
-// The document of a region: what else a reader needs to know of a store, as JSON. Pure.
+// The document of a region: a store's name, schema and identity as JSON, for readers. Pure.
 
-import { shown } from './arguments.ts';
+import { checkedChoice, checkedPlainObject, checkedText, shown } from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
-import type { Identity } from './program.ts';
+import { type Identity, keyClash } from './program.ts';
 import { DOCUMENT_BYTES_MAX } from './region/format.ts';
 import {
   defineSchema,
@@ -17,20 +17,21 @@ import {
   type Schema,
   type SchemaShape,
   store,
+  type TimestampDef,
   utcTimestampMs,
 } from './schema.ts';
 
-/** A store by its document. */
+/** What the document says about a store. */
 export interface RegionDocument {
   readonly name: string;
   readonly schema: Schema;
   readonly identity: Identity;
 }
 
-/** The document of a store, for its region. Check its length for a region that others read: checkDocumentLength(). */
+/** The document of a store. The document of a region file must pass checkDocumentLength() too. */
 export function documentOf(name: string, schema: Schema, { id, properties }: Identity): string {
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, def]) => [key, plainEntry(def)]));
-  // What stands under a key is taken as it is: JSON keeps the order of keys, and what is undefined is left out.
+  // JSON keeps the order of the keys, and leaves out what is undefined.
   return JSON.stringify({ name, schema: shape, id, properties });
 }
 
@@ -39,7 +40,7 @@ export function checkDocumentLength(document: string): void {
   const bytes = Buffer.byteLength(document);
   if (bytes <= DOCUMENT_BYTES_MAX) return;
   const what = 'The name, schema, id and properties';
-  throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${bytes} bytes as JSON; a region has room for ${DOCUMENT_BYTES_MAX}`);
+  throw new MetricsError(ErrorCode.SCHEMA, `${what} take ${bytes} bytes as JSON; a region file has room for ${DOCUMENT_BYTES_MAX}`);
 }
 
 function plainEntry(def: SchemaShape[string]): object {
@@ -49,8 +50,9 @@ function plainEntry(def: SchemaShape[string]): object {
 }
 
 /**
- * The store of a document, checked as if it had been opened here.
- * @throws MetricsError `ERR_METRICS_REGION`, naming what is wrong, for whatever documentOf() does not write.
+ * The store of a document, checked as if it were opened here.
+ * @throws MetricsError `ERR_METRICS_REGION` for everything that documentOf() does not write. The message names what is
+ * wrong.
  */
 export function documentFrom(text: string): RegionDocument {
   let parsed: unknown;
@@ -58,7 +60,7 @@ export function documentFrom(text: string): RegionDocument {
     parsed = JSON.parse(text);
   } catch (cause) {
     // The message of V8 quotes the text, which may be anything.
-    throw refusal('is not JSON', cause);
+    throw damaged('it is not JSON', cause);
   }
   const { name, schema, id, properties } = known(parsed, 'the document', ['name', 'schema', 'id', 'properties']);
   const shape: [string, SchemaShape[string]][] = Object.entries(record(schema, 'schema')).map(([key, entry]) => [
@@ -66,83 +68,73 @@ export function documentFrom(text: string): RegionDocument {
     entryFrom(entry, `schema.${shortened(key)}`),
   ]);
   const document = {
-    name: textFrom(name, 'name'),
-    // A key `__proto__` is the object's own here, as it is in what JSON.parse gives, and is refused.
-    schema: checked('schema', () => defineSchema(Object.fromEntries(shape))),
+    name: checked(() => checkedText('name', name)),
+    // A key `__proto__` is the object's own here, as JSON.parse makes it, and is refused.
+    schema: checked(() => defineSchema(Object.fromEntries(shape)), 'schema: '),
     identity: {
-      ...(id !== undefined && { id: textFrom(id, 'id') }),
+      ...(id !== undefined && { id: checked(() => checkedText('id', id)) }),
       ...(properties !== undefined && { properties: propertiesFrom(properties) }),
     },
   };
-  for (const key of Object.keys(document.identity)) {
-    if (Object.hasOwn(document.schema.shape, key)) throw refusal(`has both a metric group and an option '${key}'`);
-  }
+  const clash = keyClash(document.identity, document.schema);
+  if (clash !== undefined) throw damaged(clash);
   return document;
 }
 
-function entryFrom(entry: unknown, path: string): GroupDef | PerDeviceDef | ReturnType<typeof utcTimestampMs> {
-  const { kind } = record(entry, path);
+function entryFrom(entry: unknown, path: string): GroupDef | PerDeviceDef | TimestampDef {
+  const kind = checked(() => checkedChoice(`${path}.kind`, record(entry, path)['kind'], ['utcTimestampMs', 'group', 'perDevice']));
   if (kind === 'utcTimestampMs') {
     known(entry, path, ['kind']);
     return utcTimestampMs();
   }
   if (kind === 'group') return group(fieldsFrom(known(entry, path, ['kind', 'fields'])['fields'], path));
-  if (kind !== 'perDevice') throw refusal(`${path}.kind must be 'utcTimestampMs', 'group' or 'perDevice'; it is ${shown(kind)}`);
   const { fields, aggregate, latencyAggregate } = known(entry, path, ['kind', 'fields', 'aggregate', 'latencyAggregate']);
-  return checked(path, () => perDevice(fieldsFrom(fields, path), { aggregate, latencyAggregate } as never));
+  return checked(() => perDevice(fieldsFrom(fields, path), { aggregate, latencyAggregate } as never), `${path}: `);
 }
 
 function fieldsFrom(fields: unknown, path: string): Fields {
   const metrics = Object.entries(record(fields, `${path}.fields`)).map(([name, def]): [string, MetricDef] => {
     const at = `${path}.fields.${shortened(name)}`;
     const { kind, doc, ...options } = record(def, at);
-    return [
-      name,
-      checked(at, () => {
-        if (kind === 'inc') return inc(doc as string, options);
-        if (kind === 'store') return store(doc as string, options);
-        if (kind === 'latency' && Object.keys(options).length === 0) return latency(doc as string);
-        throw refusal(`${at} is no metric: it is ${shown(def)}`);
-      }),
-    ];
+    const metric = checked(() => {
+      if (kind === 'inc') return inc(doc as string, options);
+      if (kind === 'store') return store(doc as string, options);
+      if (kind === 'latency' && Object.keys(options).length === 0) return latency(doc as string);
+      throw new TypeError(`must be a metric; got ${shown(def)}`);
+    }, `${at}: `);
+    return [name, metric];
   });
   return Object.fromEntries(metrics);
 }
 
 function propertiesFrom(properties: unknown): Readonly<Record<string, string>> {
   const all = record(properties, 'properties');
-  // JSON.parse gives every key as the object's own, `__proto__` too.
-  for (const [key, value] of Object.entries(all)) textFrom(value, `properties.${shortened(textFrom(key, 'a key of properties'))}`);
+  // JSON.parse makes every key the object's own, `__proto__` too.
+  for (const [key, value] of Object.entries(all)) {
+    checked(() => checkedText(`properties.${shortened(checkedText('a key of properties', key))}`, value));
+  }
   return all as Record<string, string>;
 }
 
 function record(value: unknown, path: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw refusal(`${path} must be an object; it is ${shown(value)}`);
-  return value as Record<string, unknown>;
+  return checked(() => checkedPlainObject(path, value)) as Record<string, unknown>;
 }
 
 function known(value: unknown, path: string, names: readonly string[]): Record<string, unknown> {
   const all = record(value, path);
   for (const name of Object.keys(all)) {
-    if (!names.includes(name)) throw refusal(`${path} has ${shown(name)}, which this version does not know`);
+    if (!names.includes(name)) throw damaged(`${path} has ${shown(name)}, which this version does not know`);
   }
   return all;
 }
 
-/** Text that a line can carry: well-formed. */
-function textFrom(value: unknown, path: string): string {
-  if (typeof value !== 'string') throw refusal(`${path} must be a string; it is ${shown(value)}`);
-  if (!value.isWellFormed()) throw refusal(`${path} has a lone surrogate`);
-  return value;
-}
-
-function checked<T>(path: string, make: () => T): T {
+/** The result of `make`. Its error says what is wrong with the document, after `path` where it does not name that. */
+function checked<T>(make: () => T, path = ''): T {
   try {
     return make();
   } catch (cause) {
     if (cause instanceof MetricsError && cause.code === ErrorCode.REGION) throw cause;
-    throw refusal(`${path}: ${shortened((cause as Error).message, 200)}`, cause);
+    throw damaged(`${path}${shortened((cause as Error).message, 200)}`, cause);
   }
 }
 
@@ -150,6 +142,6 @@ function shortened(text: string, length = 80): string {
   return text.length > length ? `${text.slice(0, length - 3)}...` : text;
 }
 
-function refusal(trouble: string, cause?: unknown): MetricsError {
-  return new MetricsError(ErrorCode.REGION, `The document of a region ${trouble}`, cause === undefined ? undefined : { cause });
+function damaged(trouble: string, cause?: unknown): MetricsError {
+  return new MetricsError(ErrorCode.REGION, `its document is damaged: ${trouble}`, cause === undefined ? undefined : { cause });
 }

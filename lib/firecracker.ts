@@ -1,10 +1,11 @@
-// The line of Firecracker v1.15.1 (commit f82c0bd0f0a7) as schemas: its groups and fields, in its order, with its
-// kinds. Pure: no files, no clock. `test/firecracker-schema.test.ts` holds it against the facts in `test/fixtures/`.
+// The line of Firecracker v1.15.1 (commit f82c0bd0f0a7) as schemas: the same groups and fields, of the same kinds and
+// in the same order. Pure: no files, no clock. `test/firecracker-schema.test.ts` compares it with the facts in
+// `test/fixtures/`.
 
 import { defineSchema, group, inc, latency, perDevice, store, utcTimestampMs } from './schema.ts';
 
-// Firecracker never sums up `min_us` and `max_us` over devices, and its own validator of the line demands the 0 that
-// this leaves.
+// Firecracker never aggregates `min_us` and `max_us` over devices, and its own validator of the line demands the 0 that
+// results.
 const LIKE_FIRECRACKER = { latencyAggregate: 'zero' } as const;
 
 const durationUs = (doc: string) => store(doc, { unit: 'us' });

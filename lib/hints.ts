@@ -1,11 +1,11 @@
-// What a programmer may have forgotten, or not know: warnings, each given once a process, that say what to do. Nothing
-// else changes.
+// Warnings about likely mistakes of a programmer. Each is given once per process and says what to do; nothing else
+// changes.
 
 import type { Binding, OpenStore } from './binding.ts';
 
 type Native = Pick<Binding, 'isFirst'>;
 
-/** Of the store that was opened. */
+/** The store that was opened. */
 interface Opening {
   readonly name: string;
   readonly fingerprint: bigint;
@@ -14,8 +14,8 @@ interface Opening {
 }
 
 /**
- * Warns when another copy of this package has stores in this process, and when the schema had a store under another
- * name already. `all` were open before.
+ * Warns when another copy of this package has stores in this process, and when the schema already had a store under
+ * another name. `all` are the stores that were open before.
  */
 export function hintAtOtherStores(native: Native, all: readonly OpenStore[], opening: Opening): void {
   const theirs =
@@ -27,35 +27,36 @@ export function hintAtOtherStores(native: Native, all: readonly OpenStore[], ope
 
 function hintAtCopies(native: Native, { name, addon }: Opening, theirs: OpenStore): void {
   const isSameName = theirs.name === name;
-  const names = isSameName ? `: '${name}' names two stores, one of each copy, which do not know one another` : '';
+  const names = isSameName ? ` Each copy has a store '${name}', and neither counts what the other counts.` : '';
   warn(
     native,
     'METRICS_TWO_COPIES',
     isSameName ? name : '',
-    `This process has two copies of vmm-metrics, ${theirs.addon} and ${addon}${names}. Metrics of one copy are not those of the other. ` +
+    `This process has two copies of vmm-metrics, ${theirs.addon} and ${addon}. Each copy has stores of its own.${names} ` +
       'Install one copy for all (npm ls vmm-metrics shows them), or mark the package as external in each bundle.',
   );
 }
 
 /**
- * Several named stores of one schema are nothing odd; one without a name beside a named one may be a name that was
- * forgotten.
+ * Several named stores of one schema are fine. A store with the default name beside a named store may be a mistake: a
+ * forgotten name.
  */
 function hintAtSecondStore(native: Native, { name, fingerprint }: Opening, ours: readonly OpenStore[]): void {
   const alike = ours.filter((one) => one.fingerprint === fingerprint);
   const other = name === 'default' ? alike[0] : alike.find((one) => one.name === 'default');
   if (other === undefined) return;
-  const forgotten = name === 'default' ? `this Metrics.open() lacks { name: '${other.name}' }` : `an earlier one lacks { name: '${name}' }`;
+  const forgotten =
+    name === 'default' ? `this Metrics.open() lacks { name: '${other.name}' }` : `an earlier call lacks { name: '${name}' }`;
   warn(
     native,
     'METRICS_SECOND_STORE',
     `${name}\n${other.name}`,
-    `The metrics '${name}' are a second store of the schema that the metrics '${other.name}' of this process have: neither counts what the ` +
-      `other does. Threads share a store by its name; perhaps ${forgotten}.`,
+    `The store '${name}' has the same schema as the store '${other.name}' of this process, and neither counts what the other counts. ` +
+      `Threads share a store by its name; perhaps ${forgotten}.`,
   );
 }
 
-/** Watches for a periodic flush that never has a sink. The timer keeps no process alive. */
+/** Warns about a periodic flush without a sink. The timer does not keep the process alive. */
 export class SinkHint {
   readonly #native: Native;
   readonly #name: string;
@@ -68,7 +69,7 @@ export class SinkHint {
     this.#hasSink = hasSink;
   }
 
-  /** Looks again after an interval of flushes, and warns when there is no sink then. */
+  /** Looks after one interval, and warns when there is no sink then. */
   after(intervalMs: number): void {
     this.stop();
     this.#timer = setTimeout(() => {
@@ -78,8 +79,8 @@ export class SinkHint {
         this.#native,
         'METRICS_NO_SINK',
         this.#name,
-        `startPeriodicFlush() of the metrics '${this.#name}' has run for an interval of ${intervalMs} ms, and no line came out: nobody has called ` +
-          'init(). Call metrics.init(path or descriptor) to say where lines go.',
+        `startPeriodicFlush() of the store '${this.#name}' has run for ${intervalMs} ms and flushed nothing, because init() was never called. ` +
+          'Call metrics.init(path or descriptor) to say where lines go.',
       );
     }, intervalMs);
     this.#timer.unref();

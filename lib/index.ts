@@ -1,4 +1,4 @@
-// The whole public surface; `vmm-metrics/firecracker` is its one sibling.
+// The whole public surface, but for `vmm-metrics/firecracker`.
 
 export type { AccessorOf } from './accessors/accessors.ts';
 export type { IncMetric } from './accessors/inc.ts';

@@ -1,4 +1,4 @@
-// What Metrics.open() is told besides the schema.
+// The options of Metrics.open().
 
 import { resolve } from 'node:path';
 
@@ -7,41 +7,41 @@ import type { Identity } from './program.ts';
 import type { StoreLocation } from './store-spec.ts';
 
 export interface OpenOptions {
-  /** Which store of this process. Default: `'default'`. */
+  /** The name of the store in this process; not empty. Default: `'default'`. */
   readonly name?: string | undefined;
-  /** Put as `"id"` into each line, right after the timestamp. Default: left out. */
+  /** Each line has this text as `"id"`, right after the timestamp. Default: none. */
   readonly id?: string | undefined;
-  /** Put as `"properties"` into each line, after the id, keys sorted by their bytes. Default: left out. */
+  /** Each line has these texts as `"properties"`, after the id, with the keys sorted by their bytes. Default: none. */
   readonly properties?: Readonly<Record<string, string>> | undefined;
   /**
-   * A file that the values live in, so that they outlive the process however it ends: `readRegion()` and the command
-   * `vmm-metrics` read it, while the process runs and after. It belongs on a tmpfs (`/dev/shm`, `/run`): on a disk that
-   * stalls, whoever counts waits; there is a warning `METRICS_REGION_ON_DISK`, once a process and file system. It is
-   * made with mode 0600. Default: none, the values are in memory.
+   * The path of a region file that holds the values, so that they outlive the process, however it ends. `readRegion()`
+   * and the command `vmm-metrics` read the file, while the process runs and afterwards. The file is made with mode
+   * 0600. Default: none; the values are in memory.
+   *
+   * The file belongs on a tmpfs (`/dev/shm`, `/run`), because on a disk that stalls, increments wait. On a disk, there
+   * is a warning `METRICS_REGION_ON_DISK`, once per process and file system.
    */
   readonly file?: string | undefined;
   /**
-   * What becomes of the file of a process that is dead or has closed it: `'keep'` renames it to `<file>.previous`, and
-   * older ones to `<file>.previous.2` and so on; `'discard'` replaces it; `'refuse'` leaves it and opens nothing.
-   * Default: `'keep'`. The file of a living process is never touched.
+   * What to do with the region file of a store that was closed, or whose process is dead: `'keep'` renames the file to
+   * `<file>.previous`, and older files to `<file>.previous.2` and so on; `'discard'` replaces the file; `'refuse'`
+   * leaves the file alone and opens nothing. The file of a living process is never touched. Default: `'keep'`.
    *
-   * Older than `.previous` are kept those that have something pending, 16 files in all. Beyond that the oldest is
-   * removed, with a warning `METRICS_REGION_DROPPED`, and the metric marked `onError` goes up.
+   * `.previous` is always kept, and up to 15 older files that have something pending. Beyond that, the oldest file is
+   * removed, with a warning `METRICS_REGION_DROPPED`, and the metric marked `onError` is raised.
    */
   readonly previous?: 'keep' | 'discard' | 'refuse' | undefined;
-  /** Whether `init()` writes the last lines of the kept files first, see there. Default: true. */
+  /** Whether `init()` first writes the last lines of the kept files. Default: true. */
   readonly recover?: boolean | undefined;
   /**
-   * The file of the native addon, for a program that was bundled or that keeps the addon elsewhere. The first `open()`
-   * of a thread loads it, for all metrics of the thread. Default: the environment variable `VMM_METRICS_ADDON`, else
-   * the package finds it by itself.
+   * The path of the native addon, for a bundled program, or one that keeps the addon elsewhere. The first `open()` of a
+   * thread loads the addon for the whole thread. Default: the path in the environment variable `VMM_METRICS_ADDON`,
+   * else the addon of this package.
    */
   readonly addon?: string | undefined;
 }
 
-/**
- * The options as the rest of the code takes them. Each is read once: a getter that changes its mind changes nothing.
- */
+/** The checked options. Each option was read once, so that a getter cannot change it after its check. */
 export interface CheckedOpenOptions {
   readonly name: string;
   readonly identity: Identity;
@@ -77,6 +77,6 @@ function checkedProperties(where: string, properties: unknown): Readonly<Record<
 function checkedLocation(where: string, file: unknown, given: unknown = 'keep'): Omit<StoreLocation, 'recover'> {
   const previous = checkedChoice(`${where}: previous`, given, ['keep', 'discard', 'refuse']);
   if (file === undefined) return { previous };
-  // Absolute: it must be the same file in every thread, wherever the process stands.
+  // Absolute: every thread must mean the same file, whatever the working directory is by then.
   return { file: resolve(checkedPath(`${where}: file`, file)), previous };
 }

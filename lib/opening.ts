@@ -9,7 +9,7 @@ import { hintAtOtherStores } from './hints.ts';
 import { firstDifference, type Layout, layoutOf } from './layout.ts';
 import { checkedOpenOptions } from './open-options.ts';
 import { watchEnding } from './panics.ts';
-import type { Identity } from './program.ts';
+import { type Identity, keyClash } from './program.ts';
 import { hintAtDisk } from './region/disk.ts';
 import { GENERATIONS_MAX, tidyGenerations } from './region/generations.ts';
 import { type Schema, schemaOf } from './schema.ts';
@@ -46,11 +46,8 @@ export function storeRequestOf(given: unknown, options: unknown): StoreRequest {
   if (schema === undefined) {
     throw new MetricsError(ErrorCode.SCHEMA, `Metrics.open(): schema must come from defineSchema(); got ${shown(given)}`);
   }
-  for (const key of ['id', 'properties'] as const) {
-    if (identity[key] !== undefined && key in schema.shape) {
-      throw new MetricsError(ErrorCode.SCHEMA, `${key}: both the option '${key}' and the schema define this key of the line`);
-    }
-  }
+  const clash = keyClash(identity, schema);
+  if (clash !== undefined) throw new MetricsError(ErrorCode.SCHEMA, `Metrics.open(): ${clash}`);
   const layout = layoutOf(schema);
   binding(addon);
   return { name, schema, layout, identity, location, facts: factsOf(layout, identity, location.file) };

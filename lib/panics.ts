@@ -1,4 +1,4 @@
-// How a thread ends: by a panic, JavaScript's own way for a VMM to die, or with an exit code.
+// How a thread ends: by a panic, which is how JavaScript crashes, or with an exit code.
 
 import { isMainThread } from 'node:worker_threads';
 
@@ -9,18 +9,17 @@ import { markedMetric } from './store-spec.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
 /**
- * What to do at a panic, for each store of this thread. One listener serves them all: Node takes more than ten for a
- * leak.
+ * What to do at a panic, for all stores of this thread. They share one listener: Node takes more than ten for a leak.
  */
 const watching = new Set<() => void>();
 
 /**
- * Calls `onPanic` when an uncaught exception or unhandled rejection is about to end this process, or this worker; not
- * when the host handles it. Node's message and exit code stay what they are. `onPanic` is never called after the
- * returned function, which ends it.
+ * Calls `onPanic` when an uncaught exception or unhandled rejection is about to end this process, or this worker, and
+ * not when the host handles the error. Node's message and exit code are unchanged. Returns a function that ends this:
+ * `onPanic` is never called afterwards.
  */
 export function watchPanics(onPanic: () => void): () => void {
-  // Asked of Node each time: a host may have called removeAllListeners().
+  // Node is asked each time, because the host may have called removeAllListeners().
   if (!process.listeners('uncaughtExceptionMonitor').includes(monitor)) process.on('uncaughtExceptionMonitor', monitor);
   watching.add(onPanic);
   return () => {
@@ -28,14 +27,14 @@ export function watchPanics(onPanic: () => void): () => void {
   };
 }
 
-// May run once more after it was taken off: emit() goes over the listeners that were there when it began.
+// Can run once more after it was removed, because emit() calls the listeners that were there when it began.
 function monitor(): void {
-  // The host's own handlers have the last word, and keep the process alive.
+  // The host handles the error, and the process goes on.
   if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
   for (const onPanic of watching) onPanic();
 }
 
-/** At a panic, raises the metric marked `onPanic` and flushes a line. Returns what ends it. */
+/** At a panic, raises the metric marked `onPanic` and flushes a line. Returns a function that ends this. */
 export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
   const marked = markedMetric(layout, (def) => def.onPanic === true);
   const metric = marked && accessorOf(cells, marked.def, marked.cell);
@@ -47,13 +46,13 @@ export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
   });
 }
 
-/** The exit code while it is not known: kExitCodeUnknown in native/store/ending.h. */
+/** The exit code while it is not known; `kExitCodeUnknown` in native/store/ending.h. */
 const UNKNOWN = -1;
 
-/** What to tell of the end of this thread. One listener serves them all, as above. */
+/** The attachments of this thread that are told how it ends. They share one listener, as above. */
 const ending = new Set<Attachment>();
 
-/** Tells native code how this thread ends, for who reads the region afterwards. Returns what ends it. */
+/** Tells native code how this thread ends, for readers of the region. Returns a function that ends this. */
 export function watchEnding(attachment: Attachment): () => void {
   if (!process.listeners('exit').includes(exit)) process.on('exit', exit);
   ending.add(attachment);
@@ -64,7 +63,7 @@ export function watchEnding(attachment: Attachment): () => void {
   };
 }
 
-// Not called when native code ends the process, nor in a worker that is terminated.
+// Not called when native code ends the process, or when a worker is terminated.
 function exit(code: number): void {
   for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread);
 }

@@ -1,5 +1,4 @@
-// Profiles: what is asked for, and what comes back at the end. The sampling itself is native, see
-// native/profile/profile.h.
+// Profiles: their options, and how they went. Native code samples, see native/profile/profile.h.
 
 import { checkedBoolean, checkedDestination, checkedNumber, checkedOptions, shownDestination } from './arguments.ts';
 import { binding, type NativeProfile } from './binding.ts';
@@ -10,57 +9,56 @@ import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerOf } from './profile/columns.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
-/** `Name` is what an editor offers; any text is taken. */
+/** The options of a profile. `Name` is what an editor offers; other text is allowed too, and checked at the start. */
 export interface ProfileOptions<Name extends string = string> {
   /**
-   * What to sample, in the order of the columns: a list, or text with commas between the names. A name is
-   * `group.metric`, for a device that is there `group_<id>.metric`, and for a latency metric one of its parts,
-   * `.min_us`, `.max_us` or `.sum_us`. A device that is removed meanwhile is sampled all the same. Each takes 128 kB of
-   * memory. The names are checked when the profile starts.
+   * The metrics to sample, in the order of the columns: a list of names, or text with commas between the names. A name
+   * is `group.metric`, or `group_<id>.metric` for a device that exists when the profile starts. Of a latency metric, it
+   * names a part: `.min_us`, `.max_us` or `.sum_us`. A device that is removed during the profile is still sampled. Each
+   * column takes 128 kB of memory.
    */
   readonly metrics: readonly (Name | (string & {}))[] | string;
   /**
-   * Where the rows go: a path, which is made or emptied (not when it is a region file, or the file that `init()` got,
-   * or the output of another profile), or a descriptor, which is duplicated and not emptied. A pipe needs no reader
-   * meanwhile, but what nobody has read when the profile ends goes with it; one that is full makes the sampling back
-   * off once 16,000 rows wait. Rows reach the output within a fifth of a second or so.
+   * Where the rows go: a path, whose file is created or emptied, or a descriptor, which is duplicated and not emptied.
+   * A path must not name a region file, the file that `init()` got, or the output of another profile. Rows reach the
+   * output within about 0.2 s. A pipe needs no reader, but rows that nobody has read when the profile ends are lost.
+   * When a full pipe keeps 16,000 rows waiting, the sampling backs off.
    */
   readonly output: string | number;
-  /** Microseconds from tick to tick, 0.1 to a day, fractions too, in whole nanoseconds. Default: 1000. */
+  /** Microseconds between two ticks, from 0.1 to a day, rounded to whole nanoseconds. Default: 1000. */
   readonly intervalUs?: number | undefined;
   /**
-   * Whether there is a first line with the start time, the interval and each column's kind and unit, and a last one
-   * with the figures that `stop()` gives, both marked by a `#`. Default: false.
+   * Whether the table has comment lines, which begin with `#`: a first line with the start time, the interval, and the
+   * kind and unit of each column, and a last line with the figures that `stop()` returns. Default: false.
    */
   readonly annotate?: boolean | undefined;
 }
 
 /** How a profile went. */
 export interface ProfileStats {
-  /** Rows taken, with the last one, which `stop()` takes. */
+  /** How many rows were taken; `stop()` takes the last one. */
   readonly samples: number;
-  /** Ticks that had passed when their turn came, for instance because the thread had no processor. */
+  /** How many ticks were skipped because their time had passed, for instance because the thread had no processor. */
   readonly missedTicks: number;
-  /** How often 16,000 rows were waiting for the output, and the sampling paused for 100 intervals. */
+  /** How often sampling paused for 100 intervals, because 16,000 rows were waiting for the output. */
   readonly backOffs: number;
-  /** How long after their ticks the samples were taken, in nanoseconds; the median and p99 are up to 3 % too low. */
+  /** How long after its tick a sample was taken, in nanoseconds. The median and the p99 are up to 3 % too low. */
   readonly lateNs: { readonly median: number; readonly p99: number; readonly max: number };
 }
 
-/** A profile that is running. It belongs to the thread that started it. */
+/** A running profile. It belongs to the thread that started it, and may be stopped in that thread only. */
 export interface Profile extends AsyncDisposable {
   /**
-   * Takes one last sample, writes out what is left and closes the output. Takes at most a second, whatever the output
-   * does, and does not block the event loop. Called again, it gives the same result, also after `close()`.
-   *
-   * Rejects with MetricsError `ERR_METRICS_PROFILE` when rows did not reach the output (`cause` has `code`, `errno`,
-   * `syscall`).
+   * Takes one last sample, writes the rows that are left, and closes the output. Takes at most a second, whatever the
+   * output does, and does not block the event loop. A second call gives the same result, also after `close()`.
+   * @throws MetricsError `ERR_METRICS_PROFILE` when rows did not reach the output: the promise is rejected. `cause` has
+   * `code`, `errno`, `syscall`.
    */
   stop(): Promise<ProfileStats>;
 }
 
 const DEFAULT_INTERVAL_US = 1000;
-const MIN_INTERVAL_US = 0.1; // to read the clock and a few cells takes about as long
+const MIN_INTERVAL_US = 0.1; // reading the clock and a few cells takes about as long
 const MAX_INTERVAL_US = 86_400_000_000; // a day
 
 export function startProfile(cells: ThreadCells, layout: Layout, given: unknown): Profile {
@@ -74,7 +72,7 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
   checkedNumber(`${where}: intervalUs`, intervalUs, MIN_INTERVAL_US, MAX_INTERVAL_US);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 
-  // Anew: a getter of the options may have closed it.
+  // The attachment is asked for again, because a getter of the options may have closed it.
   const started = cells.attachment.startProfiling(
     Uint32Array.from(columns, ({ cell }) => cell),
     Math.round(intervalUs * 1000),

@@ -2,6 +2,7 @@
 // it. Pure.
 
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+import type { Schema } from './schema.ts';
 
 /** What an instruction prints after its literal. The numbers are those of `Op` in native/flush/program.h. */
 export const Op = {
@@ -23,6 +24,12 @@ export const Op = {
 export interface Identity {
   readonly id?: string;
   readonly properties?: Readonly<Record<string, string>>;
+}
+
+/** Says that both the identity and the schema define a key of the line; undefined when there is no such key. */
+export function keyClash(identity: Identity, schema: Schema): string | undefined {
+  const key = Object.keys(identity).find((name) => Object.hasOwn(schema.shape, name));
+  return key && `both the option '${key}' and the schema define the key '${key}' of the line`;
 }
 
 export interface Program {

@@ -22,8 +22,9 @@ export type Unit = 'count' | 'bytes' | 'us' | 'ms';
 export type StoreAggregate = 'sum' | 'min' | 'max';
 
 /**
- * Events that raise a metric without a call. A raised inc metric goes up by 1, a raised store metric is set to 1. A
- * schema gives each marker to at most one metric, `onSignal` to one metric per signal.
+ * Events that raise a metric without a call. An inc metric goes up by 1. A store metric is set to 1 by `onSignal` and
+ * `onPanic`, and goes up by 1 at the other events. A schema gives each marker to at most one metric, and `onSignal` to
+ * at most one metric per signal.
  */
 export interface EventMarkers {
   /** Raised when this signal comes and is captured, see `captureSignals()`. */

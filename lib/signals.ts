@@ -1,4 +1,4 @@
-// Signals by name: what captureSignals() takes, and who takes a captured signal's place afterwards.
+// Captured signals: the options of captureSignals(), and what happens when a handler of Node displaces ours.
 
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
@@ -7,18 +7,18 @@ import { type CapturableSignal, checkedChoice, checkedInteger, checkedOptions, c
 
 export interface CaptureSignalsOptions {
   /**
-   * Which signals. Default: those that the schema marks, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP,
-   * SIGTERM, SIGINT and SIGHUP.
+   * The signals to capture. Default: the signals that the schema marks with `onSignal`, and SIGSEGV, SIGBUS, SIGILL,
+   * SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP.
    */
   readonly signals?: readonly CapturableSignal[] | undefined;
   /**
-   * What to do with a signal that the process ignores: count it (default), or leave it alone. Ignored it stays either
-   * way.
+   * Whether a signal that the process ignores is counted, or left alone. The process goes on ignoring it either way.
+   * Default: `'count'`.
    */
   readonly ignored?: 'count' | 'leave' | undefined;
   /**
-   * How long a dying process may wait for its sinks, in milliseconds, 0 to 10,000. Default: 500. Process-wide; the last
-   * call's holds.
+   * How long a dying process may wait for its sinks, in milliseconds, from 0 to 10,000. It holds for all stores of the
+   * process; a later call changes it. Default: 500.
    */
   readonly limitMs?: number | undefined;
 }
@@ -40,33 +40,32 @@ export function checkedCaptureOptions(options: unknown): { signals: Uint32Array;
   };
 }
 
-/** A store whose signals are captured, as far as listeners of Node concern it. */
+/** A store whose signals are captured, as this file needs it. */
 export interface CapturedSignals {
-  /** The captured signals whose place somebody else's handler has; each is counted as trouble. */
+  /** The captured signals whose handler is now somebody else's. The store counts each of them as trouble. */
   displaced(): readonly number[];
-  /** Takes the place of that signal again, above the handler that is there now. */
+  /** Installs our handler for that signal again, above the handler that is there now. */
   retake(signal: number): void;
 }
 
 /**
- * The stores of this thread whose signals are captured. One listener serves them all: Node takes more than ten for a
- * leak.
+ * The stores of this thread whose signals are captured. They share one listener: Node takes more than ten for a leak.
  */
 const captured = new Set<CapturedSignals>();
-/** Signals whose listeners changed since the last turn of the loop. */
+/** The signals whose listeners have changed since the last turn of the event loop. */
 const changed = new Set<NodeJS.Signals>();
-/** Signals that a warning named already, while anything is captured. */
+/** The signals that a warning has named; forgotten when no store is captured any more. */
 const warned = new Set<NodeJS.Signals>();
 let checking: NodeJS.Immediate | undefined;
 
 /**
- * When `process.on(<signal>)`, or its end, puts Node's own handler in the place of a captured signal's, takes the place
- * again: the signal is counted, and handed on to the listener. Warns once a signal where that fails. `signals` is never
- * used after the returned function, which ends it.
+ * When `process.on(<signal>)`, or the removal of a listener, makes Node replace our handler of a captured signal,
+ * installs ours above Node's: the signal is counted, and then handed on to the listener. Where that fails, warns once
+ * per signal. Returns a function that ends this: `signals` is never used afterwards.
  */
 export function watchDisplacement(signals: CapturedSignals): () => void {
-  if (!isMainThread) return () => {}; // process.on(<signal>) is the main thread's
-  // Asked of Node each time: a host may have called removeAllListeners().
+  if (!isMainThread) return () => {}; // only the main thread can listen for signals
+  // Node is asked each time, because the host may have called removeAllListeners().
   if (!process.listeners('newListener' as never).includes(noteChange as never)) process.on('newListener', noteChange);
   if (!process.listeners('removeListener' as never).includes(noteChange as never)) process.on('removeListener', noteChange);
   captured.add(signals);
@@ -82,25 +81,25 @@ export function watchDisplacement(signals: CapturedSignals): () => void {
 
 function noteChange(event: string | symbol): void {
   if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
-  // Node's own listener of this event came first, and has put its handler in place. At once: a flush in between would
-  // count trouble.
+  // Node's own listener of this event ran first, and has installed Node's handler. A flush before we replace it would
+  // count trouble, so replace it at once.
   for (const signals of captured) signals.retake(constants.signals[event as NodeJS.Signals]);
   changed.add(event as NodeJS.Signals);
-  // Whoever put a handler in place later is met here.
+  // A handler that is installed later in this turn of the event loop is found here.
   checking ??= setImmediate(checkPlaces).unref();
 }
 
 function checkPlaces(): void {
   checking = undefined;
   for (const signals of captured) for (const name of changed) signals.retake(constants.signals[name]);
-  // Each store is asked: each counts what happened to it.
+  // Every store is asked, because each store counts its own trouble.
   const numbers = new Set([...captured].flatMap((signals) => signals.displaced()));
   const names = [...changed].filter((signal) => numbers.has(constants.signals[signal]) && !warned.has(signal));
   changed.clear();
   for (const signal of names) {
     warned.add(signal);
     process.emitWarning(
-      `${signal} is no longer counted by the metrics: a listener for '${signal}' took its place, and it could not be taken back. Call captureSignals() again to have both.`,
+      `${signal} is no longer captured: a listener for '${signal}' has displaced the handler, which could not be put back. Call captureSignals() again to have both.`,
       { type: 'MetricsWarning', code: 'METRICS_SIGNAL_DISPLACED' },
     );
   }

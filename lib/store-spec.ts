@@ -1,4 +1,4 @@
-// What native code needs to know of a schema: its cells, its program, its names and its marks. Pure.
+// What native code is told about a store: cells, program, names and marks. Pure.
 
 import { constants } from 'node:os';
 
@@ -14,11 +14,11 @@ const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
 /** `vmm_metrics_kind` in include/vmm_metrics.h */
 const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2 };
 
-/** Where a store's values are, other than in memory of this process alone. */
+/** Where the values of a store live: in a file, or in memory that only this process sees. */
 export interface StoreLocation {
   readonly file?: string;
   readonly previous: 'keep' | 'discard' | 'refuse';
-  /** Whether `init()` says the last lines of earlier lives. */
+  /** Whether `init()` writes the last lines of earlier lives. */
   readonly recover: boolean;
 }
 
@@ -60,14 +60,14 @@ export function storeSpecOf(
   };
 }
 
-/** The facts of a schema and of what else stands in each of its lines. */
+/** The facts of a schema, and those of the options that all threads must agree on. */
 export function factsOf(layout: Layout, { id, properties }: Identity, file: string | undefined): Layout['facts'] {
   const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
   const sorted = properties && Object.fromEntries(Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1)));
   return [...layout.facts, ['option id', text(id)], ['option properties', text(sorted)], ['option file', text(file)]];
 }
 
-/** The metric that has a marker, if one has. */
+/** The metric that has a marker, if there is such a metric. */
 export function markedMetric(
   layout: Layout,
   isMarked: (def: EventMarkers & Pick<StoreDef, 'startTime'>) => boolean,
@@ -78,9 +78,10 @@ export function markedMetric(
   return undefined;
 }
 
-/** The keys of the line that no device may take. */
+/** The keys that a device's line key must differ from. */
 function lineKeys(layout: Layout, { id, properties }: Identity): string[] {
-  // A group of devices without an aggregate has no key of its own, and still no other group's device may look like one.
+  // A group of devices without an aggregate has no key in the line, and yet no device of another group may take its
+  // key.
   const keys = layout.entries.map((entry) => entry.key);
   if (id !== undefined) keys.push('id');
   if (properties !== undefined) keys.push('properties');

@@ -1,5 +1,4 @@
-// The cells as one JavaScript thread sees them: its own shard, shard 0, and the sums over all, which come from native
-// code.
+// The cells as one JavaScript thread sees them: its own shard and shard 0. Sums over all shards come from native code.
 
 import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
@@ -9,12 +8,13 @@ import { failureError, isFailure } from './failures.ts';
 export interface CellView {
   readonly view: BigUint64Array;
   readonly index: number;
-  /** The same cells in 32-bit halves, the lower half of each first. */
+  /** The same cells as 32-bit halves, the lower half of each cell first. */
   readonly halves: Int32Array;
 }
 
-/** What has accessors of devices, and lets go of those whose cells begin at `firstCell`. */
+/** An owner of accessors of devices. */
 export interface DeviceHolder {
+  /** Lets go of the device whose cells begin at `firstCell`. */
   letGo(firstCell: number): void;
 }
 
@@ -24,8 +24,8 @@ interface Chunk {
 }
 
 /**
- * How this thread writes. `own`: plain adds to a shard that nobody else writes. `shared`: atomic adds to shard 0, when
- * no shard was free. `native`: calls, where this Node allows no ArrayBuffer over the cells.
+ * How this thread writes. `own`: plain adds to a shard that no other thread writes. `shared`: atomic adds to shard 0,
+ * because no shard was free. `native`: native calls, because this Node allows no ArrayBuffer over foreign memory.
  */
 export type WriteMode = 'own' | 'shared' | 'native';
 
@@ -35,7 +35,7 @@ export class ThreadCells {
   readonly #chunkCells: number;
   readonly #ownChunks: (Chunk | undefined)[] = [];
   readonly #sharedChunks: (Chunk | undefined)[] = [];
-  /** By the number of the group. */
+  /** The holders, by the numbers of their groups. */
   readonly #holders: (DeviceHolder | undefined)[] = [];
   #isWatching = false;
   #closed = false;
@@ -48,13 +48,16 @@ export class ThreadCells {
     this.mode = row === null ? 'native' : attachment.shard === 0 ? 'shared' : 'own';
   }
 
-  /** The attachment, for everything but writing. Throws `ERR_METRICS_CLOSED` after close(). */
+  /**
+   * The attachment, for everything but writing.
+   * @throws MetricsError `ERR_METRICS_CLOSED` after close().
+   */
   get attachment(): Attachment {
-    if (this.#closed) throw new MetricsError(ErrorCode.CLOSED, 'These metrics are closed');
+    if (this.#closed) throw new MetricsError(ErrorCode.CLOSED, 'The store is closed in this thread');
     return this.#attachment;
   }
 
-  /** For writing in `native` mode; after close() it does nothing. */
+  /** The attachment for writing in `native` mode. After close(), its writes do nothing. */
   get writer(): Attachment {
     return this.#attachment;
   }
@@ -69,7 +72,7 @@ export class ThreadCells {
     return this.#place(this.#sharedChunks, 0, cell);
   }
 
-  /** Gives the attachment back. What is still written through old views goes nowhere. */
+  /** Gives the attachment back. Old views can still be written, but nobody reads what they write. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -80,21 +83,21 @@ export class ThreadCells {
     return this.#closed;
   }
 
-  /** From now on `holder` may have devices of that group. */
+  /** Says that `holder` may have devices of that group from now on. */
   hold(group: number, holder: DeviceHolder): void {
     this.#watch();
     this.#holders[group] = holder;
   }
 
-  /** The living devices of a group. Their cells are theirs until this thread lets go of what it holds. */
+  /** The living devices of a group. No other device gets their cells before this thread calls letGo(). */
   devicesOf(group: number): readonly NativeDevice[] {
     this.#watch();
     return this.attachment.devices(group);
   }
 
   /**
-   * Lets go of devices that were removed and whose cells are to be another's. Each call that has to do with devices
-   * begins with it; a thread that makes none is called by its event loop.
+   * Lets go of removed devices whose cells are about to be given to other devices. Each method that has to do with
+   * devices calls this first; a thread that calls no such method is told by its event loop.
    */
   letGo(): void {
     if (this.#closed) return;
@@ -117,7 +120,7 @@ export class ThreadCells {
     let chunk = chunks[number];
     if (chunk === undefined) {
       const row = this.#mapped(number, shard);
-      if (row === null) throw new MetricsError(ErrorCode.ATTACH, 'This Node allows no view over the cells');
+      if (row === null) throw new MetricsError(ErrorCode.ATTACH, 'This Node allows no ArrayBuffer over the cells');
       chunk = chunkOf(row);
       chunks[number] = chunk;
     }

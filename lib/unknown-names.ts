@@ -1,11 +1,11 @@
-// What an accessor object answers to a name that it does not have. TypeScript refuses a misspelt metric; plain
-// JavaScript would go on with `undefined`, and fail one call later with an error that names nothing.
+// Errors for misspelt names of metrics. TypeScript refuses them. Plain JavaScript would go on with `undefined`, and
+// fail one call later with an error that names nothing.
 
 import { inspect } from 'node:util';
 
 /**
- * Names that JavaScript itself, and tools that look at any object (inspectors, test runners, serializers), ask for; to
- * them an accessor object answers as any object would.
+ * Names that JavaScript itself asks every object for, and tools such as inspectors, test runners and serializers. For
+ * these, an accessor object answers as any other object does.
  */
 const ASKED_OF_ANY_OBJECT = new Set([
   ...Object.getOwnPropertyNames(Object.prototype),
@@ -13,28 +13,28 @@ const ASKED_OF_ANY_OBJECT = new Set([
   ...['asymmetricMatch', 'nodeType', 'nodeName', 'tagName', 'hasAttribute', '_isMockFunction'],
 ]);
 
-/** At most so many names stand in an error. */
+/** How many names an error lists at most. */
 const NAMES_SHOWN = 12;
 
 /**
- * A prototype for objects that have their names as own properties: reading any other name throws a TypeError that says
- * what there is. Own properties never come here, so reading them costs what it did; `in` and `Object.keys()` see
- * nothing of it.
+ * A prototype for objects whose names are own properties: reading any other name throws a TypeError that lists the
+ * names there are. Reading an own property never reaches the prototype, so it is as fast as before. `in` and
+ * `Object.keys()` are not affected.
  *
- * `where` says where the object is, such as `metrics.app.vcpu`; `names` what it has.
+ * `where` is how the user reaches the object, such as `metrics.app.vcpu`; `names` are the names that it has.
  */
 export function throwsForUnknown(where: string, names: readonly string[]): object {
   return throwing((name) => new TypeError(`${where} has no '${name}'; ${whatThereIs(name, names)}`), shownAsPlain);
 }
 
-/** What console.log() shows: the own properties, as of an object literal. */
+/** What console.log() shows: the own properties, as if the object were a literal. */
 function shownAsPlain(this: object): object {
   return { ...this };
 }
 
 /**
- * The same with an error of one's own. `receiver` is the object whose property was read. `custom` is what
- * `util.inspect()` calls, if it is not to look by itself.
+ * A prototype like that of throwsForUnknown(), for any error. `receiver` is the object whose property was read.
+ * `util.inspect()` calls `custom`, if given, instead of looking at the object.
  */
 export function throwing(error: (name: string, receiver: object) => Error, custom?: () => object): object {
   return new Proxy(Object.freeze(Object.create(null) as object), {
@@ -47,7 +47,7 @@ export function throwing(error: (name: string, receiver: object) => Error, custo
   });
 }
 
-/** The end of a sentence: the nearest name first, then what else there is. */
+/** The end of a message: a guess, if a name is near, and a list of the names. */
 export function whatThereIs(name: string, names: readonly string[]): string {
   const near = names.map((one) => [distance(name.toLowerCase(), one.toLowerCase()), one] as const).sort(([a], [b]) => a - b);
   const [nearest] = near;
@@ -56,7 +56,7 @@ export function whatThereIs(name: string, names: readonly string[]): string {
   return `${guess}there ${names.length === 1 ? 'is' : 'are'} ${shown}${names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : ''}`;
 }
 
-/** How many letters to insert, drop or replace to make one text of the other. */
+/** The number of letters to insert, drop or replace to turn one text into the other. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

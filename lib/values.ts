@@ -1,10 +1,10 @@
-// The values of all metrics as plain data, nested as the schema. Pure: it is given what was read.
+// The values of all metrics as plain data, nested as the schema. Pure: callers pass in what was read.
 
 import type { NativeDevice } from './binding.ts';
 import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout, minimumOf } from './layout.ts';
 import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape, TimestampDef } from './schema.ts';
 
-/** A latency metric's parts, in microseconds; all of them since the store was opened. */
+/** The parts of a latency metric since the store was opened, in microseconds; 0 before the first duration. */
 export interface LatencyValue {
   readonly min_us: bigint;
   readonly max_us: bigint;
@@ -14,16 +14,16 @@ export interface LatencyValue {
 export type ValueOf<D extends MetricDef> = D extends LatencyDef ? LatencyValue : bigint;
 export type FieldValues<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
 
-/** The devices of a kind, and all of them together. */
+/** The values of each device of a kind, and of all devices together. */
 export interface DeviceValues<F extends Fields> {
   readonly devices: { readonly [id: string]: FieldValues<F> };
-  /** Sums include devices that were removed. */
+  /** Counts include those of removed devices. */
   readonly aggregate: FieldValues<F>;
 }
 
 /**
- * A metrics snapshot: plain values, read once, nested as the schema. Of a schema that is known at run time only, each
- * group is either.
+ * A metrics snapshot: plain values, read once, nested as the schema. Where the compiler does not know the schema, a
+ * group has the type of a plain group or of a group of devices.
  */
 export type MetricsSnapshot<S extends SchemaShape> = {
   readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
@@ -33,7 +33,7 @@ export type MetricsSnapshot<S extends SchemaShape> = {
       : FieldValues<Fields> | DeviceValues<Fields>;
 };
 
-/** The devices of a native snapshot, which has their totals in this order; all that were removed are one. */
+/** The devices of a native snapshot, in the order of their totals. All removed devices of a group are one device. */
 export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): (group: DeviceGroupLayout) => readonly NativeDevice[] {
   let next = layout.cellKinds.length;
   const devices = layout.devices.map(({ group, cellKinds }) => {
@@ -48,8 +48,8 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
 }
 
 /**
- * `totals` has the sum of each cell; `devicesOf` the devices of each group, the removed ones too, each or all of them
- * as one.
+ * The values, nested as the schema. `totals` has the sum of each cell. `devicesOf` returns the devices of a group, with
+ * the removed devices, each of them or all as one.
  */
 export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
   const values: Record<string, unknown> = {};
@@ -61,7 +61,7 @@ export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (gro
 }
 
 function deviceValuesOf(group: DeviceGroupLayout, totals: BigUint64Array, all: readonly NativeDevice[]): DeviceValues<Fields> {
-  // A device that came after the totals were read is in the next snapshot.
+  // Devices that were made after the totals were read are left out.
   const read = all.filter(({ firstCell }) => firstCell + group.cellKinds.length <= totals.length);
   const living = read.filter(({ removed }) => !removed);
   // Without a prototype: a device may be called `__proto__`.

@@ -1,2 +1,2 @@
-/** The version of the package. native/store/version.h has the same, and package.json; a test holds them together. */
+/** The version of the package. A test compares it with native/store/version.h and package.json. */
 export const VERSION = '0.1.0';

@@ -156,7 +156,11 @@ describe('given the package as it is', () => {
   };
 
   test.each([
-    { what: 'is not there', path: '/no/addon.node', says: /where the environment variable VMM_METRICS_ADDON says: \/no\/addon\.node / },
+    {
+      what: 'is not there',
+      path: '/no/addon.node',
+      says: /that the environment variable VMM_METRICS_ADDON names, on .*: \/no\/addon\.node /,
+    },
     { what: 'is no addon', path: join(root, 'package.json'), says: /VMM_METRICS_ADDON says: .*package\.json cannot be loaded: / },
   ])('when the file that the variable names $what, then an error says so, and no other is taken', async ({ path, says }) => {
     const { stdout } = await runText({}, { VMM_METRICS_ADDON: path });
@@ -167,14 +171,14 @@ describe('given the package as it is', () => {
   test('when the option names one, then it comes before the variable', async () => {
     expect(await runText({ addon }, { VMM_METRICS_ADDON: '/no/addon.node' })).toMatchObject({ stdout: 'imported\ncounted 1\n' });
     const { stdout } = await runText({ addon: '/no/addon.node' }, { VMM_METRICS_ADDON: addon });
-    expect(stdout).toMatch(/ERR_METRICS_NATIVE .* where the option addon says: \/no\/addon\.node /);
+    expect(stdout).toMatch(/ERR_METRICS_NATIVE .* that the option 'addon' names, on .*: \/no\/addon\.node /);
   });
 
   test('when an addon of another version is found, then the error names both versions and the file', async () => {
     const other = join(root, 'test/addon/build/Release/vmm_test.node');
     const { stdout } = await runText({ addon: other }, {});
     expect(stdout).toMatch(
-      /ERR_METRICS_NATIVE The native addon .*vmm_test\.node has no version, and this JavaScript is of vmm-metrics \d+\./,
+      /ERR_METRICS_NATIVE The native addon .*vmm_test\.node has no version, and this JavaScript belongs to vmm-metrics \d+\./,
     );
   });
 

@@ -30,9 +30,12 @@ describe('given the document of a store', () => {
     { text: '[]', says: 'the document must be an object' },
     {
       text: '{"name":"x","schema":{"g":{"kind":"grup"}}}',
-      says: "schema.g.kind must be 'utcTimestampMs', 'group' or 'perDevice'; it is 'grup'",
+      says: "schema.g.kind must be 'utcTimestampMs', 'group' or 'perDevice'; got 'grup'",
     },
-    { text: '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"sum","doc":""}}}}}', says: 'schema.g.fields.a is no metric' },
+    {
+      text: '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"sum","doc":""}}}}}',
+      says: "schema.g.fields.a: must be a metric; got { kind: 'sum', doc: '' }",
+    },
     {
       text: '{"name":"x","schema":{"g":{"kind":"group","fields":{"a":{"kind":"inc"}}}}}',
       says: 'schema.g.fields.a: inc(): doc must be a string',
@@ -43,7 +46,10 @@ describe('given the document of a store', () => {
       text: '{"name":"x","schema":{"__proto__":{"kind":"group","fields":{"a":{"kind":"inc","doc":""}}}}}',
       says: "the schema: '__proto__' is a reserved key",
     },
-    { text: '{"name":"x","id":"y","schema":{"id":{"kind":"utcTimestampMs"}}}', says: "both a metric group and an option 'id'" },
+    {
+      text: '{"name":"x","id":"y","schema":{"id":{"kind":"utcTimestampMs"}}}',
+      says: "both the option 'id' and the schema define the key 'id' of the line",
+    },
     { text: '{"name":1,"schema":{"t":{"kind":"utcTimestampMs"}}}', says: 'name must be a string' },
   ])('when it is $text, then it is refused: $says', ({ text, says }) => {
     expect(() => documentFrom(text)).toThrow(

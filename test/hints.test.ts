@@ -14,7 +14,7 @@ async function warningsOf(way: string): Promise<string[]> {
 describe('given a periodic flush', () => {
   test.each(['noSink', 'worker'])('when it has run for an interval and init() was never called (%s), then one warning', async (way) => {
     expect(await warningsOf(way)).toEqual([
-      expect.stringMatching(/^MetricsWarning METRICS_NO_SINK startPeriodicFlush\(\) of the metrics 'default' .* Call metrics\.init\(/),
+      expect.stringMatching(/^MetricsWarning METRICS_NO_SINK startPeriodicFlush\(\) of the store 'default' .* Call metrics\.init\(/),
     ]);
   });
 
@@ -27,10 +27,10 @@ describe('given a second store of one schema', () => {
   test.each([
     { way: 'forgottenName', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
     { way: 'forgottenInWorker', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
-    { way: 'forgottenFirst', name: 'vm0', other: 'default', forgot: /perhaps an earlier one lacks \{ name: 'vm0' \}/ },
+    { way: 'forgottenFirst', name: 'vm0', other: 'default', forgot: /perhaps an earlier call lacks \{ name: 'vm0' \}/ },
   ])('when one of them has no name ($way), then one warning names both', async ({ way, name, other, forgot }) => {
     const warnings = await warningsOf(way);
-    expect(warnings).toEqual([expect.stringMatching(`^MetricsWarning METRICS_SECOND_STORE The metrics '${name}' .* '${other}' `)]);
+    expect(warnings).toEqual([expect.stringMatching(`^MetricsWarning METRICS_SECOND_STORE The store '${name}' .* '${other}' `)]);
     expect(warnings[0]).toMatch(forgot);
   });
 
@@ -43,7 +43,7 @@ describe('given two copies of the package in a process', () => {
   test('when the second opens stores, then one warning names both places', async () => {
     const [warning, ...more] = await warningsOf('copies');
     expect(warning).toMatch(
-      /^MetricsWarning METRICS_TWO_COPIES .*\/vmm_metrics\.node and .*\/vmm_metrics\.node\. Metrics of one copy are not/,
+      /^MetricsWarning METRICS_TWO_COPIES .*\/vmm_metrics\.node and .*\/vmm_metrics\.node\. Each copy has stores of its own\. Install/,
     );
     expect(more).toEqual([]);
   });
@@ -53,7 +53,7 @@ describe('given two copies of the package in a process', () => {
     'copyInWorker',
   ])('when both have a store of one name (%s), then the warning says that they are two', async (way) => {
     expect(await warningsOf(way)).toEqual([
-      expect.stringMatching(/^MetricsWarning METRICS_TWO_COPIES .*: 'a' names two stores, one of each copy/),
+      expect.stringMatching(/^MetricsWarning METRICS_TWO_COPIES .* Each copy has a store 'a', and neither counts what the other counts\./),
     ]);
   });
 
