@@ -161,7 +161,7 @@ describe('given the package as it is', () => {
       path: '/no/addon.node',
       says: /that the environment variable VMM_METRICS_ADDON names, on .*: \/no\/addon\.node /,
     },
-    { what: 'is no addon', path: join(root, 'package.json'), says: /VMM_METRICS_ADDON says: .*package\.json cannot be loaded: / },
+    { what: 'is no addon', path: join(root, 'package.json'), says: /VMM_METRICS_ADDON names, on .*: .*package\.json cannot be loaded: / },
   ])('when the file that the variable names $what, then an error says so, and no other is taken', async ({ path, says }) => {
     const { stdout } = await runText({}, { VMM_METRICS_ADDON: path });
     expect(stdout).toMatch(/ERR_METRICS_NATIVE/);
