@@ -6,7 +6,7 @@ import { ASYNC_DISPOSE } from './dispose.ts';
 import { ErrorCode } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
 import type { Layout } from './layout.ts';
-import { annotationOf, checkedNames, columnOf, headerOf } from './profile/columns.ts';
+import { annotationOf, checkedNames, columnOf, headerLineOf } from './profile/columns.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
 /** The options of a profile. `Name` is what an editor offers; other text is allowed too, and checked at the start. */
@@ -76,7 +76,7 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
   const started = cells.attachment.startProfiling(
     Uint32Array.from(columns, ({ cell }) => cell),
     Math.round(intervalUs * 1000),
-    headerOf(names),
+    headerLineOf(names),
     annotate ? annotationOf(columns) : undefined,
     output,
   );

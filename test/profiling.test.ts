@@ -328,7 +328,11 @@ describe('given wrong arguments', () => {
       error: RangeError,
       message: /no metric 'g\.time\.avg_us': of a latency .* 'g\.time\.min_us', /,
     },
-    { options: { metrics: 'd.n' }, error: RangeError, message: /no metric 'd\.n': it takes one device of 'd', as 'd_<id>\.n'$/ },
+    {
+      options: { metrics: 'd.n' },
+      error: RangeError,
+      message: /no metric 'd\.n': 'd' is a group of devices; name one of them, as 'd_<id>\.n'$/,
+    },
     { options: { metrics: 'd_there.m' }, error: RangeError, message: /there is no metric 'd_there\.m': 'd_there' has n, time$/ },
     { options: { metrics: 'd_gone.n' }, error: RangeError, message: /there is no metric 'd_gone\.n': 'd' has the devices 'there'$/ },
     { options: { metrics: '__proto__.n' }, error: RangeError, message: /there is no metric '__proto__\.n': a name is/ },

@@ -16,8 +16,8 @@ const hrtime = process.hrtime.bigint;
 const clock = new BigUint64Array(1);
 const clockHalves = new Uint32Array(clock.buffer);
 
-/** As the upper half of a clock: the record has ended. No clock has it. */
-const ENDED = -1;
+/** In place of the upper half of a clock, and no clock has it: the record was disposed. */
+const DISPOSED = -1;
 
 export class MonotonicRecord implements LatencyRecord {
   readonly #metric: Observer;
@@ -39,9 +39,9 @@ export class MonotonicRecord implements LatencyRecord {
     const high = clockHalves[1]!;
     if (high === this.#high) {
       this.#metric.observeShort(low - this.#low);
-    } else if (this.#high !== ENDED) {
+    } else if (this.#high !== DISPOSED) {
       this.#metric.observe((high - this.#high) * 2 ** 32 + (low - this.#low));
     }
-    this.#high = ENDED;
+    this.#high = DISPOSED;
   }
 }

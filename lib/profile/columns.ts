@@ -1,12 +1,13 @@
-// The columns of a profile: which cells the names mean, and what the table says of them. Pure: it is given who the
-// devices are.
+// The columns of a profile: which cells the names mean, and what the table says about them. Pure: callers pass in the
+// devices.
 
 import { checkedText, shown } from '../arguments.ts';
 import type { NativeDevice } from '../binding.ts';
 import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
 import { type Fields, type GroupDef, type LatencyDef, type PerDeviceDef, type SchemaShape, type Unit, unitOf } from '../schema.ts';
+import { fieldOf, TIME_FIELD } from './fields.ts';
 
-/** The names that a profile of a schema can be asked for; a device's have its id in them. */
+/** The names that a profile of a schema may list. The name of a device's metric contains the id of the device. */
 export type ProfileName<S extends SchemaShape> = {
   [K in keyof S & string]: S[K] extends GroupDef<infer F>
     ? `${K}.${ColumnName<F>}`
@@ -19,16 +20,16 @@ type ColumnName<F extends Fields> = {
   [N in keyof F & string]: F[N] extends LatencyDef ? `${N}.${'min_us' | 'max_us' | 'sum_us'}` : N;
 }[keyof F & string];
 
-/** A column: its name, its cell, and what is to be known to read it. */
+/** A column: its name, its cell, and how to read its values. */
 export interface ProfileColumn {
   readonly name: string;
   readonly cell: number;
-  /** Whether it only goes up, as `inc`, or is a value of its own. */
+  /** `inc`: the values only go up. `store`: each value stands for itself. */
   readonly kind: 'inc' | 'store';
   readonly unit: Unit;
 }
 
-/** The names: a list, or text with commas. At least one. */
+/** At least one name: a list, or text with commas between the names. */
 export function checkedNames(name: string, value: unknown): readonly string[] {
   if (typeof value !== 'string' && !Array.isArray(value)) {
     throw new TypeError(`${name} must be a list of names, or text with commas between them; got ${shown(value)}`);
@@ -49,8 +50,7 @@ export function checkedNames(name: string, value: unknown): readonly string[] {
 type DevicesOf = (group: number) => readonly NativeDevice[];
 
 /**
- * The column that a name means. A device's id may have dots, so that only the devices that are there tell where it
- * ends.
+ * The column that a name means. The id of a device may contain dots, so only the list of devices tells where it ends.
  */
 export function columnOf(argument: string, name: string, layout: Layout, devicesOf: DevicesOf): ProfileColumn {
   const found: ProfileColumn[] = [];
@@ -66,7 +66,7 @@ export function columnOf(argument: string, name: string, layout: Layout, devices
   return column;
 }
 
-/** What a name may begin with: a group, or a device that is there. */
+/** What a name begins with: a group, or a device. */
 interface Owner {
   readonly key: string;
   readonly metrics: readonly MetricLayout[];
@@ -85,19 +85,20 @@ function ownersOf(name: string, layout: Layout, devicesOf: DevicesOf): Owner[] {
   return owners.filter(({ key }) => name.startsWith(`${key}.`));
 }
 
-/** What there is in the place of a name that means nothing. */
+/** For the error of a name that means nothing: what the name could have been. */
 function hintFor(name: string, layout: Layout, devicesOf: DevicesOf): string {
   const [owner] = ownersOf(name, layout, devicesOf);
   if (owner !== undefined) {
     const rest = name.slice(owner.key.length + 1);
     const whole = owner.metrics.find((metric) => metric.def.kind === 'latency' && `${rest}.`.startsWith(`${metric.name}.`));
     if (whole === undefined) return `${shown(owner.key)} has ${listed(owner.metrics.map((metric) => metric.name))}`;
-    return `of a latency metric it takes a part, ${listed(columnsOf(whole).map((column) => shown(`${owner.key}.${column.name}`)))}`;
+    return `a latency metric is sampled by one of its parts, ${listed(columnsOf(whole).map((column) => shown(`${owner.key}.${column.name}`)))}`;
   }
   for (const entry of layout.entries) {
     if (entry.kind !== 'perDevice') continue;
     const rest = name.slice(entry.key.length + 1);
-    if (name.startsWith(`${entry.key}.`)) return `it takes one device of ${shown(entry.key)}, as '${entry.key}_<id>.${rest}'`;
+    if (name.startsWith(`${entry.key}.`))
+      return `${shown(entry.key)} is a group of devices; name one of them, as '${entry.key}_<id>.${rest}'`;
     if (!name.startsWith(`${entry.key}_`)) continue;
     const there = devicesOf(entry.group).filter(({ removed }) => !removed);
     return there.length === 0
@@ -114,7 +115,7 @@ function listed(names: readonly string[]): string {
   return names.length <= LISTED ? names.join(', ') : `${names.slice(0, LISTED).join(', ')} and ${names.length - LISTED} more`;
 }
 
-/** What can be sampled of a metric; the names and cells are counted from its group's or device's. */
+/** The columns that a metric can give. Their names and cells are relative to those of the group, or the device. */
 function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
   if (def.kind !== 'latency') return [{ name, cell, kind: def.kind, unit: unitOf(name, def) }];
   return [
@@ -124,19 +125,12 @@ function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
   ];
 }
 
-/** The table's header. */
-export function headerOf(names: readonly string[]): string {
-  return `${['Time (ns)', ...names].map(escaped).join('\t')}\n`;
+/** The header line of the table. */
+export function headerLineOf(names: readonly string[]): string {
+  return `${[TIME_FIELD, ...names].map(fieldOf).join('\t')}\n`;
 }
 
-/** What the first comment of a table says of its columns. */
+/** What the first comment of a table says about its columns. */
 export function annotationOf(columns: readonly ProfileColumn[]): string {
   return columns.map(({ kind, unit }) => `\t${kind} ${unit}`).join('');
-}
-
-const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-
-/** A name as a field of the header: an id may have a tab or a newline in it. */
-function escaped(name: string): string {
-  return name.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character]!);
 }

@@ -1,5 +1,8 @@
 // A profile's file, read: what `startProfiling()` wrote. Pure; it is given the bytes.
 
+import { VALUE_MAX } from '../arguments.ts';
+import { nameOf, TIME_FIELD } from './fields.ts';
+
 /** A column of values. */
 export interface TableColumn {
   /** As it was given to `startProfiling()`. */
@@ -43,11 +46,9 @@ export class ProfileTextError extends Error {}
 const NEWLINE = 10;
 const TAB = 9;
 const HASH = 35;
-const TIME = 'Time (ns)';
 const ZERO = 48;
 /** A number of so many digits is exact as a double. */
 const EXACT_DIGITS = 15;
-const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 
 /**
  * Reads a profile. A last row without its end, as a killed process leaves it, is left out.
@@ -62,11 +63,11 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     const lineEnd = bytes.indexOf(NEWLINE, at);
     const line = bytes.toString('utf8', at, lineEnd);
     if (bytes[at] === HASH) comments.push(line);
-    else header = line.split('\t').map(unescaped);
+    else header = line.split('\t').map(nameOf);
     at = lineEnd + 1;
   }
-  if (header === undefined || header[0] !== TIME || header.length < 2) {
-    throw new ProfileTextError(`is not a profile: it has no header line with '${TIME}' and names of metrics`);
+  if (header === undefined || header[0] !== TIME_FIELD || header.length < 2) {
+    throw new ProfileTextError(`is not a profile: it has no header line with '${TIME_FIELD}' and names of metrics`);
   }
 
   let lines = 0;
@@ -86,7 +87,7 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
       const fieldEnd = bytes.indexOf(isLast ? NEWLINE : TAB, at);
       const value = numberIn(bytes, at, fieldEnd);
       if (value === undefined) {
-        const isHeader = bytes.toString('latin1', at, fieldEnd) === TIME;
+        const isHeader = bytes.toString('latin1', at, fieldEnd) === TIME_FIELD;
         throw new ProfileTextError(
           isHeader
             ? `is not a profile: line ${line} is a second header, but a file holds one profile`
@@ -134,7 +135,7 @@ function numberIn(bytes: Buffer, from: number, to: number): number | bigint | un
   }
   if (to - from <= EXACT_DIGITS) return value;
   const exact = BigInt(bytes.toString('latin1', from, to));
-  return exact > MAX_U64 ? undefined : exact;
+  return exact > VALUE_MAX ? undefined : exact;
 }
 
 /** What `annotate` put there. */
@@ -173,10 +174,4 @@ function guessed(name: string, values: BigUint64Array): [kind: string, unit: str
   const unit = /_(us|ms|bytes)$/.exec(name)?.[1] ?? 'count';
   if (/\.(min|max)_us$/.test(name)) return ['store', unit];
   return [values.every((value, i) => i === 0 || value >= values[i - 1]!) ? 'inc' : 'store', unit];
-}
-
-const ESCAPED: Record<string, string> = { '\\\\': '\\', '\\t': '\t', '\\n': '\n', '\\r': '\r' };
-
-function unescaped(field: string): string {
-  return field.replace(/\\[\\tnr]/g, (sequence) => ESCAPED[sequence]!);
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { binding } from '../binding.ts';
 import { systemError } from '../failures.ts';
-import { annotationOf, headerOf } from '../profile/columns.ts';
+import { annotationOf, headerLineOf } from '../profile/columns.ts';
 import type { RegionSampler } from './sampler.ts';
 
 export interface SamplingOptions {
@@ -64,7 +64,7 @@ class Sampling {
     this.#options = options;
     this.#values = new BigUint64Array(columns.length);
     const annotation = `# start=${new Date().toISOString()} interval_ns=${options.intervalNs}${annotationOf(columns)}\n`;
-    this.#text = `${annotation}${headerOf(options.names)}`;
+    this.#text = `${annotation}${headerLineOf(options.names)}`;
     this.#begin = process.hrtime.bigint();
   }
 
