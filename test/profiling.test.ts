@@ -322,11 +322,15 @@ describe('given wrong arguments', () => {
       message: /there is no metric 'g': a name is 'group\.metric', and the groups are g, d, g_x$/,
     },
     { options: { metrics: 'g.n.x' }, error: RangeError, message: /there is no metric 'g\.n\.x': 'g' has n, level, time$/ },
-    { options: { metrics: 'g.time' }, error: RangeError, message: /no metric 'g\.time': of a latency .* 'g\.time\.sum_us'$/ },
+    {
+      options: { metrics: 'g.time' },
+      error: RangeError,
+      message: /no metric 'g\.time': a latency metric is sampled by one of its parts, .*'g\.time\.sum_us'$/,
+    },
     {
       options: { metrics: 'g.time.avg_us' },
       error: RangeError,
-      message: /no metric 'g\.time\.avg_us': of a latency .* 'g\.time\.min_us', /,
+      message: /no metric 'g\.time\.avg_us': a latency metric is sampled by one of its parts, .*'g\.time\.min_us', /,
     },
     {
       options: { metrics: 'd.n' },
