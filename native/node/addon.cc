@@ -1,7 +1,7 @@
-// The Node-API face of the library: what the addon exports. It checks nothing that TypeScript has checked.
+// The addon's exports. Native code does not check again what TypeScript has checked.
 //
-// Per environment: the thread's alternate stack and its attachments; all given back by cleanup hooks. Per process: the
-// stores and the signal handlers.
+// Per environment: the thread's alternate stack and its attachments, which cleanup hooks free. Per process: the stores
+// and the signal handlers.
 
 #include <napi.h>
 #include <time.h>
@@ -21,7 +21,7 @@ namespace vmm {
 
 namespace {
 
-// openStores(): the open stores of this process, of all copies of the addon: { name, fingerprint, addon? }.
+// openStores(): the open stores of all copies of the addon in this process: { name, fingerprint, addon? }.
 Napi::Value AllOpenStores(const Napi::CallbackInfo& info) {
   const std::vector<OpenStore> all = OpenStores();
   Napi::Array out = Napi::Array::New(info.Env(), all.size());
@@ -35,7 +35,7 @@ Napi::Value AllOpenStores(const Napi::CallbackInfo& info) {
   return out;
 }
 
-// isFirst(text): whether nobody in this process asked so before.
+// isFirst(text): whether this is the first call with this text in this process.
 Napi::Value AskIsFirst(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), IsFirst(info[0].As<Napi::String>().Utf8Value()));
 }
@@ -57,9 +57,9 @@ void FreeStackOf(void* hook) {
 }
 
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
-  // A worker that runs out of stack in native code must find another one for the handler, from its first Metrics.open()
-  // on, which loads this. Another copy of the JavaScript may load it once more on the same thread, and gets the same
-  // stack: a hook's data must be its own.
+  // From a worker's first Metrics.open() on, which loads this addon, the handler has a stack of its own, in case native
+  // code uses up the worker's stack. Another copy of the JavaScript may load the addon again on the same thread and get
+  // the same stack. But the data of two hooks must differ, so each hook gets a pointer of its own.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["version"] = kVersion;

@@ -11,7 +11,7 @@ namespace vmm {
 
 namespace {
 
-// An attachment that no object has taken over yet: a worker may be terminated in between.
+// A store attachment that no Attachment has taken over yet. It detaches when a worker is terminated in between.
 struct Opened {
   Store* store = nullptr;
   ~Opened() {
@@ -61,7 +61,7 @@ Attachment::Attachment(const Napi::CallbackInfo& info)
     : ObjectWrap(info),
       store_(std::exchange(info[0].As<Napi::External<Opened>>().Data()->store, nullptr)),
       env_(info.Env()),
-      rows_(std::make_shared<MappedRows>()) {
+      rows_(std::make_shared<RowBuffers>()) {
   shard_ = store_->ClaimShard();
   napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
   here_.insert(this);
@@ -70,12 +70,12 @@ Attachment::Attachment(const Napi::CallbackInfo& info)
 Attachment::~Attachment() { Leave(); }
 
 void Attachment::LeaveEnvironment(void* data) {
-  // All profiles of this thread end with it, together.
+  // Ask all profiles of this thread to stop first, so that they stop at the same time.
   for (const Attachment* one : here_) {
     if (one->profile_ != nullptr) one->profile_->AskToStop();
   }
   Attachment* const self = static_cast<Attachment*>(data);
-  self->call_ = nullptr;  // the environment takes it down by itself, after this
+  self->call_ = nullptr;  // Node destroys the function after this hook
   self->Leave();
 }
 
@@ -86,12 +86,12 @@ void Attachment::Leave(const Ending& ending, bool awaits_exit) {
   left_ = true;
   here_.erase(this);
   napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
-  // Nobody calls this thread any more when this returns.
+  // After this, no thread calls `call_`.
   store_->RemoveHolder(&holder_);
   if (call_ != nullptr) napi_release_threadsafe_function(std::exchange(call_, nullptr), napi_tsfn_abort);
-  // Nobody else could: the one who has the profile to stop it is this environment.
+  // Only this environment can stop the profile.
   if (profile_ != nullptr) store_->profiler().Stop(profile_);
-  // Then, so that what JavaScript still adds through an old accessor changes nothing that anybody reads.
+  // JavaScript may still add through an old accessor. From here on it writes to throwaway memory.
   for (void* row : *rows_) store_->cells().region().DisconnectRow(row);
   rows_->clear();
   store_->GiveBackShard(shard_);
@@ -157,7 +157,7 @@ Napi::Value Attachment::Init(const Napi::CallbackInfo& info) {
   Flusher& flusher = Attached(info)->flusher();
   switch (flusher.Init(is_path ? path.c_str() : nullptr, descriptor, &status, &recoveries)) {
     case InitResult::kDone:
-      flusher.Recover();  // what does not get out goes before the next line
+      flusher.Recover();  // lines that do not get out now go before the next line
       return Napi::Boolean::New(info.Env(), true);
     case InitResult::kAlready: return Napi::Boolean::New(info.Env(), false);
     case InitResult::kFailed: break;

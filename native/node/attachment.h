@@ -1,10 +1,10 @@
-// An Attachment is one JavaScript thread's hold on a store.
+// An Attachment is one JavaScript thread's hold on a store. Its methods are those that lib/binding.ts declares.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
-// Lifetime:            from open() to detach(), or to the end of the environment; its cleanup hook gives everything
-//                      back, so that a worker may be terminated at any moment. After that, what only writes does
-//                      nothing, and the rest throws ERR_METRICS_CLOSED.
+// Lifetime:            from open() to detach(), or to the end of the environment: a cleanup hook gives everything back,
+//                      so a worker may be terminated at any moment. After that, methods that only write do nothing, and
+//                      the others throw ERR_METRICS_CLOSED.
 
 #pragma once
 
@@ -13,9 +13,9 @@
 #include <memory>
 #include <set>
 
-// First, with Node-API: behind native_abi.h it would come without.
+// Before store/native_abi.h, which includes this header without its Node-API part.
 #include "../../include/vmm_metrics.h"
-#include "node/mapped_rows.h"
+#include "node/row_buffers.h"
 #include "profile/profile.h"
 #include "store/store.h"
 
@@ -25,7 +25,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // Called by Open only, with the attachment to take over.
+  // Only Open calls this. The argument is an external with the store attachment to take over.
   explicit Attachment(const Napi::CallbackInfo& info);
 
   ~Attachment() override;
@@ -33,18 +33,18 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
  private:
   static void LeaveEnvironment(void* data);
 
-  // Without close(), as this thread ends.
+  // Leaves without close(): the thread ends.
   void Leave();
   void Leave(const Ending& ending, bool awaits_exit);
 
-  // The store. After detach() its memory may be gone, and each method that needs the store throws here; what only
-  // writes does nothing.
+  // The store; throws ERR_METRICS_CLOSED after detach(), when the store's memory may be gone.
   Store* Attached(const Napi::CallbackInfo& info) const;
 
   Napi::Value Shard(const Napi::CallbackInfo& info);
   Napi::Value ChunkCells(const Napi::CallbackInfo& info);
 
-  // row(chunk, shard): an ArrayBuffer over those cells; null where this Node allows none; or a failure.
+  // row(chunk, shard): an ArrayBuffer over those cells; null when this Node allows no external ArrayBuffer; or a
+  // failure.
   Napi::Value Row(const Napi::CallbackInfo& info);
 
   void Add(const Napi::CallbackInfo& info);
@@ -59,15 +59,15 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value RemoveDevice(const Napi::CallbackInfo& info);
   Napi::Value LivingDevices(const Napi::CallbackInfo& info);
 
-  // watch(callback): from now on this thread may write to devices. `callback` is called on it, soon, when it is to let
-  // go of some; that keeps no process alive.
+  // watch(callback): this thread may write to devices from now on. The callback runs on this thread, soon after devices
+  // begin to leave, and must let go of them. It does not keep the process alive.
   void Watch(const Napi::CallbackInfo& info);
   static void CallLetGo(napi_env env, napi_value callback, void* self, void*);
 
-  // leaving(): the devices that this thread is to let go of, as group, first cell, and so on; undefined when there are
-  // none.
+  // leaving(): the devices that this thread must let go of, as [group, first cell, group, first cell, ...]; undefined
+  // when there are none.
   Napi::Value Leaving(const Napi::CallbackInfo& info);
-  // letGo(): this thread writes no more to what leaving() gave last.
+  // letGo(): this thread no longer writes to the devices that the last leaving() returned.
   void LetGo(const Napi::CallbackInfo&);
   Napi::Value RestCell(const Napi::CallbackInfo& info);
 
@@ -79,34 +79,34 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info);
   // captureSignals(signals, leaveIgnored, limitMs)
   Napi::Value CaptureSignals(const Napi::CallbackInfo& info);
-  // displaced(): the numbers of the captured signals whose place somebody else's handler has.
+  // displaced(): the numbers of the captured signals whose handler another one has displaced.
   Napi::Value CheckDisplaced(const Napi::CallbackInfo& info);
-  // retakeSignal(signal): takes that place again.
+  // retakeSignal(signal): puts our handler above the one that displaced it.
   void RetakeSignal(const Napi::CallbackInfo& info);
 
-  // startProfiling(cells, intervalNs, header, annotation, output): what StopProfiling takes; or a failure.
+  // startProfiling(cells, intervalNs, header, annotation, output): an external for stopProfiling(); or a failure.
   Napi::Value StartProfiling(const Napi::CallbackInfo& info);
 
-  // The external for other addons; it keeps the store's memory, and does not keep the store open.
+  // native(): the external for other addons. It keeps the store's memory, but does not keep the store open.
   Napi::Value Native(const Napi::CallbackInfo& info);
 
-  // ends(isPanic, exitCode, isProcess): this thread is about to, and with it the process, or not.
+  // ends(isPanic, exitCode, isProcess): this thread is about to end; with isProcess, the process is too.
   void Ends(const Napi::CallbackInfo& info);
 
   void Detach(const Napi::CallbackInfo&);
 
-  static thread_local std::set<const Attachment*> here_;  // those of this thread that have not left
+  static thread_local std::set<const Attachment*> here_;  // this thread's attachments that have not left
 
   Store* const store_;
   const napi_env env_;
-  const std::shared_ptr<MappedRows> rows_;
-  std::shared_ptr<Profile> profile_;  // the last one that was started here
+  const std::shared_ptr<RowBuffers> rows_;
+  std::shared_ptr<Profile> profile_;  // the last profile that this attachment started
   uint32_t shard_ = kSharedShard;
   Ending ending_;
   bool is_process_ending_ = false;
   Holder holder_;
   napi_threadsafe_function call_ = nullptr;
-  uint64_t offered_ = 0;  // the epoch of what leaving() gave last
+  uint64_t offered_ = 0;  // the epoch of the devices that the last leaving() returned
   bool is_holder_ = false;
   bool left_ = false;
 };
@@ -115,7 +115,8 @@ struct EnvironmentData {
   Napi::FunctionReference attachment;
 };
 
-// open(spec): an Attachment; the other schema's text when the name is taken by one; or a failure.
+// open(spec): an Attachment; or the other schema's text when an open store with this name has another schema; or a
+// failure.
 Napi::Value Open(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

@@ -1,4 +1,4 @@
-// The devices of a store, as a JavaScript thread sees them, and how it lets go of removed ones.
+// The devices of a store as a JavaScript thread sees them, and how the thread lets go of removed devices.
 
 #include <algorithm>
 #include <vector>
@@ -59,21 +59,23 @@ void Attachment::Watch(const Napi::CallbackInfo& info) {
   if (napi_create_threadsafe_function(env, info[0], nullptr, name, 0, 1, nullptr, nullptr, this, CallLetGo, &call_) == napi_ok) {
     napi_unref_threadsafe_function(env, call_);
     holder_.call = [call = call_] { napi_call_threadsafe_function(call, nullptr, napi_tsfn_nonblocking); };
-    // Ours after that of the function, so that it comes before: nobody calls a function that is being taken down.
+    // Register our hook again, after the hook of `call_`. Hooks run in reverse, so ours ends the calls before Node
+    // destroys the function.
     napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
     napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
   }
-  // Without it, the thread lets go when it next asks for anything of devices.
+  // Without `call_`, the thread lets go when JavaScript next uses devices.
   store->AddHolder(&holder_);
 }
 
 void Attachment::CallLetGo(napi_env env, napi_value callback, void* self, void*) {
-  if (env == nullptr) return;  // the function is being taken down, and `self` may be gone
-  // Relaxed: what leaves from here on makes another call; what has left is found under the lock.
+  if (env == nullptr) return;  // Node is destroying the function, and `self` may be gone
+  // Relaxed: publishes nothing. A device that leaves after this causes another call; the callback finds devices that
+  // left before this under the lock.
   static_cast<Attachment*>(self)->holder_.is_called.store(false, std::memory_order_relaxed);
   napi_value undefined = nullptr, result = nullptr;
   napi_get_undefined(env, &undefined);
-  // A worker that is being terminated runs nothing, and lets go when it leaves.
+  // A worker that is being terminated runs no JavaScript. It lets go when its attachment leaves.
   if (napi_call_function(env, undefined, callback, 0, nullptr, &result) == napi_pending_exception) {
     napi_get_and_clear_last_exception(env, &result);
   }
@@ -92,7 +94,7 @@ Napi::Value Attachment::Leaving(const Napi::CallbackInfo& info) {
 }
 
 void Attachment::LetGo(const Napi::CallbackInfo&) {
-  // Release: pairs with the acquire in Leaving::Take, for this thread's plain adds.
+  // Release: pairs with the acquire in Leaving::Take, and publishes this thread's plain adds.
   if (!left_ && is_holder_) holder_.seen.store(offered_, std::memory_order_release);
 }
 

@@ -1,4 +1,4 @@
-// Every offset and size of native/format.h, for the test that holds the TypeScript to them.
+// Every offset and size of region/format.h, for the test that compares them with lib/region/format.ts.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.

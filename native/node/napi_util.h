@@ -1,4 +1,4 @@
-// How values cross between JavaScript and the native library. With addon.cc the only place that knows Node-API.
+// How values cross between JavaScript and the native library.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
@@ -52,7 +52,7 @@ inline uint64_t Uint64Of(const Napi::Value& value) {
   return value.As<Napi::BigInt>().Uint64Value(&lossless);
 }
 
-// The bytes of a typed array as elements of T, which must have no padding.
+// The bytes of a typed array, as elements of T. T must have no padding.
 template <typename T>
 std::vector<T> VectorOf(const Napi::Value& value) {
   const Napi::TypedArray array = value.As<Napi::TypedArray>();

@@ -10,8 +10,8 @@ namespace vmm {
 
 namespace {
 
-// A stop that a promise waits for, on a thread of its own: it may take a second, and the threads of the pool may all be
-// waiting for something that takes longer.
+// A stop runs on a thread of its own and then resolves a promise. It may take a second, and the threads of Node's pool
+// may all be busy for longer.
 struct Stopping {
   const StartedProfile started;
   napi_deferred deferred = nullptr;
@@ -35,10 +35,11 @@ Napi::Value ToFigures(Napi::Env env, const ProfileResult& result) {
   return figures;
 }
 
-// The environment ends, and `done` with it, which the thread must not use then. Soon: a stop is bounded.
+// A cleanup hook: the thread must not use `done` after the environment has ended. The wait is short, since a stop is
+// bounded.
 void AwaitStopping(void* stopping) { static_cast<Stopping*>(stopping)->thread.join(); }
 
-// On the JavaScript thread; without an environment when that has ended meanwhile.
+// Runs on the JavaScript thread. `env` is null when the environment has ended.
 void ResolveStopping(napi_env env, napi_value, void*, void* data) {
   const std::unique_ptr<Stopping> stopping(static_cast<Stopping*>(data));
   if (env == nullptr) return;
@@ -48,11 +49,11 @@ void ResolveStopping(napi_env env, napi_value, void*, void* data) {
   try {
     napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));
   } catch (const Napi::Error&) {
-    // The worker is being terminated: nobody waits for it any more.
+    // The worker is being terminated, and no JavaScript waits for the promise.
   }
 }
 
-// False: there can be no thread.
+// False: the thread could not be started.
 bool StartStopping(Stopping* stopping) {
   const AsynchronousSignalsBlocked blocked;
   try {
@@ -78,11 +79,11 @@ Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
   const bool has_done = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
                                                         ResolveStopping, &stopping->done) == napi_ok;
   if (has_done && StartStopping(stopping.get())) {
-    // After the one of `done`, so that it comes before that.
+    // Registered after the hook of `done`: hooks run in reverse.
     napi_add_env_cleanup_hook(env, AwaitStopping, stopping.release());
     return Napi::Value(env, promise);
   }
-  // Here, then, where it is bounded too.
+  // There is no thread, so stop on this one. The wait is bounded as well.
   if (has_done) napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
   stopping->Stop();
   napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));

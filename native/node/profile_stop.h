@@ -1,4 +1,4 @@
-// A profile as JavaScript has it, and the end of it, which a promise waits for.
+// A profile as JavaScript holds it, and stopProfiling(), which ends the profile and returns a promise.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
@@ -16,9 +16,9 @@
 
 namespace vmm {
 
-// A profile that JavaScript may stop at any time, also after the store was closed.
+// A profile that JavaScript may stop at any time, even after the store was closed.
 struct StartedProfile {
-  Store* store;  // referenced
+  Store* store;  // this object holds a reference
   std::shared_ptr<Profile> profile;
 
   StartedProfile(Store* its_store, std::shared_ptr<Profile> its_profile) : store(its_store), profile(std::move(its_profile)) {}
@@ -27,7 +27,7 @@ struct StartedProfile {
   ~StartedProfile() { store->Unreference(); }
 };
 
-// stopProfiling(started): a promise of what the profile was. The sampling ends at once.
+// stopProfiling(started): ends the sampling at once, and returns a promise of the profile's figures.
 Napi::Value StopProfiling(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

@@ -11,7 +11,7 @@
 
 namespace vmm {
 
-// To JavaScript an address says nothing, so the memory is aligned here.
+// JavaScript cannot see addresses, so the memory is aligned here.
 Napi::Value Pages(const Napi::CallbackInfo& info) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t bytes = Uint32Of(info[0]);
@@ -47,7 +47,7 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
     sink.Close();
   }
   Napi::Object out = Napi::Object::New(env);
-  // A newline that had to go first is no part of the line.
+  // A newline that went first is not part of the line.
   const size_t before = text.size() > line.size() ? 1 : 0;
   out["sent"] = Napi::Number::New(env, static_cast<double>(sent < before ? 0 : sent - before));
   if (!status.ok()) out["failure"] = ToFailure(env, status);

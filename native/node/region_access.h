@@ -1,5 +1,5 @@
-// What a reader of region files in TypeScript cannot do by itself: memory that begins at a page, the locks of files,
-// and sending without waiting.
+// What the TypeScript reader of region files needs from native code: memory that begins at a page, the locks of files,
+// and writing without blocking.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
@@ -10,13 +10,14 @@
 
 namespace vmm {
 
-// pages(bytes): memory that begins at a page, all 0.
+// pages(bytes): a Uint8Array that begins at a page boundary, all 0.
 Napi::Value Pages(const Napi::CallbackInfo& info);
-// isLocked(descriptor): whether somebody else holds the file for themselves; or a failure.
+// isLocked(descriptor): whether another process holds an exclusive lock on the file; or a failure.
 Napi::Value IsLocked(const Napi::CallbackInfo& info);
-// lock(descriptor): false when somebody has it; or a failure.
+// lock(descriptor): takes the file of a dead writer. False when another process has it; or a failure.
 Napi::Value Lock(const Napi::CallbackInfo& info);
-// send(descriptor, line, patienceMs): { sent, failure? }, for a line that no store of this process makes.
+// send(descriptor, line, patienceMs): writes a line that TypeScript made. { sent, failure? }: the bytes of the line
+// that are out, and why the rest is not.
 Napi::Value Send(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

@@ -1,4 +1,4 @@
-// What TypeScript says of a store, as native code takes it. TypeScript has checked it.
+// Converts what TypeScript passes to open() and init() into native structs. TypeScript has checked all values.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.
@@ -13,8 +13,8 @@ namespace vmm {
 
 StoreSpec SpecOf(const Napi::Object& object);
 
-// From a list of `{ file, commit, text, record, hasLine, removePath }`. One that cannot be added is written by the next
-// life.
+// Adds each `{ file, commit, text, record, hasLine, removePath }` of a list. A recovery that cannot be added is left
+// for the next process that opens the path.
 void AddRecoveries(const Napi::Value& value, Recoveries* recoveries);
 
 }  // namespace vmm

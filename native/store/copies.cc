@@ -18,7 +18,7 @@ struct Copy {
   std::string addon;
 };
 
-// The names of loaded addons. Only names, since the loader's lock is held.
+// Collects the names of loaded addons, and does no more, since dl_iterate_phdr holds the loader's lock.
 int AddName(dl_phdr_info* info, size_t, void* names) {
   const std::string name = info->dlpi_name == nullptr ? "" : info->dlpi_name;
   const std::string ending = ".node";
@@ -72,7 +72,7 @@ void VisitOpenStores(void (*visit)(void* context, const char* name, uint64_t sch
 }
 
 bool NoteFirst(const char* text) {
-  // Leaked on purpose: a worker thread may still ask while statics are destroyed.
+  // Leaked on purpose: a worker thread may still call this while statics are destroyed.
   static std::mutex* const mutex = new std::mutex;
   static std::set<std::string>* const noted = new std::set<std::string>;
   const std::lock_guard<std::mutex> lock(*mutex);

@@ -1,7 +1,9 @@
-// How the writer of a region ended, where it could still say so: for who reads the region afterwards.
+// The ending of a region's writer: how it ended, written into the region for later readers, as far as the writer could
+// still do so.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: none. SettleExitCodes may run in exit() that a handler calls; it takes no lock.
+// Async-signal-safety: none. But SettleExitCodes may run in an exit() that a signal handler calls, so it takes no lock.
+// Lifetime:            per process.
 
 #pragma once
 
@@ -11,7 +13,7 @@
 
 namespace vmm {
 
-// In RegionHeader::exit_code: the process ended in a way in which nobody told.
+// In RegionHeader::exit_code: the exit code is not known.
 constexpr int32_t kExitCodeUnknown = -1;
 
 struct Ending {
@@ -19,13 +21,14 @@ struct Ending {
   int32_t exit_code = kExitCodeUnknown;
 };
 
-// Has `handler` called in exit(), with what the parent is told; kExitCodeUnknown where the C library does not say.
+// Registers a handler that exit() calls with the exit code that the parent process gets; kExitCodeUnknown where the C
+// library does not tell. Call it once in a process.
 void AtProcessExit(void (*handler)(int32_t exit_code));
 
-// A store's last thread is gone, and the process is about to end with a code that is known later: what was said of it
-// until then is corrected in exit(). `file` is duplicated. Of many, the last few are.
+// The last thread of a store is gone, and the process is about to end with a code that is not known yet. Keeps a
+// duplicate of the region's descriptor, so that SettleExitCodes can correct the exit code. Only the last few are kept.
 void AwaitExitCode(int file);
-// From the handler of AtProcessExit.
+// Writes the exit code into the regions of AwaitExitCode. For the handler of AtProcessExit.
 void SettleExitCodes(int32_t exit_code);
 
 }  // namespace vmm

@@ -7,9 +7,9 @@ namespace vmm {
 
 namespace {
 
-Store& Of(void* store) { return *static_cast<Store*>(store); }
+Store& StoreOf(void* store) { return *static_cast<Store*>(store); }
 
-// Where a shard's cells begin; a metric's offset is the same in each.
+// The address at which a shard's cells begin. A metric has the same offset in each shard.
 unsigned char* BaseOf(Store& store, uint32_t shard) {
   const Region& region = store.cells().region();
   return region.base() + region.OffsetOf(kFirstShardRow + shard, 0);
@@ -32,7 +32,7 @@ vmm_metrics_status FindIn(Store& store, const std::vector<NamedMetric>& metrics,
   return VMM_METRICS_UNKNOWN_NAME;
 }
 
-// No exception crosses the C interface: there is no memory, then.
+// No exception may cross the C interface. Every exception here means that there is no memory.
 template <typename Work>
 vmm_metrics_status Guarded(Work work) noexcept {
   try {
@@ -43,24 +43,24 @@ vmm_metrics_status Guarded(Work work) noexcept {
 }
 
 vmm_metrics_status RetainStore(void* store) noexcept {
-  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
-  Of(store).Retain();
+  if (StoreOf(store).is_closed()) return VMM_METRICS_CLOSED;
+  StoreOf(store).Retain();
   return VMM_METRICS_OK;
 }
 
-void ReleaseStore(void* store) noexcept { Of(store).Unreference(); }
+void ReleaseStore(void* store) noexcept { StoreOf(store).Unreference(); }
 
 vmm_metrics_status Find(void* store, const char* path, vmm_metrics_kind kind, vmm_metrics_metric* out) noexcept {
-  return FindIn(Of(store), Of(store).spec().metrics, 0, path, kind, out);
+  return FindIn(StoreOf(store), StoreOf(store).spec().metrics, 0, path, kind, out);
 }
 
-// Calls `work` with the number of the group and the id, if they are good.
+// Calls `work(group, id)` with the number of the group, if the group exists and the id is valid.
 template <typename Work>
 vmm_metrics_status WithDevice(void* store, const char* group, const char* id, size_t id_bytes, Work work) noexcept {
   if (group == nullptr || id == nullptr) return VMM_METRICS_BAD_ARGUMENT;
-  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  if (StoreOf(store).is_closed()) return VMM_METRICS_CLOSED;
   return Guarded([&]() -> vmm_metrics_status {
-    const std::vector<std::string>& names = Of(store).spec().group_names;
+    const std::vector<std::string>& names = StoreOf(store).spec().group_names;
     if (id_bytes > kIdBytesMax) return VMM_METRICS_BAD_ID;
     const std::string text(id, id_bytes);
     if (!IsDeviceId(text)) return VMM_METRICS_BAD_ID;
@@ -76,7 +76,7 @@ vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, s
   if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
   return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
     const Device* device = nullptr;
-    const Status status = Of(store).AllocDevice(g, text, &device, true);
+    const Status status = StoreOf(store).AllocDevice(g, text, &device, true);
     if (status.code == Code::kKeyTaken) return VMM_METRICS_KEY_TAKEN;
     if (!status.ok()) return VMM_METRICS_NO_SPACE;
     *out = {g, device->first_cell};
@@ -85,36 +85,36 @@ vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, s
 }
 
 vmm_metrics_status ReleaseDevice(void* store, vmm_metrics_device device) noexcept {
-  if (device.group >= Of(store).spec().groups.size()) return VMM_METRICS_BAD_ARGUMENT;
+  if (device.group >= StoreOf(store).spec().groups.size()) return VMM_METRICS_BAD_ARGUMENT;
   return Guarded(
-      [&] { return Of(store).ReleaseDevice(device.group, device.first_cell) ? VMM_METRICS_OK : VMM_METRICS_BAD_ARGUMENT; });
+      [&] { return StoreOf(store).ReleaseDevice(device.group, device.first_cell) ? VMM_METRICS_OK : VMM_METRICS_BAD_ARGUMENT; });
 }
 
 vmm_metrics_status RemoveDevice(void* store, const char* group, const char* id, size_t id_bytes) noexcept {
   return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
-    return Of(store).RemoveDevice(g, text) ? VMM_METRICS_OK : VMM_METRICS_UNKNOWN_NAME;
+    return StoreOf(store).RemoveDevice(g, text) ? VMM_METRICS_OK : VMM_METRICS_UNKNOWN_NAME;
   });
 }
 
 vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const char* field, vmm_metrics_kind kind,
                                 vmm_metrics_metric* out) noexcept {
-  const StoreSpec& spec = Of(store).spec();
+  const StoreSpec& spec = StoreOf(store).spec();
   if (device.group >= spec.group_metrics.size()) return VMM_METRICS_BAD_ARGUMENT;
-  return FindIn(Of(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
+  return FindIn(StoreOf(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
 }
 
 void SharedShard(void* store, vmm_metrics_shard* out) noexcept {
-  unsigned char* shared = BaseOf(Of(store), kSharedShard);
+  unsigned char* shared = BaseOf(StoreOf(store), kSharedShard);
   *out = {shared, shared, kSharedShard, nullptr};
 }
 
 vmm_metrics_status Claim(void* store, vmm_metrics_shard* out) noexcept {
   if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
   SharedShard(store, out);
-  if (Of(store).is_closed()) return VMM_METRICS_CLOSED;
+  if (StoreOf(store).is_closed()) return VMM_METRICS_CLOSED;
   return Guarded([&] {
-    out->number = Of(store).ClaimShard();
-    out->own = BaseOf(Of(store), out->number);
+    out->number = StoreOf(store).ClaimShard();
+    out->own = BaseOf(StoreOf(store), out->number);
     out->alternate_stack = MakeAlternateStack();
     return VMM_METRICS_OK;
   });
@@ -122,7 +122,7 @@ vmm_metrics_status Claim(void* store, vmm_metrics_shard* out) noexcept {
 
 void GiveBack(void* store, vmm_metrics_shard* shard) noexcept {
   FreeAlternateStack(shard->alternate_stack);
-  Of(store).GiveBackShard(shard->number);
+  StoreOf(store).GiveBackShard(shard->number);
   SharedShard(store, shard);
 }
 

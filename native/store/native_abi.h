@@ -1,8 +1,9 @@
-// NativeAbi is what a store hands to native code of other addons: the table behind include/vmm_metrics.h.
+// The native ABI is the table of functions that a store hands to native code of other addons, behind
+// include/vmm_metrics.h.
 //
-// Thread-safety:       every function in the table may be called by any thread.
-// Async-signal-safety: none of them; the inline functions of the public header say for themselves.
-// Lifetime:            the table is part of its store, which each attachment keeps.
+// Thread-safety:       any thread may call any function of the table.
+// Async-signal-safety: none. The public header states which of its inline functions are safe.
+// Lifetime:            the table is part of its store. Each native attachment keeps the store's memory.
 
 #pragma once
 

@@ -49,7 +49,7 @@ void Periodic::Run() {
     lock.unlock();
     tick_();
     lock.lock();
-    // On a fixed grid; what was slept through is not made up for.
+    // The grid is fixed. Ticks that have passed are skipped.
     const auto now = std::chrono::steady_clock::now();
     if (due <= now) due += interval_ * ((now - due) / interval_ + 1);
   }

@@ -1,10 +1,10 @@
-// Periodic calls a function every so many milliseconds on a thread of its own, whatever the event loop does.
+// A Periodic calls a function at fixed intervals on a thread of its own, whatever the event loop does.
 //
 // Thread-safety:       any thread, except that the function itself must call neither Start nor Stop.
-// Async-signal-safety: none. The thread has every signal blocked but the synchronous ones, so that the host's handlers
-// never
+// Async-signal-safety: none. Its thread blocks every signal that no instruction raises, so the host's handlers never
 //                      run on it.
-// Lifetime:            one thread from the first Start to Stop.
+// Units:               milliseconds.
+// Lifetime:            the thread runs from the first Start to Stop.
 
 #pragma once
 
@@ -25,20 +25,20 @@ class Periodic {
   Periodic(const Periodic&) = delete;
   Periodic& operator=(const Periodic&) = delete;
 
-  // Starts the ticks, the first one an interval from now; when they run already, changes their interval.
+  // Starts the calls; the first one comes after one interval. When they run already, changes the interval.
   Status Start(uint64_t interval_ms);
 
-  // Returns when the thread is gone. Twice is harmless.
+  // Returns when the thread has ended. A second call is harmless.
   void Stop();
 
  private:
   void Run();
 
   const std::function<void()> tick_;
-  // Held by Start and Stop from beginning to end, so that no two of them make or join the thread at once.
+  // Start and Stop hold it from beginning to end, so that no two of them make or join the thread at the same time.
   std::mutex control_;
   std::thread thread_;
-  std::mutex mutex_;  // what is below, which the thread uses too
+  std::mutex mutex_;  // guards the members below, which the thread uses too
   std::condition_variable changed_;
   std::chrono::milliseconds interval_{0};
   bool restarted_ = false;

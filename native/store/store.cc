@@ -8,7 +8,7 @@ namespace vmm {
 
 namespace {
 
-// How long the last line of an orderly end waits for a pipe that is full.
+// How long the last line of a store that closes, or of a process that exits, waits for a full pipe.
 constexpr int kLastFlushMs = 250;
 
 }  // namespace
@@ -21,7 +21,7 @@ Store::Store(StoreSpec&& spec)
       devices_(spec_.group_names, spec_.keys),
       flusher_(cells_, program_, devices_.lists(), spec_.missed_cell),
       periodic_([this] {
-        Status ignored;  // a line that did not get out is counted, and its deltas are in the next
+        Status ignored;  // the flusher counts a missed line, and the next line carries its deltas
         Flush(&ignored);
       }),
       profiler_(cells_),
@@ -37,17 +37,26 @@ Store::~Store() {
   if (is_guarded_) Unguard(&cells_.region());
 }
 
-Status Store::Create(OpenConflict* conflict) {
-  const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
-  bool sound = IsSound(program_) && spec_.groups.size() == spec_.group_names.size() &&
-               spec_.groups.size() == spec_.group_kinds.size() && spec_.groups.size() == spec_.group_metrics.size() &&
-               (spec_.missed_cell == Flusher::kNoCell || spec_.missed_cell < static_cells) &&
-               (spec_.error_cell == Flusher::kNoCell || spec_.error_cell < static_cells);
-  for (const StoreSpec::Mark& mark : spec_.marks) {
-    sound = sound && mark.signal > 0 && mark.signal < kSignals && mark.cell < static_cells;
+bool Store::IsSpecSound() const {
+  const size_t static_cells = spec_.kinds.size(), groups = spec_.groups.size();
+  if (!IsSound(program_) || spec_.group_names.size() != groups || spec_.group_kinds.size() != groups ||
+      spec_.group_metrics.size() != groups) {
+    return false;
   }
-  for (size_t g = 0; sound && g < spec_.groups.size(); g++) sound = spec_.groups[g].cells == spec_.group_kinds[g].size();
-  if (!sound) return {Code::kInvalid, EINVAL};
+  for (const uint32_t cell : {spec_.missed_cell, spec_.error_cell}) {
+    if (cell != Flusher::kNoCell && cell >= static_cells) return false;
+  }
+  for (const StoreSpec::Mark& mark : spec_.marks) {
+    if (mark.signal == 0 || mark.signal >= kSignals || mark.cell >= static_cells) return false;
+  }
+  for (size_t g = 0; g < groups; g++) {
+    if (spec_.groups[g].cells != spec_.group_kinds[g].size()) return false;
+  }
+  return true;
+}
+
+Status Store::Create(OpenConflict* conflict) {
+  if (!IsSpecSound()) return {Code::kInvalid, EINVAL};
   for (const StoreSpec::Mark& mark : spec_.marks) capture_target_.marks[mark.signal] = {mark.cell, mark.is_store};
 
   RegionFile file(spec_.file, spec_.previous);
@@ -65,6 +74,7 @@ Status Store::Create(OpenConflict* conflict) {
   line_bytes_ = LineBytesMax(program_);
   if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
   uint32_t first = 0;
+  const uint32_t static_cells = static_cast<uint32_t>(spec_.kinds.size());
   if (Status status = cells_.Reserve(spec_.kinds.data(), static_cells, &first); !status.ok()) return status;
   if (Status status = retirement_.Create(spec_.group_kinds); !status.ok()) return status;
   cells_.Publish();
@@ -75,39 +85,39 @@ Status Store::Create(OpenConflict* conflict) {
 }
 
 void Store::Close(const Ending& ending, bool awaits_exit) {
-  // Release: who sees it closed does not start anything on it any more.
+  // Release: pairs with the acquire load in is_closed. A thread that sees the store closed starts nothing on it.
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
   profiler_.Stop();
   if (ending.state == RegionState::kClosed) {
-    Status ignored;  // there is nobody left to tell; the region has the values
+    Status ignored;  // no caller is left to report it to; the region keeps the values
     Flush(&ignored, kLastFlushMs);
   } else {
     FlushIfChanged();
   }
+  // Relaxed: publishes nothing, since Release takes the capture lock.
   if (is_captured_.load(std::memory_order_relaxed) && !Release(&capture_target_)) {
-    // The process is dying, and a handler still waits for the reader of a last line: it needs all of this until the
-    // end.
+    // The process is dying, and a handler still waits for the reader of a last line. It needs the store until the end.
     Retain();
     return;
   }
   SetEnding(ending);
   if (awaits_exit && cells_.region().file() >= 0) AwaitExitCode(cells_.region().file());
-  // Whoever opens the file next finds it closed, though other addons may have it mapped still.
+  // Other addons may still have the file mapped, but the next store that opens the path must find it free.
   cells_.region().Unlock();
-  // Now, and not with the memory, which may live on in other addons: a reader waits for the end of the pipe.
+  // Close the sink now, since the store's memory may live on in other addons: a reader waits for the end of the pipe.
   flusher_.Close();
 }
 
 void Store::SetEnding(const Ending& ending) {
   RegionHeader& header = cells_.region().header();
   header.exit_code = ending.exit_code;
-  // Release: publishes the exit code, and what was counted and flushed before, to who reads the state.
+  // Release: publishes the exit code, and the values that were counted and flushed before, to readers of the state.
   header.state.store(static_cast<uint32_t>(ending.state), std::memory_order_release);
 }
 
 void Store::NoteEnding(const Ending& ending) {
-  // Relaxed, both: of this thread, which goes on to the end of the process.
+  // Relaxed, both: this thread reads them again, in EndWithProcess.
   if (ending.state == RegionState::kPanicked) has_panicked_.store(true, std::memory_order_relaxed);
   exit_code_.store(ending.exit_code, std::memory_order_relaxed);
 }
@@ -116,13 +126,13 @@ void Store::EndWithProcess(int32_t exit_code) {
   BeforeFlush();
   flusher_.FlushAtExit(kLastFlushMs);
   profiler_.StopAtExit(kExitLockMs);
-  // Relaxed, both: whoever noted it goes on to the end of the process, or is this thread.
+  // Relaxed, both: the thread that called NoteEnding runs this, or the process ends in another way.
   const RegionState state = has_panicked_.load(std::memory_order_relaxed) ? RegionState::kPanicked : RegionState::kExited;
   SetEnding({state, exit_code != kExitCodeUnknown ? exit_code : exit_code_.load(std::memory_order_relaxed)});
 }
 
 void Store::FlushIfChanged() {
-  Status ignored;  // as above
+  Status ignored;  // no caller is left to report it to; the region keeps the values
   if (flusher_.HasUnflushed()) {
     Flush(&ignored, kLastFlushMs);
   } else {
@@ -133,8 +143,9 @@ void Store::FlushIfChanged() {
 Status Store::CaptureSignals(const CaptureOptions& options) {
   const Status status = Capture(&capture_target_, options);
   if (status.ok()) {
-    displaced_.store(0, std::memory_order_relaxed);       // they are in their places again
-    is_captured_.store(true, std::memory_order_relaxed);  // publishes nothing: Capture has its own lock
+    // Relaxed, both: they publish nothing, since Capture has its own lock.
+    displaced_.store(0, std::memory_order_relaxed);
+    is_captured_.store(true, std::memory_order_relaxed);
   }
   return status;
 }
@@ -143,16 +154,16 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
   BeforeFlush();
   const FlushResult result = flusher_.Flush(status, patience_ms);
   if (result == FlushResult::kOut && leaving_.epoch() != 0) {
-    // Another thread that has the lock now does the same later.
+    // Without the lock, this leaves the work to a later flush.
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    while (lock.owns_lock() && Recycle()) {
+    while (lock.owns_lock() && RetireLeaving()) {
     }
   }
   return result;
 }
 
 void Store::BeforeFlush() {
-  if (is_captured_.load(std::memory_order_relaxed)) {
+  if (is_captured_.load(std::memory_order_relaxed)) {  // publishes nothing
     ReviveIfSurvived();
     CheckDisplaced();
   }
@@ -160,9 +171,9 @@ void Store::BeforeFlush() {
 }
 
 SignalSet Store::CheckDisplaced() {
+  // Relaxed, both: a flag and a set of bits that publish nothing but themselves.
   if (!is_captured_.load(std::memory_order_relaxed)) return 0;
   const SignalSet displaced = Displaced();
-  // Relaxed: a set of bits that publishes nothing but itself.
   const SignalSet fresh = displaced & ~displaced_.fetch_or(displaced, std::memory_order_relaxed);
   if (fresh != 0 && spec_.error_cell != Flusher::kNoCell) {
     AddShared(cells_.Shared(spec_.error_cell), static_cast<uint64_t>(__builtin_popcountll(fresh)));
@@ -171,13 +182,14 @@ SignalSet Store::CheckDisplaced() {
 }
 
 void Store::RetakeSignals(SignalSet signals) {
+  // Relaxed, both: a flag and a set of bits that publish nothing but themselves.
   if (!is_captured_.load(std::memory_order_relaxed)) return;
   Retake(signals);
-  displaced_.fetch_and(Displaced(), std::memory_order_relaxed);  // a set of bits that publishes nothing
+  displaced_.fetch_and(Displaced(), std::memory_order_relaxed);
 }
 
 void Store::Unreference() {
-  // Acquire-release: the last one sees everything that the others did before they let go.
+  // Acquire-release: the last caller sees everything that the others did with the store.
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 

@@ -1,4 +1,4 @@
-// The devices of a store: made, removed, let go of, and recycled.
+// The devices of a store: how they are made, removed, let go of, and retired.
 
 #include <errno.h>
 
@@ -10,12 +10,13 @@ namespace vmm {
 
 namespace {
 
-// How many devices are retired at once: what a crash handler may have to wait for takes some milliseconds at most.
+// How many devices are retired at once. A crash handler may have to wait for this work, so it takes a few milliseconds
+// at most.
 constexpr size_t kRetiredAtOnce = 256;
 
-// How long devices that have left wait for others, unless there are too many, or no room: whoever reads the region in
-// another process needs some time without a retirement. A large region takes long to read, and can afford to keep more
-// of them waiting.
+// The time between retirements, unless too many devices are leaving, or there is no room for a new device: a reader in
+// another process needs some time without a retirement. A large region takes longer to read, and may have more leaving
+// devices.
 constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
 constexpr size_t kLivingPerWaiting = 8;
@@ -33,13 +34,13 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
   if (*device == nullptr) {
     if (!retirement_.HasRun(group) &&
         (leaving_.count() >= std::clamp<size_t>(devices_.living_count() / kLivingPerWaiting, 1, kWaitingMax) ||
-         MonotonicMs() >= may_recycle_ms_)) {
-      while (Recycle()) {
+         MonotonicMs() >= next_retirement_ms_)) {
+      while (RetireLeaving()) {
       }
     }
     Status status = MakeDevice(group, id, device);
     if (IsLackOfRoom(status.code) && leaving_.HasAny()) {
-      Recycle();
+      RetireLeaving();
       status = MakeDevice(group, id, device);
     }
     if (!status.ok()) return status;
@@ -50,11 +51,11 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
 
 Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** device) {
   if (devices_.IsKeyTaken(group, id)) return {Code::kKeyTaken, EEXIST};
-  // A device that kept its key kept its room too.
+  // A removed device that kept its key kept the room in the line too.
   const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   const uint64_t line_bytes = line_bytes_ + more_bytes;
   if (line_bytes > kLineBytesMax) return {Code::kLineTooLong};
-  // The room in the line before the device: a flush that sees the device has the room.
+  // Make room in the line before the device exists, so that a flush that sees the device has the room.
   if (Status status = flusher_.Fit(line_bytes); !status.ok()) return status;
   const std::vector<CellKind>& kinds = spec_.group_kinds[group];
   uint32_t first = 0;
@@ -74,7 +75,7 @@ Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** d
 
 bool Store::RemoveDevice(uint32_t group, const std::string& id, const Holder* self) {
   std::lock_guard<std::mutex> lock(mutex_);
-  // Without an aggregate, what it still has to say can only stand under its own key.
+  // Without an aggregate, the device's pending deltas can only be written under its own key.
   const bool keeps_key = !HasAggregate(program_, group);
   const Device* const device = devices_.Remove(group, id, keeps_key);
   if (device == nullptr) return false;
@@ -112,7 +113,7 @@ std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
 }
 
 Store::Snapshot Store::TakeSnapshot() {
-  // No device is retired meanwhile.
+  // The lock keeps devices from being retired in the meantime.
   std::lock_guard<std::mutex> lock(mutex_);
   Snapshot snapshot;
   const uint32_t static_cells = program_.static_cells;
@@ -137,7 +138,7 @@ Store::Snapshot Store::TakeSnapshot() {
   return snapshot;
 }
 
-bool Store::Recycle() {
+bool Store::RetireLeaving() {
   if (!leaving_.HasAny()) return false;
   struct Work {
     Store* store;
@@ -146,14 +147,14 @@ bool Store::Recycle() {
   const bool was_quiet = flusher_.TryQuiet(
       [](void* context) {
         Work* const here = static_cast<Work*>(context);
-        here->store->RecycleQuietly(&here->retired);
+        here->store->RetireQuietly(&here->retired);
       },
       &work);
-  if (work.retired != 0) may_recycle_ms_ = MonotonicMs() + kRetirementGapMs;
+  if (work.retired != 0) next_retirement_ms_ = MonotonicMs() + kRetirementGapMs;
   return was_quiet && work.retired == kRetiredAtOnce;
 }
 
-void Store::RecycleQuietly(size_t* retired) {
+void Store::RetireQuietly(size_t* retired) {
   const uint64_t ended = profiler_.ended();
   if (ended != profiles_ended_) leaving_.AskAgain();
   profiles_ended_ = ended;

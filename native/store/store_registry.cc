@@ -1,4 +1,4 @@
-// The stores of this process by name: who opens, attaches to, and closes them.
+// The registry: the stores of this process by name, how they are opened, attached to, and closed.
 
 #include <condition_variable>
 #include <map>
@@ -15,10 +15,10 @@ namespace vmm {
 
 namespace {
 
-// A store by its name. Whoever makes or closes it does so without the registry's lock, since files may be slow; the
-// others that want the name, or the file that is being given up, wait.
+// A store by its name. A thread makes or closes a store without the registry's lock, since files may be slow. Other
+// threads that want the name, or the file of a store that is closing, wait.
 struct Registered {
-  Store* store = nullptr;  // null: it is being made
+  Store* store = nullptr;  // null: a thread is making the store
   bool is_closing = false;
   std::string file;
 };
@@ -27,10 +27,10 @@ struct Registered {
 struct Registry {
   std::mutex mutex;
   std::condition_variable changed;
-  ForkMark process;
+  ForkMark process;  // the process that the stores belong to
   std::map<std::string, Registered> stores;
 
-  // Whether somebody who wants this name and file must wait. Under the lock.
+  // Whether a thread that wants this name and file must wait. Under the lock.
   bool IsBusy(const std::string& name, const std::string& file) const {
     for (const auto& [taken, one] : stores) {
       if (taken == name && (one.store == nullptr || one.is_closing)) return true;
@@ -39,7 +39,8 @@ struct Registry {
     return false;
   }
 
-  // A forked child: the stores are its parent's, and who was making or closing one is not here. Under the lock.
+  // In a forked child: the stores are its parent's, and the threads that make or close stores do not exist here. Under
+  // the lock.
   void AdoptProcess() {
     if (process.IsSameProcess()) return;
     stores.clear();
@@ -59,24 +60,25 @@ Registry& TheRegistry() {
 
 }  // namespace
 
-// process.exit() ends the process without running the cleanup hooks of its environment, so nobody has detached.
+// process.exit() ends the process without the cleanup hooks of its environment, so no thread has detached.
 void Store::EndAllWithProcess(int32_t exit_code) {
   Registry& registry = TheRegistry();
   if (!registry.process.IsSameProcess()) return;  // a forked child; the stores are its parent's
   SettleExitCodes(exit_code);
-  // Linked and not listed: exit() may have been called in a signal handler that interrupted the allocation of memory.
+  // A linked list, which allocates nothing: a signal handler that interrupted malloc() may have called exit().
   Store* first = nullptr;
   {
-    // Or on the thread that has the lock. It is never held for long otherwise.
+    // A signal handler may have called exit() on the thread that has the lock, so this gives up after a time. No thread
+    // holds the lock for long.
     std::unique_lock<std::mutex> lock(registry.mutex, std::defer_lock);
     if (!LockWithin(lock, kExitLockMs)) return;
     for (const auto& [name, one] : registry.stores) {
       if (one.store == nullptr) continue;
-      one.store->Retain();  // never given back: the process ends
+      one.store->Retain();  // without Unreference: the process ends
       one.store->next_at_exit_ = std::exchange(first, one.store);
     }
   }
-  // All together, so that they take a second at most, and not a second each.
+  // Ask all profiles first: then all of them together take at most a second, not a second each.
   for (Store* store = first; store != nullptr; store = store->next_at_exit_) store->profiler().AskToStopAtExit(kExitLockMs);
   for (Store* store = first; store != nullptr; store = store->next_at_exit_) store->EndWithProcess(exit_code);
 }
@@ -109,8 +111,8 @@ Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
     return {};
   }
   const std::string name = spec.name;
-  Registered& place = registry.stores[name];  // which stays where it is, whatever comes and goes
-  place.file = spec.file;
+  Registered& entry = registry.stores[name];  // a map keeps the address of an entry
+  entry.file = spec.file;
   lock.unlock();
 
   Store* made = nullptr;
@@ -126,7 +128,7 @@ Status Store::Open(StoreSpec&& spec, Store** store, OpenConflict* conflict) {
   lock.lock();
   if (status.ok()) {
     made->attachments_ = 1;
-    place.store = made;
+    entry.store = made;
     *store = made;
   } else {
     registry.stores.erase(name);
