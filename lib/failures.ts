@@ -90,7 +90,7 @@ export function isFailure(value: unknown): value is Failure {
   return typeof value === 'object' && value !== null && 'syscall' in value;
 }
 
-/** The system's error as Node itself would make it, with `code`, `errno`, `syscall` and, where there is one, `path`. */
+/** The system's error as Node makes it, with `code`, `errno`, `syscall` and, where there is one, `path`. */
 export function systemError({ errno, syscall }: Failure, path?: string): NodeJS.ErrnoException {
   const [code, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, 'unknown error'];
   const error = new Error(`${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}`);

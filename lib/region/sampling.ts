@@ -4,7 +4,8 @@ import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { binding } from '../binding.ts';
-import { systemError } from '../failures.ts';
+import { ErrorCode } from '../errors.ts';
+import { failureError, systemError } from '../failures.ts';
 import { annotationOf, headerLineOf } from '../profile/columns.ts';
 import type { RegionSampler } from './sampler.ts';
 
@@ -135,9 +136,8 @@ class Sampling {
       const { sent, failure } = binding().send(fd, bytes, 0);
       bytes = bytes.subarray(sent);
       if (failure === undefined) continue;
-      const cause = systemError(failure);
-      if (cause.code !== 'EAGAIN' || waitedMs >= OVER_PATIENCE_MS) {
-        throw new Error(`Failed to write the profile to '${name}': ${cause.message}`, { cause });
+      if (systemError(failure).code !== 'EAGAIN' || waitedMs >= OVER_PATIENCE_MS) {
+        throw failureError(failure, { what: `Failed to write the profile to '${name}'`, error: ErrorCode.PROFILE });
       }
       if (signal.aborted || this.#nowNs() > seconds * 1e9) waitedMs += FULL_PAUSE_MS;
       await sleep(FULL_PAUSE_MS);
