@@ -218,8 +218,8 @@ static inline void vmm_metrics_give_back(const vmm_metrics_store* store, vmm_met
   store->abi->give_back(store->abi->store, shard);
 }
 
-/* The shared shard, for signal handlers, and for threads that count too rarely to claim a shard. Do not give it back.
- * */
+/* The shared shard, for signal handlers, and for threads that count too rarely to claim a shard of their own. It need
+ * not be given back. */
 static inline void vmm_metrics_shared_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   store->abi->shared_shard(store->abi->store, out);
 }

@@ -4,61 +4,84 @@
 
 namespace vmm {
 
+namespace {
+
+Napi::Object HeaderOffsets(Napi::Env env) {
+  Napi::Object offset = Napi::Object::New(env);
+  offset["magic"] = offsetof(RegionHeader, magic);
+  offset["version"] = offsetof(RegionHeader, version);
+  offset["byteOrder"] = offsetof(RegionHeader, byte_order);
+  offset["granuleBytes"] = offsetof(RegionHeader, granule_bytes);
+  offset["shards"] = offsetof(RegionHeader, shards);
+  offset["banks"] = offsetof(RegionHeader, banks);
+  offset["directoryRows"] = offsetof(RegionHeader, directory_rows);
+  offset["schemaFingerprint"] = offsetof(RegionHeader, schema_fingerprint);
+  offset["documentOffset"] = offsetof(RegionHeader, document_offset);
+  offset["documentBytes"] = offsetof(RegionHeader, document_bytes);
+  offset["chunksOffset"] = offsetof(RegionHeader, chunks_offset);
+  offset["processId"] = offsetof(RegionHeader, process_id);
+  offset["state"] = offsetof(RegionHeader, state);
+  offset["processStartTicks"] = offsetof(RegionHeader, process_start_ticks);
+  offset["processStartRealtimeNs"] = offsetof(RegionHeader, process_start_realtime_ns);
+  offset["bootId"] = offsetof(RegionHeader, boot_id);
+  offset["commit"] = offsetof(RegionHeader, commit);
+  offset["cellsUsed"] = offsetof(RegionHeader, cells_used);
+  offset["shardsUsed"] = offsetof(RegionHeader, shards_used);
+  offset["devicesUsed"] = offsetof(RegionHeader, devices_used);
+  offset["degraded"] = offsetof(RegionHeader, degraded);
+  offset["crash"] = offsetof(RegionHeader, crash);
+  offset["line"] = offsetof(RegionHeader, line);
+  offset["exitCode"] = offsetof(RegionHeader, exit_code);
+  offset["unsettled"] = offsetof(RegionHeader, unsettled);
+  offset["retiredEpoch"] = offsetof(RegionHeader, retired_epoch);
+  offset["reserved"] = offsetof(RegionHeader, reserved);
+  offset["sinkPath"] = offsetof(RegionHeader, sink_path);
+  return offset;
+}
+
+Napi::Object CrashOffsets(Napi::Env env) {
+  Napi::Object offset = Napi::Object::New(env);
+  offset["signal"] = offsetof(CrashRecord, signal);
+  offset["code"] = offsetof(CrashRecord, code);
+  offset["address"] = offsetof(CrashRecord, address);
+  offset["threadId"] = offsetof(CrashRecord, thread_id);
+  offset["reserved"] = offsetof(CrashRecord, reserved);
+  offset["realtimeNs"] = offsetof(CrashRecord, realtime_ns);
+  return offset;
+}
+
+Napi::Object LineOffsets(Napi::Env env) {
+  Napi::Object offset = Napi::Object::New(env);
+  offset["commit"] = offsetof(LineInFlight, commit);
+  offset["device"] = offsetof(LineInFlight, device);
+  offset["inode"] = offsetof(LineInFlight, inode);
+  offset["offset"] = offsetof(LineInFlight, offset);
+  offset["bytes"] = offsetof(LineInFlight, bytes);
+  offset["sent"] = offsetof(LineInFlight, sent);
+  offset["isRegularFile"] = offsetof(LineInFlight, is_regular_file);
+  offset["reserved"] = offsetof(LineInFlight, reserved);
+  return offset;
+}
+
+Napi::Object DirectoryEntryOffsets(Napi::Env env) {
+  Napi::Object offset = Napi::Object::New(env);
+  offset["group"] = offsetof(DirectoryEntry, group);
+  offset["firstCell"] = offsetof(DirectoryEntry, first_cell);
+  offset["state"] = offsetof(DirectoryEntry, state);
+  offset["idBytes"] = offsetof(DirectoryEntry, id_bytes);
+  offset["id"] = offsetof(DirectoryEntry, id);
+  return offset;
+}
+
+}  // namespace
+
 Napi::Value FormatTable(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Napi::Object header = Napi::Object::New(env), crash = Napi::Object::New(env), line = Napi::Object::New(env);
-  Napi::Object entry = Napi::Object::New(env), out = Napi::Object::New(env);
-  header["magic"] = offsetof(RegionHeader, magic);
-  header["version"] = offsetof(RegionHeader, version);
-  header["byteOrder"] = offsetof(RegionHeader, byte_order);
-  header["granuleBytes"] = offsetof(RegionHeader, granule_bytes);
-  header["shards"] = offsetof(RegionHeader, shards);
-  header["banks"] = offsetof(RegionHeader, banks);
-  header["directoryRows"] = offsetof(RegionHeader, directory_rows);
-  header["schemaFingerprint"] = offsetof(RegionHeader, schema_fingerprint);
-  header["documentOffset"] = offsetof(RegionHeader, document_offset);
-  header["documentBytes"] = offsetof(RegionHeader, document_bytes);
-  header["chunksOffset"] = offsetof(RegionHeader, chunks_offset);
-  header["processId"] = offsetof(RegionHeader, process_id);
-  header["state"] = offsetof(RegionHeader, state);
-  header["processStartTicks"] = offsetof(RegionHeader, process_start_ticks);
-  header["processStartRealtimeNs"] = offsetof(RegionHeader, process_start_realtime_ns);
-  header["bootId"] = offsetof(RegionHeader, boot_id);
-  header["commit"] = offsetof(RegionHeader, commit);
-  header["cellsUsed"] = offsetof(RegionHeader, cells_used);
-  header["shardsUsed"] = offsetof(RegionHeader, shards_used);
-  header["devicesUsed"] = offsetof(RegionHeader, devices_used);
-  header["degraded"] = offsetof(RegionHeader, degraded);
-  header["crash"] = offsetof(RegionHeader, crash);
-  header["line"] = offsetof(RegionHeader, line);
-  header["exitCode"] = offsetof(RegionHeader, exit_code);
-  header["unsettled"] = offsetof(RegionHeader, unsettled);
-  header["retiredEpoch"] = offsetof(RegionHeader, retired_epoch);
-  header["reserved"] = offsetof(RegionHeader, reserved);
-  header["sinkPath"] = offsetof(RegionHeader, sink_path);
-  crash["signal"] = offsetof(CrashRecord, signal);
-  crash["code"] = offsetof(CrashRecord, code);
-  crash["address"] = offsetof(CrashRecord, address);
-  crash["threadId"] = offsetof(CrashRecord, thread_id);
-  crash["reserved"] = offsetof(CrashRecord, reserved);
-  crash["realtimeNs"] = offsetof(CrashRecord, realtime_ns);
-  line["commit"] = offsetof(LineInFlight, commit);
-  line["device"] = offsetof(LineInFlight, device);
-  line["inode"] = offsetof(LineInFlight, inode);
-  line["offset"] = offsetof(LineInFlight, offset);
-  line["bytes"] = offsetof(LineInFlight, bytes);
-  line["sent"] = offsetof(LineInFlight, sent);
-  line["isRegularFile"] = offsetof(LineInFlight, is_regular_file);
-  line["reserved"] = offsetof(LineInFlight, reserved);
-  entry["group"] = offsetof(DirectoryEntry, group);
-  entry["firstCell"] = offsetof(DirectoryEntry, first_cell);
-  entry["state"] = offsetof(DirectoryEntry, state);
-  entry["idBytes"] = offsetof(DirectoryEntry, id_bytes);
-  entry["id"] = offsetof(DirectoryEntry, id);
-  out["HeaderOffset"] = header;
-  out["CrashOffset"] = crash;
-  out["LineOffset"] = line;
-  out["DirectoryEntryOffset"] = entry;
+  Napi::Object out = Napi::Object::New(env);
+  out["HeaderOffset"] = HeaderOffsets(env);
+  out["CrashOffset"] = CrashOffsets(env);
+  out["LineOffset"] = LineOffsets(env);
+  out["DirectoryEntryOffset"] = DirectoryEntryOffsets(env);
   out["MAGIC"] = Napi::BigInt::New(env, kMagic);
   out["FORMAT_VERSION"] = kFormatVersion;
   out["BYTE_ORDER"] = kByteOrder;

@@ -160,58 +160,61 @@ uint64_t SumOfShown(const Values& line) {
   return sum;
 }
 
+// A thread with a shard of its own.
+void AddAsOwner(Scene& scene, uint64_t thread) {
+  const vmm_metrics_metric own = scene.Metric("g.own"), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
+  const vmm_metrics_metric state = scene.Metric("g.state", VMM_METRICS_STORE);
+  vmm_metrics::Shard shard(scene.native);
+  CHECK(shard.get().number != VMM_METRICS_SHARED_SHARD);
+  for (uint64_t i = 0; i < kAdds; i++) {
+    vmm_metrics_add(&shard.get(), own, 1);
+    vmm_metrics_observe(&shard.get(), run, 5 + (i * 7 + thread) % 100);
+    vmm_metrics_set(&shard.get(), state, thread + 1);
+  }
+}
+
+// A thread without a shard.
+void AddAsSharer(Scene& scene) {
+  const vmm_metrics_metric shared = scene.Metric("g.shared"), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
+  vmm_metrics_shard shard;
+  vmm_metrics_shared_shard(&scene.native, &shard);
+  for (uint64_t i = 0; i < kSharedAdds; i++) {
+    vmm_metrics_add(&shard, shared, 3);
+    if (i % 4 == 0) vmm_metrics_observe(&shard, run, 5 + i % 100);
+  }
+}
+
+// A thread that makes devices, counts in them, and removes every third one.
+void AddInDevices(Scene& scene, uint64_t thread, std::atomic<uint64_t>& reads, std::atomic<uint64_t>& io_us) {
+  vmm_metrics::Shard shard(scene.native);
+  std::vector<vmm_metrics_metric> stale;
+  for (int i = 0; i < 150; i++) {
+    const std::string id = "drive" + std::to_string(thread) + std::to_string(i % 10);
+    const vmm_metrics_metric device = scene.InDevice(id, "reads", VMM_METRICS_INC);
+    const vmm_metrics_metric io = scene.InDevice(id, "io", VMM_METRICS_LATENCY);
+    for (int n = 0; n < 20; n++) {
+      vmm_metrics_add(&shard.get(), device, 1);
+      vmm_metrics_observe(&shard.get(), io, 4);
+      reads++;
+      io_us += 4;
+    }
+    if (i % 3 == 0) CHECK(scene.store->RemoveDevice(kBlock, id));
+    stale.push_back(device);
+    for (size_t k = 0; k < stale.size(); k += 13) {  // through accessors of devices that may be gone
+      vmm_metrics_add(&shard.get(), stale[k], 1);
+      reads++;
+    }
+  }
+}
+
 TEST("given writers, flushes, readers and devices that come and go, when all at once, then every add is in one line or pending") {
   Scene scene;
   scene.Init("f");
-  const vmm_metrics_metric own = scene.Metric("g.own"), shared = scene.Metric("g.shared");
-  const vmm_metrics_metric state = scene.Metric("g.state", VMM_METRICS_STORE), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
-  constexpr uint64_t kOwners = 3, kSharers = 2, kDevicePeople = 2;
-
-  for (uint64_t t = 0; t < kOwners; t++) {
-    scene.Start([&, t] {
-      vmm_metrics::Shard shard(scene.native);
-      CHECK(shard.get().number != VMM_METRICS_SHARED_SHARD);
-      for (uint64_t i = 0; i < kAdds; i++) {
-        vmm_metrics_add(&shard.get(), own, 1);
-        vmm_metrics_observe(&shard.get(), run, 5 + (i * 7 + t) % 100);
-        vmm_metrics_set(&shard.get(), state, t + 1);
-      }
-    });
-  }
-  for (uint64_t t = 0; t < kSharers; t++) {
-    scene.Start([&] {
-      vmm_metrics_shard shard;
-      vmm_metrics_shared_shard(&scene.native, &shard);
-      for (uint64_t i = 0; i < kSharedAdds; i++) {
-        vmm_metrics_add(&shard, shared, 3);
-        if (i % 4 == 0) vmm_metrics_observe(&shard, run, 5 + i % 100);
-      }
-    });
-  }
+  constexpr uint64_t kOwners = 3, kSharers = 2, kDeviceWriters = 2;
   std::atomic<uint64_t> reads{0}, io_us{0};
-  for (uint64_t t = 0; t < kDevicePeople; t++) {
-    scene.Start([&, t] {
-      vmm_metrics::Shard shard(scene.native);
-      std::vector<vmm_metrics_metric> stale;
-      for (int i = 0; i < 150; i++) {
-        const std::string id = "drive" + std::to_string(t) + std::to_string(i % 10);
-        const vmm_metrics_metric device = scene.InDevice(id, "reads", VMM_METRICS_INC);
-        const vmm_metrics_metric io = scene.InDevice(id, "io", VMM_METRICS_LATENCY);
-        for (int n = 0; n < 20; n++) {
-          vmm_metrics_add(&shard.get(), device, 1);
-          vmm_metrics_observe(&shard.get(), io, 4);
-          reads++;
-          io_us += 4;
-        }
-        if (i % 3 == 0) CHECK(scene.store->RemoveDevice(kBlock, id));
-        stale.push_back(device);
-        for (size_t k = 0; k < stale.size(); k += 13) {  // through accessors of devices that may be gone
-          vmm_metrics_add(&shard.get(), stale[k], 1);
-          reads++;
-        }
-      }
-    });
-  }
+  for (uint64_t t = 0; t < kOwners; t++) scene.Start([&, t] { AddAsOwner(scene, t); });
+  for (uint64_t t = 0; t < kSharers; t++) scene.Start([&] { AddAsSharer(scene); });
+  for (uint64_t t = 0; t < kDeviceWriters; t++) scene.Start([&, t] { AddInDevices(scene, t, reads, io_us); });
   scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
   uint64_t most = 0;
   scene.StartUntilDone([&] {
