@@ -5,15 +5,16 @@ import { type Bound, type Measurement, type Row, type Subject, XADD } from './su
 
 export interface Range {
   readonly value: number;
-  /** Of the rounds. */
+  /** The lowest round. */
   readonly lowest: number;
+  /** The highest round. */
   readonly highest: number;
 }
 
 export interface Figure extends Range {
   /** In `lock xadd` of the same turns, for rows of nanoseconds. */
   readonly inXadd?: Range;
-  /** What the bound compares: the figure, or what it is of another. */
+  /** What the bound compares: the figure, or its ratio to another figure. */
   readonly compared?: number;
   readonly holds?: boolean;
 }
@@ -22,7 +23,7 @@ export interface Figure extends Range {
 export interface Result {
   readonly subject: string;
   readonly row: Row;
-  /** By tree; where the row is measured once, only the first. Undefined: it was not measured. */
+  /** One for each tree, or one in all for a row that is measured once. Undefined: the row was not measured. */
   readonly figures: readonly (Figure | undefined)[];
   /** Why a tree has no figure. */
   readonly notes: readonly string[];
@@ -39,7 +40,7 @@ export function resultsOf({ name, rows }: Subject, rounds: Rounds, wanted: Reado
   const values = (row: string, tree: number) => ofRow(row, tree).map((round) => round.map(({ value }) => value));
   const treeOf = (row: string, tree: number) => (rows.find((one) => one.name === row)!.once ? 0 : tree);
 
-  /** Round by round, the row's figure as a multiple of another row's. */
+  /** The ratio of the row's figure to another row's, in each round. */
   const relative = (row: Row, tree: number, other: string) => {
     const others = values(other, treeOf(other, tree)).map(median);
     return values(row.name, tree).map((round, i) => median(round) / others[i]!);
@@ -89,7 +90,7 @@ function holds({ atMost = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_IN
   return value <= atMost && value >= atLeast;
 }
 
-/** Of all samples that took turns with one. */
+/** The `lock xadd` of all samples that took turns with one. */
 export function xaddOf(rounds: Rounds): Range | undefined {
   const byRound = rounds
     .map((round) => round.flatMap(({ samples }) => samples.flatMap(({ xaddNs }) => (xaddNs === undefined ? [] : [xaddNs]))))

@@ -1,8 +1,8 @@
-// npm run bench: what everything costs, beside a `lock xadd`, other packages, and the bounds. The rounds of all rows
-// alternate, so that a machine that changes meanwhile changes them all.
+// npm run bench: prints what operations cost, beside a `lock xadd`, other packages and bounds. A run measures all rows
+// in a first round, then all rows in a second one, so that a machine that changes its speed changes all rows alike.
 //
-// The loops are our own: a harness that calls a function for each iteration measures its own call, at a nanosecond an
-// operation.
+// The loops are the trials' own. A harness that calls a function for each operation would measure its own call, since
+// some operations take a nanosecond.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -49,14 +49,14 @@ interface Plan {
   readonly rounds: Measurement[][];
 }
 
-/** The rows that `only` names; nothing names all. */
+/** The rows that `only` names. An empty list names all rows. */
 function planOf(subject: Subject, only: readonly string[]): Plan {
   const isNamed = (name: string) => only.some((part) => name.toLowerCase().includes(part.toLowerCase()));
   const rows = subject.rows.filter(({ name }) => only.length === 0 || isNamed(subject.name) || isNamed(name));
   return { subject, wanted: new Set(rows.map(({ name }) => name)), rounds: [] };
 }
 
-/** With those that the bounds of wanted rows refer to. */
+/** The wanted rows, and those that their bounds refer to. */
 function needed({ subject, wanted }: Plan): ReadonlySet<string> {
   const others = subject.rows.flatMap(({ name, bound }) => (wanted.has(name) && bound?.of !== undefined ? [bound.of] : []));
   return new Set([...wanted, ...others]);
@@ -72,7 +72,7 @@ async function measured(plans: readonly Plan[], trees: readonly Tree[], rounds: 
   progress('');
 }
 
-/** A subject that fails is said, and the others go on. */
+/** If a subject fails, its rows show the error, and the run goes on. */
 async function roundOf(plan: Plan, trees: readonly Tree[], effort: Effort): Promise<Measurement[]> {
   try {
     return await plan.subject.measure(trees, effort, needed(plan));
@@ -136,6 +136,6 @@ async function run(): Promise<void> {
   process.exitCode = isBad ? 1 : 0;
 }
 
-process.once('SIGINT', () => process.exit(130)); // with its files removed
+process.once('SIGINT', () => process.exit(130)); // else its files would stay
 if (values.help) process.stdout.write(HELP);
 else await run();

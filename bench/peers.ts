@@ -1,9 +1,9 @@
-// Other packages that are measured beside this one. They are development dependencies, and only the benchmarks need
-// them: where they are not installed, their rows say so. So only what the benchmarks use of them is declared here.
+// Other packages that stand beside this one. They are development dependencies that only the benchmarks need. Where one
+// is not installed, its rows say so; therefore this file declares the few types that the benchmarks use.
 
 import { Absent } from './subject.ts';
 
-/** prom-client, and @prometheus-io/client, which went on from it. */
+/** prom-client and its successor @prometheus-io/client have the same interface. */
 export interface Prometheus {
   readonly Counter: new (options: { name: string; help: string; registers?: object[] }) => { inc(): void };
   readonly Gauge: new (options: { name: string; help: string; registers?: object[] }) => { set(value: number): void };

@@ -1,4 +1,4 @@
-// The store that trials measure: that of the Firecracker schema, and what trials do to it before they begin.
+// The store that trials measure. It has the Firecracker schema. Here is also what several trials do before they begin.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,8 +55,8 @@ export function attached(metrics: { readonly native: object }): BenchAddon {
 const folders: string[] = [];
 
 /**
- * A folder that goes with the process. It is in memory where the system has that, since a disk that lets a write wait
- * would be measured.
+ * A folder that is removed when the process exits. It is in memory where the system has /dev/shm, since a disk that
+ * delays a write would be measured.
  */
 export function folderInMemory(): string {
   if (folders.length === 0) process.on('exit', removeFolders);

@@ -3,14 +3,14 @@
 
 import type { Tree } from './tree.ts';
 
-/** `lock xadd` of the same run, as the row that a bound is relative to. */
+/** In a bound: the `lock xadd` of the same run. */
 export const XADD = 'lock xadd';
 
-/** What a row's figure must hold. */
+/** A limit that a figure must keep. */
 export interface Bound {
   readonly atMost?: number;
   readonly atLeast?: number;
-  /** What the figure is divided by first: `XADD`, or another row of the subject. Left out: nothing. */
+  /** The figure is divided by this before it is compared: `XADD`, or another row of the subject. Default: it is not. */
   readonly of?: string;
 }
 
@@ -21,15 +21,15 @@ export interface Row {
   readonly name: string;
   readonly unit: Unit;
   readonly bound?: Bound;
-  /** What stands for many samples. Default: the median. */
+  /** Which quantile of its samples is the figure. Default: 0.5, the median. */
   readonly quantile?: number;
-  /** Not of this package: measured once, also where two trees are compared. */
+  /** The row does not depend on the tree, and is measured once where two trees are compared. */
   readonly once?: boolean;
 }
 
 export interface Sample {
   readonly value: number;
-  /** Nanoseconds of a `lock xadd` at that moment, where it took turns with the row. */
+  /** Nanoseconds of a `lock xadd` in the same turn, for rows that take turns with one. */
   readonly xaddNs?: number;
 }
 
@@ -49,14 +49,14 @@ export interface Measurement {
 export interface Effort {
   /** Milliseconds that one turn of a trial takes. */
   readonly turnMs: number;
-  /** What is compared pairwise is measured so often in a round, turn about. */
+  /** How many turns a row has in a round. */
   readonly turns: number;
 }
 
 export interface Subject {
   readonly name: string;
   readonly rows: readonly Row[];
-  /** Measures one round, of those rows at least. */
+  /** Measures the wanted rows, and perhaps others, for one round. */
   measure(trees: readonly Tree[], effort: Effort, wanted: ReadonlySet<string>): Promise<Measurement[]>;
 }
 

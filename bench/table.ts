@@ -6,7 +6,7 @@ import type { Row } from './subject.ts';
 /** Widths of columns. */
 const NAME = 50;
 const RANGE = 25;
-/** What a figure of two trees may differ by before the line is marked. */
+/** A row whose figure is beyond this multiple of the other tree's is marked. */
 export const WORSE = 1.03;
 
 /** Three digits or more, with commas between thousands. */
@@ -29,7 +29,7 @@ function boundText(row: Row, { compared, holds }: Figure): string {
   return compared === undefined ? '' : `${holds ? 'holds' : 'MISSED'}: ${shown(compared)}, ${limitOf(row)}`;
 }
 
-/** The lines of the results of one subject; two trees have two columns, and how they compare. */
+/** The lines of one subject's results. With two trees there are columns for the second tree and for the ratio. */
 export function tableOf(subject: string, results: readonly Result[], isComparing: boolean): string[] {
   const lines = [`\n${subject}`];
   for (const { row, figures, notes, hasFailed, change } of results) {
@@ -59,7 +59,7 @@ export function tableOf(subject: string, results: readonly Result[], isComparing
   return lines;
 }
 
-/** Whether the first tree is worse than the second in the median, and in every round at least a little. */
+/** Whether the first tree is worse: clearly in the median, and at least a little in every round. */
 export function isWorse({ bound, unit }: Row, { value, lowest, highest }: Range): boolean {
   const isBetterHigh = bound?.atLeast !== undefined || unit === '%';
   return isBetterHigh ? value < 1 / WORSE && highest < 1 : value > WORSE && lowest > 1;

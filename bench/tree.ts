@@ -1,5 +1,5 @@
-// The built trees that are measured: this one, and with --against another one. A process measures one tree, which the
-// environment names to it.
+// The built trees that a run measures: this one, and the one of --against. Each process measures one tree; a variable
+// of its environment names the tree's folder.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -23,7 +23,7 @@ export function treeAt(folder: string): Tree {
   return { folder: root };
 }
 
-/** The environment of a process that measures that tree. */
+/** The environment of a process that measures the tree. */
 export function environmentOf({ folder }: Tree): NodeJS.ProcessEnv {
   return { ...process.env, [VARIABLE]: folder };
 }
@@ -35,11 +35,11 @@ export function measuredTree(): Tree {
 
 type Package = typeof import('vmm-metrics') & {
   readonly firecracker: typeof firecracker;
-  /** What later versions have. */
+  /** Later versions have it. */
   readonly firecrackerSchema?: (options: { histograms: 'groups' | 'all' }) => typeof firecracker;
 };
 
-/** The package as the tree has it that this process measures. */
+/** The package in the tree that this process measures. */
 export async function underTest(): Promise<Package> {
   const [index, schemas] = await Promise.all(
     ['index', 'firecracker'].map(

@@ -1,6 +1,6 @@
-// A trial is a row that a process of its own measures: an operation that is repeated, timed, and divided by its number.
-// All trials of a subject are alive together and take turns, each with a `lock xadd` before and after. So a machine
-// that changes its speed changes it for all of them.
+// A trial is a row with a process of its own. The process repeats an operation, and divides the time by the number of
+// repetitions. The processes of a subject live at the same time and take turns, and measure a `lock xadd` before and
+// after each turn. So a machine that changes its speed changes it for all of them.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,27 +9,27 @@ import { fileURLToPath } from 'node:url';
 import type { Effort, Measurement, Row, Sample, Subject, Unit } from './subject.ts';
 import { environmentOf, type Tree } from './tree.ts';
 
-/** Repeats the operation so often. A number that it gives, or resolves to, is the figure; else its time is. */
+/** Repeats the operation. A number that it returns, or resolves to, is the figure; otherwise its time is. */
 export type Operation = (times: number) => unknown;
 
 export interface Trial extends Omit<Row, 'unit'> {
   /** Default: ns. */
   readonly unit?: Unit;
-  /** Sets the trial up, once a process. Throws `Absent` where the tree or this Node does not have what is measured. */
+  /** Sets the trial up, once per process. Throws `Absent` if the tree or this Node lacks what the trial measures. */
   readonly prepare: () => Operation | Promise<Operation>;
   /** How often a turn repeats the operation. Default: as often as a turn has room for. */
   readonly times?: number;
   /**
-   * Whose processor time counts: that of the main thread, or of all threads of the process, for what lets other threads
-   * work. On an idle machine the thread's is what a clock shows; on a busy one a clock would count other processes
-   * too. Default: `thread`.
+   * Whose processor time is measured: that of the main thread, or that of all threads of the process, for an operation
+   * that lets other threads work. On an idle machine the time of the thread is what a clock shows. On a busy machine a
+   * clock also counts other processes. Default: `thread`.
    */
   readonly counts?: 'thread' | 'process';
   /** How Node is started. */
   readonly execArgv?: readonly string[];
 }
 
-/** What a trial's process says. */
+/** What a trial's process sends. */
 export type Answer = { readonly ready: true } | { readonly absent: string } | Sample;
 
 export interface TrialSubject extends Subject {
@@ -101,7 +101,7 @@ class Turns {
 
   async run(): Promise<Measurement[]> {
     for (let turn = 0; turn < this.#effort.turns; turn++) {
-      // There and back, so that no trial always follows the same one.
+      // Every second turn goes backwards, so that no trial always follows the same other one.
       const inOrder = turn % 2 === 0 ? this.#participants : this.#participants.toReversed();
       for (const participant of inOrder) {
         participant.child.send('turn');
