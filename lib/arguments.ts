@@ -114,9 +114,14 @@ export function shownDestination(destination: string | number): string {
   return typeof destination === 'string' ? shown(destination) : `descriptor ${destination}`;
 }
 
-/** A path: text that is not empty and has no NUL. */
+/** A path. */
 export function checkedPath(name: string, path: unknown): string {
-  const text = checkedText(name, path);
+  return checkedCText(name, path);
+}
+
+/** Text as C can hold it: not empty, and without NUL. */
+function checkedCText(name: string, value: unknown): string {
+  const text = checkedText(name, value);
   if (text === '') throw new RangeError(`${name} must not be empty`);
   if (text.includes('\0')) throw new RangeError(`${name} must not contain NUL; got ${shown(text)}`);
   return text;
@@ -126,9 +131,7 @@ const utf8 = new TextEncoder();
 
 /** A device id: 1 to 255 bytes of UTF-8, without NUL and lone surrogates. */
 export function checkedDeviceId(value: unknown): string {
-  const id = checkedText('device id', value);
-  if (id === '') throw new RangeError('device id must not be empty');
-  if (id.includes('\0')) throw new RangeError(`device id must not contain NUL; got ${shown(id)}`);
+  const id = checkedCText('device id', value);
   const bytes = utf8.encode(id).length;
   if (bytes > ID_BYTES_MAX)
     throw new RangeError(`device id must be at most ${ID_BYTES_MAX} bytes of UTF-8; got ${bytes} bytes, ${shown(id)}`);
