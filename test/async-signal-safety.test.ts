@@ -124,7 +124,8 @@ describe('given the machine code of the addon', () => {
     for (const part of [
       'LastLine',
       'Build',
-      'Run',
+      'LineWriter5Write',
+      'Collection7Collect',
       'ReopenIfReplaced',
       'SinkTurn4Take',
       'WriteThroughPipe',

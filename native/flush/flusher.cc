@@ -35,8 +35,8 @@ class Marked {
 
 }  // namespace
 
-Flusher::Flusher(Cells& cells, const ProgramView& program, const DeviceLists& devices, uint32_t missed_cell)
-    : cells_(cells), program_(program), devices_(devices), missed_cell_(missed_cell) {}
+Flusher::Flusher(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell)
+    : cells_(cells), template_(line_template), devices_(devices), missed_cell_(missed_cell) {}
 
 Flusher::~Flusher() { sink_.Close(); }
 
@@ -70,7 +70,7 @@ Sink::Position Flusher::sink_position() const {
 }
 
 Status Flusher::Fit(uint64_t line_bytes) {
-  const uint32_t aggregates = AggregateMax(program_);
+  const uint32_t aggregates = AggregateMax(template_.program());
   if (Status status = line_.Fit(line_bytes, aggregates); !status.ok()) return status;
   return last_line_.Fit(line_bytes, aggregates);
 }
@@ -130,7 +130,7 @@ Status Flusher::FlushOnce() {
   if (!phase_.compare_exchange_strong(phase, kBuilding, std::memory_order_acq_rel)) {
     return {Code::kCrashing, ECANCELED, "write"};
   }
-  if (!line_.Build(program_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
+  if (!line_.Build(template_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
     phase = kBuilding;
     phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
     return {Code::kWrite, EMSGSIZE, "write"};
@@ -228,13 +228,14 @@ bool Flusher::HasUnflushedLocked() const {
   if (HeldLine() != nullptr) return true;
   const uint32_t bank = cells_.region().committed_bank();
   const auto is_unflushed = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
-  for (uint32_t index = 0; index < program_.static_cells; index++) {
+  const ProgramView& program = template_.program();
+  for (uint32_t index = 0; index < program.static_cells; index++) {
     if (is_unflushed(index)) return true;
   }
-  for (uint32_t group = 0; group < program_.group_count; group++) {
+  for (uint32_t group = 0; group < program.group_count; group++) {
     for (const Device* device = FirstOf(devices_[group]); device != nullptr; device = After(*device)) {
-      if (device->is_hidden && !HasAggregate(program_, group)) continue;  // it stands in no line
-      for (uint32_t i = 0; i < program_.groups[group].cells; i++) {
+      if (device->is_hidden && !HasAggregate(program, group)) continue;  // it stands in no line
+      for (uint32_t i = 0; i < program.groups[group].cells; i++) {
         if (is_unflushed(device->first_cell + i)) return true;
       }
     }
@@ -318,7 +319,7 @@ bool Flusher::SendLastLine(int64_t deadline_ms) {
   // The process may have survived an earlier last line. What a flush was building when the phase was taken is in
   // neither bank.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
-  if (!last_line_.Build(program_, cells_, devices_, bank)) return false;
+  if (!last_line_.Build(template_, cells_, devices_, bank)) return false;
   return send(last_line_);
 }
 

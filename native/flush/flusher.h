@@ -14,7 +14,7 @@
 // Async-signal-safety: LastLine only. It takes no lock: it takes the phase from whoever has it, or waits, bounded, for
 // a
 //                      line that is being sent.
-// Lifetime:            the cells, the program and the devices outlive it.
+// Lifetime:            the cells, the template and the devices outlive it.
 
 #pragma once
 
@@ -23,8 +23,9 @@
 #include <atomic>
 #include <cstdint>
 
+#include "flush/device_list.h"
 #include "flush/line.h"
-#include "flush/program.h"
+#include "flush/line_template.h"
 #include "flush/recovery.h"
 #include "flush/sink.h"
 
@@ -38,7 +39,7 @@ class Flusher {
   static constexpr uint32_t kNoCell = ~0u;
 
   // `missed_cell` is raised by each flush whose whole line did not get out; kNoCell for none.
-  Flusher(Cells& cells, const ProgramView& program, const DeviceLists& devices, uint32_t missed_cell);
+  Flusher(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell);
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
@@ -125,7 +126,7 @@ class Flusher {
   void SettleInterrupted();
 
   Cells& cells_;
-  const ProgramView& program_;
+  const LineTemplate& template_;
   const DeviceLists& devices_;
   const uint32_t missed_cell_;
   mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

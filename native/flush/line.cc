@@ -5,6 +5,8 @@
 
 #include <new>
 
+#include "flush/line_writer.h"
+
 namespace vmm {
 
 Line::~Line() {
@@ -31,16 +33,16 @@ Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
   return {};
 }
 
-bool Line::Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
+bool Line::Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
   // First: whoever made a device visible had made room for it before. Acquire: pairs with the release in Devices.
   const uint64_t made = devices.made.load(std::memory_order_acquire);
   Buffer* buffer = buffer_.load(std::memory_order_acquire);
   bank_ = bank;
   text_ = buffer->text();
   text_[0] = '\n';
-  const uint32_t flushed = cells.region().committed_bank();
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
-  Run(program, cells, devices, made, bank, flushed, buffer->aggregate(), out);
+  const Collection collection(cells, bank, cells.region().committed_bank());
+  LineWriter(line_template, collection, devices, made, buffer->aggregate(), out).Write();
   // Every entry of the line starts with a comma; the first one's gives way to the brace.
   if (out.size() == 0) out.Char('{');
   text_[1] = '{';

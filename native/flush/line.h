@@ -11,7 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "flush/program.h"
+#include "flush/device_list.h"
+#include "flush/line_template.h"
 #include "flush/sink.h"
 
 namespace vmm {
@@ -28,7 +29,7 @@ class Line {
   Status Fit(uint64_t line_bytes, uint32_t aggregates);
 
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
-  bool Build(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint32_t bank);
+  bool Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
   // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line
   // there, and says in the header that it is on its way. No other line is.

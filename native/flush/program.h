@@ -1,17 +1,13 @@
 // A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it;
-// here it is checked once and run at every flush.
+// here it is checked once. LineTemplate makes it ready to be run, and LineWriter runs it at every flush.
 //
 // Thread-safety:       immutable.
-// Async-signal-safety: Run is safe.
+// Async-signal-safety: safe.
 // Units:               cells are indexes, literals are bytes.
 
 #pragma once
 
 #include <cstdint>
-
-#include "base/raw_writer.h"
-#include "flush/device_list.h"
-#include "region/cells.h"
 
 namespace vmm {
 
@@ -72,11 +68,5 @@ inline bool HasAggregate(const ProgramView& program, uint32_t group) {
 
 // How many running values an aggregate needs at most.
 uint32_t AggregateMax(const ProgramView& program);
-
-// Reads every cell once into bank `bank`, and writes one line from there and from bank `flushed`, which has the values
-// of the last flush. Devices whose number is above `made` are left to the next line, with what they have counted.
-// `aggregate` has room for AggregateMax() values.
-void Run(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint64_t made, uint32_t bank,
-         uint32_t flushed, uint64_t* aggregate, RawWriter& out);
 
 }  // namespace vmm

@@ -68,15 +68,6 @@ class Cells {
     return total;
   }
 
-  // Call it before the Collect calls of one flush. Release: pairs with the acquire fence in Pending, so that a thread
-  // that reads a value of this collection also sees the commit before it.
-  void BeginCollection() const { std::atomic_thread_fence(std::memory_order_release); }
-
-  // Reads each of the `count` cells from `first` on once, over all shards, and stores its value in bank `bank`.
-  void Collect(uint32_t bank, uint32_t first, uint32_t count) const {
-    for (uint32_t index = first; index < first + count; index++) Set(region_.InBank(bank, index), Total(index));
-  }
-
   // What a cell gained since the last commit. A flush that commits in the meantime turns the bank into a working copy,
   // so this reads the commit word a second time.
   uint64_t Pending(uint32_t index) const {

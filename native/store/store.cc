@@ -19,7 +19,7 @@ Store::Store(StoreSpec&& spec)
       abi_(MakeNativeAbi(this, spec_.schema_fingerprint)),
       directory_(cells_.region()),
       devices_(spec_.group_names, spec_.keys),
-      flusher_(cells_, program_, devices_.lists(), spec_.missed_cell),
+      flusher_(cells_, template_, devices_.lists(), spec_.missed_cell),
       periodic_([this] {
         Status ignored;  // the flusher counts a missed line, and the next line carries its deltas
         Flush(&ignored);
@@ -71,6 +71,7 @@ Status Store::Create(OpenConflict* conflict) {
     if (Status status = Guard(&cells_.region()); !status.ok()) return status;
     is_guarded_ = true;
   }
+  MakeTemplate(spec_, program_, &template_);
   line_bytes_ = LineBytesMax(program_);
   if (Status status = flusher_.Fit(line_bytes_); !status.ok()) return status;
   uint32_t first = 0;

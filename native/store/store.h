@@ -19,6 +19,7 @@
 #include "flush/devices.h"
 #include "flush/flusher.h"
 #include "flush/leaving.h"
+#include "flush/line_template.h"
 #include "flush/program.h"
 #include "flush/retirement.h"
 #include "profile/profiler.h"
@@ -148,6 +149,7 @@ class Store {
 
   const StoreSpec spec_;
   const ProgramView program_;
+  LineTemplate template_;
   const vmm_metrics_abi abi_;
   std::mutex mutex_;  // the store's lock: shards, devices, rows, and the length of lines
   Cells cells_;

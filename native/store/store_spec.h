@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "flush/flusher.h"
+#include "flush/line_template.h"
 #include "flush/program.h"
 #include "region/cell.h"
 #include "region/region_file.h"
@@ -64,6 +65,13 @@ inline ProgramView ViewOf(const StoreSpec& spec) {
           spec.literals.data(),
           static_cast<uint32_t>(spec.literals.size()),
           static_cast<uint32_t>(spec.kinds.size())};
+}
+
+// `program` is that of the spec, and sound. Without memory it throws.
+inline void MakeTemplate(const StoreSpec& spec, const ProgramView& program, LineTemplate* made) {
+  std::vector<const CellKind*> group_kinds;
+  for (const std::vector<CellKind>& kinds : spec.group_kinds) group_kinds.push_back(kinds.data());
+  made->Make(program, spec.kinds.data(), group_kinds.data());
 }
 
 }  // namespace vmm

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.h"
+#include "region/collection.h"
 
 namespace vmm {
 namespace {
@@ -145,6 +146,8 @@ TEST("given shards and runs that come in turns, when each shard writes each cell
   }
 }
 
+constexpr uint32_t kNoneCell = 0, kIncCell = 1, kStoreCell = 2, kMinCell = 3, kMaxCell = 4;
+
 struct OneOfEach {
   OneOfEach() {
     CHECK(cells.Create({}).ok());
@@ -155,6 +158,11 @@ struct OneOfEach {
     CHECK_EQ(cells.Claim(), 1);
     CHECK_EQ(cells.Claim(), 2);
   }
+  // The inc alone.
+  void Collect(uint32_t bank, uint32_t flushed) {
+    const CellRun run = {0, 1, CellKind::kInc};
+    Collection(cells, bank, flushed).Collect(kIncCell, &run, 1);
+  }
   void SetAll(uint32_t index, uint64_t in_0, uint64_t in_1, uint64_t in_2) {
     Set(cells.region().InShard(0, index), in_0);
     Set(cells.region().InShard(1, index), in_1);
@@ -162,7 +170,6 @@ struct OneOfEach {
   }
   Cells cells;
 };
-constexpr uint32_t kNoneCell = 0, kIncCell = 1, kStoreCell = 2, kMinCell = 3, kMaxCell = 4;
 
 TEST("given a cell of each kind, when its shards are put together, then inc is the sum, store is shard 0, min and max the most") {
   OneOfEach one;
@@ -212,25 +219,17 @@ TEST("given values collected into a bank, when the bank is committed, then pendi
   one.SetAll(kIncCell, 1, 2, 3);
   CHECK_EQ(one.cells.Pending(kIncCell), 6);
 
-  one.cells.Collect(1, 0, one.cells.used());
+  one.Collect(1, 0);
   CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
   one.cells.region().SetCommit(CommitOf(1, 1));
   CHECK_EQ(one.cells.Pending(kIncCell), 0);
 
   AddShared(one.cells.region().InShard(2, kIncCell), 5);
   CHECK_EQ(one.cells.Pending(kIncCell), 5);
-  one.cells.Collect(kCrashBank, 0, one.cells.used());
+  one.Collect(kCrashBank, 1);
   one.cells.region().SetCommit(CommitOf(2, kCrashBank));
   AddShared(one.cells.region().InShard(0, kIncCell), UINT64_MAX - 10);  // past the wrap
   CHECK_EQ(one.cells.Pending(kIncCell), UINT64_MAX - 10);
-}
-
-TEST("given a count of cells, when they are collected, then no cell beyond is") {
-  OneOfEach one;
-  for (uint32_t index = 0; index < 5; index++) one.SetAll(index, 1, 1, 1);
-  one.cells.Collect(0, 0, 2);
-  CHECK_EQ(Read(one.cells.region().InBank(0, kIncCell)), 3);
-  CHECK_EQ(Read(one.cells.region().InBank(0, kStoreCell)), 0);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The reference of a line: what a program says of the cells, written as plainly as possible, one number after the
-// other. Run in native/flush/program.h must write the same bytes.
+// other. LineWriter must write the same bytes.
 //
 // Thread-safety:       nobody changes a cell or a device meanwhile.
 // Async-signal-safety: none.
@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "flush/device_list.h"
 #include "flush/program.h"
+#include "region/cells.h"
 
 namespace vmm {
 

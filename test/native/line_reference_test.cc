@@ -1,5 +1,5 @@
-// Run against the reference: random programs, values, shards, devices and removals, and the loss of memory. The lines
-// are equal byte for byte, and the working bank is equal cell for cell.
+// LineWriter against the reference: random programs, values, shards, devices and removals, and the loss of memory. The
+// lines are equal byte for byte, and the working bank is equal cell for cell.
 
 #include "line_reference.h"
 
@@ -11,6 +11,7 @@
 #include "check.h"
 #include "file_region.h"
 #include "flush/devices.h"
+#include "flush/line_writer.h"
 #include "schema_builder.h"
 
 namespace vmm {
@@ -154,6 +155,7 @@ class Scene {
   Scene(Dice& dice, StoreSpec made, bool has_file)
       : dice_(dice), spec_(std::move(made)), program_(ViewOf(spec_)), devices_(spec_.group_names, {}) {
     CHECK(IsSound(program_));
+    MakeTemplate(spec_, program_, &template_);
     CHECK(cells_.Create({0x1234, "{}", 2, has_file ? OpenLocked(folder_ / "region") : -1}).ok());
     uint32_t first = 0;
     CHECK(cells_.Reserve(spec_.kinds.data(), static_cast<uint32_t>(spec_.kinds.size()), &first).ok());
@@ -239,7 +241,8 @@ class Scene {
     const std::unique_ptr<char[]> text(new char[bytes]);
     const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(program_)]);
     RawWriter out(text.get(), bytes);
-    Run(program_, cells_, devices_.lists(), made, bank, flushed_, aggregate.get(), out);
+    const Collection collection(cells_, bank, flushed_);
+    LineWriter(template_, collection, devices_.lists(), made, aggregate.get(), out).Write();
     CHECK(!out.overflowed());
     return std::string(text.get(), out.size());
   }
@@ -263,6 +266,7 @@ class Scene {
   Dice& dice_;
   const StoreSpec spec_;
   const ProgramView program_;
+  LineTemplate template_;
   TemporaryFolder folder_;
   Cells cells_;
   Devices devices_;
@@ -288,15 +292,15 @@ void CompareMany(uint32_t seed, bool loses_memory, MakeSpec make_spec) {
   if (check::failed == failed) CHECK(bytes > 2'000'000);
 }
 
-TEST("given random schemas, values, devices and removals, when run, then 2 MB of lines are those of the reference") {
+TEST("given random schemas, values, devices and removals, when written, then 2 MB of lines are those of the reference") {
   CompareMany(1, false, AnySchema);
 }
 
-TEST("given random sound programs of no schema, when run, then 2 MB of lines are those of the reference") {
+TEST("given random sound programs of no schema, when written, then 2 MB of lines are those of the reference") {
   CompareMany(2, false, [](Dice& dice) { return AnyProgram(dice).Make(); });
 }
 
-TEST("given a region that loses memory again and again, when run, then 2 MB of lines are those of the reference") {
+TEST("given a region that loses memory again and again, when written, then 2 MB of lines are those of the reference") {
   CompareMany(3, true, [](Dice& dice) { return dice.OneIn(2) ? AnySchema(dice) : AnyProgram(dice).Make(); });
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "check.h"
+#include "flush/line_writer.h"
 #include "rig.h"
 #include "schema_builder.h"
 
@@ -127,7 +128,7 @@ TEST("given a sound program, when an op stands where it has no meaning, then it 
   }
 }
 
-TEST("given a 0 outside an aggregate, when it is checked, then it is refused, since Run prints none there") {
+TEST("given a 0 outside an aggregate, when it is checked, then it is refused, since no line has one there") {
   const StoreSpec sound = EveryOp();
   for (const size_t i : {Find(sound, Op::kInc, 0, sound.main_end),
                          Find(sound, Op::kInc, sound.groups[0].fields_begin, sound.groups[0].fields_end)}) {
@@ -178,12 +179,13 @@ TEST("given a sound program, when a range of instructions is out of range or bac
 
 // Run as a flush would, with each buffer exactly as large as the bounds say, so that AddressSanitizer sees a step
 // beyond.
-std::string RunOnce(const Rig& rig, const ProgramView& program, uint32_t bank, uint32_t flushed, uint64_t made) {
+std::string RunOnce(const Rig& rig, uint32_t bank, uint32_t flushed, uint64_t made) {
   const uint64_t bytes = rig.line_bytes;
   const std::unique_ptr<char[]> text(new char[bytes]);
-  const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(program)]);
+  const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(rig.program)]);
   RawWriter out(text.get(), bytes);
-  Run(program, rig.cells, rig.devices.lists(), made, bank, flushed, aggregate.get(), out);
+  const Collection collection(rig.cells, bank, flushed);
+  LineWriter(rig.line_template, collection, rig.devices.lists(), made, aggregate.get(), out).Write();
   CHECK(!out.overflowed());
   return std::string(text.get(), out.size());
 }
@@ -230,7 +232,10 @@ TEST("given random damage to a program, when what is still called sound is run, 
     const std::unique_ptr<char[]> text(new char[LineBytesMax(view)]);
     const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(view)]);
     RawWriter out(text.get(), LineBytesMax(view));
-    Run(view, rig.cells, rig.devices.lists(), rig.devices.lists().made, 1, 0, aggregate.get(), out);
+    LineTemplate line_template;
+    MakeTemplate(sound, view, &line_template);
+    const Collection collection(rig.cells, 1, 0);
+    LineWriter(line_template, collection, rig.devices.lists(), rig.devices.lists().made, aggregate.get(), out).Write();
   }
   CHECK(still_sound > 1000);
 }
@@ -240,7 +245,7 @@ struct Lined : Rig {
   // One flush into text: bank 1 and 2 in turns, as committed values and working copy.
   std::string Line() {
     const uint32_t bank = flushed_ == 1 ? 2 : 1;
-    const std::string text = RunOnce(*this, program, bank, flushed_, devices.lists().made);
+    const std::string text = RunOnce(*this, bank, flushed_, devices.lists().made);
     flushed_ = bank;
     return text;
   }
@@ -375,7 +380,7 @@ TEST("given a device that came after the number was taken, when run, then the ne
   const Device* late = rig.AddDevice(0, "a");
   AddShared(rig.At(late, 0, "i"), 3);
   AddShared(rig.At(rig.AddDevice(1, "a"), 1, "i"), 4);
-  CHECK_EQ(RunOnce(rig, rig.program, 1, 0, made), R"(,"d":{"i":0})");
+  CHECK_EQ(RunOnce(rig, 1, 0, made), R"(,"d":{"i":0})");
   rig.flushed_ = 1;
   CHECK_EQ(rig.Line(), R"(,"d_a":{"i":3},"d":{"i":3},"n_a":{"i":4})");
 }

@@ -37,9 +37,10 @@ struct Rig {
       : spec(std::move(made)),
         program(ViewOf(spec)),
         devices(spec.group_names, spec.keys),
-        flusher(cells, program, devices.lists(), spec.missed_cell) {
+        flusher(cells, line_template, devices.lists(), spec.missed_cell) {
     uint32_t first = 0;
     CHECK(IsSound(program));
+    MakeTemplate(spec, program, &line_template);
     CHECK(cells.Create({spec.schema_fingerprint}).ok());
     CHECK(flusher.Fit(line_bytes = LineBytesMax(program)).ok());
     CHECK(cells.Reserve(spec.kinds.data(), static_cast<uint32_t>(spec.kinds.size()), &first).ok());
@@ -73,6 +74,7 @@ struct Rig {
 
   StoreSpec spec;
   ProgramView program;
+  LineTemplate line_template;
   Cells cells;
   Devices devices;
   Flusher flusher;

@@ -1,0 +1,120 @@
+#include "flush/line_template.h"
+
+#include <cstring>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "base/raw_writer.h"
+
+namespace vmm {
+
+struct LineTemplate::Storage {
+  // Lists: what is in them stays where it is.
+  std::list<std::string> texts;
+  std::list<std::vector<size_t>> places;
+  std::list<std::vector<Stretch>> stretches;
+  std::list<std::vector<CellRun>> runs;
+  std::vector<GroupTemplate> groups;
+
+  RangeTemplate MakeRange(const ProgramView& program, uint32_t begin, uint32_t end);
+  const std::vector<CellRun>& MakeRuns(const CellKind* kinds, uint32_t count);
+};
+
+namespace {
+
+Op OpOf(const Instruction& step) { return static_cast<Op>(step.op); }
+
+// Whether the template has a 0 for the instruction's number.
+bool HasZero(Op op) { return op != Op::kText && op != Op::kDevices; }
+// Whether running the instruction takes work.
+bool HasWork(Op op) { return op != Op::kText && op != Op::kZero; }
+
+// Whether instructions of this op stand together in a stretch. A minimum is written with the maximum next to it.
+bool AreJoined(Op op) { return op != Op::kTimestamp && op != Op::kDevices && op != Op::kMin; }
+
+bool Continues(const Stretch& stretch, Op op, uint32_t slot, uint32_t operand) {
+  return AreJoined(op) && stretch.op == op && stretch.slot + stretch.count == slot &&
+         stretch.operand + stretch.count == operand && operand % kRunCells != 0;
+}
+
+// Whether the number is 0 of a cell of this kind that there is nothing to say of, and adds nothing to an aggregate.
+bool IsSilent(Op op, CellKind kind) {
+  switch (op) {
+    case Op::kInc:
+    case Op::kSumOfInc: return kind == CellKind::kInc || kind == CellKind::kNone;
+    case Op::kMinOfStore: return false;  // a value of 0 is the least
+    default: return kind != CellKind::kInc;
+  }
+}
+
+bool AreSilent(const ProgramView& program, uint32_t begin, uint32_t end, const CellKind* kinds) {
+  for (uint32_t i = begin; i < end; i++) {
+    const Op op = OpOf(program.code[i]);
+    if (!HasWork(op)) continue;
+    if (!IsSilent(op, kinds[program.code[i].operand])) return false;
+    if (op == Op::kMin && !IsSilent(op, kinds[program.code[i].operand + 1])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+LineTemplate::~LineTemplate() { delete storage_; }
+
+RangeTemplate LineTemplate::Storage::MakeRange(const ProgramView& program, uint32_t begin, uint32_t end) {
+  std::string& text = texts.emplace_back();
+  std::vector<size_t>& zeros = places.emplace_back();
+  std::vector<Stretch>& joined = stretches.emplace_back();
+  for (uint32_t i = begin; i < end; i++) {
+    const Instruction& step = program.code[i];
+    const Op op = OpOf(step);
+    text.append(program.literals + step.literal_offset, step.literal_bytes);
+    zeros.push_back(text.size());
+    if (HasZero(op)) text += '0';
+    if (!HasWork(op)) continue;
+    if (!joined.empty() && Continues(joined.back(), op, i - begin, step.operand)) {
+      joined.back().count++;
+    } else {
+      joined.push_back({op, i - begin, 1, step.operand});
+    }
+  }
+  const size_t bytes = text.size();
+  text.append(RawWriter::kPadding, '\0');
+  return {text.data(), bytes, zeros.data(), joined.data(), static_cast<uint32_t>(joined.size())};
+}
+
+const std::vector<CellRun>& LineTemplate::Storage::MakeRuns(const CellKind* kinds, uint32_t count) {
+  std::vector<CellRun>& made = runs.emplace_back();
+  for (uint32_t i = 0; i < count; i++) {
+    const CellKind kind = kinds[i] == CellKind::kMin ? CellKind::kMax : kinds[i];
+    if (kind == CellKind::kNone) continue;
+    if (!made.empty() && made.back().kind == kind && made.back().first + made.back().count == i && i % kRunCells != 0) {
+      made.back().count++;
+    } else {
+      made.push_back({i, 1, kind});
+    }
+  }
+  return made;
+}
+
+void LineTemplate::Make(const ProgramView& program, const CellKind* kinds, const CellKind* const* group_kinds) {
+  storage_ = new Storage;
+  program_ = &program;
+  line_ = storage_->MakeRange(program, 0, program.main_end);
+  const std::vector<CellRun>& runs = storage_->MakeRuns(kinds, program.static_cells);
+  runs_ = runs.data();
+  run_count_ = static_cast<uint32_t>(runs.size());
+  for (uint32_t g = 0; g < program.group_count; g++) {
+    const DeviceGroup& group = program.groups[g];
+    const std::vector<CellRun>& group_runs = storage_->MakeRuns(group_kinds[g], group.cells);
+    storage_->groups.push_back({storage_->MakeRange(program, group.fields_begin, group.fields_end),
+                                storage_->MakeRange(program, group.aggregate_begin, group.aggregate_end), group_runs.data(),
+                                static_cast<uint32_t>(group_runs.size()),
+                                AreSilent(program, group.fields_begin, group.fields_end, group_kinds[g]) &&
+                                    AreSilent(program, group.aggregate_begin, group.aggregate_end, group_kinds[g])});
+  }
+  groups_ = storage_->groups.data();
+}
+
+}  // namespace vmm

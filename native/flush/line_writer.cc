@@ -1,0 +1,243 @@
+#include "flush/line_writer.h"
+
+#include <cstring>
+
+#include "base/clock.h"
+
+namespace vmm {
+
+namespace {
+
+// How many numbers are looked at before the first of them that is not 0 is looked for.
+constexpr uint32_t kLookedAtOnce = 8;
+
+// Calls put(i) for each i below `count` whose bits are not all 0.
+template <typename BitsOf, typename Put>
+inline void ForEachNonZero(uint32_t count, BitsOf bits_of, Put put) {
+  for (uint32_t begin = 0; begin < count; begin += kLookedAtOnce) {
+    uint64_t any = 0;
+    uint32_t end = begin + kLookedAtOnce;
+    if (end <= count) {
+#pragma GCC unroll 8
+      for (uint32_t i = 0; i < kLookedAtOnce; i++) any |= bits_of(begin + i);
+    } else {
+      end = count;
+      for (uint32_t i = begin; i < end; i++) any |= bits_of(i);
+    }
+    if (any == 0) continue;
+    for (uint32_t i = begin; i < end; i++) {
+      if (bits_of(i) != 0) put(i);
+    }
+  }
+}
+
+bool IsRemoved(const Device& device) { return device.removed.load(std::memory_order_relaxed); }  // decides only how it is shown
+
+bool HaveSameKey(const Device& a, const Device& b) {
+  return a.key_bytes == b.key_bytes && std::memcmp(a.key, b.key, a.key_bytes) == 0;
+}
+
+}  // namespace
+
+// Copies the text of a range, with numbers in the places of their zeros.
+class LineWriter::Filling {
+ public:
+  Filling(const RangeTemplate& range, RawWriter& out) : range_(range), out_(out) {}
+  ~Filling() { CopyTo(range_.bytes); }
+  Filling(const Filling&) = delete;
+  Filling& operator=(const Filling&) = delete;
+
+  // In the order of the slots.
+  void Put(uint32_t slot, uint64_t number) {
+    CopyTo(range_.places[slot]);
+    out_.Number(number);
+    copied_++;
+  }
+  // Up to the place of an instruction that has no number.
+  void CopyUpTo(uint32_t slot) { CopyTo(range_.places[slot]); }
+
+ private:
+  void CopyTo(size_t place) {
+    out_.PaddedText(range_.text + copied_, place - copied_);
+    copied_ = place;
+  }
+
+  const RangeTemplate& range_;
+  RawWriter& out_;
+  size_t copied_ = 0;
+};
+
+void LineWriter::Write() {
+  collection_.Collect(0, template_.runs(), template_.run_count());
+  const RangeTemplate& line = template_.line();
+  Filling filling(line, out_);
+  for (uint32_t i = 0; i < line.stretch_count; i++) {
+    const Stretch& stretch = line.stretches[i];
+    switch (stretch.op) {
+      case Op::kTimestamp: filling.Put(stretch.slot, static_cast<uint64_t>(RealtimeNs()) / 1'000'000); break;
+      case Op::kDevices:
+        filling.CopyUpTo(stretch.slot);
+        WriteDevices(stretch.operand);
+        break;
+      default: FillStretch(stretch, 0, filling); break;
+    }
+  }
+}
+
+void LineWriter::FillStretch(const Stretch& stretch, uint32_t first_cell, Filling& filling) const {
+  const uint32_t index = first_cell + stretch.operand;
+  const Cell* const now = collection_.Now(index);
+  switch (stretch.op) {
+    case Op::kInc: {
+      const Cell* const flushed = collection_.Flushed(index);
+      ForEachNonZero(
+          stretch.count, [&](uint32_t i) { return Read(now[i]) ^ Read(flushed[i]); },
+          [&](uint32_t i) { filling.Put(stretch.slot + i, collection_.Delta(now[i], flushed[i])); });
+      break;
+    }
+    case Op::kMin:
+      if (const uint64_t minimum = MinimumOf(Read(*now), Read(*collection_.Now(index + 1))); minimum != 0) {
+        filling.Put(stretch.slot, minimum);
+      }
+      break;
+    default:
+      ForEachNonZero(
+          stretch.count, [&](uint32_t i) { return Read(now[i]); },
+          [&](uint32_t i) { filling.Put(stretch.slot + i, Read(now[i])); });
+      break;
+  }
+}
+
+void LineWriter::WriteDevices(uint32_t number) {
+  const ProgramView& program = template_.program();
+  const GroupTemplate& group = template_.group(number);
+  const bool has_aggregate = HasAggregate(program, number);
+  const DeviceGroup& range = program.groups[number];
+  std::memset(aggregate_, 0, (range.aggregate_end - range.aggregate_begin) * sizeof(*aggregate_));
+  bool is_first = true;
+  for (const Device* device = FirstOf(devices_[number]); device != nullptr;) {
+    if (IsToCome(*device)) {  // there may be no room for it in this line
+      device = After(*device);
+      continue;
+    }
+    if (!has_aggregate && !device->is_hidden) {
+      device = WriteNamesakes(group, *device);
+      continue;
+    }
+    const bool has_news = Collect(group, *device);
+    const bool is_removed = IsRemoved(*device);
+    if (!is_removed) WriteObject(group, *device, has_news);
+    if (has_news || !group.may_copy) Fold(group, *device, is_removed, is_first);
+    if (!is_removed) is_first = false;
+    device = After(*device);
+  }
+  if (has_aggregate) WriteAggregate(group);
+}
+
+bool LineWriter::Collect(const GroupTemplate& group, const Device& device) const {
+  return collection_.Collect(device.first_cell, group.runs, group.run_count);
+}
+
+void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, bool has_news) {
+  out_.Text(device.key, device.key_bytes);
+  Filling filling(group.fields, out_);
+  if (!has_news && group.may_copy) return;
+  for (uint32_t i = 0; i < group.fields.stretch_count; i++) FillStretch(group.fields.stretches[i], device.first_cell, filling);
+}
+
+// Where there is no aggregate, what a removed device still has to say can only stand under its own key. Devices of one
+// id share the key, and so one object of the line: its deltas are those of all of them, the rest is that of the living
+// device, or of the last one that has something to say.
+const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Device& begin) {
+  const Device* shown = nullptr;
+  const Device* end = &begin;
+  bool has_news = false;
+  int count = 0;
+  for (; end != nullptr && HaveSameKey(*end, begin); end = After(*end)) {
+    if (IsToCome(*end)) continue;
+    count++;
+    if (Collect(group, *end)) has_news = true;
+    // The living device was made last.
+    if (!IsRemoved(*end) || HasRest(group, *end)) shown = end;
+  }
+  if (shown == nullptr) return end;
+  if (count == 1) {
+    WriteObject(group, *shown, has_news);
+  } else {
+    WriteSum(group, begin, end, *shown);
+  }
+  return end;
+}
+
+// Whether a device that was removed has counted something that no line has shown.
+bool LineWriter::HasRest(const GroupTemplate& group, const Device& device) const {
+  for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
+    const Stretch& stretch = group.fields.stretches[i];
+    if (stretch.op != Op::kInc) continue;
+    const uint32_t index = device.first_cell + stretch.operand;
+    for (uint32_t at = index; at < index + stretch.count; at++) {
+      if (collection_.Delta(*collection_.Now(at), *collection_.Flushed(at)) != 0) return true;
+    }
+  }
+  return false;
+}
+
+void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const Device* end, const Device& shown) {
+  out_.Text(shown.key, shown.key_bytes);
+  Filling filling(group.fields, out_);
+  for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
+    const Stretch& stretch = group.fields.stretches[i];
+    if (stretch.op != Op::kInc) {
+      FillStretch(stretch, shown.first_cell, filling);
+      continue;
+    }
+    for (uint32_t at = 0; at < stretch.count; at++) {
+      uint64_t sum = 0;
+      for (const Device* device = &begin; device != end; device = After(*device)) {
+        const uint32_t index = device->first_cell + stretch.operand + at;
+        if (!IsToCome(*device)) sum += collection_.Delta(*collection_.Now(index), *collection_.Flushed(index));
+      }
+      filling.Put(stretch.slot + at, sum);
+    }
+  }
+}
+
+// Folds one device into the running values of its group's aggregate.
+void LineWriter::Fold(const GroupTemplate& group, const Device& device, bool is_removed, bool is_first) {
+  for (uint32_t s = 0; s < group.aggregate.stretch_count; s++) {
+    const Stretch& stretch = group.aggregate.stretches[s];
+    const uint32_t index = device.first_cell + stretch.operand;
+    const Cell* const now = collection_.Now(index);
+    uint64_t* const running = aggregate_ + stretch.slot;
+    if (stretch.op == Op::kSumOfInc) {
+      const Cell* const flushed = collection_.Flushed(index);
+      for (uint32_t i = 0; i < stretch.count; i++) running[i] += collection_.Delta(now[i], flushed[i]);
+      continue;
+    }
+    // A removed device is no longer set to anything; only what it still counts matters.
+    if (is_removed) continue;
+    for (uint32_t i = 0; i < stretch.count; i++) {
+      const uint64_t value = Read(now[i]);
+      if (stretch.op == Op::kSumOfStore) {
+        running[i] += value;
+      } else if (stretch.op == Op::kMinOfStore ? is_first || value < running[i] : value > running[i]) {
+        running[i] = value;
+      }
+    }
+  }
+}
+
+void LineWriter::WriteAggregate(const GroupTemplate& group) {
+  Filling filling(group.aggregate, out_);
+  for (uint32_t s = 0; s < group.aggregate.stretch_count; s++) {
+    const Stretch& stretch = group.aggregate.stretches[s];
+    const uint64_t* const running = aggregate_ + stretch.slot;
+    ForEachNonZero(
+        stretch.count, [&](uint32_t i) { return stretch.op == Op::kMin ? MinimumOf(running[0], running[1]) : running[i]; },
+        [&](uint32_t i) {
+          filling.Put(stretch.slot + i, stretch.op == Op::kMin ? MinimumOf(running[0], running[1]) : running[i]);
+        });
+  }
+}
+
+}  // namespace vmm

@@ -1,0 +1,86 @@
+// Collection: each cell once, over all shards, into a bank.
+
+#include "region/collection.h"
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "check.h"
+
+namespace vmm {
+namespace {
+
+constexpr CellRun kOneOfEach[] = {{0, 1, CellKind::kInc}, {1, 1, CellKind::kStore}, {2, 2, CellKind::kMax}};
+constexpr CellKind kKinds[] = {CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax};
+
+// Cells of these kinds, with memory in so many shards.
+struct Some {
+  Some(const std::vector<CellKind>& kinds, uint32_t shards) {
+    CHECK(cells.Create({}).ok());
+    uint32_t first = 0;
+    CHECK(cells.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first).ok());
+    cells.Publish();
+    while (cells.shards_used() < shards) cells.Claim();
+  }
+  Cell& At(uint32_t shard, uint32_t index) { return cells.region().InShard(shard, index); }
+  uint64_t InBank(uint32_t bank, uint32_t index) { return Read(cells.region().InBank(bank, index)); }
+  Cells cells;
+};
+
+TEST("given any number of shards and of neighbours, when they are collected, then the bank has what Total says of each") {
+  std::mt19937_64 random(5);
+  for (const uint32_t shards : {1u, 2u, 3u, 4u, 5u, 17u, 128u}) {
+    for (const CellKind kind : {CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax}) {
+      Some some(std::vector<CellKind>(512, kind), shards);
+      for (uint32_t shard = 0; shard < shards; shard++) {
+        for (uint32_t index = 0; index < 512; index++) Set(some.At(shard, index), random());
+      }
+      const Collection collection(some.cells, 1, 0);
+      for (const uint32_t count : {1u, 2u, 7u, 8u, 63u, 64u, 65u, 200u}) {
+        const uint32_t first = static_cast<uint32_t>(random() % (512 - count));
+        const uint32_t offset = std::min(first, 3u);
+        for (uint32_t index = 0; index < 512; index++) Set(some.cells.region().InBank(1, index), 77);
+        const CellRun run = {offset, count, kind == CellKind::kMin ? CellKind::kMax : kind};
+        CHECK(collection.Collect(first - offset, &run, 1));
+        for (uint32_t index = 0; index < 512; index++) {
+          const bool is_in = index >= first && index < first + count;
+          if (!CHECK_EQ(some.InBank(1, index), is_in ? some.cells.Total(index) : 77)) return;
+        }
+      }
+    }
+  }
+}
+
+TEST("given cells of each kind, when nothing is to be said of them, then Collect says so, and of any news it says that") {
+  for (const uint32_t shards : {1u, 2u, 3u, 9u}) {
+    Some some({kKinds, kKinds + 4}, shards);
+    const auto has_news = [&] { return Collection(some.cells, 1, 0).Collect(0, kOneOfEach, 3); };
+    CHECK(!has_news());
+    const uint32_t last = shards - 1;
+    for (const uint32_t index : {2u, 3u}) {
+      Set(some.At(last, index), 1);
+      CHECK(has_news());
+      Set(some.At(last, index), 0);
+    }
+    Set(some.At(kSharedShard, 1), 1);
+    CHECK(has_news());
+    Set(some.At(kSharedShard, 1), 0);
+    Set(some.At(last, 0), uint64_t{1} << 63);
+    CHECK(has_news());
+    Set(some.cells.region().InBank(0, 0), uint64_t{1} << 63);  // by now it is flushed
+    CHECK(!has_news());
+  }
+}
+
+TEST("given an inc, when its delta is asked for, then what was flushed is taken off, also past the wrap") {
+  Some some({kKinds, kKinds + 4}, 2);
+  Set(some.cells.region().InBank(2, 0), ~uint64_t{0} - 1);
+  Set(some.At(1, 0), 5);
+  const Collection collection(some.cells, 1, 2);
+  CHECK(collection.Collect(0, kOneOfEach, 1));
+  CHECK_EQ(collection.Delta(*collection.Now(0), *collection.Flushed(0)), 7);
+}
+
+}  // namespace
+}  // namespace vmm
