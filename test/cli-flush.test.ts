@@ -88,7 +88,7 @@ describe('vmm-metrics flush', () => {
     const { code, stderr } = await cli('flush', path, '--to', pipe);
     expect(code).toBe(1);
     expect(stderr).toMatch(oneLine);
-    expect(stderr).toContain('nobody reads it');
+    expect(stderr).toContain('the pipe has no reader');
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 

@@ -58,7 +58,7 @@ describe('given vmm-metrics', () => {
 
   test.each([
     { args: ['show', '/nowhere'], says: "Region file '/nowhere': ENOENT" },
-    { args: ['show', program], says: 'it is no region' },
+    { args: ['show', program], says: 'it is not a region file (bad magic)' },
     { args: ['watch', '/nowhere'], says: 'watch needs a terminal' },
     { args: ['flush', '/nowhere', '--to', '-'], says: "Region file '/nowhere': ENOENT" },
   ])('when $args fails, then one line says why, and the exit code is 1', async ({ args, says }) => {

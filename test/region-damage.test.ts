@@ -55,7 +55,7 @@ describe('given a path that is no region of ours', () => {
     expect(await refused(path)).toBeUndefined();
     process.seteuid!(1234);
     try {
-      expect((await refused(path))?.message).toContain('it belongs to user 4321, and this is user 1234');
+      expect((await refused(path))?.message).toContain('it belongs to user 4321, but this process runs as user 1234');
     } finally {
       process.seteuid!(0);
     }
@@ -73,8 +73,8 @@ describe('given a damaged region', () => {
   const u64 = (offset: number, value: bigint) => (bytes: Buffer) => void bytes.writeBigUInt64LE(value, offset);
   const entry = (bytes: Buffer) => Number(bytes.readBigUInt64LE(56)) + 3 * 4096;
   test.each<{ what: string; harm: (bytes: Buffer) => void; says: string }>([
-    { what: 'another magic', harm: u32(0, 7), says: 'it is no region' },
-    { what: 'a later version', harm: u32(8, 3), says: 'its format is version 3, and this reader knows 1 to 2' },
+    { what: 'another magic', harm: u32(0, 7), says: 'it is not a region file (bad magic)' },
+    { what: 'a later version', harm: u32(8, 3), says: 'its format has version 3, but this reader knows only versions 1 to 2' },
     { what: 'the other byte order', harm: u32(12, 0x04030201), says: 'other byte order' },
     { what: 'no byte order', harm: u32(12, 7), says: 'byteOrder is 7' },
     { what: 'odd granules', harm: u32(16, 5000), says: 'granuleBytes is 5000' },
@@ -84,7 +84,7 @@ describe('given a damaged region', () => {
     { what: 'more banks', harm: u32(24, 4), says: 'banks is 4' },
     { what: 'more of a directory', harm: u32(28, 35), says: 'directoryRows is 35' },
     { what: 'no fingerprint', harm: u64(32, 0n), says: 'schemaFingerprint is 0' },
-    { what: 'the fingerprint of another schema', harm: u64(32, 1n), says: 'its schema is not the one' },
+    { what: 'the fingerprint of another schema', harm: u64(32, 1n), says: 'its schema does not match its fingerprint' },
     { what: 'a document in the header', harm: u64(40, 0n), says: 'documentOffset is 0' },
     { what: 'a document far away', harm: u64(40, 2n ** 40n), says: 'chunksOffset is' },
     { what: 'a huge document', harm: u64(48, 2n ** 63n), says: 'documentBytes is 9223372036854775808' },
@@ -102,13 +102,13 @@ describe('given a damaged region', () => {
     { what: 'too many devices', harm: u32(144, 2 ** 31), says: 'devicesUsed is 2147483648' },
     { what: 'more devices than there are', harm: u32(144, 2), says: 'entry 1 of its directory is damaged' },
     { what: 'a degree of degradation', harm: u32(148, 2), says: 'degraded is 2' },
-    { what: 'a device of no group', harm: (bytes) => u32(entry(bytes), 1)(bytes), says: 'there is no group 1' },
-    { what: "a device in the schema's cells", harm: (bytes) => u32(entry(bytes) + 4, 4)(bytes), says: "cell 4 is another's" },
+    { what: 'a device of no group', harm: (bytes) => u32(entry(bytes), 1)(bytes), says: 'group 1 does not exist' },
+    { what: "a device in the schema's cells", harm: (bytes) => u32(entry(bytes) + 4, 4)(bytes), says: 'cell 4 is already in use' },
     { what: 'a device of no state', harm: (bytes) => u32(entry(bytes) + 8, 7)(bytes), says: 'state is 7' },
     { what: 'a device without an id', harm: (bytes) => u32(entry(bytes) + 12, 0)(bytes), says: 'idBytes is 0' },
     { what: 'a device with a long id', harm: (bytes) => u32(entry(bytes) + 12, 256)(bytes), says: 'idBytes is 256' },
-    { what: 'a device with NUL in its id', harm: (bytes) => u32(entry(bytes) + 12, 2)(bytes), says: 'its id is no UTF-8' },
-    { what: 'a device whose id is no text', harm: (bytes) => void bytes.writeUInt8(0xff, entry(bytes) + 16), says: 'its id is no UTF-8' },
+    { what: 'a device with NUL in its id', harm: (bytes) => u32(entry(bytes) + 12, 2)(bytes), says: 'its id is not UTF-8' },
+    { what: 'a device whose id is no text', harm: (bytes) => void bytes.writeUInt8(0xff, entry(bytes) + 16), says: 'its id is not UTF-8' },
   ])('when it has $what, then the error names it', async ({ harm, says }) => {
     const path = regionFile();
     const bytes = readFileSync(path);
@@ -125,7 +125,7 @@ describe('given a damaged region', () => {
     for (const bytes of [0, 7, 8, 100, 2559, 2560, 4096, 4100, 8192, whole - 4096, whole - 1]) {
       const path = regionFile();
       truncateSync(path, bytes);
-      expect((await refused(path))?.message, `${bytes}`).toMatch(/cut short|no region/);
+      expect((await refused(path))?.message, `${bytes}`).toMatch(/cut short|not a region file/);
     }
     const path = regionFile({ degraded: true });
     truncateSync(path, whole - 4096);

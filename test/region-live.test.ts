@@ -19,7 +19,7 @@ import {
   ROWS,
 } from '../lib/region/format.ts';
 import { readHeader } from '../lib/region/header.ts';
-import { readSettled } from '../lib/region/reader.ts';
+import { readSettled } from '../lib/region/settled.ts';
 import { valuesOf } from '../lib/values.ts';
 import { node } from './helpers/children.ts';
 import { at, linesOf, temporaryFolder } from './helpers/workplace.ts';
@@ -226,7 +226,7 @@ describe('given a region whose devices change while it is read', () => {
           retire();
         },
       });
-    expect(read).toThrow(/devices come and go so fast/);
+    expect(read).toThrow(/its devices come and go too fast for a consistent reading/);
   });
 
   test('when it is large and not flushed, and devices come and go as fast as they can, then they are retired many at a time', () => {

@@ -1,7 +1,7 @@
-// Which cells of a region count, and what for. Cells are packed into slots: those of the schema, those of each living
-// device, and for the devices of a group that were removed one set for all of them, since only their sum is ever shown.
-// So a process that has plugged a device in and out a hundred thousand times is read into as little memory as one that
-// has not. What a writer can make fits; a hostile file can claim no more.
+// Which cells of a region have values, and whose they are. A reader packs them into slots: the cells of the schema,
+// those of each living device, and one set per group for all its removed devices, because only their sum is shown. So a
+// reader needs no more memory after a device was plugged in and out a hundred thousand times. Every region that a
+// writer can make fits, and a hostile file cannot make a reader use more.
 
 import { checkedDeviceId } from '../arguments.ts';
 import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
@@ -18,32 +18,32 @@ import {
 } from './format.ts';
 import type { RegionHeader } from './header.ts';
 
-/** A device, or all removed ones of a group: its values are in the slots from `firstCell`. */
+/** A device, or all removed devices of a group. Its values are in the slots from `firstCell`. */
 export interface MappedDevice {
   readonly id: string;
   readonly removed: boolean;
   readonly firstCell: number;
-  /** Where its cells are in the region; -1 of all removed ones together. */
+  /** Its first cell in the region; -1 for all removed devices together. */
   readonly regionCell: number;
-  /** Its entry of the directory, and what the entry's state was. */
+  /** The number of its directory entry, and the entry's state when it was read. */
   readonly entry: number;
   readonly state: number;
 }
 
-/** A cell that has no slot: it belongs to nobody; or nobody asks for its value. */
+/** Cells without a slot: no device has the cell; or a device has it, but no reader needs its value. */
 const UNCLAIMED = 0xffff_ffff;
-const UNASKED = 0xffff_fffe;
+const UNUSED = 0xffff_fffe;
 
 export class CellMap {
-  /** What each cell of the region is, by CellKind. */
+  /** The CellKind of each cell in the region. */
   readonly kinds: Uint8Array;
-  /** The slot of each cell; one that is past the last for a cell without. */
+  /** The slot of each cell; a number past the last slot if the cell has none. */
   readonly slots: Uint32Array;
-  /** What each slot is. */
+  /** The CellKind of each slot. */
   readonly slotKinds: Uint8Array;
   /**
-   * The devices of each group, sorted by the bytes of their ids, then as they were made; last all removed ones
-   * together, but those that have a line of their own to come, where there is no aggregate.
+   * The devices of each group, sorted by the bytes of their ids, then by age. Removed devices are together in the last
+   * element. In a group without an aggregate, those that still have pending deltas stand alone.
    */
   readonly devices: readonly (readonly MappedDevice[])[];
 
@@ -55,13 +55,13 @@ export class CellMap {
   }
 
   /**
-   * Reads the directory. Devices that are still being made are left out. `isHeld`: its writer lives, so that entries
-   * may be of later moments than those before them. Of one epoch they fit together all the same.
+   * Reads the directory, without devices that are still being made. `isHeld` says that the writer lives: an entry may
+   * then be newer than the entries before it, but within one epoch they still fit together.
    */
   static read(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
     const { cellKinds } = layout;
     if (header.cellsUsed < cellKinds.length) {
-      throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, and the schema alone has ${cellKinds.length} cells`);
+      throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, but the schema alone has ${cellKinds.length} cells`);
     }
     const builder = new Builder(file, header, layout, isHeld);
     eachEntry(file, header, (entry) => builder.add(entry));
@@ -75,7 +75,7 @@ interface Entry {
   readonly firstCell: number;
   readonly state: number;
   readonly idBytes: number;
-  /** Of the id as much as there is room for; valid while it is taken. */
+  /** The space for the id. Valid only during the call. */
   readonly id: Buffer;
 }
 
@@ -92,7 +92,7 @@ function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) 
     const read = (into: Buffer) =>
       file.read(into.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
     read(buffer);
-    // An entry that is used again is written while it is free, so that half of one is never read twice.
+    // Two equal reads are consistent: the writer changes an entry only while it is free.
     for (let times = 0; times < READ_AGAIN_MAX; times++) {
       read(again);
       if (buffer.compare(again, 0, count * DIRECTORY_ENTRY_BYTES, 0, count * DIRECTORY_ENTRY_BYTES) === 0) break;
@@ -121,9 +121,9 @@ class Builder {
   readonly #kinds: Uint8Array;
   readonly #slots: Uint32Array;
   readonly #slotKinds: number[];
-  /** `key` is one character a byte: so it sorts as the bytes do. */
+  /** `key` has one character for each byte of the id, so it sorts like the bytes. */
   readonly #groups: { readonly key: string; readonly device: MappedDevice }[][];
-  /** Where the removed devices of each group add up. */
+  /** For each group, the first slot of all its removed devices. */
   readonly #restSlots: number[];
   #named = 0;
 
@@ -141,7 +141,7 @@ class Builder {
     this.#restSlots = layout.devices.map((group) => this.#newSlots(group));
   }
 
-  /** Where memory was lost, an entry may be lost too, or a part of it: the device is missing then. */
+  /** In a degraded region an entry may be lost, or half of it. Its device is missing then. */
   add(entry: Entry): void {
     try {
       this.#add(entry);
@@ -151,13 +151,13 @@ class Builder {
   }
 
   #add(entry: Entry): void {
-    const state = this.#stateOf(entry);
+    const state = this.#currentState(entry);
     if (state === EntryState.free) return;
     const group = this.#layout.devices[entry.group];
-    if (group === undefined) throw this.#trouble(entry, `there is no group ${entry.group}`);
+    if (group === undefined) throw this.#trouble(entry, `group ${entry.group} does not exist`);
     const end = entry.firstCell + group.cellKinds.length;
     if (end > this.#slots.length) return; // still being made
-    // An entry that comes later may have the cells of one that was retired and is free by now.
+    // Skip it: a later entry may already use the cells of this retired device.
     if (state === RETIRED && this.#isHeld) return;
     this.#claim(entry, group, end);
     if (state === RETIRED) return;
@@ -166,7 +166,7 @@ class Builder {
       this.#mapRest(entry.firstCell, group);
       return;
     }
-    // Where there is no aggregate, a removed device may still have a line of its own to come.
+    // Without an aggregate, a removed device may still have deltas for a line.
     const id = this.#idOf(entry);
     const firstCell = this.#newSlots(group);
     for (let i = 0; i < group.cellKinds.length; i++) this.#slots[entry.firstCell + i] = firstCell + i;
@@ -176,28 +176,28 @@ class Builder {
 
   finished(make: (kinds: Uint8Array, slots: Uint32Array, slotKinds: Uint8Array, devices: MappedDevice[][]) => CellMap): CellMap {
     const devices = this.#groups.map((group, number) => {
-      // As they were made: in version 1, where no entry is used again, in the order of the entries.
+      // In version 1 all ages are 0, and the order of the entries is that of the devices.
       const age = ({ device }: { device: MappedDevice }) => device.state >>> ENTRY_STATE_BITS;
       const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : age(a) - age(b))).map(({ device }) => device);
       const living = sorted.filter(({ removed }) => !removed);
       const twin = living.find(({ id }, i) => living[i + 1]?.id === id);
       if (twin !== undefined && !this.#isHeld)
-        throw this.#file.trouble(`its directory is damaged: ${JSON.stringify(twin.id)} is there twice`);
-      // Of two that have an id, the one that was made first has been removed since it was read.
+        throw this.#file.trouble(`its directory is damaged: it has two devices ${JSON.stringify(twin.id)}`);
+      // If two have the same id, the older one was removed after its entry was read.
       const all = sorted.map((device, i) => (sorted[i + 1]?.id === device.id ? { ...device, removed: true } : device));
       return [...all, { id: '', removed: true, firstCell: this.#restSlots[number]!, regionCell: -1, entry: -1, state: 0 }];
     });
     return make(this.#kinds, this.#slots, Uint8Array.from(this.#slotKinds), devices);
   }
 
-  /** What an entry counts as now. */
-  #stateOf(entry: Entry): number {
+  /** The state of an entry in this epoch. */
+  #currentState(entry: Entry): number {
     const state = entry.state & (2 ** ENTRY_STATE_BITS - 1);
     const { retiredEpoch } = this.#header;
     const countBits = 32 - ENTRY_STATE_BITS;
     switch (state) {
       case EntryState.retiring:
-        // Its epoch is to come: the totals of retired devices are without it.
+        // If its epoch is still to come, the totals of retired devices do not include it.
         return entry.state >>> ENTRY_STATE_BITS === Number(BigInt.asUintN(countBits, retiredEpoch + 1n)) ? EntryState.removed : RETIRED;
       case EntryState.retiredEven:
       case EntryState.retiredOdd:
@@ -219,9 +219,9 @@ class Builder {
 
   #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): void {
     for (let cell = entry.firstCell; cell < end; cell++) {
-      if (this.#slots[cell] !== UNCLAIMED) throw this.#trouble(entry, `cell ${cell} is another's`);
+      if (this.#slots[cell] !== UNCLAIMED) throw this.#trouble(entry, `cell ${cell} is already in use`);
     }
-    this.#slots.fill(UNASKED, entry.firstCell, end);
+    this.#slots.fill(UNUSED, entry.firstCell, end);
     this.#kinds.set(cellKinds, entry.firstCell);
   }
 
@@ -234,11 +234,11 @@ class Builder {
 
   #idOf(entry: Entry): string {
     if (entry.idBytes < 1 || entry.idBytes > ID_BYTES_MAX) throw this.#trouble(entry, `idBytes is ${entry.idBytes}`);
-    if (++this.#named > DEVICES_MAX) throw this.#file.trouble('it has more devices than a reader takes');
+    if (++this.#named > DEVICES_MAX) throw this.#file.trouble(`it has more than ${DEVICES_MAX} devices`);
     try {
       return checkedDeviceId(utf8.decode(entry.id.subarray(0, entry.idBytes)));
     } catch (cause) {
-      throw this.#trouble(entry, 'its id is no UTF-8 without NUL', cause);
+      throw this.#trouble(entry, 'its id is not UTF-8 without NUL', cause);
     }
   }
 
@@ -247,8 +247,8 @@ class Builder {
   }
 }
 
-/** No state of an entry: what its cells have is in the totals of retired devices, or in their other copy. */
+/** Not a stored state: the values of the entry's cells are in the totals of retired devices, or in their other copy. */
 const RETIRED = -1;
 
-// An id may begin with U+FEFF.
+// ignoreBOM keeps a U+FEFF at the beginning: an id may have one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -1,5 +1,4 @@
-// What a region holds: read in an order in which no difference is ever negative, even of a process that goes on
-// counting.
+// What a region contains. The reading order keeps every delta from being negative, even while the process counts on.
 
 import { documentFrom, type RegionDocument } from '../document.ts';
 import { CellKind, type Layout, layoutOf } from '../layout.ts';
@@ -13,31 +12,32 @@ export interface RegionContent {
   readonly document: RegionDocument;
   readonly layout: Layout;
   readonly header: RegionHeader;
-  /** Whether somebody held the file just before it was read. */
+  /** Whether a process held the lock just before the header was read. */
   readonly isHeld: boolean;
   readonly map: CellMap;
-  /** By slot: the values as of the last flush that was committed. */
+  /** By slot: the values at the last committed flush. */
   readonly flushed: BigUint64Array;
-  /** By slot: the values of the line that was on its way, where there is one and its writer is gone. */
+  /** By slot: the values of the line in flight, if there is one and no process holds the lock. */
   readonly inFlight: BigUint64Array | undefined;
   /** By slot: the values now. */
   readonly totals: BigUint64Array;
 }
 
-/** How often a region is read anew because a line was flushed meanwhile. */
+/** How often to read again because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
 /**
- * How long it is read anew because devices were retired meanwhile. A process leaves some milliseconds between two
- * times, see native/store/store.cc.
+ * How long to read again because devices were retired meanwhile. A process lets some milliseconds pass between two
+ * retirements, see native/store/store.cc.
  */
 const RETIRING_MS = 500;
 
+/** @throws MetricsError `ERR_METRICS_REGION` if the file is damaged, or if no consistent reading is possible. */
 export function readContent(file: RegionFile): RegionContent {
   let document: RegionDocument | undefined;
   let layout: Layout | undefined;
   const deadline = performance.now() + RETIRING_MS;
   for (let attempt = 1; ; attempt++) {
-    // Before the header: who closes the store says so there first, and lets go then.
+    // The lock before the header: close() writes the state before it unlocks.
     const isHeld = file.isHeld();
     const header = readHeader(file);
     document ??= readDocument(file, header);
@@ -47,24 +47,24 @@ export function readContent(file: RegionFile): RegionContent {
     try {
       content = { document, layout, header, isHeld, ...readValues(file, header, layout, isHeld) };
     } catch (error) {
-      // Of a living process it may be no damage: what was read in parts may not fit together.
+      // A living process may have changed the file between two reads; then it is not damaged.
       if (isLast || isCurrent(file, header)) throw error;
       continue;
     }
     const now = wordsNow(file);
     const hasRetired = now.retiredEpoch !== header.retiredEpoch;
     if (now.commit === header.commit && !hasRetired) return content;
-    // Cells of a device that was retired meanwhile went back to 0, and may be another's: sums of two epochs are wrong.
-    if (hasRetired && isLast) throw file.trouble('devices come and go so fast that it cannot be read');
-    // A process that flushes all the time never lets us see two equal words. Its bank is then a mixture of flushes that
-    // are all over, so that what is pending is still at least that since the last.
+    // The cells of a retired device went back to 0, and another device may use them: sums over two epochs are wrong.
+    if (hasRetired && isLast) throw file.trouble('its devices come and go too fast for a consistent reading');
+    // A process that flushes all the time never shows the same commit word twice. The bank is then a mixture of past
+    // flushes, so the pending values are still at least those since the last flush.
     if (!hasRetired && attempt >= ATTEMPTS) return content;
   }
 }
 
 function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean) {
   const map = CellMap.read(file, header, layout, isHeld);
-  // Banks before shards: what was flushed stands in both, and a counter only goes up.
+  // Banks before shards: a counter only goes up, so a total that is read later is never less than the flushed value.
   const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
   const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
   const totals = bySlot(totalRows(file, header, map), map);
@@ -74,12 +74,12 @@ function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHe
 function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {
   const bytes = Buffer.alloc(header.documentBytes);
   const there = file.read(bytes, header.documentOffset);
-  if (there < bytes.length) throw file.trouble(`it is cut short: of its document's ${bytes.length} bytes there are ${there}`);
+  if (there < bytes.length) throw file.trouble(`it is cut short: only ${there} of its document's ${bytes.length} bytes are there`);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw file.trouble('its document is no UTF-8', cause);
+    throw file.trouble('its document is not UTF-8', cause);
   }
   try {
     return documentFrom(text);
@@ -90,31 +90,32 @@ function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {
 
 function checkedLayout(file: RegionFile, header: RegionHeader, { schema }: RegionDocument): Layout {
   const layout = layoutOf(schema);
-  if (layout.fingerprint !== header.fingerprint) throw file.trouble('its schema is not the one that its fingerprint stands for');
+  if (layout.fingerprint !== header.fingerprint) throw file.trouble('its schema does not match its fingerprint');
   return layout;
 }
 
-/** The values of rows, by slot. */
-function bySlot(rows: Iterable<Row>, map: CellMap): BigUint64Array {
+/** The values of all chunks, by slot. */
+function bySlot(rows: Iterable<ChunkRow>, map: CellMap): BigUint64Array {
   const values = new BigUint64Array(map.slotKinds.length);
   for (const { words, firstCell } of rows) {
     for (let i = 0; i < words.length; i++) {
       const slot = map.slots[firstCell + i]!;
-      // All removed devices of a group share their slots: what they counted adds up.
+      // All removed devices of a group share slots, so their counters are added up.
       if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
     }
   }
   return values;
 }
 
-/** The cells in use of one chunk, in a buffer that the next one takes. */
-export interface Row {
+/** The used cells of one chunk. The next chunk reuses the buffer. */
+export interface ChunkRow {
   readonly chunk: number;
   readonly firstCell: number;
   readonly words: BigUint64Array;
 }
 
-export function* bankRows(file: RegionFile, header: RegionHeader, bank: number): Generator<Row> {
+/** The values in a bank. */
+export function* bankRows(file: RegionFile, header: RegionHeader, bank: number): Generator<ChunkRow> {
   const buffer = pages(header.granuleBytes);
   for (const { chunk, firstCell, cells } of chunksOf(header)) {
     file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
@@ -122,11 +123,11 @@ export function* bankRows(file: RegionFile, header: RegionHeader, bank: number):
   }
 }
 
-/** How much of a chunk's shards is read at once: with pages of 4 KiB all of them. */
+/** How many bytes of a chunk's shards to read at once: all of them if pages have 4 KiB. */
 const READ_BYTES = 512 << 10;
 
-/** The values of the cells now: each over all shards, as its kind wants it. */
-export function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): Generator<Row> {
+/** The values now: each cell is combined over all shards, as its kind requires. */
+export function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): Generator<ChunkRow> {
   const { granuleBytes, shardsUsed } = header;
   const rowsAtOnce = Math.max(1, Math.min(shardsUsed, READ_BYTES / granuleBytes));
   const buffer = pages(rowsAtOnce * granuleBytes);
@@ -139,7 +140,7 @@ export function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap)
       file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
       for (let row = 0; row < rows; row++) {
         const begin = row * granuleBytes;
-        if (buffer.compare(empty, 0, cells * 8, begin, begin + cells * 8) === 0) continue; // a hole, most often
+        if (buffer.compare(empty, 0, cells * 8, begin, begin + cells * 8) === 0) continue; // usually a hole in the file
         combine(totals, wordsOf(buffer, begin, cells), map.kinds.subarray(firstCell, firstCell + cells), shard + row === 0);
       }
     }
@@ -156,7 +157,7 @@ function combine(totals: BigUint64Array, words: BigUint64Array, kinds: Uint8Arra
       case CellKind.store:
         if (isShared) totals[i] = words[i]!;
         break;
-      // A minimum is kept as its complement.
+      // A minimum is stored as its complement.
       case CellKind.min:
       case CellKind.max:
         if (words[i]! > totals[i]!) totals[i] = words[i]!;
@@ -171,6 +172,7 @@ function* chunksOf({ cellsUsed, granuleBytes }: RegionHeader): Generator<{ chunk
   }
 }
 
+/** Where a row of a chunk begins in the file. */
 export function rowOffset({ chunksOffset, granuleBytes }: RegionHeader, chunk: number, row: number): number {
   return chunksOffset + (chunk * ROWS + row) * granuleBytes;
 }

@@ -1,12 +1,12 @@
-// Whether a region file is in memory, as it should be: the pages of a file on a disk are written back by the kernel,
-// and whoever counts waits for the disk meanwhile.
+// A warning if a region file is on a disk. It should be in memory: while the kernel writes a page of the file back to a
+// disk, a thread that counts in the page waits.
 
 import { statfsSync, statSync } from 'node:fs';
 
 import { shown } from '../arguments.ts';
 import type { Binding } from '../binding.ts';
 
-/** statfs(2): tmpfs, ramfs, hugetlbfs. */
+/** `f_type` in statfs(2) of tmpfs, ramfs and hugetlbfs. */
 const IN_MEMORY = [0x01021994, 0x858458f6, 0x958458f6];
 
 const NAMES: ReadonlyMap<number, string> = new Map([
@@ -23,10 +23,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x01021997, '9p'],
 ]);
 
-/**
- * Warns of a region file that is not in memory, once a process and file system. Where that cannot be told, says
- * nothing.
- */
+/** Warns if a region file is not in memory, once per process and file system. Silent if the file system is unknown. */
 export function hintAtDisk(native: Pick<Binding, 'isFirst'>, file: string): void {
   let type: number;
   let device: number;

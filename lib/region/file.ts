@@ -1,6 +1,6 @@
-// A region file that is open for reading: its owner was checked, and what is not there reads as 0.
+// An open region file: its owner is checked, and bytes behind its end read as 0.
 //
-// All of it is synchronous: Metrics.open() and init() read the region of an earlier life before they return.
+// All calls are synchronous, because Metrics.open() and init() read the region of an earlier life before they return.
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 
@@ -10,12 +10,12 @@ import { ErrorCode, MetricsError } from '../errors.ts';
 import { type Failure, isFailure, systemError } from '../failures.ts';
 import { HeaderOffset, MAGIC } from './format.ts';
 
-/** What all readers give to open(): nothing waits for a pipe's other end, and no link leads elsewhere. */
+/** Flags of every open(): it does not wait for the other end of a pipe, and no terminal becomes ours. */
 const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** `f_type` of /proc. */
 const PROC_MAGIC = 0x9fa0;
-/** A descriptor of a process, as /proc shows it: a link to the open file itself, whatever its name is by now. */
+/** A descriptor of a process in /proc: a link to the open file itself, whatever its name is now. */
 const DESCRIPTOR_PATH = /^\/proc\/(?:\d+|self|thread-self)\/fd\/\d+$/;
 
 /**
@@ -40,7 +40,7 @@ export function fileKind(path: string): 'region' | 'other' | 'unreadable' {
 
 export class RegionFile {
   readonly path: string;
-  /** Which file this is, however it is called. */
+  /** The same for all names of this file. */
   readonly identity: string;
   readonly #fd: number;
   #isOpen = true;
@@ -51,22 +51,26 @@ export class RegionFile {
     this.#fd = fd;
   }
 
-  /** Opens the file to read it, or to write it too. */
+  /**
+   * Opens the file to read it, or to read and write it.
+   * @throws MetricsError `ERR_METRICS_REGION` for a link, for what is no regular file, for another user's file unless
+   * this process is root's, and if the file cannot be opened.
+   */
   static open(path: string, access: 'read' | 'write' = 'read'): RegionFile {
     const trouble = (text: string, cause?: unknown) => regionError(path, text, cause);
     let fd: number | undefined;
     try {
       const isDescriptor = isDescriptorLink(path);
-      // A look before: to open a device can do things.
+      // stat() first: opening a device can have effects.
       const before = isDescriptor ? statSync(path) : lstatSync(path);
-      if (before.isSymbolicLink()) throw trouble('it is a symbolic link, which is not followed');
+      if (before.isSymbolicLink()) throw trouble('it is a symbolic link, and links are not followed');
       if (!before.isFile()) throw trouble('it is not a regular file');
       const noFollow = isDescriptor ? 0 : constants.O_NOFOLLOW;
       fd = openSync(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | SAFELY | noFollow);
       const info = fstatSync(fd);
       if (!info.isFile()) throw trouble('it is not a regular file');
       const user = process.geteuid!();
-      if (user !== 0 && info.uid !== user) throw trouble(`it belongs to user ${info.uid}, and this is user ${user}`);
+      if (user !== 0 && info.uid !== user) throw trouble(`it belongs to user ${info.uid}, but this process runs as user ${user}`);
       return new RegionFile(path, fd, `${info.dev}:${info.ino}`);
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
@@ -75,27 +79,27 @@ export class RegionFile {
     }
   }
 
-  /** Of the open file, for native code; this object closes it. */
+  /** The descriptor, for native code. Only close() may close it. */
   get descriptor(): number {
     return this.#fd;
   }
 
-  /** Whether somebody holds the file: its writer lives. */
+  /** Whether a process holds the lock: normally the writer, which is alive then. */
   isHeld(): boolean {
     return this.#answer(binding().isLocked(this.#fd));
   }
 
-  /** Takes the file; false when somebody has it. Until it is closed. */
+  /** Takes the lock until close(). False if another process holds it. */
   lock(): boolean {
     return this.#answer(binding().lock(this.#fd));
   }
 
-  /** How long it is by now: a living writer makes it grow. */
+  /** The size of the file now: it grows while its writer lives. */
   bytes(): number {
     return this.#doing(() => fstatSync(this.#fd)).size;
   }
 
-  /** Fills all of `into` from `offset`, behind the end of the file with zeros; says how many bytes there were. */
+  /** Fills `into` from `offset`, with zeros behind the end of the file. Returns how many bytes the file had there. */
   read(into: Uint8Array, offset: number): number {
     let filled = 0;
     while (filled < into.length) {
@@ -107,7 +111,7 @@ export class RegionFile {
     return filled;
   }
 
-  /** As read(), where all of the bytes must be there. */
+  /** The same, but throws if the file ends too early. */
   readAll(into: Uint8Array, offset: number): void {
     if (this.read(into, offset) < into.length) throw this.trouble('it was cut short while it was read');
   }
@@ -119,14 +123,14 @@ export class RegionFile {
     }
   }
 
-  /** Twice is harmless. */
+  /** A second call does nothing. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     closeSync(this.#fd);
   }
 
-  /** What is wrong with this file, as an error. */
+  /** An error that names this file. */
   trouble(text: string, cause?: unknown): MetricsError {
     return regionError(this.path, text, cause);
   }
@@ -142,7 +146,7 @@ export class RegionFile {
   #answer(answer: boolean | Failure): boolean {
     if (!isFailure(answer)) return answer;
     const cause = systemError(answer);
-    throw this.trouble(`its lock cannot be asked for: ${cause.message}`, cause);
+    throw this.trouble(`its lock cannot be queried: ${cause.message}`, cause);
   }
 }
 
@@ -151,8 +155,7 @@ export function regionError(path: string, trouble: string, cause?: unknown): Met
 }
 
 /**
- * A memfd has no other path than this. It leads to the open file alone, so there is no name that somebody could have
- * exchanged.
+ * A memfd has no other path. The link leads to the open file itself, so nobody can have put another file in its place.
  */
 function isDescriptorLink(path: string): boolean {
   return DESCRIPTOR_PATH.test(path) && statfsSync('/proc').type === PROC_MAGIC;

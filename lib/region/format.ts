@@ -1,12 +1,13 @@
-// Where each byte of a region is: native/region/format.h in TypeScript. docs/format.md states it; the three change
-// together. Offsets count bytes: of a header field from the start of the file, of another's from the start of that.
+// The position of every byte in a region: native/region/format.h in TypeScript. docs/format.md describes it; the three
+// change together. Offsets are in bytes. Those of header fields count from the start of the file, all others from the
+// start of their record.
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
 export const FORMAT_VERSION = 2;
-/** The oldest that this reader takes. */
+/** The oldest version that this reader accepts. */
 export const FORMAT_VERSION_MIN = 1;
-/** As its writer stores it. */
+/** The value of the field on a machine of the same byte order. */
 export const BYTE_ORDER = 0x01020304;
 
 export const SHARDS = 128;
@@ -14,19 +15,19 @@ export const BANKS = 3;
 export const MAX_CHUNKS = 4096;
 export const DOCUMENT_BYTES_MAX = 1 << 19;
 export const ID_BYTES_MAX = 255;
-/** With its NUL. */
+/** The NUL at the end included. */
 export const SINK_PATH_BYTES_MAX = 2048;
 
 export const DIRECTORY_ENTRY_BYTES = 272;
 export const DIRECTORY_ROWS = DIRECTORY_ENTRY_BYTES / 8;
 export const FIRST_DIRECTORY_ROW = BANKS;
 export const FIRST_SHARD_ROW = BANKS + DIRECTORY_ROWS;
-/** Rows of a chunk. */
+/** How many rows a chunk has. */
 export const ROWS = FIRST_SHARD_ROW + SHARDS;
 
 export const HEADER_BYTES = 2560;
 
-/** The header; of the crash record and the line in flight, where they begin. */
+/** The header. `crash` and `line` are where the crash record and the line in flight begin. */
 export const HeaderOffset = {
   magic: 0,
   version: 8,
@@ -76,27 +77,27 @@ export const LINE_BYTES = 56;
 
 export const DirectoryEntryOffset = { group: 0, firstCell: 4, state: 8, idBytes: 12, id: 16 } as const;
 
-/** What one store can hold at one time: the limits of its writer and of its readers. */
+/** How much one store can hold at a time: limits of its writer and of its readers. */
 export const CELLS_MAX = 1 << 21;
 export const DEVICES_MAX = 1 << 17;
 export const LINE_BYTES_MAX = 1 << 27;
 
 /**
- * Values of the low bits of an entry's `state`; the bits above say in which order entries were made, or of `retiring`
- * in which epoch.
+ * Values of the low bits of an entry's `state`. The bits above count the entries in the order in which they were made;
+ * those of `retiring` contain an epoch.
  */
 export const EntryState = { living: 0, removed: 1, retiring: 2, free: 3, rest: 4, retiredEven: 5, retiredOdd: 6 } as const;
 export const ENTRY_STATE_BITS = 3;
 
-/** Values of the field `state`. */
+/** Values of the header's field `state`. */
 export const RegionStateNumber = { running: 1, closed: 2, crashed: 3, exited: 4, panicked: 5 } as const;
 
-/** The bank that a value of `commit` names; 3 is none. */
+/** The bank that a value of `commit` names; 3 is no bank. */
 export function bankOf(commit: bigint): number {
   return Number(commit & 3n);
 }
 
-/** How many lines were flushed by a value of `commit`. */
-export function linesOf(commit: bigint): bigint {
+/** The number of flushed lines that a value of `commit` contains. */
+export function linesFlushed(commit: bigint): bigint {
   return commit >> 2n;
 }

@@ -1,14 +1,14 @@
-// What earlier lives of a region file have left beside it: `<file>.previous`, which is the newest, `<file>.previous.2`,
-// and so on. native/region/region_file.h gives them their names; they belong to the process that has the file.
+// What earlier lives of a region file have left beside it: `<file>.previous`, the newest, `<file>.previous.2`, and so
+// on. native/region/region_file.h names them. They belong to the process that has the file open.
 
 import { lstatSync, unlinkSync } from 'node:fs';
 
 import { RegionFile } from './file.ts';
-import { isSaid, readSettled } from './reader.ts';
+import { isAllFlushed, readSettled } from './settled.ts';
 
-/** How many are kept when all of them have something pending. */
+/** How many are kept even if all of them have pending values. */
 export const GENERATIONS_MAX = 16;
-/** How many names there are; kGenerationNames in native/region/region_file.h. */
+/** How many names exist; kGenerationNames in native/region/region_file.h. */
 const GENERATION_NAMES = 32;
 
 export interface Generation {
@@ -17,7 +17,7 @@ export interface Generation {
   readonly path: string;
 }
 
-/** Those that are there, the newest first. */
+/** The generations that exist, the newest first. */
 export function generationsOf(file: string): Generation[] {
   const all = Array.from({ length: GENERATION_NAMES }, (_, i) => ({
     number: i + 1,
@@ -27,17 +27,17 @@ export function generationsOf(file: string): Generation[] {
 }
 
 /**
- * Removes what need not be kept: behind `.previous` whatever has nothing pending, and then the oldest, until there are
- * as many as may be. Only for the process that has the file.
- * @returns The paths of those that had something pending, or that nobody can read.
+ * Removes what need not be kept: all generations after `.previous` that have nothing pending, and then the oldest ones
+ * until only GENERATIONS_MAX are left. Only the process that has the file open may call it.
+ * @returns The paths of removed files that had pending values or could not be read.
  */
 export function tidyGenerations(file: string): string[] {
-  const kept = generationsOf(file).filter(({ number, path }) => number === 1 || !removeIf(path, isAllSaid));
+  const kept = generationsOf(file).filter(({ number, path }) => number === 1 || !removeIf(path, hasNothingPending));
   const surplus = kept.slice(GENERATIONS_MAX).reverse();
   return surplus.flatMap(({ path }) => (removeIf(path, () => true) ? [path] : []));
 }
 
-/** Removes a region, unless somebody has it. False: it is there still. */
+/** Removes a region if `isToGo`, unless another process holds it. Returns whether it was removed. */
 function removeIf(path: string, isToGo: (file: RegionFile) => boolean): boolean {
   let file: RegionFile | undefined;
   try {
@@ -52,9 +52,9 @@ function removeIf(path: string, isToGo: (file: RegionFile) => boolean): boolean 
   }
 }
 
-/** Of one that cannot be read nobody knows. */
-function isAllSaid(file: RegionFile): boolean {
-  return isSaid(readSettled(file));
+/** Throws if the file cannot be read: nobody knows what it contains. */
+function hasNothingPending(file: RegionFile): boolean {
+  return isAllFlushed(readSettled(file));
 }
 
 function isFile(path: string): boolean {

@@ -1,4 +1,4 @@
-// The header of a region, read once and checked: nothing of it is believed before.
+// The header of a region, read and checked before anything in it is used.
 
 import { constants } from 'node:os';
 
@@ -20,7 +20,7 @@ import {
   HeaderOffset,
   LINE_BYTES,
   LineOffset,
-  linesOf,
+  linesFlushed,
   MAGIC,
   RegionStateNumber,
   ROWS,
@@ -29,22 +29,22 @@ import {
 } from './format.ts';
 import { pages } from './pages.ts';
 
-/** What the crash handler saw. */
+/** What the crash handler recorded. */
 export interface CrashReport {
-  /** The signal that it died of. */
+  /** The signal that killed the process. */
   readonly signal: NodeJS.Signals;
-  /** `si_code`: for instance 1 of a SIGSEGV says that nothing was mapped there. */
+  /** `si_code`. For example, 1 with SIGSEGV means that the address was not mapped. */
   readonly code: number;
-  /** The address of a fault; 0 where the signal has none. */
+  /** The address of a fault; 0 if the signal has no address. */
   readonly address: bigint;
-  /** The kernel's number of the thread. */
+  /** The kernel's id of the thread. */
   readonly threadId: number;
   readonly at: Date;
 }
 
-/** A line that the process had not committed. */
+/** A line that was being written and is not committed. */
 export interface LineRecord {
-  /** What the header's word is when it is. */
+  /** The value of the header's word `commit` after the line is committed. */
   readonly commit: bigint;
   readonly device: bigint;
   readonly inode: bigint;
@@ -62,7 +62,7 @@ export interface RegionHeader {
   readonly chunksOffset: number;
   readonly pid: number;
   readonly state: 'running' | 'closed' | 'crashed' | 'exited' | 'panicked';
-  /** Of one that exited or panicked, where it is known. */
+  /** Only for a process that exited or panicked; undefined if unknown. */
   readonly exitCode: number | undefined;
   readonly startTicks: bigint;
   readonly startedAt: Date;
@@ -72,11 +72,9 @@ export interface RegionHeader {
   readonly shardsUsed: number;
   readonly devicesUsed: number;
   readonly degraded: boolean;
-  /** A line went out of which nobody can tell how much the sink took. */
-  readonly unsettled: boolean;
-  /** Whether a line went out of which nobody can tell how much the sink took. */
+  /** Whether a line was written and nobody can tell how much of it the sink took. */
   readonly isUnsettled: boolean;
-  /** How often devices were retired. */
+  /** How often removed devices were retired. */
   readonly retiredEpoch: bigint;
   readonly crash: CrashReport | undefined;
   readonly line: LineRecord | undefined;
@@ -84,33 +82,31 @@ export interface RegionHeader {
 }
 
 const GRANULE_BYTES_MIN = 4096;
-/** Of all machines that run Linux and Node. */
+/** The largest page of all machines that run Linux and Node. */
 const GRANULE_BYTES_MAX = 65_536;
-/** Where a document or a chunk can begin: numbers that doubles hold exactly, with room for all chunks behind. */
+/** The last offset at which a document or a chunk may begin: doubles hold it exactly, and all chunks fit behind it. */
 const OFFSET_MAX = 2n ** 48n;
-/** A writer of version 1 used no entry again, and had one for each device that there ever was. */
+/** A writer of version 1 never reuses an entry: it has one for every device that ever existed. */
 const DEVICES_MAX_1 = 2 ** 20;
 
 export function readHeader(file: RegionFile): RegionHeader {
   const bytes = pages(HEADER_BYTES);
   const there = file.read(bytes, 0);
-  if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC)
-    throw file.trouble('it is no region: it does not begin with VMTRICS1');
-  if (there < HEADER_BYTES) throw file.trouble(`it is cut short: of the header's ${HEADER_BYTES} bytes there are ${there}`);
-  // Once more what the commit publishes: of what came with it, a part may have been copied before the writer got as
-  // far.
+  if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC) throw file.trouble('it is not a region file (bad magic)');
+  if (there < HEADER_BYTES) throw file.trouble(`it is cut short: only ${there} of the header's ${HEADER_BYTES} bytes are there`);
+  // The counts again: the writer may have published them, with the commit word, after they were copied.
   file.read(bytes.subarray(HeaderOffset.cellsUsed, HeaderOffset.degraded), HeaderOffset.cellsUsed);
-  // After the counts: there is memory for what they count.
+  // The size after the counts: the file grows before a count does.
   return headerOf(file, bytes, file.bytes());
 }
 
-/** Whether no line was flushed and no device retired since that header was read. */
+/** Whether no line has been flushed and no device has been retired since the header was read. */
 export function isCurrent(file: RegionFile, { commit, retiredEpoch }: RegionHeader): boolean {
   const now = wordsNow(file);
   return now.commit === commit && now.retiredEpoch === retiredEpoch;
 }
 
-/** What the two words are by now that say whether what was read is of one moment. */
+/** The two words of the header as they are now. If both are unchanged, everything read meanwhile is of one moment. */
 export function wordsNow(file: RegionFile): Pick<RegionHeader, 'commit' | 'retiredEpoch'> {
   const word = pages(8);
   const read = (offset: number) => {
@@ -127,15 +123,16 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     if (!holds) throw file.trouble(`its header is damaged: ${field} is ${value}`);
   };
   const fixed = (field: 'shards' | 'banks' | 'directoryRows', expected: number) =>
-    must(u32(HeaderOffset[field]) === expected, field, `${u32(HeaderOffset[field])} and not ${expected}`);
+    must(u32(HeaderOffset[field]) === expected, field, `${u32(HeaderOffset[field])} instead of ${expected}`);
 
   if (u32(HeaderOffset.byteOrder) !== BYTE_ORDER) {
-    if (bytes.readUInt32BE(HeaderOffset.byteOrder) === BYTE_ORDER) throw file.trouble('it comes from a machine of the other byte order');
+    if (bytes.readUInt32BE(HeaderOffset.byteOrder) === BYTE_ORDER)
+      throw file.trouble('it was written on a machine with the other byte order');
     must(false, 'byteOrder', u32(HeaderOffset.byteOrder));
   }
   const version = u32(HeaderOffset.version);
   if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION)
-    throw file.trouble(`its format is version ${version}, and this reader knows ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`);
+    throw file.trouble(`its format has version ${version}, but this reader knows only versions ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`);
   fixed('shards', SHARDS);
   fixed('banks', BANKS);
   fixed('directoryRows', DIRECTORY_ROWS);
@@ -173,7 +170,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
 
   const rows = cellsUsed === 0 ? 0 : Math.floor((cellsUsed - 1) / (granuleBytes / 8)) * ROWS + FIRST_SHARD_ROW + shardsUsed;
   const end = chunksOffset + rows * granuleBytes;
-  // Under a process that goes on, only what was lost is gone; of a file that was cut afterwards, nobody knows.
+  // A degraded region may be shorter: its process lost memory and went on. Any other file was cut afterwards.
   if (degraded === 0 && rows > 0 && fileBytes < end) throw file.trouble(`it is cut short: it has ${fileBytes} bytes of ${end}`);
 
   const stateNumber = u32(HeaderOffset.state);
@@ -199,7 +196,6 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
     shardsUsed,
     devicesUsed,
     degraded: degraded === 1,
-    unsettled: u32(HeaderOffset.unsettled) !== 0,
     isUnsettled: unsettled === 1,
     retiredEpoch: u64(HeaderOffset.retiredEpoch),
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
@@ -211,7 +207,7 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
 function crashOf(file: RegionFile, bytes: Buffer): CrashReport | undefined {
   const number = bytes.readUInt32LE(CrashOffset.signal);
   if (number === 0) return undefined;
-  // Some numbers have two names; the schema takes the first too.
+  // Some numbers have two names; the schema uses the first one too.
   const signal = Object.entries(constants.signals).find(([, n]) => n === number)?.[0] as NodeJS.Signals | undefined;
   if (signal === undefined) throw file.trouble(`its header is damaged: there is no signal ${number}`);
   return {
@@ -225,8 +221,9 @@ function crashOf(file: RegionFile, bytes: Buffer): CrashReport | undefined {
 
 function lineOf(commit: bigint, bytes: Buffer): LineRecord | undefined {
   const next = bytes.readBigUInt64LE(LineOffset.commit);
-  // What is left of an earlier line says nothing.
-  if (next === 0n || linesOf(next) !== linesOf(commit) + 1n || bankOf(next) >= BANKS || bankOf(next) === bankOf(commit)) return undefined;
+  // Ignore the record of an earlier line.
+  if (next === 0n || linesFlushed(next) !== linesFlushed(commit) + 1n || bankOf(next) >= BANKS || bankOf(next) === bankOf(commit))
+    return undefined;
   return {
     commit: next,
     device: bytes.readBigUInt64LE(LineOffset.device),
@@ -238,7 +235,7 @@ function lineOf(commit: bigint, bytes: Buffer): LineRecord | undefined {
   };
 }
 
-/** Any number of nanoseconds in 64 bits is a date. */
+/** Every 64-bit number of nanoseconds is a valid date. */
 function dateOf(ns: bigint): Date {
   return new Date(Number(ns / 1_000_000n));
 }

@@ -1,5 +1,5 @@
-// The last line of a process that is gone, said for it: once, and so that whoever dies in the middle has said it or
-// not.
+// Writes the last line of a dead process in its place, exactly once: if this process dies in the middle, the region
+// file still tells whether the line got out.
 
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -10,26 +10,26 @@ import { ErrorCode, MetricsError } from '../errors.ts';
 import { systemError } from '../failures.ts';
 import { rowOffset, totalRows } from './content.ts';
 import { fileKind, RegionFile } from './file.ts';
-import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesOf, SINK_PATH_BYTES_MAX } from './format.ts';
+import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesFlushed, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
-import { hasNews, isCut, readSettled, type SettledContent, sourceOf } from './reader.ts';
+import { hasHalfLine, hasUnflushed, readSettled, type SettledContent, sourceOf } from './settled.ts';
 
-/** How long a reader of a pipe is waited for. */
+/** How long to wait for a reader of a pipe, and then for the reader to take the line. */
 const PATIENCE_MS = 5000;
-/** How long others are waited for who have the file for a moment: to ask whether its writer lives takes a lock too. */
+/** How long to wait for the lock: a process that only checks whether the writer lives holds it for a moment. */
 const LOCK_PATIENCE_MS = 500;
 
 /**
- * Sends the line of a dead process to a sink, and commits it in the region. False: there was nothing to say.
- * @throws MetricsError `ERR_METRICS_REGION` when the process lives, or somebody else is at it; `ERR_METRICS_OPEN`,
- * `ERR_METRICS_WRITE` when the line did not get out: nothing is committed then.
+ * Writes the line of a dead process to a sink, and commits it in the region. Returns false if nothing was pending.
+ * @throws MetricsError `ERR_METRICS_REGION` if the process lives, or another process is flushing the file;
+ * `ERR_METRICS_OPEN` or `ERR_METRICS_WRITE` if the line did not get out: then nothing is committed.
  */
 export async function flushLastLine(path: string, sink: string | number): Promise<boolean> {
   const file = RegionFile.open(path, 'write');
   try {
     await takeOver(file);
     const content = settleInPlace(file);
-    if (!hasNews(content)) return false;
+    if (!hasUnflushed(content)) return false;
     const target = await openSink(sink);
     try {
       flushTo(file, content, target);
@@ -45,13 +45,13 @@ export async function flushLastLine(path: string, sink: string | number): Promis
 async function takeOver(file: RegionFile): Promise<void> {
   for (const deadline = Date.now() + LOCK_PATIENCE_MS; !file.lock(); await sleep(10)) {
     if (Date.now() < deadline) continue;
-    if (!file.isHeld()) throw file.trouble('somebody else is flushing it');
+    if (!file.isHeld()) throw file.trouble('another process is flushing it');
     const { header } = readSettled(file);
     throw file.trouble(`process ${header.pid} is running, and flushes it itself`);
   }
 }
 
-/** Reads a region that is ours. A line that was out after all is committed. */
+/** Reads a region that this process has locked. A line in flight that got out is committed. */
 export function settleInPlace(file: RegionFile): SettledContent {
   const content = readSettled(file);
   if (content.settlement === 'out') writeWord(file, HeaderOffset.commit, content.commit);
@@ -60,27 +60,29 @@ export function settleInPlace(file: RegionFile): SettledContent {
 
 export interface PreparedLine {
   readonly text: string;
-  /** What the header's word is once the line is out. */
+  /** The value of the header's word `commit` once the line is out. */
   readonly commit: bigint;
-  /** The line in flight as the header has it by now: what it says again when nothing of this one is out. */
+  /**
+   * The record of the line in flight as it is in the header now. It is put back if nothing of the new line gets out.
+   */
   readonly record: Buffer;
 }
 
 /**
- * Makes the line, and puts its values into a bank: one that stands neither for what was flushed nor for a line in
- * flight, so that all is as it was for whoever reads the region.
+ * Makes the line, and writes its values into a bank. The bank is neither the committed one nor that of a line in
+ * flight, so readers of the region see no change.
  */
 export function prepareLine(file: RegionFile, content: SettledContent): PreparedLine {
   const { header, totals, before, commit, settlement } = content;
   const line = openLine(sourceOf(file, content), totals, before);
-  const taken = [bankOf(commit), ...(header.line && settlement !== 'out' ? [bankOf(header.line.commit)] : [])];
-  const bank = [0, 1, 2].find((one) => !taken.includes(one))!;
+  const usedBanks = [bankOf(commit), ...(header.line && settlement !== 'out' ? [bankOf(header.line.commit)] : [])];
+  const bank = [0, 1, 2].find((one) => !usedBanks.includes(one))!;
   fillBank(file, content, bank);
   const record = Buffer.alloc(LINE_BYTES);
   file.read(record, HeaderOffset.line);
   return {
     text: lineAt(line, header.crash?.at.getTime() ?? Date.now()),
-    commit: ((linesOf(commit) + 1n) << 2n) | BigInt(bank),
+    commit: ((linesFlushed(commit) + 1n) << 2n) | BigInt(bank),
     record,
   };
 }
@@ -90,21 +92,21 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   const { text, commit, record: earlier } = prepareLine(file, content);
   const info = fstatSync(target.fd, { bigint: true });
   const isSame = header.line !== undefined && info.dev === header.line.device && info.ino === header.line.inode;
-  // Half a line of the dead process may be in the pipe: what follows must not be taken for its other half.
-  const isBehindHalf = isSame && isCut(content);
-  const bytes = Buffer.from(isBehindHalf ? `\n${text}` : text);
+  // Half a line of the dead process may be in the pipe. A reader must not take this line for its other half.
+  const isAfterHalf = isSame && hasHalfLine(content);
+  const bytes = Buffer.from(isAfterHalf ? `\n${text}` : text);
   const record = Buffer.alloc(LINE_BYTES);
   record.writeBigUInt64LE(commit, LineOffset.commit);
   record.writeBigUInt64LE(info.dev, LineOffset.device);
   record.writeBigUInt64LE(info.ino, LineOffset.inode);
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
-  // As Recoveries::Begin in native/flush/recovery.cc: the half must not be forgotten before something stands behind it.
-  record.writeBigUInt64LE(isBehindHalf ? 1n : 0n, LineOffset.sent);
+  // As in Recoveries::Begin, native/flush/recovery.cc: the record of the half must last until something follows it.
+  record.writeBigUInt64LE(isAfterHalf ? 1n : 0n, LineOffset.sent);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
   const earlierPath = Buffer.alloc(SINK_PATH_BYTES_MAX);
   file.read(earlierPath, HeaderOffset.sinkPath);
-  // In this order: a record whose sink is not the one of the path settles nothing, and its line counts as pending.
+  // The record before the path: while they name different sinks, the line in flight counts as pending.
   file.write(record, HeaderOffset.line);
   file.write(sinkPathOf(target), HeaderOffset.sinkPath);
 
@@ -112,7 +114,7 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   if (failure !== undefined) {
     if (sent > 0) writeWord(file, HeaderOffset.line + LineOffset.sent, BigInt(sent));
     else {
-      // Nothing of it is out, so nothing is in flight but what was before.
+      // Nothing got out, so the line in flight is still the earlier one.
       file.write(earlierPath, HeaderOffset.sinkPath);
       file.write(earlier, HeaderOffset.line);
     }
@@ -123,7 +125,7 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
 }
 
-/** The values of the line go into a bank that nobody reads yet. */
+/** Writes the values of the line into a bank that nobody reads yet. */
 function fillBank(file: RegionFile, { header, map }: SettledContent, bank: number): void {
   for (const { chunk, words } of totalRows(file, header, map)) {
     file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
@@ -136,7 +138,9 @@ interface SinkTarget {
   close(): void;
 }
 
-/** A path, or a descriptor. A pipe must have a reader: when the last end is closed, what nobody has read is gone. */
+/**
+ * Opens a path or takes a descriptor. Waits for a pipe's reader: an unread pipe loses its content when it is closed.
+ */
 async function openSink(sink: string | number): Promise<SinkTarget> {
   if (typeof sink === 'number') {
     return { fd: sink, path: descriptorPath(sink), close: () => {} };
@@ -149,7 +153,6 @@ async function openSink(sink: string | number): Promise<SinkTarget> {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
-      // Without O_CREAT first: with it, a pipe of another user in a shared folder is refused.
       const fd = openedOrMade(opened);
       return { fd, path: resolve(sink), close: () => closeSync(fd) };
     } catch (cause) {
@@ -158,13 +161,13 @@ async function openSink(sink: string | number): Promise<SinkTarget> {
         await sleep(50);
         continue;
       }
-      const why = code === 'ENXIO' ? `nobody reads it: ${message}` : message;
+      const why = code === 'ENXIO' ? `the pipe has no reader: ${message}` : message;
       throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': ${why}`, { cause });
     }
   }
 }
 
-/** Without O_CREAT first: with it, a pipe of another user in a shared folder is refused. */
+/** Without O_CREAT first: with it, the kernel refuses another user's pipe in a shared directory. */
 function openedOrMade(open: (more: number) => number): number {
   try {
     return open(constants.O_WRONLY);
@@ -182,7 +185,7 @@ function descriptorPath(fd: number): string {
   }
 }
 
-/** Of a path that is too long nothing is noted: then nobody looks there whether the line got out. */
+/** The path for the header; empty if it is too long. Then nobody can look there whether the line got out. */
 function sinkPathOf({ path }: SinkTarget): Buffer {
   const bytes = Buffer.alloc(SINK_PATH_BYTES_MAX);
   const text = Buffer.from(path);

@@ -1,5 +1,5 @@
-// The line of a region, as native code would have made it: the same program, run over slots. native/flush/program.cc is
-// its other half.
+// The line of a region, byte for byte as native code would have made it: the same program, run over slots.
+// native/flush/program.cc is its counterpart.
 
 import type { RegionDocument } from '../document.ts';
 import type { Layout } from '../layout.ts';
@@ -9,10 +9,10 @@ import type { CellMap, MappedDevice } from './cell-map.ts';
 import { regionError } from './file.ts';
 import { LINE_BYTES_MAX } from './format.ts';
 
-/** A line in which the time is still open. */
+/** A line without its time. */
 export interface OpenLine {
   readonly head: string;
-  /** What comes after the time; of a schema without one the head is all. */
+  /** The text after the time. Undefined if the schema has no time: then the head is the whole line. */
   readonly tail: string | undefined;
 }
 
@@ -23,13 +23,14 @@ export interface LineSource {
   readonly map: CellMap;
 }
 
-/** The line that says what `now` has more than `before`. */
+/** The line with the increase from `before` to `now`. */
 export function openLine(source: LineSource, now: BigUint64Array, before: BigUint64Array): OpenLine {
   const { layout, document } = source;
   const writer = new Writer(source, programOf(layout, document.identity), now, before);
   return writer.run();
 }
 
+/** The whole line, with a time in milliseconds since 1970. */
 export function lineAt({ head, tail }: OpenLine, timeMs: number): string {
   return tail === undefined ? head : `${head}${timeMs}${tail}`;
 }
@@ -64,7 +65,7 @@ class Writer {
       } else if (step.op === Op.devices) this.#putDevices(step.operand);
       else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
     }
-    // Every entry starts with a comma; the first one's gives way to the brace.
+    // Every entry begins with a comma; a brace replaces the first one.
     const opened = (text: string) => `{${text.slice(1)}`;
     const end = '}\n';
     if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined };
@@ -81,7 +82,7 @@ class Writer {
 
   #put(text: string): void {
     this.#text += text;
-    if (this.#text.length > LINE_BYTES_MAX) throw regionError(this.#source.path, 'its line is longer than a reader makes it');
+    if (this.#text.length > LINE_BYTES_MAX) throw regionError(this.#source.path, `its line would have more than ${LINE_BYTES_MAX} bytes`);
   }
 
   #delta(slot: number): bigint {
@@ -122,9 +123,9 @@ class Writer {
   }
 
   /**
-   * Without an aggregate, what a removed device still has to say stands under its own key, which it shares with the
-   * others of its id: the deltas are those of all of them, the rest is that of the living one, or of the last one that
-   * has something to say, which comes first here.
+   * The devices of a group without an aggregate that the line shows, in lists of those that share an id, and so a key
+   * of the line. Counters show the deltas of all devices in a list, other metrics the values of the first one: the
+   * living device, or else the youngest one with pending deltas.
    */
   #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
     const shown: MappedDevice[][] = [];
@@ -150,7 +151,7 @@ class Writer {
     switch (op) {
       case Op.sumOfInc:
         return this.#deltaOf(devices, { op, operand, literal: '' });
-      // A removed device is no longer set to anything; only what it still counts matters.
+      // A removed device has no current value.
       case Op.sumOfStore:
         return BigInt.asUintN(
           64,

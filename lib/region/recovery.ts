@@ -1,5 +1,5 @@
-// The last lines of earlier lives, said by the next one: found and prepared here, when a store gets its sink; sent by
-// native code (native/flush/recovery.h), before any line of the store's own.
+// The last lines of earlier lives, written by the next one. This file finds and prepares them when a store gets its
+// sink; native code (native/flush/recovery.h) sends them before the first line of the store itself.
 
 import { readlinkSync } from 'node:fs';
 
@@ -9,23 +9,23 @@ import { SINK_PATH_BYTES_MAX } from './format.ts';
 import { generationsOf } from './generations.ts';
 import { readHeader } from './header.ts';
 import { prepareLine, settleInPlace } from './last-line.ts';
-import { isSaid } from './reader.ts';
+import { isAllFlushed } from './settled.ts';
 
 /**
- * How long others are waited for, by all files together: who only asks whether a writer lives has its file for a moment
- * too. Who has it for longer is about to say its line.
+ * How long to wait for locks, for all files together. A process that only checks whether the writer lives holds the
+ * lock for a moment; a process that holds it longer is writing the last line itself.
  */
 const LOCK_PATIENCE_MS = 500;
 
 export interface Recoveries {
-  /** The oldest first. Their files are locked until `close()`, or as long as native code has them. */
+  /** The oldest first. Their files stay locked until `close()`, or as long as native code uses them. */
   readonly lines: readonly Recovery[];
   close(): void;
 }
 
 /**
- * Prepares the lines of all earlier lives of `file` that have something pending and had this sink. Nothing that a
- * reader goes by is changed yet. What cannot be read, or is somebody's just now, stays as it is.
+ * Prepares the last lines of all earlier lives of `file` that have pending values and had the same sink. Readers of the
+ * files see no change yet. A file that cannot be read, or that another process is using, stays as it is.
  */
 export function prepareRecoveries(file: string, destination: string | number): Recoveries {
   const files: RegionFile[] = [];
@@ -44,7 +44,7 @@ export function prepareRecoveries(file: string, destination: string | number): R
       files.push(region);
       lines.push(line);
     } catch {
-      region?.close(); // the next life tries it again; `vmm-metrics show` says what is wrong with it
+      region?.close(); // the next life tries again; `vmm-metrics show` reports what is wrong
     }
   }
   return {
@@ -58,7 +58,7 @@ export function prepareRecoveries(file: string, destination: string | number): R
 function preparedLine(file: RegionFile, sinkPath: string, number: number, deadline: number): Recovery | undefined {
   if (readHeader(file).sinkPath !== sinkPath || !lockBy(deadline, file)) return undefined;
   const content = settleInPlace(file);
-  if (isSaid(content)) return undefined;
+  if (isAllFlushed(content)) return undefined;
   const { text, commit, record } = prepareLine(file, content);
   return {
     file: file.descriptor,
@@ -78,7 +78,7 @@ function lockBy(deadline: number, file: RegionFile): boolean {
   return true;
 }
 
-/** As Sink::CopyPath in native/flush/sink.h will put it into the header; empty where a sink has no path. */
+/** The path that Sink::CopyPath in native/flush/sink.h will put into the header; empty for a sink without a path. */
 function sinkPathOf(destination: string | number): string {
   let path: string;
   try {

@@ -1,5 +1,4 @@
-// Some values of a region over and over: what they are is found out once, and a sample is one read for each chunk that
-// they are in.
+// Samples a few values of a region again and again. It looks up the cells once; a sample is then one read per chunk.
 
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
@@ -24,9 +23,9 @@ import { type RegionState, writerState } from './reader.ts';
 interface SampledCell {
   readonly kind: number;
   readonly chunk: number;
-  /** In bytes from the start of a row. */
+  /** Its offset in a row, in bytes. */
   readonly at: number;
-  /** Whose it is; undefined for the schema's own. */
+  /** The device that it belongs to; undefined for a cell of the schema. */
   readonly device: MappedDevice | undefined;
 }
 
@@ -39,9 +38,9 @@ export class RegionSampler {
   readonly #cells: readonly SampledCell[];
   readonly #rows = new Map<number, Buffer>();
   readonly #counts = pages(HeaderOffset.reserved - HeaderOffset.commit);
-  /** What the header's word was when the devices were last found to be there. */
+  /** The header's word when the devices were last checked. */
   #retiredEpoch: bigint;
-  /** Columns of devices that are gone; their cells are another's by now. */
+  /** The last values of columns whose device is gone: another device may use the cells. */
   readonly #gone = new Map<number, bigint>();
   readonly #last: BigUint64Array;
 
@@ -70,9 +69,8 @@ export class RegionSampler {
   }
 
   /**
-   * Opens a region file, and finds the metrics in it.
-   * @throws RangeError, naming the metric, for one that is not there; MetricsError `ERR_METRICS_REGION` as
-   * readRegion().
+   * Opens a region file and finds the metrics in it.
+   * @throws RangeError for an unknown metric, with its name; MetricsError `ERR_METRICS_REGION` as readRegion().
    */
   static open(path: string, names: readonly string[]): RegionSampler {
     const file = RegionFile.open(path);
@@ -101,8 +99,8 @@ export class RegionSampler {
   }
 
   /**
-   * The values now, column by column, into `values` from `first`. Each is read in one piece; together they are of one
-   * moment or nearly so.
+   * Writes the current values to `values`, from index `first` on, in the order of the columns. Each value is exact; all
+   * together are of nearly one moment.
    */
   sample(values: BigUint64Array, first: number): void {
     const shards = this.#shards();
@@ -124,7 +122,7 @@ export class RegionSampler {
       }
       const rows = this.#rows.get(chunk)!;
       let value = rows.readBigUInt64LE(at);
-      // The maximum tells a minimum of 2^64-1 from none; it is the next cell.
+      // The next cell, the maximum, tells whether there is a minimum: a complement of 0 alone could mean 2^64-1.
       let max = kind === CellKind.min ? rows.readBigUInt64LE(at + 8) : 0n;
       for (let begin = granuleBytes; kind !== CellKind.store && begin < rows.length; begin += granuleBytes) {
         const word = rows.readBigUInt64LE(begin + at);
@@ -132,12 +130,12 @@ export class RegionSampler {
         else if (word > value) value = word;
         if (kind === CellKind.min && rows.readBigUInt64LE(begin + at + 8) > max) max = rows.readBigUInt64LE(begin + at + 8);
       }
-      this.#last[i] = kind === CellKind.min ? minimumOf(value, max) : value; // which wraps as the counter does
+      this.#last[i] = kind === CellKind.min ? minimumOf(value, max) : value; // wraps at 2^64, as the counter does
       values[first + i] = this.#last[i]!;
     });
   }
 
-  /** How its writer is by now. */
+  /** The state of the writer now. */
   state(): RegionState {
     return writerState(this.#file);
   }
@@ -147,8 +145,8 @@ export class RegionSampler {
   }
 
   /**
-   * After the rows: a device that is there now was there when they were read. Of one that is gone, the last value
-   * stays.
+   * Called after the rows were read: a device that exists now also existed then. A column whose device is gone keeps
+   * its last value.
    */
   #checkDevices(): void {
     this.#file.readAll(this.#counts, HeaderOffset.commit);
@@ -171,9 +169,11 @@ export class RegionSampler {
     return now >>> ENTRY_STATE_BITS === state >>> ENTRY_STATE_BITS && (kind === EntryState.living || kind === EntryState.removed);
   }
 
-  /** Shards are claimed while it is sampled. What a damaged file claims is believed as far as there can be shards. */
+  /**
+   * How many shards are in use now; more may be claimed between samples. A damaged file cannot claim more than SHARDS.
+   */
   #shards(): number {
-    this.#file.readAll(this.#counts, HeaderOffset.commit); // with what stands in the same line of the cache
+    this.#file.readAll(this.#counts, HeaderOffset.commit); // the whole cache line that contains the count
     return Math.min(SHARDS, Math.max(1, this.#counts.readUInt32LE(HeaderOffset.shardsUsed - HeaderOffset.commit)));
   }
 }

@@ -1,4 +1,4 @@
-// Whether the line that a dead process had on its way got out. The process can no longer tell; the sink can.
+// Whether the line in flight of a dead process got out. The process can no longer tell, but the sink can.
 
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
@@ -6,17 +6,17 @@ import type { LineRecord, RegionHeader } from './header.ts';
 import type { OpenLine } from './line.ts';
 
 /**
- * `out`: it was taken whole, and counts as flushed. `pending`: it was not. `unknown`: it went to a pipe, or to a file
- * that is no longer there, and nobody noted how far; it counts as pending, so that nothing is lost, and some of it may
- * be said twice.
+ * What became of a line in flight.
+ * - `out`: the sink took all of it, so its values count as flushed.
+ * - `pending`: the sink did not take all of it.
+ * - `unknown`: it went to a pipe, or to a file that no longer exists, and nobody recorded how much was taken. Its
+ *   values count as pending, so that none is lost; some may be written twice.
  */
 export type Settlement = 'out' | 'pending' | 'unknown';
 
-/**
- * How much of a file is searched behind the place where the line was to begin: lines of others may have come before it.
- */
+/** How much of the file to search from where the line should begin: lines of other processes may have come first. */
 const SEARCHED_BYTES = 1 << 20;
-/** The time is the only thing in a line that its values do not give: milliseconds in at most 64 bits. */
+/** The time, the only part of a line that does not follow from values: milliseconds in at most 64 bits. */
 const TIME = /^\d{1,20}$/;
 
 export function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tail }: OpenLine): Settlement {
@@ -24,17 +24,17 @@ export function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tai
   if (!line.isRegularFile || sinkPath === '') return 'unknown';
   let fd: number | undefined;
   try {
-    // A look before: to open a device can do things.
-    const isIt = (info: { isFile(): boolean; dev: bigint; ino: bigint }) =>
+    // stat() first: opening a device can have effects.
+    const isSink = (info: { isFile(): boolean; dev: bigint; ino: bigint }) =>
       info.isFile() && info.dev === line.device && info.ino === line.inode;
-    if (!isIt(statSync(sinkPath, { bigint: true }))) return 'unknown';
+    if (!isSink(statSync(sinkPath, { bigint: true }))) return 'unknown';
     fd = openSync(sinkPath, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const info = fstatSync(fd, { bigint: true });
-    if (!isIt(info)) return 'unknown';
+    if (!isSink(info)) return 'unknown';
     if (line.offset >= info.size) return 'pending';
     const length = Buffer.byteLength(head) + Buffer.byteLength(tail ?? '');
     const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + 2 * length);
-    return isAmong(readAt(fd, bytes, line.offset), head, tail) ? 'out' : 'pending';
+    return containsLine(readAt(fd, bytes, line.offset), head, tail) ? 'out' : 'pending';
   } catch {
     return 'unknown';
   } finally {
@@ -53,8 +53,8 @@ function readAt(fd: number, count: number, offset: bigint): Buffer {
   return buffer.subarray(0, filled);
 }
 
-/** Whether one of the lines is this one, whatever its time. */
-function isAmong(text: Buffer, head: string, tail: string | undefined): boolean {
+/** Whether `text` contains a line with this head and tail, and any time between them. */
+function containsLine(text: Buffer, head: string, tail: string | undefined): boolean {
   const start = Buffer.from(head);
   const end = Buffer.from(tail ?? '');
   for (let begin = 0; begin < text.length; ) {
