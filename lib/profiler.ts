@@ -57,9 +57,9 @@ export interface Profile extends AsyncDisposable {
   stop(): Promise<ProfileStats>;
 }
 
-const DEFAULT_INTERVAL_US = 1000;
+export const DEFAULT_INTERVAL_US = 1000;
 const MIN_INTERVAL_US = 0.1; // reading the clock and a few cells takes about as long
-const MAX_INTERVAL_US = 86_400_000_000; // a day
+export const MAX_INTERVAL_US = 86_400_000_000; // a day
 
 export function startProfile(cells: ThreadCells, layout: Layout, given: unknown): Profile {
   void cells.attachment; // throws when closed

@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 
 import { checkedNumber, checkedPath } from '../arguments.ts';
 import { checkedNames } from '../profile/columns.ts';
+import { DEFAULT_INTERVAL_US, MAX_INTERVAL_US } from '../profiler.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { type SamplingOptions, type SamplingOutput, sampleInto } from '../region/sampling.ts';
 import { asUsageError, type Command, numberOf, parsedMany, report, UsageError } from './command.ts';
@@ -31,10 +32,8 @@ of the table. The processes do nothing for it; only their memory is read.
 `;
 
 const ENDED = { closed: 'it was closed', exited: 'it exited', panicked: 'it panicked', crashed: 'it crashed', killed: 'it was killed' };
-const INTERVAL_US = 1000;
 /** One sample takes some ten microseconds. */
-const MIN_INTERVAL_US = 100;
-const MAX_INTERVAL_US = 86_400_000_000;
+const MIN_SAMPLE_US = 100;
 const MAX_SECONDS = 1e9;
 const STANDARD_OUTPUT: SamplingOutput = { fd: 1, name: 'standard output' };
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -52,8 +51,8 @@ export const profile: Command = {
     const { values, operands: paths } = parsedMany(args, options, 'FILE');
     if (values.metrics === undefined) throw new UsageError('--metrics NAMES is missing');
     if (values.output === undefined) throw new UsageError('-o FILE.tsv is missing');
-    const intervalUs = numberOf(values['interval-us'] ?? `${INTERVAL_US}`, (value) =>
-      checkedNumber('--interval-us', value, MIN_INTERVAL_US, MAX_INTERVAL_US),
+    const intervalUs = numberOf(values['interval-us'] ?? `${DEFAULT_INTERVAL_US}`, (value) =>
+      checkedNumber('--interval-us', value, MIN_SAMPLE_US, MAX_INTERVAL_US),
     );
     const seconds =
       values.seconds === undefined

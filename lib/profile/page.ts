@@ -32,7 +32,7 @@ ${library.license.replaceAll('--', '- -').trim()}
 </head>
 <body>
 <h1>${inHtml(title)}</h1>
-<p>${factsOf(table, series).map(inHtml).join(' · ')}</p>
+<p>${factsAbout(table, series).map(inHtml).join(' · ')}</p>
 <p class="hint">Drag to zoom, double-click to show all, click a name to hide it. On a touch screen, move with one finger and
 zoom with two.</p>
 <p class="hint">Where samples are too close to be told apart, a line is their mean, and the band around it reaches from
@@ -86,7 +86,7 @@ figcaption { margin-bottom: 0.3rem; font-weight: 600; overflow-wrap: anywhere }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #181a1b } .u-select { background: #fff3 } }
 `;
 
-function factsOf(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[] {
+function factsAbout(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[] {
   const { start, intervalNs, figures, timesNs } = table;
   const facts = [`${counted(timesNs.length, 'sample')}, ${intervalText(intervalNs)} apart`, gapsText(table)];
   if (start !== undefined) facts.unshift(`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`);

@@ -7,11 +7,17 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsS
 import { shown } from '../arguments.ts';
 import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { type Failure, isFailure, systemError } from '../failures.ts';
+import { type Failure, failureError, isFailure } from '../failures.ts';
 import { HeaderOffset, MAGIC } from './format.ts';
 
 /** Flags of every open(): it does not wait for the other end of a pipe, and no terminal becomes ours. */
 const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/**
+ * How long to wait for a lock. A process that only checks whether the writer lives holds the lock for a moment; a
+ * process that holds it longer is the writer, or is writing the last line.
+ */
+export const LOCK_PATIENCE_MS = 500;
 
 /** `f_type` of /proc. */
 const PROC_MAGIC = 0x9fa0;
@@ -145,8 +151,7 @@ export class RegionFile {
 
   #answer(answer: boolean | Failure): boolean {
     if (!isFailure(answer)) return answer;
-    const cause = systemError(answer);
-    throw this.trouble(`its lock cannot be queried: ${cause.message}`, cause);
+    throw failureError(answer, { what: `Region file ${shown(this.path)}: its lock cannot be queried`, error: ErrorCode.REGION });
   }
 }
 

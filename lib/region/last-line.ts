@@ -1,24 +1,22 @@
 // Writes the last line of a dead process in its place, exactly once: if this process dies in the middle, the region
 // file still tells whether the line got out.
 
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { systemError } from '../failures.ts';
+import { failureError } from '../failures.ts';
 import { rowOffset, totalRows } from './content.ts';
-import { fileKind, RegionFile } from './file.ts';
+import { fileKind, LOCK_PATIENCE_MS, RegionFile } from './file.ts';
 import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesFlushed, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
 import { hasHalfLine, hasUnflushed, readSettled, type SettledContent, sourceOf } from './settled.ts';
+import { headerPath, pathOfSink } from './sink-path.ts';
 
 /** How long to wait for a reader of a pipe, and then for the reader to take the line. */
 const PATIENCE_MS = 5000;
-/** How long to wait for the lock: a process that only checks whether the writer lives holds it for a moment. */
-const LOCK_PATIENCE_MS = 500;
-
 /**
  * Writes the line of a dead process to a sink, and commits it in the region. Returns false if nothing was pending.
  * @throws MetricsError `ERR_METRICS_REGION` if the process lives, or another process is flushing the file;
@@ -108,7 +106,9 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   file.read(earlierPath, HeaderOffset.sinkPath);
   // The record before the path: while they name different sinks, the line in flight counts as pending.
   file.write(record, HeaderOffset.line);
-  file.write(sinkPathOf(target), HeaderOffset.sinkPath);
+  const path = Buffer.alloc(SINK_PATH_BYTES_MAX);
+  path.write(headerPath(target.path));
+  file.write(path, HeaderOffset.sinkPath);
 
   const { sent, failure } = binding().send(target.fd, bytes, PATIENCE_MS);
   if (failure !== undefined) {
@@ -118,8 +118,7 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
       file.write(earlierPath, HeaderOffset.sinkPath);
       file.write(earlier, HeaderOffset.line);
     }
-    const cause = systemError(failure);
-    throw new MetricsError(ErrorCode.WRITE, `Failed to write metrics to '${target.path}': ${cause.message}`, { cause });
+    throw failureError(failure, { what: `Failed to write metrics to '${target.path}'`, error: ErrorCode.WRITE });
   }
   writeWord(file, HeaderOffset.commit, commit);
   writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
@@ -143,7 +142,7 @@ interface SinkTarget {
  */
 async function openSink(sink: string | number): Promise<SinkTarget> {
   if (typeof sink === 'number') {
-    return { fd: sink, path: descriptorPath(sink), close: () => {} };
+    return { fd: sink, path: pathOfSink(sink), close: () => {} };
   }
   if (fileKind(sink) === 'region') {
     throw new MetricsError(ErrorCode.OPEN, `Cannot open the metrics destination '${sink}': it is the region of a store`);
@@ -175,22 +174,6 @@ function openedOrMade(open: (more: number) => number): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return open(constants.O_WRONLY | constants.O_CREAT);
   }
-}
-
-function descriptorPath(fd: number): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return '';
-  }
-}
-
-/** The path for the header; empty if it is too long. Then nobody can look there whether the line got out. */
-function sinkPathOf({ path }: SinkTarget): Buffer {
-  const bytes = Buffer.alloc(SINK_PATH_BYTES_MAX);
-  const text = Buffer.from(path);
-  if (path.startsWith('/') && text.length < bytes.length) text.copy(bytes);
-  return bytes;
 }
 
 function writeWord(file: RegionFile, offset: number, word: bigint): void {

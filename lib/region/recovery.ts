@@ -1,21 +1,13 @@
 // The last lines of earlier lives, written by the next one. This file finds and prepares them when a store gets its
 // sink; native code (native/flush/recovery.h) sends them before the first line of the store itself.
 
-import { readlinkSync } from 'node:fs';
-
 import type { Recovery } from '../binding.ts';
-import { RegionFile } from './file.ts';
-import { SINK_PATH_BYTES_MAX } from './format.ts';
+import { LOCK_PATIENCE_MS, RegionFile } from './file.ts';
 import { generationsOf } from './generations.ts';
 import { readHeader } from './header.ts';
 import { prepareLine, settleInPlace } from './last-line.ts';
 import { isAllFlushed } from './settled.ts';
-
-/**
- * How long to wait for locks, for all files together. A process that only checks whether the writer lives holds the
- * lock for a moment; a process that holds it longer is writing the last line itself.
- */
-const LOCK_PATIENCE_MS = 500;
+import { headerPath, pathOfSink } from './sink-path.ts';
 
 export interface Recoveries {
   /** The oldest first. Their files stay locked until `close()`, or as long as native code uses them. */
@@ -30,8 +22,8 @@ export interface Recoveries {
 export function prepareRecoveries(file: string, destination: string | number): Recoveries {
   const files: RegionFile[] = [];
   const lines: Recovery[] = [];
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
-  const sinkPath = sinkPathOf(destination);
+  const deadline = Date.now() + LOCK_PATIENCE_MS; // for all files together
+  const sinkPath = headerPath(pathOfSink(destination));
   for (const { number, path } of sinkPath === '' ? [] : generationsOf(file).reverse()) {
     let region: RegionFile | undefined;
     try {
@@ -76,15 +68,4 @@ function lockBy(deadline: number, file: RegionFile): boolean {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a millisecond
   }
   return true;
-}
-
-/** The path that Sink::CopyPath in native/flush/sink.h will put into the header; empty for a sink without a path. */
-function sinkPathOf(destination: string | number): string {
-  let path: string;
-  try {
-    path = typeof destination === 'string' ? destination : readlinkSync(`/proc/self/fd/${destination}`);
-  } catch {
-    return '';
-  }
-  return path.startsWith('/') && Buffer.byteLength(path) < SINK_PATH_BYTES_MAX ? path : '';
 }
