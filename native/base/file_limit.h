@@ -12,14 +12,14 @@
 #include <signal.h>
 #include <time.h>
 
+#include "base/signal_kinds.h"
+
 namespace vmm {
 
 class FileLimitGuard {
  public:
   FileLimitGuard() {
     sigset_t pending;
-    sigemptyset(&only_);
-    sigaddset(&only_, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &only_, &before_);
     was_pending_ = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
   }
@@ -36,7 +36,7 @@ class FileLimitGuard {
   FileLimitGuard& operator=(const FileLimitGuard&) = delete;
 
  private:
-  sigset_t only_;
+  const sigset_t only_ = OnlySignal(SIGXFSZ);
   sigset_t before_;
   bool was_pending_ = false;
 };

@@ -1,4 +1,4 @@
-// A HandlerGate makes it safe to remove a thing that signal handlers use, without a lock that a handler would wait for.
+// A HandlerGate makes it safe to remove a thing that signal handlers use, without a lock that handlers would wait for.
 //
 // A handler enters the gate, looks the thing up, uses it, and leaves. A thread that removes the thing first hides it,
 // so that no handler can find it, and then waits until the gate is empty. These four steps (enter, look up; hide, check

@@ -2,7 +2,7 @@
 // handle it.
 //
 // Thread-safety:       any thread.
-// Async-signal-safety: safe; plain comparisons.
+// Async-signal-safety: safe; comparisons and sets only.
 
 #pragma once
 
@@ -15,6 +15,14 @@ namespace vmm {
 // A set of signals: bit n - 1 is signal n.
 using SignalSet = uint64_t;
 constexpr SignalSet SetOf(int signal) { return SignalSet{1} << (signal - 1); }
+
+// A set with one signal, for calls of the C library.
+inline sigset_t OnlySignal(int signal) {
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  return only;
+}
 
 constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 // Termination requests. They end a process that does not handle them, so they are captured as well.

@@ -20,8 +20,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <initializer_list>
 
+#include "base/signal_kinds.h"
 #include "base/this_thread.h"
 
 namespace vmm {
@@ -45,9 +45,8 @@ class SignalMask {
       break;
     }
     if (sigismember(&before_, SIGBUS) != 1) return;
-    sigemptyset(&sent);
-    sigaddset(&sent, SIGBUS);
-    pthread_sigmask(SIG_UNBLOCK, &sent, nullptr);
+    const sigset_t only = OnlySignal(SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
   }
   ~SignalMask() {
     if (mark_ != nullptr) mark_->store(0, std::memory_order_relaxed);
@@ -74,9 +73,7 @@ class SignalMask {
   // to its error. The error is enough: a metrics sink must not kill the process. Call this while the mask is in force.
   static void Discard(int write_error) {
     if (write_error != EPIPE && write_error != EFBIG) return;
-    sigset_t raised;
-    sigemptyset(&raised);
-    sigaddset(&raised, write_error == EPIPE ? SIGPIPE : SIGXFSZ);
+    const sigset_t raised = OnlySignal(write_error == EPIPE ? SIGPIPE : SIGXFSZ);
     const timespec now = {0, 0};
     while (sigtimedwait(&raised, nullptr, &now) < 0 && errno == EINTR) {
     }
@@ -92,27 +89,6 @@ class SignalMask {
 
   sigset_t before_;
   std::atomic<uintptr_t>* mark_ = nullptr;
-};
-
-// AsynchronousSignalsBlocked blocks every signal that no instruction of the thread raises. Use it while you start a
-// thread: the new thread inherits the mask, so the host's handlers never run on it.
-//
-// Thread-safety:       as SignalMask.
-// Async-signal-safety: safe.
-class AsynchronousSignalsBlocked {
- public:
-  AsynchronousSignalsBlocked() {
-    sigset_t asynchronous;
-    sigfillset(&asynchronous);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&asynchronous, fault);
-    pthread_sigmask(SIG_BLOCK, &asynchronous, &before_);
-  }
-  ~AsynchronousSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AsynchronousSignalsBlocked(const AsynchronousSignalsBlocked&) = delete;
-  AsynchronousSignalsBlocked& operator=(const AsynchronousSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
 };
 
 }  // namespace vmm

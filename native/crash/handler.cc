@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "base/clock.h"
 #include "base/signal_mask.h"
 #include "base/this_thread.h"
@@ -71,9 +73,7 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
   // Send the signal again, with its siginfo. It stays blocked until the last handler returns. SIGBUS has to be blocked
   // here, since our handler leaves it open, see OursAbove.
-  sigset_t only;
-  sigemptyset(&only);
-  sigaddset(&only, signal);
+  const sigset_t only = OnlySignal(signal);
   pthread_sigmask(SIG_BLOCK, &only, nullptr);
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
 }
@@ -109,9 +109,8 @@ void WaitForDeath() {
 void StopByDefault(int signal) {
   struct sigaction by_default = {}, ours;
   by_default.sa_handler = SIG_DFL;
-  sigset_t only, before;
-  sigemptyset(&only);
-  sigaddset(&only, signal);
+  const sigset_t only = OnlySignal(signal);
+  sigset_t before;
   sigaction(signal, &by_default, &ours);
   SendToSelf(signal);
   pthread_sigmask(SIG_UNBLOCK, &only, &before);  // it stops here
@@ -194,9 +193,7 @@ bool TryPostpone(int signal, siginfo_t* info, void* context) {
   if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsInForce())
     return false;
   sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
-  sigset_t only;
-  sigemptyset(&only);
-  sigaddset(&only, signal);
+  const sigset_t only = OnlySignal(signal);
   pthread_sigmask(SIG_BLOCK, &only, nullptr);  // until this handler returns: else the signal would arrive here at once
   sigaddset(&blocked, signal);                 // after it returns, until SignalMask restores the mask
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;

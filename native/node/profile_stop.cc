@@ -3,7 +3,7 @@
 #include <system_error>
 #include <thread>
 
-#include "base/signal_mask.h"
+#include "base/asynchronous_signals.h"
 #include "node/napi_util.h"
 
 namespace vmm {

@@ -12,9 +12,9 @@
 #include <system_error>
 #include <utility>
 
+#include "base/asynchronous_signals.h"
 #include "base/clock.h"
 #include "base/raw_writer.h"
-#include "base/signal_mask.h"
 
 namespace vmm {
 

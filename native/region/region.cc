@@ -78,10 +78,9 @@ void Region::WriteHeader(const RegionSpec& spec) {
 }
 
 // Makes a memfd as large as the reserved address space, with memory for the first granule only. Where that is not
-// allowed, fd_ stays -1. RLIMIT_FSIZE applies to a memfd, and a jailed VMM has that limit; it does not apply to
-// anonymous shared memory, which other processes cannot find under /proc, and which works as well otherwise. The limit
-// does not apply either to a file that has its length already, whenever the limit comes. So the limit is read first: an
-// attempt would raise SIGXFSZ.
+// allowed, fd_ stays -1, and the region becomes anonymous shared memory, which other processes cannot find under /proc.
+// The usual reason is RLIMIT_FSIZE, which a jailed VMM has. The limit applies when a file grows, so it does not concern
+// a memfd that has its length already. The limit is read first, since an attempt to exceed it would raise SIGXFSZ.
 void Region::MakeMemoryFile() {
   const uint64_t bytes = chunks_offset_ + static_cast<uint64_t>(kMaxChunks) * kRows * granule_bytes_;
   fd_ = memfd_create("vmm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -2,7 +2,7 @@
 
 #include <system_error>
 
-#include "base/signal_mask.h"
+#include "base/asynchronous_signals.h"
 
 namespace vmm {
 

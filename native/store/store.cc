@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <initializer_list>
 #include <utility>
 
 namespace vmm {
