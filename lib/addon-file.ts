@@ -94,7 +94,8 @@ function prebuilt(folder: string): string[] {
 }
 
 /**
- * The folders of this file, or of the bundle that contains it. Bundlers keep one of the two ways to find out, or none.
+ * The folders of this file, or of the bundle that contains it. A bundler may leave `import.meta.url`, `__dirname`, both
+ * or neither.
  */
 function homesOfThisCode(): string[] {
   const homes: string[] = [];

@@ -68,7 +68,7 @@ export function checkedBoolean(name: string, value: unknown): boolean {
   return value;
 }
 
-/** A number from `min` to `max`, fractions too. */
+/** A number from `min` to `max`, which may have a fraction. */
 export function checkedNumber(name: string, value: unknown, min: number, max: number): number {
   return checkedRange(name, value, min, max, 'a number');
 }

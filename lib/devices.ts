@@ -62,7 +62,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
   readonly #known = new Map<string, Known>();
   /** The same devices by their first cells; and removed devices that this thread has not let go of. */
   readonly #held = new Map<number, Known>();
-  /** The first of the cells in which accessors count that were let go of; undefined before the first device. */
+  /** The first of the group's rest cells, see `Attachment.restCell()`; undefined before this thread has a device. */
   #restCell: number | undefined;
   /** The prototype of each device's accessors. */
   readonly #prototype: object;
@@ -126,7 +126,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     if (this.#known.get(held.id) === held) this.#known.delete(held.id);
   }
 
-  /** Before this thread has a device: makes sure of all that letting go of the device needs, so that it cannot fail. */
+  /** Prepares all that letting go of a device needs, so that it cannot fail. Called before this thread has a device. */
   #prepare(): void {
     this.#cells.letGo();
     if (this.#restCell !== undefined) return;

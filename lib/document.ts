@@ -128,7 +128,7 @@ function known(value: unknown, path: string, names: readonly string[]): Record<s
   return all;
 }
 
-/** The result of `make`. Its error says what is wrong with the document, after `path` where it does not name that. */
+/** The result of `make`. If `make` throws, the document is damaged, and `path` goes before the message of its error. */
 function checked<T>(make: () => T, path = ''): T {
   try {
     return make();

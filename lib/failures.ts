@@ -1,4 +1,4 @@
-// What goes wrong in native code, and the error that a caller gets for it.
+// The failures of native code, and the error that a caller gets for each.
 
 import { getSystemErrorMap } from 'node:util';
 
@@ -41,7 +41,7 @@ export type FailureCode =
 interface Meaning {
   /** The code of the error. Left out: that of the operation that failed. */
   readonly error?: ErrorCode;
-  /** Why the operation failed. Left out: the system's error says it, and is the cause. */
+  /** Why the operation failed. Left out: the system's error says why, and becomes the cause. */
   readonly why?: (failure: Failure) => string;
   /** Whether the system's error is about the file of the operation. */
   readonly isAboutFile?: boolean;

@@ -17,8 +17,9 @@ export const LATENCY_MAX = 1;
 export const LATENCY_SUM = 2;
 
 /**
- * The minimum of a latency metric, 0 while there was no duration. The cell holds the complement of the minimum, so that
- * an untouched cell means "none"; that is also the complement of 2^64-1, and then `max` is 2^64-1 too.
+ * The minimum of a latency metric; 0 before the first duration. The cell holds the complement of the minimum, so that
+ * an untouched cell, which is 0, means that there was no duration. 0 is also the complement of 2^64-1; `max`, the
+ * largest duration, tells the two cases apart.
  */
 export function minimumOf(complement: bigint, max: bigint): bigint {
   if (complement !== 0n) return BigInt.asUintN(64, ~complement);

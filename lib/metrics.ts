@@ -97,7 +97,7 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Says where lines go: a path, or a descriptor, which is duplicated. Called once, for all threads; after a failure it
-   * may be called again. Firecracker's `init`.
+   * may be called again. Modelled on Firecracker's `init`.
    *
    * Lines are appended to a file. A missing file is made with mode 0600. When the path no longer names the open file,
    * the next flush opens the path again. A named pipe needs no reader, and writing to it never blocks.
@@ -183,8 +183,8 @@ export class Metrics<S extends SchemaShape> {
    * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. After a later `process.on('SIGHUP')`,
    * the signal is counted and the listener is called too.
    *
-   * A second call captures more signals, and puts our handler back above one that native code has installed since. Each
-   * flush checks for such a handler, and raises the metric marked `onError` when it finds one.
+   * A second call captures more signals, and puts our handler back on top of a handler that native code has installed
+   * since. Each flush checks for such a handler, and raises the metric marked `onError` when it finds one.
    *
    * A process that is still alive 2 s after its last line, because an earlier handler let it go on, flushes on and is
    * captured again.
@@ -218,8 +218,8 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Sets the metrics marked `startTime`: how many microseconds the start of the process took, by the wall clock and in
-   * CPU time. The parent's CPU time is added to the latter. Times that are left out are not reported. Firecracker's
-   * `ProcessTimeReporter`.
+   * CPU time. The parent's CPU time is added to the latter. Times that are left out are not reported. Modelled on
+   * Firecracker's `ProcessTimeReporter`.
    * @throws TypeError, RangeError for a wrong value, or a start in the future.
    * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema marks no metric for a time. Nothing is set then.
    */
@@ -230,9 +230,9 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Samples metrics at a fixed rate, on native threads of its own, into a table of tab-separated text. Needs no
-   * `init()`. gVisor's profiling metrics. The table has a header line, `Time (ns)` and the names, and then a row per
-   * sample: the time since the start, taken just before the values, and the values, which are totals as `count()` and
-   * `fetch()` give them.
+   * `init()`. Modelled on gVisor's profiling metrics. The table has a header line, `Time (ns)` and the names, and then
+   * a row per sample: the time since the start, taken just before the values, and the values, which are totals as
+   * `count()` and `fetch()` give them.
    *
    * ```ts
    * const profile = metrics.startProfiling({

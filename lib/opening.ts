@@ -1,4 +1,4 @@
-// How a thread comes by a store: what a call of Metrics.open() asks for, and the store that native code makes, or has.
+// How a thread opens a store: what a call of Metrics.open() asks for, and the store that native code makes or finds.
 
 import { appOf } from './app.ts';
 import { shown } from './arguments.ts';

@@ -9,7 +9,8 @@ import { markedMetric } from './store-spec.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
 /**
- * What to do at a panic, for all stores of this thread. They share one listener: Node takes more than ten for a leak.
+ * What to do at a panic, for all stores of this thread. They share one listener, because Node warns about more than
+ * ten.
  */
 const watching = new Set<() => void>();
 

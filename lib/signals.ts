@@ -49,7 +49,8 @@ export interface CapturedSignals {
 }
 
 /**
- * The stores of this thread whose signals are captured. They share one listener: Node takes more than ten for a leak.
+ * The stores of this thread whose signals are captured. They share one listener, because Node warns about more than
+ * ten.
  */
 const captured = new Set<CapturedSignals>();
 /** The signals whose listeners have changed since the last turn of the event loop. */

@@ -18,7 +18,7 @@ const NAMES_SHOWN = 12;
 
 /**
  * A prototype for objects whose names are own properties: reading any other name throws a TypeError that lists the
- * names there are. Reading an own property never reaches the prototype, so it is as fast as before. `in` and
+ * names there are. Reading an own property never reaches the prototype, so it does not become slower. `in` and
  * `Object.keys()` are not affected.
  *
  * `where` is how the user reaches the object, such as `metrics.app.vcpu`; `names` are the names that it has.

@@ -1,5 +1,5 @@
-// The objects that a VMM holds and counts with: for each metric one of its kind, and of the way in which the thread
-// writes.
+// Makes the objects that a VMM counts with. The class of each object follows from the kind of the metric, and from the
+// way in which the thread writes.
 
 import type { MetricLayout } from '../layout.ts';
 import type { IncDef, LatencyDef, MetricDef, StoreDef } from '../schema.ts';
@@ -30,7 +30,7 @@ export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): In
 
 /**
  * The accessors of a group, or of a device whose cells begin at `firstCell`. `prototype` comes from
- * `throwsForUnknown()`: a name that is no metric throws, and no metric's name means something else.
+ * `throwsForUnknown()`: reading a name that is no metric throws. A metric may have any name, `toString` too.
  */
 export function accessorsOf(
   cells: ThreadCells,

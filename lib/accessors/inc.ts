@@ -6,7 +6,7 @@ import type { ThreadCells } from '../thread-cells.ts';
 import { CounterReader, MOVE } from './reader.ts';
 
 /**
- * A counter: it only goes up, and wraps at 2^64. Firecracker's `IncMetric`.
+ * A counter: it only goes up, and wraps at 2^64. Modelled on Firecracker's `IncMetric`.
  *
  * Thread-safe: each thread has an accessor of its own, and all of them count into one value. Not for signal handlers,
  * which count in native code. After `close()`, `inc` and `add` do nothing, and the other methods throw MetricsError

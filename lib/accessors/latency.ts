@@ -9,10 +9,10 @@ import { type LatencyRecord, MonotonicRecord, type Observer } from './record.ts'
 import type { StoreMetric } from './store.ts';
 
 /**
- * Durations, in microseconds. Firecracker's `LatencyAggregateMetrics`, but here a minimum of 0 us is a real one.
+ * Durations, in microseconds. Modelled on Firecracker's `LatencyAggregateMetrics`, but a minimum may be 0 us here.
  *
- * Thread-safe as `IncMetric`. The three parts are not updated in one step: a line may have a duration in the sum that
- * is not yet in the maximum.
+ * As thread-safe as `IncMetric`. The three parts are not updated in one step: a line may have a duration in the sum
+ * that is not yet in the maximum.
  */
 export interface LatencyMetric {
   /** The shortest duration since the store was opened, in microseconds; 0 before the first. */
@@ -69,8 +69,8 @@ export class OwnLatency extends LatencyBase {
   #halves!: Int32Array;
   /** The upper half of the cell of the minimum: 0 when nothing is there, since it is that of the complement. */
   #minHigh!: number;
-  // The extremes as numbers, since comparing numbers costs a fraction of comparing BigInts. Only this object changes
-  // the cells; but memory that a region loses comes back as 0.
+  // The extremes as numbers: comparing numbers costs a fraction of comparing BigInts. Only this object changes the
+  // cells. But memory that a region loses comes back as 0, so observeShort() looks at one half of a cell too.
   #min = Number.POSITIVE_INFINITY;
   #max = 0;
 

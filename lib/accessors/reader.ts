@@ -1,4 +1,4 @@
-// How the value of a metric is read: the same, whatever way the thread writes.
+// Reads the values of metrics. The way in which a thread writes makes no difference here.
 
 import type { Attachment } from '../binding.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';

@@ -6,7 +6,7 @@ import type { ThreadCells } from '../thread-cells.ts';
 import { GaugeReader, KEPT, MOVE } from './reader.ts';
 
 /**
- * A gauge: a value that stays until the next is set. Firecracker's `StoreMetric`.
+ * A gauge: a value that stays until another value is set. Modelled on Firecracker's `StoreMetric`.
  *
  * Thread-safe: the last `store` of any thread wins. Not for signal handlers, which store in native code. After
  * `close()`, `store` does nothing, and `fetch` throws MetricsError `ERR_METRICS_CLOSED`.

@@ -28,7 +28,7 @@ enum class Code {
   kAlreadyRunning,   // a profile of the store runs
   kInvalid,          // the caller broke the contract: a program that is not sound, a cell that does not exist
   kCrashing,         // the process is dying, and the crash handler writes the last line
-  kLock              // the lock of a file cannot be asked about
+  kLock              // the lock of a file can be neither taken nor queried
 };
 
 struct Status {
