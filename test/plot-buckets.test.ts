@@ -3,6 +3,7 @@
 import { describe, expect, test, vi } from 'vitest';
 
 import { type BucketOptions, bucketsOf } from '../dist/lib/profile/buckets.js';
+import { PAGE_TOOLS } from '../dist/lib/profile/page.js';
 import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../dist/lib/profile/series.js';
 import { profileTableOf } from '../dist/lib/profile/table.js';
 import { showProfile } from '../dist/lib/profile/view.js';
@@ -156,7 +157,7 @@ function drawn(profile: ProfileSeries): Plot[] {
   );
   Plot.all = [];
   try {
-    showProfile(Plot as never, bucketsOf, profile);
+    showProfile(Plot as never, PAGE_TOOLS, profile);
   } finally {
     vi.unstubAllGlobals();
   }

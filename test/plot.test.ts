@@ -92,7 +92,7 @@ describe('given a profile’s text', () => {
     { lines: ['Time (ns)\ta', '5\t2', '5\t3'], message: /^is not a profile: the time of line 3 is not after the time of the line before$/ },
     {
       lines: ['Time (ns)\ta', '5\t2', 'Time (ns)\ta', '5\t3'],
-      message: /^is not a profile: line 3 is a second header, but a file holds one profile$/,
+      message: /^is not a profile: line 3 is a second header, but a file contains only one profile$/,
     },
     {
       lines: ['Time (ns)\ta', '5\t2', '# start=x interval_ns=10', 'Time (ns)\ta'],

@@ -1,9 +1,9 @@
-// Points gathered into buckets of time: what a chart draws where points outnumber pixels. Pure. The page takes
-// bucketsOf() as text (`String(bucketsOf)`), so it uses nothing from outside itself.
+// Points gathered into buckets of time: what a chart draws where points are too close to be told apart. Pure. The page
+// takes bucketsOf() as text, so it uses nothing from outside itself.
 
 import type { Series } from './series.ts';
 
-/** Lines that share their times. Each list has one entry for each time; null where a series has no value. */
+/** Lines that share their times. Each list has one entry per time: null where the series has no value. */
 export interface Buckets {
   readonly times: readonly number[];
   readonly lines: readonly {
@@ -14,21 +14,21 @@ export interface Buckets {
 }
 
 export interface BucketOptions {
-  /** Only buckets from here to there, and one on each side, so that lines reach the edges. */
+  /** The range of time to show. The result has one more bucket on each side, so that lines reach the edges. */
   readonly from: number;
   readonly to: number;
-  /** How long a bucket is. Buckets begin at multiples of it, so they stay the same when a chart moves. */
+  /** The length of a bucket. Buckets begin at multiples of it, so they do not change when a chart moves. */
   readonly width: number;
   /**
-   * Whether the values are rates. The mean of rates counts each for as long as it held: it is the rate over the whole
-   * bucket. The mean of other values counts each once.
+   * Whether the values are rates. The mean of rates weighs each by its time, so it is the rate over the whole bucket.
+   * The mean of other values weighs all alike.
    */
   readonly areRates: boolean;
 }
 
 /**
- * The mean, minimum and maximum of each bucket; its time is its middle. Buckets without a point are left out. Where
- * `series` have a gap that is longer than a bucket, all lines have null.
+ * The mean, minimum and maximum of each bucket. The time of a bucket is its middle. Buckets without a point are left
+ * out, but a gap of all series that is longer than a bucket gives one null.
  */
 export function bucketsOf(times: readonly number[], series: readonly Series[], { from, to, width, areRates }: BucketOptions): Buckets {
   const firstIn = (bound: number) => {
@@ -49,7 +49,7 @@ export function bucketsOf(times: readonly number[], series: readonly Series[], {
     readonly time: number;
     readonly points: number[];
   }
-  /** Buckets without a gap between them. */
+  /** In a run there is no gap between the buckets. */
   const runs: Bucket[][] = [];
   let [last, hasGap] = [-1, true];
   for (let i = begin; i < end; i++) {
@@ -65,7 +65,7 @@ export function bucketsOf(times: readonly number[], series: readonly Series[], {
     run.at(-1)!.points.push(i);
     [last, hasGap] = [i, false];
   }
-  // At the ends of a run, the mean of only few points would look like a change: they join the bucket beside theirs.
+  // At the ends of a run, the mean of a few points would look like a change, so they join the bucket beside them.
   const isFew = (bucket: Bucket, beside: Bucket | undefined) => beside !== undefined && bucket.points.length * 2 < beside.points.length;
   for (const run of runs) {
     if (isFew(run.at(-1)!, run.at(-2))) {
@@ -77,7 +77,7 @@ export function bucketsOf(times: readonly number[], series: readonly Series[], {
       run[0]!.points.unshift(...points);
     }
   }
-  // A bucket without points between two runs breaks the lines.
+  // Between two runs, a bucket without points interrupts the lines.
   const buckets = runs.flatMap((run, i): Bucket[] => {
     const next = runs[i + 1];
     return next === undefined ? run : [...run, { time: (run.at(-1)!.time + next[0]!.time) / 2, points: [] }];

@@ -3,9 +3,11 @@
 
 import { digits } from '../text.ts';
 import { bucketsOf } from './buckets.ts';
+import { drawChart } from './chart.ts';
+import { dashesOf, linesOf } from './lines.ts';
 import type { ProfileSeries, Total } from './series.ts';
 import type { ProfileTable } from './table.ts';
-import { showProfile } from './view.ts';
+import { followFingers, type PageTools, showProfile } from './view.ts';
 
 /** uPlot's files, as text. */
 export interface ChartLibrary {
@@ -14,9 +16,13 @@ export interface ChartLibrary {
   readonly license: string;
 }
 
+/** The functions that the page takes as text, for showProfile(). */
+export const PAGE_TOOLS: PageTools = { bucketsOf, linesOf, dashesOf, drawChart, followFingers };
+
 export function profilePage(title: string, table: ProfileTable, series: ProfileSeries, library: ChartLibrary): string {
   // The page may load nothing, so it works anywhere and reports to nobody.
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+  const tools = Object.entries(PAGE_TOOLS).map(([name, tool]) => `${name}: ${inScript(String(tool))}`);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -49,7 +55,7 @@ ${series.totals.map(totalRow).join('\n')}
 </tbody></table>
 <script>${inScript(library.script)}</script>
 <script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
-<script>(${inScript(String(showProfile))})(uPlot, ${inScript(String(bucketsOf))}, JSON.parse(document.getElementById('profile').textContent));</script>
+<script>(${inScript(String(showProfile))})(uPlot, {${tools}}, JSON.parse(document.getElementById('profile').textContent));</script>
 </body>
 </html>
 `;

@@ -1,41 +1,39 @@
-// A profile's file, read: what `startProfiling()` wrote. Pure; it is given the bytes.
+// The table of a profile, as `startProfiling()` and `vmm-metrics profile` write it, parsed. Pure: callers pass in the
+// bytes.
 
 import { VALUE_MAX } from '../arguments.ts';
 import { nameOf, TIME_FIELD } from './fields.ts';
 
 /** A column of values. */
 export interface TableColumn {
-  /** As it was given to `startProfiling()`. */
+  /** The name as `startProfiling()` got it. */
   readonly name: string;
-  /**
-   * Whether it only goes up, so that its rate is what there is to see. Where the file does not say, a guess from name
-   * and values.
-   */
+  /** `inc`: the values only go up, so a page shows their rate. Without annotations, a guess from name and values. */
   readonly kind: 'inc' | 'store';
   readonly unit: string;
   readonly values: BigUint64Array;
 }
 
 export interface ProfileTable {
-  /** When it was started, as text in UTC; where the file says. */
+  /** The start time, as text in UTC, if the file contains it. */
   readonly start?: string;
   readonly intervalNs: number;
-  /** How it went, as the last comment says it. */
+  /** The figures of the last comment: `samples`, `missed_ticks` and so on. */
   readonly figures: Readonly<Record<string, number>>;
-  /** Whether a first comment is there, but no last one: nobody stopped it, or not yet. */
+  /** Whether the first comment is there but not the last one: nobody stopped the profile, or not yet. */
   readonly isUnfinished: boolean;
-  /** Whether there was a last row without its end. */
+  /** Whether a last row without its newline was left out. */
   readonly isCut: boolean;
-  /** Whether kinds and units are guesses. */
+  /** Whether kinds and units are guesses, because the file has no annotations. */
   readonly isGuessed: boolean;
   /**
-   * Ticks without a row, as the last comment says; where there is none, as the grid tells; unknown when the interval
-   * is.
+   * How many ticks have no row: the figure of the last comment, or else computed from the times. Left out if the file
+   * does not contain the interval.
    */
   readonly missedTicks?: number;
-  /** Nanoseconds since the start, row by row; they rise. */
-  readonly timesNs: Float64Array; // at least one
-  /** Rows before which ticks were missed. */
+  /** Nanoseconds since the start, one for each row, ascending. There is at least one. */
+  readonly timesNs: Float64Array;
+  /** The numbers of rows before which ticks were missed. */
   readonly gaps: ReadonlySet<number>;
   readonly columns: readonly TableColumn[];
 }
@@ -47,65 +45,20 @@ const NEWLINE = 10;
 const TAB = 9;
 const HASH = 35;
 const ZERO = 48;
-/** A number of so many digits is exact as a double. */
+/** A double holds every number of so many digits exactly. */
 const EXACT_DIGITS = 15;
 
 /**
- * Reads a profile. A last row without its end, as a killed process leaves it, is left out.
+ * Reads the table of a profile. A last row without its newline, as a killed process leaves it, is left out.
  * @throws ProfileTextError
  */
 export function profileTableOf(bytes: Buffer): ProfileTable {
-  const comments: string[] = [];
-  let header: string[] | undefined;
-  let at = 0;
   const end = bytes.lastIndexOf(NEWLINE) + 1;
-  for (; at < end && header === undefined; ) {
-    const lineEnd = bytes.indexOf(NEWLINE, at);
-    const line = bytes.toString('utf8', at, lineEnd);
-    if (bytes[at] === HASH) comments.push(line);
-    else header = line.split('\t').map(nameOf);
-    at = lineEnd + 1;
-  }
-  if (header === undefined || header[0] !== TIME_FIELD || header.length < 2) {
-    throw new ProfileTextError(`is not a profile: it has no header line with '${TIME_FIELD}' and names of metrics`);
-  }
-
-  let lines = 0;
-  for (let i = at; i < end; i++) if (bytes[i] === NEWLINE) lines++;
-  const timesNs = new Float64Array(lines);
-  const columns = Array.from({ length: header.length - 1 }, () => new BigUint64Array(lines));
-  let row = 0;
-  for (let line = comments.length + 2; at < end; line++) {
-    if (bytes[at] === HASH) {
-      const lineEnd = bytes.indexOf(NEWLINE, at);
-      comments.push(bytes.toString('utf8', at, lineEnd));
-      at = lineEnd + 1;
-      continue;
-    }
-    for (let column = 0; column < header.length; column++) {
-      const isLast = column === header.length - 1;
-      const fieldEnd = bytes.indexOf(isLast ? NEWLINE : TAB, at);
-      const value = numberIn(bytes, at, fieldEnd);
-      if (value === undefined) {
-        const isHeader = bytes.toString('latin1', at, fieldEnd) === TIME_FIELD;
-        throw new ProfileTextError(
-          isHeader
-            ? `is not a profile: line ${line} is a second header, but a file holds one profile`
-            : `is not a profile: field ${column + 1} of line ${line} is not a number from 0 to 2^64-1`,
-        );
-      }
-      if (column > 0) columns[column - 1]![row] = BigInt(value);
-      else timesNs[row] = Number(value);
-      at = fieldEnd + 1;
-    }
-    if (row > 0 && !(timesNs[row]! > timesNs[row - 1]!))
-      throw new ProfileTextError(`is not a profile: the time of line ${line} is not after the time of the line before`);
-    row++;
-  }
-  if (row === 0) throw new ProfileTextError('has no samples');
+  const { names, comments, headerEnd } = headerIn(bytes, end);
+  const { timesNs, columns } = rowsIn(bytes, headerEnd, end, names.length, comments);
+  if (timesNs.length === 0) throw new ProfileTextError('has no samples');
   const notes = notesIn(comments);
-  const times = timesNs.subarray(0, row);
-  const { missedTicks, ...spacing } = spacingOf(times, notes.intervalNs);
+  const { missedTicks, ...spacing } = spacingOf(timesNs, notes.intervalNs);
   const missed = notes.figures['missed_ticks'] ?? missedTicks;
   return {
     ...(notes.start !== undefined && { start: notes.start }),
@@ -115,16 +68,71 @@ export function profileTableOf(bytes: Buffer): ProfileTable {
     isUnfinished: notes.intervalNs !== undefined && notes.figures['samples'] === undefined,
     isCut: end < bytes.length && bytes[end] !== HASH,
     isGuessed: notes.columns.length < columns.length,
-    timesNs: times,
-    columns: columns.map((all, i) => {
-      const values = all.subarray(0, row);
-      const name = header[i + 1]!;
-      const [kind, unit] = notes.columns[i] ?? guessed(name, values);
-      return { name, kind: kind === 'store' ? 'store' : 'inc', unit, values };
+    timesNs,
+    columns: columns.map((values, i) => {
+      const [kind, unit] = notes.columns[i] ?? guessed(names[i]!, values);
+      return { name: names[i]!, kind: kind === 'store' ? 'store' : 'inc', unit, values };
     }),
   };
 }
 
+/** The names of the columns, the comments before the header, and where the header line ends. */
+function headerIn(bytes: Buffer, end: number): { names: string[]; comments: string[]; headerEnd: number } {
+  const comments: string[] = [];
+  for (let at = 0; at < end; ) {
+    const lineEnd = bytes.indexOf(NEWLINE, at);
+    const line = bytes.toString('utf8', at, lineEnd);
+    at = lineEnd + 1;
+    if (line.startsWith('#')) {
+      comments.push(line);
+      continue;
+    }
+    const [time, ...names] = line.split('\t').map(nameOf);
+    if (time === TIME_FIELD && names.length > 0) return { names, comments, headerEnd: at };
+    break;
+  }
+  throw new ProfileTextError(`is not a profile: it has no header line with '${TIME_FIELD}' and names of metrics`);
+}
+
+/** The rows from `at` to `end`. Adds the comments between and after them to `comments`. */
+function rowsIn(bytes: Buffer, at: number, end: number, columnCount: number, comments: string[]) {
+  let lines = 0;
+  for (let i = at; i < end; i++) if (bytes[i] === NEWLINE) lines++;
+  const timesNs = new Float64Array(lines);
+  const columns = Array.from({ length: columnCount }, () => new BigUint64Array(lines));
+  let row = 0;
+  for (let line = comments.length + 2; at < end; line++) {
+    if (bytes[at] === HASH) {
+      const lineEnd = bytes.indexOf(NEWLINE, at);
+      comments.push(bytes.toString('utf8', at, lineEnd));
+      at = lineEnd + 1;
+      continue;
+    }
+    for (let field = 0; field <= columnCount; field++) {
+      const fieldEnd = bytes.indexOf(field === columnCount ? NEWLINE : TAB, at);
+      const value = numberIn(bytes, at, fieldEnd);
+      if (value === undefined) throw fieldError(bytes.toString('latin1', at, fieldEnd), field + 1, line);
+      if (field > 0) columns[field - 1]![row] = BigInt(value);
+      else timesNs[row] = Number(value);
+      at = fieldEnd + 1;
+    }
+    if (row > 0 && !(timesNs[row]! > timesNs[row - 1]!)) {
+      throw new ProfileTextError(`is not a profile: the time of line ${line} is not after the time of the line before`);
+    }
+    row++;
+  }
+  return { timesNs: timesNs.subarray(0, row), columns: columns.map((values) => values.subarray(0, row)) };
+}
+
+function fieldError(text: string, field: number, line: number): ProfileTextError {
+  return new ProfileTextError(
+    text === TIME_FIELD
+      ? `is not a profile: line ${line} is a second header, but a file contains only one profile`
+      : `is not a profile: field ${field} of line ${line} is not a number from 0 to 2^64-1`,
+  );
+}
+
+/** The number in decimal digits, or undefined if there is none. */
 function numberIn(bytes: Buffer, from: number, to: number): number | bigint | undefined {
   if (to <= from) return undefined;
   let value = 0;
@@ -138,7 +146,7 @@ function numberIn(bytes: Buffer, from: number, to: number): number | bigint | un
   return exact > VALUE_MAX ? undefined : exact;
 }
 
-/** What `annotate` put there. */
+/** The contents of the comments that `annotate` adds. */
 function notesIn(comments: readonly string[]) {
   const [first = '', ...rest] = comments;
   const [start, ...columns] = first.split('\t');
@@ -152,7 +160,7 @@ function notesIn(comments: readonly string[]) {
   };
 }
 
-/** With the interval, the grid tells which ticks were missed; without it, a step that is much longer than most. */
+/** Where ticks were missed: with a known interval, by its grid; otherwise where a step is much longer than most. */
 function spacingOf(timesNs: Float64Array, known: number | undefined) {
   const steps = timesNs.subarray(1).map((time, i) => time - timesNs[i]!);
   const intervalNs = known ?? steps.toSorted()[steps.length >> 1] ?? 1;
