@@ -66,8 +66,8 @@ export function asUsageError<T>(check: () => T): T {
 }
 
 /**
- * The value of an option that takes a number, checked: `check` gets the number, or the text if it is no number, so that
- * the error can show what was given.
+ * The number in the value of an option. `check` gets the number; it gets the text itself if that is not a number, so
+ * that the error shows what was given.
  */
 export function numberOf(text: string, check: (value: unknown) => number): number {
   const value = Number(text);

@@ -38,9 +38,7 @@ export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] 
   });
 }
 
-/**
- * What removed devices counted, for a group that has no row for all its devices. No rows if they counted nothing.
- */
+/** What removed devices counted, for a group without an aggregate. No rows if they counted nothing. */
 function removedOf(key: string, fields: Fields, values: DeviceValues<Fields>, open: DeviceValues<Fields>): MetricRow[] {
   const counted = Object.fromEntries(Object.entries(fields).filter(([, { kind }]) => kind !== 'store'));
   const sumOf = (value: bigint | LatencyValue) => (typeof value === 'object' ? value.sum_us : value);
@@ -76,7 +74,7 @@ function sectionOf(
   });
 }
 
-/** Whether nothing was counted. */
+/** Whether all numbers of the row are zero. */
 export function isZero({ total, max }: MetricRow): boolean {
   return total === 0n && (max ?? 0n) === 0n;
 }

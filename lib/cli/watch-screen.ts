@@ -67,7 +67,7 @@ export class WatchScreen {
       screen.leave();
       for (const name of SIGNALS) process.off(name, onSignal);
     }
-    // The shell is to see the death that the signal would have caused.
+    // The process dies by the signal, so that the shell sees the right status.
     if (signal !== undefined) process.kill(process.pid, signal);
   }
 

@@ -11,7 +11,7 @@ export interface WatchSource {
   reading: RegionReading | undefined;
   /** The totals of the reading before, if the same process wrote it. */
   earlier: ReadonlyMap<string, bigint>;
-  /** How long the two readings are apart. */
+  /** The time between the two readings. */
   seconds: number;
   readAtMs: number;
   /** Why there is no newer reading. */

@@ -54,7 +54,7 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
   const rowsPerPoint = Math.max(1, Math.ceil(timesNs.length / pointsMax));
   const points = pointsOf(table, rowsPerPoint);
   const rates = ratesFor(table, points);
-  // A point of several rows also has the extremes of what the points of single rows would show.
+  // A point of several rows also has a minimum and a maximum, over what points of single rows would show.
   const single = rowsPerPoint > 1 ? pointsOf(table, 1) : undefined;
   const singleRates = single && ratesFor(table, single);
   const charts = new Map<string, Chart & { series: Series[] }>();
@@ -100,13 +100,13 @@ function meansOf(values: BigUint64Array, points: readonly Point[]): Values {
   });
 }
 
-/** The smallest and largest of what `single` points, each of one row, have in each of `points`. */
+/** The extremes of each of `points`, over the values of the `single` points, which have one row each. */
 function extremesOf(means: Values, points: readonly Point[], single: readonly Point[], singles: Values): Pick<Series, 'low' | 'high'> {
   const low: Values = [];
   const high: Values = [];
   let next = 0;
   points.forEach(({ from, to }, i) => {
-    // A row that shares the rate of the next point would leave the mean outside.
+    // Beginning with the mean: a row that shares the rate of the next point could leave it outside.
     let [least, most] = [means[i] ?? null, means[i] ?? null];
     for (; from < to && next < single.length && single[next]!.from < to; next++) {
       const value = singles[next]!;

@@ -30,7 +30,7 @@ export interface MappedDevice {
   readonly state: number;
 }
 
-/** Cells without a slot: no device has the cell; or a device has it, but no reader needs its value. */
+/** Cells without a slot. UNCLAIMED: no device has the cell. UNUSED: a device has it, but no reader needs its value. */
 const UNCLAIMED = 0xffff_ffff;
 const UNUSED = 0xffff_fffe;
 

@@ -10,7 +10,7 @@ import { ErrorCode, MetricsError } from '../errors.ts';
 import { type Failure, failureError, isFailure } from '../failures.ts';
 import { HeaderOffset, MAGIC } from './format.ts';
 
-/** Flags of every open(): it does not wait for the other end of a pipe, and no terminal becomes ours. */
+/** Flags of every open(): it does not wait for the other end of a pipe, and no terminal becomes the controlling one. */
 const SAFELY = constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
@@ -59,8 +59,8 @@ export class RegionFile {
 
   /**
    * Opens the file to read it, or to read and write it.
-   * @throws MetricsError `ERR_METRICS_REGION` for a link, for what is no regular file, for another user's file unless
-   * this process is root's, and if the file cannot be opened.
+   * @throws MetricsError `ERR_METRICS_REGION` if the path is a link or no regular file, if the file belongs to another
+   * user and this process does not run as root, and if the file cannot be opened.
    */
   static open(path: string, access: 'read' | 'write' = 'read'): RegionFile {
     const trouble = (text: string, cause?: unknown) => regionError(path, text, cause);

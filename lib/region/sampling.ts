@@ -126,7 +126,7 @@ class Sampling {
     return `# ${figures} late_ns_median=${median} late_ns_p99=${p99} late_ns_max=${max}\n`;
   }
 
-  /** Writes all text. Waits for an output that takes nothing, while signals are heard; at the end, a second more. */
+  /** Writes all text. Waits while the output takes nothing; once the sampling is over, at most a second. */
   async #write(): Promise<void> {
     const { fd, name } = this.#output;
     const { seconds, signal } = this.#options;
