@@ -38,8 +38,8 @@ inline Status IsFileLocked(int fd, bool* is_locked) {
 
 // Takes the file of a writer that is gone, until the descriptor is closed. The descriptor must be open for writing.
 //
-// Two locks are needed. The record lock decides between the processes that want the dead writer's file. Of the flock,
-// only a shared one is kept, so that IsFileLocked still tells others that the writer is gone. The kernel converts an
+// Two locks are needed. The record lock decides between the processes that want the dead writer's file. Only a
+// shared flock is kept, so that IsFileLocked still tells others that the writer is gone. The kernel converts an
 // exclusive flock into a shared one by dropping it first, so a new writer may take it in between; then `*is_ours` is
 // false.
 inline Status LockFile(int fd, bool* is_ours) {

@@ -4,10 +4,10 @@ namespace vmm {
 
 namespace {
 
-// How many sums are kept at hand while shard after shard is added to them.
+// How many sums are kept in an array while the cells of each shard are added to them.
 constexpr uint32_t kSumsAtOnce = 64;
 
-// Stores the values of neighbouring incs. Not 0: some inc differs from what was flushed.
+// Stores the values of neighbouring incs. The result is 0 if none of them differs from its last flushed value.
 template <typename ValueOf>
 inline uint64_t StoreIncs(Cell* to, const Cell* flushed, uint32_t count, ValueOf value_of) {
   uint64_t differences = 0;
@@ -24,20 +24,20 @@ inline uint64_t StoreIncs(Cell* to, const Cell* flushed, uint32_t count, ValueOf
 
 Collection::Collection(const Cells& cells, uint32_t bank, uint32_t flushed)
     : region_(cells.region()), bank_(bank), flushed_(flushed), shards_(cells.shards_used()) {
-  std::atomic_thread_fence(std::memory_order_release);  // see the contract
+  std::atomic_thread_fence(std::memory_order_release);  // pairs with the acquire fence in Cells::Pending
 }
 
 bool Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const {
-  uint64_t news = 0;
+  uint64_t changes = 0;
   for (const CellRun* run = runs; run != runs + run_count; run++) {
     const uint32_t index = first + run->first;
     switch (run->kind) {
-      case CellKind::kInc: news |= CollectSums(index, run->count); break;
-      case CellKind::kStore: news |= CollectStores(index, run->count); break;
-      default: news |= CollectLargest(index, run->count); break;
+      case CellKind::kInc: changes |= CollectSums(index, run->count); break;
+      case CellKind::kStore: changes |= CollectStores(index, run->count); break;
+      default: changes |= CollectLargest(index, run->count); break;
     }
   }
-  return news != 0;
+  return changes != 0;
 }
 
 uint64_t Collection::CollectSums(uint32_t index, uint32_t count) const {
@@ -50,7 +50,7 @@ uint64_t Collection::CollectSums(uint32_t index, uint32_t count) const {
     const Cell* const own = shared + row_cells;
     return StoreIncs(to, flushed, count, [&](uint32_t i) { return Read(shared[i]) + Read(own[i]); });
   }
-  // Shard after shard: each is a row of memory of its own.
+  // Shard by shard, since the cells of one shard are neighbours in memory.
   uint64_t differences = 0;
   while (count != 0) {
     const uint32_t some = count < kSumsAtOnce ? count : kSumsAtOnce;

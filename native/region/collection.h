@@ -1,11 +1,11 @@
-// A Collection reads cells for one line: each cell once, over all shards, into a bank.
+// A Collection reads the cells for one line. It reads each cell once, over all shards, and stores the value in a bank.
 //
-// Thread-safety:       one thread at a time writes to a bank; the cells themselves may change meanwhile.
+// Thread-safety:       one thread at a time writes to a bank. Other threads may add to the cells at the same time.
 // Async-signal-safety: safe.
-// Memory ordering:     each cell is read relaxed, see cell.h. The constructor is a release fence that pairs with the
-//                      acquire fence in Cells::Pending: who reads a value of this collection sees the commit that came
+// Memory ordering:     cells are relaxed, see cell.h. The constructor is a release fence, which pairs with the acquire
+//                      fence in Cells::Pending: a thread that reads a value of this collection also sees the commit
 //                      before it.
-// Lifetime:            of one line.
+// Lifetime:            one line.
 
 #pragma once
 
@@ -15,30 +15,30 @@
 
 namespace vmm {
 
-// Neighbouring cells whose shards become one value in the same way. A run lies in one chunk.
+// Neighbouring cells whose shards become one value in the same way. All cells of a run are in one chunk.
 struct CellRun {
   uint32_t first;  // counted from the first cell of the schema or of a device
   uint32_t count;
-  CellKind kind;  // kInc, kStore, or kMax for both extremes; there is no run of gaps
+  CellKind kind;  // kInc, kStore, or kMax for minima and maxima; gaps are in no run
 };
 
 class Collection {
  public:
-  // Values go to bank `bank`; bank `flushed` has those of the last flush.
+  // Stores values in bank `bank`. Bank `flushed` holds the values of the last flush.
   Collection(const Cells& cells, uint32_t bank, uint32_t flushed);
 
-  // Reads the cells of these runs, counted from cell `first`. False: there is nothing to say of them. No inc has
-  // changed since the last flush, and every other cell is 0.
+  // Reads the cells of these runs, which are counted from cell `first`. False: no inc has changed since the last flush,
+  // and every other cell is 0.
   bool Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
 
-  // What was collected, and what the last flush had there. Neighbouring cells of a run stand next to one another.
+  // The collected value, and the value of the last flush. Neighbouring cells of a run are neighbours here too.
   const Cell* Now(uint32_t index) const { return &region_.InBank(bank_, index); }
   const Cell* Flushed(uint32_t index) const { return &region_.InBank(flushed_, index); }
 
   // How much an inc has grown from `flushed` to `now`.
   uint64_t Delta(const Cell& now, const Cell& flushed) const {
     const uint64_t value = Read(now), last = Read(flushed);
-    // A counter wraps; a counter whose memory was lost begins at 0 again.
+    // A counter wraps at 2^64. A counter whose memory was lost starts again at 0.
     return value < last && region_.is_degraded() ? value : value - last;
   }
 

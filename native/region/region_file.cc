@@ -62,7 +62,7 @@ bool IsLockShared(const std::string& path) {
 int RenameExclusively(const char* from, const char* to) {
   if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
-  // The file system has no such rename. A link does not replace a file either.
+  // This file system cannot do that. link() does not replace a file either.
   if (link(from, to) != 0) return -1;
   unlink(from);
   return 0;

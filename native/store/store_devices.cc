@@ -21,7 +21,7 @@ constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
 constexpr size_t kLivingPerWaiting = 8;
 
-// Whether the cells of a device that was removed would help.
+// Whether the call may succeed after leaving devices are retired, which frees their cells and entries.
 bool IsLackOfRoom(Code code) {
   return code == Code::kTooManyDevices || code == Code::kTooManyCells || code == Code::kLineTooLong || code == Code::kMemory;
 }

@@ -1,5 +1,5 @@
-// The version of the package that this addon was built from. lib/version.ts has the same, and package.json; a test
-// holds them together. A loader that finds an addon of another version refuses it.
+// The version of the package that this addon was built from. lib/version.ts and package.json state it too, and a test
+// compares the three. The loader refuses an addon of another version.
 //
 // Thread-safety:       a constant.
 // Async-signal-safety: safe.

@@ -136,8 +136,7 @@ TEST("given a process that flushes on and on, when it is killed at any moment, t
     const pid_t child = StartChild([&] {
       for (;;) rig.Add("g.i", 1), rig.Flush();
     });
-    const timespec moment = {0, static_cast<long>(random() % 4'000'000)};
-    nanosleep(&moment, nullptr);
+    SleepUs(static_cast<int64_t>(random() % 4'000));
     kill(child, SIGKILL);
     CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGKILL);
     const std::string text = TextOf(folder / "f");

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "schema_builder.h"
 #include "store/store.h"
@@ -410,7 +411,7 @@ TEST("given the objects of the header, when they go out of scope, then the shard
     vmm_metrics::StoreMetric(s).store(shard, 9);
     const vmm_metrics::LatencyMetric latency(l);
     vmm_metrics::LatencyRecord record(shard, latency);
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    SleepUs(2'000);
   }
   const uint64_t took_us = vmm_metrics_now_us() - begin_us;
   CHECK_EQ(attached.Total("g.i"), 3);

@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/file_lock.h"
 #include "check.h"
 #include "child.h"
@@ -364,8 +365,7 @@ TEST("given a process that is killed at any moment of an opening, when the path 
     const pid_t child = StartChild([&] {
       for (;;) Opened(path, Previous::kKeep);
     });
-    const timespec moment = {0, static_cast<long>(500'000 + random() % 2'000'000)};
-    nanosleep(&moment, nullptr);
+    SleepUs(static_cast<int64_t>(500 + random() % 2'000));
     kill(child, SIGKILL);
     CHECK_EQ(Await(child, kChildLimitMs, [] {}).signal, SIGKILL);
     CHECK(InodeOf(path) != 0 || InodeOf(path + ".previous") != 0);
