@@ -5,11 +5,11 @@ import { openSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
 
+import { bad } from './helpers/errors.ts';
 import { closing, freshName } from './helpers/workplace.ts';
 
 const schema = defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }), d: perDevice({ n: inc('n') }) });
 const open = () => closing(Metrics.open(schema, { name: freshName() }));
-const bad = (value: unknown) => value as never;
 
 const values = [
   { value: -1, error: RangeError, shown: '-1' },

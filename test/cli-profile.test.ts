@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, existsSync, openSync, readFileSync, readSync, symlinkSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, symlinkSync, truncateSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -12,7 +12,7 @@ import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
 import { program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
-import { makeFifo } from './helpers/sinks.ts';
+import { HeldPipe, makeFifo } from './helpers/sinks.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 const torn = fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url));
@@ -25,15 +25,6 @@ async function counter(file: string) {
   onTestFinished(() => void child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   return child;
-}
-
-/** Whether a pipe that is read without waiting had something; takes one byte of it. */
-function isAnyIn(descriptor: number): boolean {
-  try {
-    return readSync(descriptor, Buffer.alloc(1)) > 0;
-  } catch {
-    return false;
-  }
 }
 
 test('given a process that counts, when it is sampled for a second, then the rows are on the grid, whole, and only go up', async () => {
@@ -194,17 +185,11 @@ describe('given a wrong call', () => {
   }) => {
     const file = `${temporaryFolder()}/r`;
     await counter(file);
-    const pipe = `${file}.pipe`;
-    makeFifo(pipe);
+    const pipe = makeFifo(`${file}.pipe`);
     const reader = openSync(pipe, 'r+'); // who never reads
-    const filler = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
-    onTestFinished(() => closeSync(filler));
-    const fill = () => {
-      expect(() => {
-        for (;;) writeSync(filler, Buffer.alloc(4096, '\n'));
-      }).toThrow(expect.objectContaining({ code: 'EAGAIN' }));
-    };
-    if (!isNamed) fill();
+    const held = new HeldPipe(pipe);
+    onTestFinished(() => held.close());
+    if (!isNamed) held.fill();
     const wide = Array.from({ length: 60 }, (_, i) => `g.m${i}`).join();
     const args = [program, 'profile', file, '--metrics', wide, '-o', isNamed ? pipe : '-', ...more];
     const sampling = spawn(node, args, { stdio: ['ignore', isNamed ? 'ignore' : reader, 'pipe'] });
@@ -214,8 +199,8 @@ describe('given a wrong call', () => {
     });
     if (isNamed) {
       // Once the first bytes are there it samples, and hears signals.
-      await vi.waitUntil(() => isAnyIn(filler), HANG_MS);
-      fill();
+      await vi.waitUntil(() => held.read(1).length > 0, HANG_MS);
+      held.fill();
       await setTimeout(500); // rows that have nowhere to go
       sampling.kill('SIGTERM');
     }

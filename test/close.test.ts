@@ -8,6 +8,7 @@ import { layoutOf } from '../lib/layout.ts';
 import { defineSchema, group, inc, perDevice } from '../lib/schema.ts';
 import { storeSpecOf } from '../lib/store-spec.ts';
 import { runChild } from './helpers/children.ts';
+import { closed } from './helpers/errors.ts';
 import { freshName } from './helpers/workplace.ts';
 
 /** Freed memory is filled, so that what uses it fails each time. */
@@ -55,6 +56,6 @@ describe('given an attachment that was given back', () => {
       () => attachment.startProfiling(Uint32Array.of(0), 1_000_000, 'Time (ns)\n', undefined, '/dev/null'),
       () => attachment.native(),
     ];
-    for (const use of uses) expect(use, String(use)).toThrow(expect.objectContaining({ code: 'ERR_METRICS_CLOSED' }));
+    for (const use of uses) expect(use, String(use)).toThrow(closed);
   });
 });

@@ -15,7 +15,7 @@ import { HANG_MS } from './helpers/limits.ts';
 import { printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo, Reader } from './helpers/sinks.ts';
 import { slowWrites } from './helpers/slow-write.ts';
-import { at, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+import { at, linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 row(19, 'another crash reporter, before or after', (add) => {
   const faults = [
@@ -123,9 +123,6 @@ async function run(plan: { readonly signal?: NodeJS.Signals; readonly delayMs?: 
   const death = await runChild('handlers.mjs', [JSON.stringify({ sink, ...plan, steps })], options);
   return { ...death, text: readFileSync(sink, 'utf8'), lines: linesIn(sink) };
 }
-
-const count = (lines: readonly Record<string, unknown>[]) =>
-  lines.reduce((sum, line) => sum + (at(line, 'vcpu.exit_io_out') as bigint), 0n);
 
 row(23, 'a handler above ours that hands on, and captureSignals() again', (add) => {
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
@@ -252,7 +249,7 @@ row(26, 'the last attachment closes while a last line waits for its reader', (ad
     expect(death.signal).toBe('SIGSEGV');
     expect(text.endsWith('}\n')).toBe(true);
     expect(marksOf(linesOf(text).at(-1)!)).toEqual({ sigsegv: 1n });
-    expect(count(linesOf(text))).toBe(7n);
+    expect(sumOf(linesOf(text), 'vcpu.exit_io_out')).toBe(7n);
   });
 });
 
@@ -305,7 +302,7 @@ row(31, 'a fault of the flushing thread inside its own write', (add) => {
         const { signal, text, lines } = await run({}, steps, slowWrites);
         expect(signal).toBe('SIGSEGV');
         expect(text.endsWith('}\n')).toBe(true);
-        expect(count(lines)).toBe(12n);
+        expect(sumOf(lines, 'vcpu.exit_io_out')).toBe(12n);
         expect(lines.map((line) => Object.keys(marksOf(line)).length)).toEqual(percent === 0 ? [0, 1] : [0, 0, 1]);
       });
     }

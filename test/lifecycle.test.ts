@@ -6,9 +6,10 @@ import { firecracker } from 'vmm-metrics/firecracker';
 
 import { binding } from '../lib/binding.ts';
 import { runChild } from './helpers/children.ts';
+import { closed } from './helpers/errors.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { soakSeconds } from './helpers/soak.ts';
-import { at, closing, freshName, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+import { at, closing, freshName, linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
   g: group({
@@ -21,7 +22,6 @@ const schema = defineSchema({
   d: perDevice({ n: inc('n') }),
 });
 
-const closed = expect.objectContaining({ code: 'ERR_METRICS_CLOSED' });
 const mismatch = (text: RegExp) => expect.objectContaining({ code: 'ERR_METRICS_LAYOUT_MISMATCH', message: expect.stringMatching(text) });
 
 describe('given a store that is open', () => {
@@ -138,7 +138,7 @@ describe('periodic flush', () => {
     metrics.startPeriodicFlush({ intervalMs: 60_000 }); // a second call changes the interval
     metrics.write();
     const after = linesIn(path);
-    expect(after.reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(30n);
+    expect(sumOf(after, 'g.n')).toBe(30n);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
     expect(linesIn(path)).toHaveLength(after.length);
   });

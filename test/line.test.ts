@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
 import { firecracker, firecrackerAarch64, firecrackerX86_64 } from 'vmm-metrics/firecracker';
 
+import { MAX } from './helpers/model.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
-
-const MAX = 2n ** 64n - 1n;
 
 /** Opens the schema, does something, and gives the line of one flush: as text, and parsed. */
 function lineOf<S extends Schema>(schema: S, act: (metrics: Metrics<S['shape']>) => void = () => {}, options: object = {}) {

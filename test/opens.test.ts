@@ -3,11 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, Metrics } from 'vmm-metrics';
 
+import { closed } from './helpers/errors.ts';
 import { SecondThread } from './helpers/second-thread.ts';
-import { at, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
+import { freshName, linesIn, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({ g: group({ n: inc('n') }) });
-const closed = expect.objectContaining({ code: 'ERR_METRICS_CLOSED' });
 
 describe('given metrics that a function opens and a helper of it opens too', () => {
   test('when the helper closes its own, then those of its caller go on, and no increment is lost', () => {
@@ -29,7 +29,7 @@ describe('given metrics that a function opens and a helper of it opens too', () 
     expect(metrics.write()).toBe(true);
     metrics.close();
     expect(() => metrics.write()).toThrow(closed);
-    expect(linesIn(path).reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(1002n);
+    expect(sumOf(linesIn(path), 'g.n')).toBe(1002n);
   });
 
   test('when the last is closed and closed again, then that is harmless, and those who open it anew are not harmed', () => {

@@ -7,10 +7,10 @@ import { createContext, runInContext, runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice, store, utcTimestampMs } from 'vmm-metrics';
 
+import { bad } from './helpers/errors.ts';
 import { closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({ g: group({ n: inc('n') }) });
-const bad = (value: unknown) => value as never;
 
 /** An object whose property gives one value the first time, and another each time after. */
 function fickle(key: string, first: unknown, later: unknown): { readonly reads: () => number; readonly object: never } {

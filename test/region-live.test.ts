@@ -22,7 +22,7 @@ import { readHeader } from '../lib/region/header.ts';
 import { readSettled } from '../lib/region/settled.ts';
 import { valuesOf } from '../lib/values.ts';
 import { node } from './helpers/children.ts';
-import { at, linesOf, temporaryFolder } from './helpers/workplace.ts';
+import { at, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 interface Flushing {
   readonly region: string;
@@ -89,7 +89,7 @@ test('given processes that are killed at any moment, when lines and region are r
     expect(reading.state).toBe('killed');
     const { total, open } = ofReading(reading);
     for (const path of Object.keys(total) as (keyof typeof total)[]) {
-      const said = lines.reduce((sum, line) => sum + (at(line, path) as bigint), 0n);
+      const said = sumOf(lines, path);
       expect(said + open[path], `${path}, ${lines.length} lines, in flight: ${reading.lineInFlight}`).toBe(total[path]);
     }
     expect(reading.linesFlushed).toBe(BigInt(lines.length));

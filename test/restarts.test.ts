@@ -2,29 +2,16 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, group, inc, Metrics, readRegion, utcTimestampMs } from 'vmm-metrics';
 
 import { type ChildOptions, runChild } from './helpers/children.ts';
 import { program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
-import { makeFifo } from './helpers/sinks.ts';
+import { HeldPipe, makeFifo } from './helpers/sinks.ts';
 import { slowWrites } from './helpers/slow-write.ts';
-import { at, closing, freshName, type Line, linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
+import { at, closing, freshName, type Line, linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 /** Each counts 5. */
 async function life(
@@ -46,7 +33,7 @@ const wholeLinesIn = (path: string) =>
       .map((line) => `${line}\n`)
       .join(''),
   );
-const said = (lines: readonly Line[]) => lines.reduce((sum, line) => sum + (at(line, 'vcpu.exit_io_in') as bigint), 0n);
+const said = (lines: readonly Line[]) => sumOf(lines, 'vcpu.exit_io_in');
 const generations = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('r.previous'));
 
 const schema = defineSchema({
@@ -165,12 +152,9 @@ describe('given a killed life with something pending', () => {
   });
 
   test('when nobody reads its pipe, then the periodic flush writes its line as soon as somebody does', async () => {
-    const { file, sink } = await killed((folder) => {
-      makeFifo(`${folder}/lines`);
-      return `${folder}/lines`;
-    });
-    const pipe = openSync(sink, constants.O_RDWR | constants.O_NONBLOCK);
-    fill(pipe);
+    const { file, sink } = await killed((folder) => makeFifo(`${folder}/lines`));
+    const pipe = new HeldPipe(sink);
+    pipe.fill();
     const metrics = open(file);
     metrics.init(sink);
     metrics.startPeriodicFlush({ intervalMs: 5 });
@@ -178,16 +162,16 @@ describe('given a killed life with something pending', () => {
     await vi.waitUntil(() => metrics.app.g.missed.count() > 2n, HANG_MS);
     let text = '';
     await vi.waitUntil(() => {
-      text += drained(pipe);
+      text += pipe.text();
       return metrics.app.g.n.fetchDiff() === 0n;
     }, HANG_MS);
     metrics.close();
-    text += drained(pipe);
-    closeSync(pipe);
+    text += pipe.text();
+    pipe.close();
     const lines = linesOf(text.replace(/^\n+/, ''));
     expect(lines.filter((line) => 'vcpu' in line)).toHaveLength(1);
     expect('vcpu' in lines[0]!).toBe(true);
-    expect(lines.slice(1).reduce((sum, line) => sum + (at(line, 'g.n') as bigint), 0n)).toBe(3n);
+    expect(sumOf(lines.slice(1), 'g.n')).toBe(3n);
     expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: false });
   });
 
@@ -251,24 +235,3 @@ describe('given a killed life with something pending', () => {
     expect(said(linesIn(sink))).toBe(5n);
   });
 });
-
-/** With empty lines, so that there is room for nothing. */
-function fill(pipe: number): void {
-  const page = Buffer.alloc(4096, '\n');
-  try {
-    for (;;) writeSync(pipe, page);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-  }
-}
-
-function drained(pipe: number): string {
-  let text = '';
-  const buffer = Buffer.alloc(1 << 16);
-  try {
-    for (let count = 1; count > 0; ) text += buffer.toString('utf8', 0, (count = readSync(pipe, buffer)));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-  }
-  return text;
-}

@@ -4,11 +4,11 @@ import { defineSchema, group, inc, latency, MetricsError, perDevice, type Schema
 
 import { firstDifference, layoutOf } from '../lib/layout.ts';
 import { defineSchema as defineHere, group as groupHere, inc as incHere, latency as latencyHere } from '../lib/schema.ts';
+import { bad } from './helpers/errors.ts';
 
 const fine = inc('fine');
 
 /** Arguments that TypeScript would refuse. */
-const bad = (value: unknown) => value as never;
 
 describe('given a schema that cannot be used, when it is defined, then ERR_METRICS_SCHEMA names the path', () => {
   const cases: { name: string; shape: object; message: RegExp }[] = [

@@ -7,7 +7,7 @@ import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { makeFifo, Reader } from './helpers/sinks.ts';
-import { at, closing, freshName, linesOf, temporaryFolder } from './helpers/workplace.ts';
+import { closing, freshName, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 test('given three stores that came to one pipe in different ways, when a slow reader takes it all, then no line is broken or lost', () => {
   const path = makeFifo(join(temporaryFolder(), 'fifo'));
@@ -48,7 +48,7 @@ test('given three stores that came to one pipe in different ways, when a slow re
   const lines = linesOf(text);
   expect(lines.length).toBeGreaterThan(3);
   expect(missed).toBeGreaterThan(0);
-  expect(lines.reduce((sum, line) => sum + (at(line, 'vcpu.exit_io_out') as bigint), pending)).toBe(120n);
+  expect(pending + sumOf(lines, 'vcpu.exit_io_out')).toBe(120n);
   closeSync(fd);
   reader.close();
 });

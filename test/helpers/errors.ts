@@ -1,4 +1,6 @@
-// Errors, as tests compare them.
+// Errors, as tests provoke and compare them.
+
+import { expect } from 'vitest';
 
 /** The error that `action` throws, in the parts that a caller may rely on. */
 export function failureOf(action: () => unknown): { name: string; code: unknown; cause: unknown; syscall: unknown } | undefined {
@@ -12,3 +14,9 @@ export function failureOf(action: () => unknown): { name: string; code: unknown;
 }
 
 export const writeFailure = (cause: string, syscall = 'write') => ({ name: 'MetricsError', code: 'ERR_METRICS_WRITE', cause, syscall });
+
+/** What a store throws that is closed. */
+export const closed = expect.objectContaining({ code: 'ERR_METRICS_CLOSED' });
+
+/** A value of a wrong type, as plain JavaScript may pass it. */
+export const bad = (value: unknown) => value as never;

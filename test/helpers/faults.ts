@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 
 import { type ChildDeath, type ChildOptions, runChild } from './children.ts';
-import { expectExact, type Load, makeLedger } from './ledger.ts';
-import { at, type Line, linesOf, temporaryFolder } from './workplace.ts';
+import { expectExact, type Load, makeLedger, WRITERS } from './ledger.ts';
+import { at, type Line, linesOf, sumOf, temporaryFolder } from './workplace.ts';
 
 /**
  * Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a
@@ -77,7 +77,7 @@ export function outlineOf({ code, signal, stdout, stderr }: ChildDeath) {
 export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDeath(one)): Promise<void> {
   const { plan, ends, marks, run } = one;
   const sink = `${temporaryFolder()}/lines`;
-  const load = plan.load && { ...plan.load, ledger: `${sink}.ledger` };
+  const load = plan.load && { ...plan.load, ledger: `${sink}.ledger`, writers: WRITERS };
   if (load) makeLedger(load.ledger, load);
   const [death, expected] = await Promise.all([runFault({ ...plan, sink, ...(load && { load }) }, run), one.incomparable ? null : stock]);
 
@@ -109,9 +109,8 @@ export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDe
 /** What the fixture counts where there is no load. */
 function expectAll(lines: readonly Line[], plan: Plan, marks: Case['marks']): void {
   if (marks === null) return;
-  const sum = (path: string) => lines.reduce((all, line) => all + (at(line, path) as bigint), 0n);
-  expect(sum('vcpu.exit_io_out')).toBe(plan.writing && plan.writing.signal === undefined ? 10n : 7n);
-  expect(sum('vcpu.exit_io_in')).toBe(plan.where === 'worker' ? 5n : 0n);
+  expect(sumOf(lines, 'vcpu.exit_io_out')).toBe(plan.writing && plan.writing.signal === undefined ? 10n : 7n);
+  expect(sumOf(lines, 'vcpu.exit_io_in')).toBe(plan.where === 'worker' ? 5n : 0n);
 }
 
 /** Each line goes out while all count, and the fault comes then. */

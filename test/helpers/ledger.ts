@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
 
-import { at, type Line } from './workplace.ts';
+import { type Line, sumOf } from './workplace.ts';
 
 /**
  * Writers that count and acknowledge, lines every `flushMs`, and the fault `ms` (and `delayUs`) after all have begun.
@@ -26,8 +26,8 @@ export interface Load {
   readonly target?: number;
 }
 
-/** The metric that the writer of a slot counts in, as the fixture has them. */
-const WRITER_PATHS = ['exit_io_in', 'exit_io_out', 'exit_mmio_read', 'exit_mmio_write', 'failures', 'kvmclock_ctrl_fails'];
+/** The metric that the writer of each slot counts in. */
+export const WRITERS = ['exit_io_in', 'exit_io_out', 'exit_mmio_read', 'exit_mmio_write', 'failures', 'kvmclock_ctrl_fails'];
 const WORDS = 16;
 const SLOTS = 8;
 
@@ -46,7 +46,7 @@ export function expectExact(lines: readonly Line[], path: string, load: Load, co
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   for (let slot = 0; slot <= load.workers + load.threads; slot++) {
     const [finished, atFault] = words.subarray(WORDS * (slot + 1)) as unknown as [number, number];
-    const counted = lines.reduce((sum, line) => sum + Number(at(line, `vcpu.${WRITER_PATHS[slot]}`)), 0);
+    const counted = Number(sumOf(lines, `vcpu.${WRITERS[slot]}`));
     const what = `writer ${slot}: ${counted} in ${lines.length} lines, ${atFault} finished at the fault, ${finished} at death`;
     // The main thread may be the first to die, before its first increment.
     if (slot > 0) expect(finished, what).toBeGreaterThan(0);

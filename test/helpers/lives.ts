@@ -1,29 +1,15 @@
 // Lives of one region file and one sink, each of them killed while it counts; and what all of them together must have
 // said.
 
-import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { readRegion } from 'vmm-metrics';
 
-import { node } from './children.ts';
-import { makeFifo } from './sinks.ts';
-import { type Line, linesOf, temporaryFolder } from './workplace.ts';
+import { acknowledgedIn, startKillable } from './killable.ts';
+import { HeldPipe, makeFifo } from './sinks.ts';
+import { type Line, linesOf, sumOf, temporaryFolder } from './workplace.ts';
 
 const WORKERS = 2;
-const fixture = fileURLToPath(new URL('../fixtures/kill.mjs', import.meta.url));
 
 /** Where lines go. The second of three lives finds a pipe that nobody reads, or a disk that is full. */
 export type SinkKind = 'file' | 'pipe' | 'unread pipe' | 'full disk';
@@ -40,7 +26,7 @@ export class Lives {
   readonly #kind: SinkKind;
   readonly #sink = `${this.folder}/lines`;
   readonly #ledger = `${this.folder}/ledger`;
-  #pipe: number | undefined;
+  #pipe: HeldPipe | undefined;
   #text = '';
   #lives = 0;
   /**
@@ -58,8 +44,7 @@ export class Lives {
       symlinkSync('disk', this.#sink);
     }
     if (kind === 'pipe' || kind === 'unread pipe') {
-      makeFifo(this.#sink);
-      this.#pipe = openSync(this.#sink, constants.O_RDWR | constants.O_NONBLOCK);
+      this.#pipe = new HeldPipe(makeFifo(this.#sink));
     }
   }
 
@@ -71,12 +56,11 @@ export class Lives {
       symlinkSync(isObstructed ? '/dev/full' : 'disk', this.#sink);
     }
     const plan = { file: this.file, sink: this.#sink, ledger: this.#ledger, workers: WORKERS, quiet: end === 'quiet' };
-    const child = spawn(node, [fixture, JSON.stringify(plan)], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const died = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
+    const { child, died, ready } = startKillable(plan);
     const drains = this.#pipe !== undefined && !(isObstructed && this.#kind === 'unread pipe');
     const draining = drains ? setInterval(() => this.#drain(), 1) : undefined;
     if (end !== 'quiet') {
-      if (end.from === 'ready') await Promise.race([new Promise((resolve) => child.stdout.once('data', resolve)), died]);
+      if (end.from === 'ready') await ready;
       setTimeout(() => child.kill('SIGKILL'), end.ms);
     }
     expect(await died).toBe(end === 'quiet' ? null : 'SIGKILL');
@@ -93,10 +77,8 @@ export class Lives {
    */
   async check(): Promise<void> {
     const lines = this.#lines();
-    const words = readFileSync(this.#ledger);
-    for (let slot = 0; slot < WORKERS; slot++) {
-      const acknowledged = words.length === 0 ? 0 : words.readUInt32LE((slot + 1) * 64);
-      const said = Number(lines.reduce((sum, line) => sum + (line['load'] as Record<string, bigint>)[`w${slot}`]!, 0n));
+    for (const [slot, acknowledged] of acknowledgedIn(this.#ledger, WORKERS).entries()) {
+      const said = Number(sumOf(lines, `load.w${slot}`));
       const what = `worker ${slot}: ${said} in ${lines.length} lines, ${acknowledged} acknowledged`;
       expect(said, what).toBeGreaterThanOrEqual(acknowledged);
       if (!this.#mayDouble) expect(said, what).toBeLessThanOrEqual(acknowledged + this.#lives);
@@ -111,39 +93,21 @@ export class Lives {
   }
 
   #lines(): Line[] {
+    const path = this.#kind === 'full disk' ? `${this.folder}/disk` : this.#sink;
+    let text = this.#pipe === undefined && existsSync(path) ? readFileSync(path, 'utf8') : '';
     if (this.#pipe !== undefined) {
       this.#drain();
-      closeSync(this.#pipe);
+      this.#pipe.close();
       this.#pipe = undefined;
-      // Where a line was cut, it is ended by a newline, and said again whole.
-      return linesOf(
-        this.#text
-          .split('\n')
-          .slice(0, -1)
-          .filter(isWhole)
-          .map((line) => `${line}\n`)
-          .join(''),
-      );
+      text = this.#text;
     }
-    const path = this.#kind === 'full disk' ? `${this.folder}/disk` : this.#sink;
-    const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-    return linesOf(
-      text
-        .split('\n')
-        .slice(0, -1)
-        .filter(isWhole)
-        .map((line) => `${line}\n`)
-        .join(''),
-    );
+    // Where a line was cut, it is ended by a newline, and said again whole.
+    const whole = text.split('\n').slice(0, -1).filter(isWhole);
+    return linesOf(whole.map((line) => `${line}\n`).join(''));
   }
 
   #drain(): void {
-    const buffer = Buffer.alloc(1 << 16);
-    try {
-      for (let count = 1; count > 0; ) this.#text += buffer.toString('latin1', 0, (count = readSync(this.#pipe!, buffer)));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    }
+    this.#text += this.#pipe!.text();
   }
 }
 

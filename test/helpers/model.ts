@@ -197,7 +197,7 @@ function fieldsOf(holder: Holder, now: Picture, before: Picture, namesakes: read
   return Object.entries(holder.def.fields).map(([name, def]) => {
     const state = stateIn(now, holder, name);
     const deltas = [holder, ...namesakes].map((one) => stateIn(now, one, name).value - stateIn(before, one, name).value);
-    const delta = u64(sumOf(deltas));
+    const delta = u64(total(deltas));
     if (def.kind === 'inc') return [name, delta];
     if (def.kind === 'store') return [name, state.value];
     return [name, latencyTree(state.min, state.max, delta)];
@@ -211,13 +211,13 @@ function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Pictu
     const values = living.map((holder) => stateIn(now, holder, name).value);
     // What removed devices still count is in it.
     const deltas = all.map((holder) => stateIn(now, holder, name).value - stateIn(before, holder, name).value);
-    if (field.kind === 'inc') return [name, u64(sumOf(deltas))];
+    if (field.kind === 'inc') return [name, u64(total(deltas))];
     if (field.kind === 'store') {
-      return [name, { sum: u64(sumOf(values)), min: least(values) ?? 0n, max: most(values) ?? 0n }[field.aggregate ?? 'sum']];
+      return [name, { sum: u64(total(values)), min: least(values) ?? 0n, max: most(values) ?? 0n }[field.aggregate ?? 'sum']];
     }
     const extremes = def.latencyAggregate === 'zero' ? [] : living.map((holder) => stateIn(now, holder, name));
     const min = least(extremes.flatMap((state) => state.min ?? []));
-    return [name, latencyTree(min, most(extremes.flatMap((state) => state.max ?? [])), u64(sumOf(deltas)))];
+    return [name, latencyTree(min, most(extremes.flatMap((state) => state.max ?? [])), u64(total(deltas)))];
   });
 }
 
@@ -227,7 +227,7 @@ const latencyTree = (min: bigint | undefined, max: bigint | undefined, sum: bigi
   ['sum_us', sum],
 ];
 
-const sumOf = (values: bigint[]) => values.reduce((a, b) => a + b, 0n);
+const total = (values: bigint[]) => values.reduce((a, b) => a + b, 0n);
 const least = (values: bigint[]) => values.reduce<bigint | undefined>((a, b) => (a === undefined || b < a ? b : a), undefined);
 const most = (values: bigint[]) => values.reduce<bigint | undefined>((a, b) => (a === undefined || b > a ? b : a), undefined);
 

@@ -1,7 +1,7 @@
 // Sinks as a test sees them: named pipes and what is in them, descriptors and their flags, children that write.
 
 import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { onTestFinished } from 'vitest';
@@ -16,11 +16,11 @@ export function makeFifo(path: string): string {
 
 /** Reads a pipe or file as far as it goes, and never waits. */
 export class Reader {
-  readonly #fd: number;
+  readonly fd: number;
   readonly #buffer = Buffer.alloc(0x1_0000);
 
-  constructor(path: string) {
-    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  constructor(path: string, access = constants.O_RDONLY) {
+    this.fd = openSync(path, access | constants.O_NONBLOCK);
   }
 
   /** At most `limit` bytes; none when there are none just now. */
@@ -45,16 +45,32 @@ export class Reader {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.fd);
   }
 
   /** -1: nothing just now. */
   #readOnce(limit: number): number {
     try {
-      return readSync(this.#fd, this.#buffer, 0, limit, null);
+      return readSync(this.fd, this.#buffer, 0, limit, null);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return -1;
       throw error;
+    }
+  }
+}
+
+/** A named pipe of which the test holds both ends: its content stays, whoever else comes and goes. */
+export class HeldPipe extends Reader {
+  constructor(path: string) {
+    super(path, constants.O_RDWR);
+  }
+
+  /** Fills it with empty lines, until there is room for nothing. */
+  fill(): void {
+    try {
+      for (const page = Buffer.alloc(4096, '\n'); ; ) writeSync(this.fd, page);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     }
   }
 }

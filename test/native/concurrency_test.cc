@@ -388,7 +388,7 @@ TEST("given a slow reader and many who flush, when lines are sent in pieces, the
   std::mt19937 random(11);
   scene.StartUntilDone([&] { text += fifo.Take(1 + random() % Fifo::kBytes); });
   scene.Join();
-  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  text += fifo.TakeAll();
   const Lines lines(text);
   CHECK_EQ(lines.broken, 0);
   CHECK_EQ(lines.count(), scene.commits());

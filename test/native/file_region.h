@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "check.h"
@@ -43,6 +44,18 @@ struct FileRegion {
   FileRegion(const FileRegion&) = delete;
   FileRegion& operator=(const FileRegion&) = delete;
 
+  // A row of that shard, mapped once more. As in a store, a lock keeps those who map apart.
+  void* MapRow(uint32_t shard) {
+    std::lock_guard<std::mutex> lock(map_lock);
+    void* row = nullptr;
+    CHECK(region.MapRow(0, kFirstShardRow + shard, &row).ok());
+    return row;
+  }
+  void UnmapRow(void* row) {
+    region.ForgetRow(row);
+    region.UnmapRow(row, region.granule_bytes());
+  }
+
   void Cut(uint64_t bytes = 0) { CHECK_EQ(truncate(path.c_str(), static_cast<off_t>(bytes)), 0); }
   uint64_t FileBytes() {
     struct stat info = {};
@@ -54,6 +67,7 @@ struct FileRegion {
   static constexpr uint32_t kBackedShards = 8;
   TemporaryFolder folder;
   const std::string path = folder / "r";
+  std::mutex map_lock;
   Region region;
 };
 

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "child.h"
+#include "half_line.h"
 #include "line_reader.h"
 #include "resource_limit.h"
 #include "rig.h"
@@ -61,22 +62,17 @@ TEST("given a file without a newline at its end, when flushed, then one goes fir
 
 TEST("given a file size limit amid a line, when flushed, then the process lives, and the tail goes first when it may") {
   CheckInChild([] {
-    TemporaryFolder folder;
-    Rig rig(SmallSchema());
-    CHECK(rig.Init(folder / "f"));
-    rig.Add("g.i", 5);
-    LimitResource(RLIMIT_FSIZE, 10);
-    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-    CHECK_EQ(rig.status.error, EFBIG);
-    CHECK_EQ(TextOf(folder / "f").size(), 10);
+    HalfLine half;
+    Rig& rig = half.rig;
+    CHECK_EQ(TextOf(half.folder / "f").size(), HalfLine::kBytes);
     CHECK_EQ(rig.commits(), 0);
     CHECK(rig.flusher.HasUnflushed());
     rig.Add("g.i", 6);
     CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-    CHECK_EQ(TextOf(folder / "f").size(), 10);
-    LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
+    CHECK_EQ(TextOf(half.folder / "f").size(), HalfLine::kBytes);
+    half.Unlimit();
     CHECK_EQ(rig.Flush(), FlushResult::kOut);
-    const Lines lines(TextOf(folder / "f"));
+    const Lines lines(TextOf(half.folder / "f"));
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.count(), 2);
     CHECK_EQ(lines.values[0].at("g.i"), 5);
@@ -87,17 +83,13 @@ TEST("given a file size limit amid a line, when flushed, then the process lives,
 
 TEST("given a line half in a file that is then renamed, when flushed, then the new file begins with a line that has it all") {
   CheckInChild([] {
-    TemporaryFolder folder;
-    Rig rig(SmallSchema());
-    CHECK(rig.Init(folder / "f"));
-    rig.Add("g.i", 5);
-    LimitResource(RLIMIT_FSIZE, 10);
-    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-    LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
-    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    HalfLine half;
+    Rig& rig = half.rig;
+    half.Unlimit();
+    half.Rename();
     rig.Add("g.i", 6);
     CHECK_EQ(rig.Flush(), FlushResult::kOut);
-    const Lines lines(TextOf(folder / "f"));
+    const Lines lines(TextOf(half.folder / "f"));
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.count(), 1);
     CHECK_EQ(lines.Sum("g.i"), 11);

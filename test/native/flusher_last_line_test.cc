@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "check.h"
 #include "child.h"
+#include "half_line.h"
 #include "line_reader.h"
-#include "resource_limit.h"
 #include "rig.h"
 #include "temporary_folder.h"
 
@@ -60,7 +60,7 @@ TEST("given a half-sent line, when the last one is asked for and the pipe is rea
   const pid_t dying = StartChild([&] { CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs)); });
   const Death death = Await(dying, kChildLimitMs, [&] { text += fifo.Take(); });
   CHECK_EQ(death.exit_code, 0);
-  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  text += fifo.TakeAll();
   const Lines lines(text);
   CHECK_EQ(lines.broken, 0);
   CHECK_EQ(lines.tail, "");
@@ -98,7 +98,7 @@ TEST("given a half-sent line and a process that survives its last one, when flus
   std::atomic<bool> done{false};
   std::thread reader([&] {
     while (!done) text += fifo.Take();
-    for (std::string more; !(more = fifo.Take()).empty();) text += more;
+    text += fifo.TakeAll();
   });
   CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
   CHECK_EQ(rig.Pending("g.i"), 0);
@@ -140,19 +140,15 @@ TEST("given a last line that a pipe takes only in part, when the process survive
 
 TEST("given a half-sent line in a file that was replaced, when the process survives its last line, then the tail goes nowhere") {
   CheckInChild([] {
-    TemporaryFolder folder;
-    Rig rig(SmallSchema());
-    CHECK(rig.Init(folder / "f"));
-    rig.Add("g.i", 5);
-    LimitResource(RLIMIT_FSIZE, 10);
-    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
-    LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
-    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    HalfLine half;
+    Rig& rig = half.rig;
+    half.Unlimit();
+    half.Rename();
     CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
     rig.flusher.Revive();
     rig.Add("g.i", 6);
     CHECK_EQ(rig.Flush(), FlushResult::kOut);
-    const Lines lines(TextOf(folder / "f"));
+    const Lines lines(TextOf(half.folder / "f"));
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.count(), 2);
     CHECK_EQ(lines.Sum("g.i"), 11);

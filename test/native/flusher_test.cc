@@ -181,7 +181,7 @@ TEST("given a reader that takes any number of bytes, when all is read, then read
       if (random() % 2 == 0) text += fifo.Take(1 + random() % Fifo::kBytes);
       rig.Flush();
     }
-    for (std::string more; !(more = fifo.Take()).empty();) text += more;
+    text += fifo.TakeAll();
     const Lines lines(text);
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.count(), rig.commits());

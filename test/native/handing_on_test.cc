@@ -105,17 +105,20 @@ TEST(
   });
 }
 
+// A host's handler that leaves by a jump to where `g_back` was set.
+sigjmp_buf g_back;
+volatile sig_atomic_t g_jumps = 0;
+void Jump(int) {
+  g_jumps = g_jumps + 1;
+  siglongjmp(g_back, 1);
+}
+
 TEST(
     "given a handler that leaves by a jump, when its signal comes a thousand times, then each is counted, and the handler "
     "reached") {
   CheckInChild([] {
     Scene scene;
-    static sigjmp_buf g_back;
-    static volatile sig_atomic_t g_reached = 0;
-    InstallHandler(SIGHUP, [](int) {
-      g_reached = g_reached + 1;
-      siglongjmp(g_back, 1);
-    });
+    InstallHandler(SIGHUP, Jump);
     scene.Capture();
     Above<1>::Install(SIGHUP);
     CHECK(scene.store->CaptureSignals().ok());
@@ -123,7 +126,7 @@ TEST(
       g_calls[SIGHUP] = 0;
       if (sigsetjmp(g_back, 1) == 0) raise(SIGHUP);
     }
-    CHECK_EQ(static_cast<int>(g_reached), 1000);
+    CHECK_EQ(static_cast<int>(g_jumps), 1000);
     CHECK_EQ(scene.Total("signals.hup"), 1000);
   });
 }
@@ -133,19 +136,14 @@ TEST(
     "still") {
   CheckInChild([] {
     Scene scene;
-    static sigjmp_buf g_back;
-    static volatile sig_atomic_t g_reached = 0;
-    InstallHandler(SIGHUP, [](int) {
-      g_reached = g_reached + 1;
-      siglongjmp(g_back, 1);
-    });
+    InstallHandler(SIGHUP, Jump);
     scene.Capture();
     for (volatile int i = 0; i < 100; i = i + 1) {
       if (i == 10) Above<1>::Install(SIGHUP);
       g_calls[SIGHUP] = 0;
       if (sigsetjmp(g_back, 1) == 0) raise(SIGHUP);
     }
-    CHECK_EQ(static_cast<int>(g_reached), 100);
+    CHECK_EQ(static_cast<int>(g_jumps), 100);
     CHECK_EQ(scene.Total("signals.hup"), 100);
   });
 }
@@ -155,10 +153,9 @@ TEST(
     "dies of it") {
   Scene scene;
   const Death death = InChild([&] {
-    static sigjmp_buf g_back;
     scene.Capture();
     Above<1>::Install(SIGTERM);
-    InstallHandler(SIGABRT, [](int) { siglongjmp(g_back, 1); });
+    InstallHandler(SIGABRT, Jump);
     CHECK(scene.store->CaptureSignals().ok());
     if (sigsetjmp(g_back, 1) == 0) std::abort();
     // Until it counts as survived; the flush captures again.
@@ -286,7 +283,6 @@ TEST(
     Scene own("own" + std::to_string(survived));
     static Scene* g_own;
     g_own = &own;
-    static sigjmp_buf g_back;
     static volatile sig_atomic_t g_child = 0;
     static volatile sig_atomic_t g_forks_later = 0;
     g_forks_later = survived ? 1 : 0;

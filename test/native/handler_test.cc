@@ -231,7 +231,7 @@ TEST(
         DieWatched(way, scene.folder / "said");
       });
       const Death death = Await(child, kChildLimitMs, [&] { text += fifo.Take(); });
-      for (std::string more; !(more = fifo.Take()).empty();) text += more;
+      text += fifo.TakeAll();
       for (const char* file : {"lines.1", "lines"}) text += TextOf(scene.folder / file);
       CHECK_EQ(death.signal, way.signal);
       CHECK_EQ(death.exit_code, 0);

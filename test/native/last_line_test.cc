@@ -42,7 +42,7 @@ TEST("given a last line that is slow to go out, when other threads crash meanwhi
     text += fifo.Take();
   });
   CHECK_EQ(death.signal, SIGSEGV);
-  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  text += fifo.TakeAll();
   const Lines lines(text);
   scene.CheckExact(lines);
   CHECK_EQ(lines.tail, "");
@@ -137,7 +137,7 @@ TEST("given a half-sent line in a pipe, when the process dies and the pipe is re
     Fault();
   });
   const Death death = Await(child, kChildLimitMs, [&] { text += fifo.Take(); });
-  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  text += fifo.TakeAll();
   CHECK_EQ(death.signal, SIGSEGV);
   const Lines lines(text);
   scene.CheckExact(lines);
@@ -194,8 +194,6 @@ TEST("given one pipe that stays full, when the process dies, then the other stor
   CHECK_EQ(death.signal, SIGSEGV);
   well.CheckLastLine(SIGSEGV);
 }
-
-// In the child: rows of one metric, each a millisecond.
 
 TEST("given a closed store, when the process dies, then no line comes after the one of the close") {
   Scene scene;

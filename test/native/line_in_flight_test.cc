@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "check.h"
 #include "child.h"
+#include "half_line.h"
 #include "line_reader.h"
 #include "resource_limit.h"
 #include "rig.h"
@@ -102,13 +103,10 @@ TEST("given a file with half a line, when the rest and the next line follow, the
 
 TEST("given half a line in a file that is then renamed, when the new one takes nothing, then none is in flight") {
   CheckInChild([] {
-    TemporaryFolder folder;
-    Rig rig(SmallSchema());
-    CHECK(rig.Init(folder / "f"));
-    LimitResource(RLIMIT_FSIZE, 10);
-    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    HalfLine half;
+    Rig& rig = half.rig;
     CHECK(rig.flight().commit.load() != 0);
-    CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
+    half.Rename();
     LimitResource(RLIMIT_FSIZE, 0);
     CHECK_EQ(rig.Flush(), FlushResult::kFailed);
     CHECK_EQ(rig.flight().commit.load(), 0);

@@ -41,6 +41,12 @@ struct Attached {
     store->Detach(false);
     store = nullptr;
   }
+  // The metric of that path, which must be there.
+  vmm_metrics_metric Find(const char* path, vmm_metrics_kind kind) {
+    vmm_metrics_metric metric = {};
+    CHECK_EQ(vmm_metrics_find(&native, path, kind, &metric), VMM_METRICS_OK);
+    return metric;
+  }
   uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
 
   Store* store = nullptr;
@@ -82,10 +88,9 @@ TEST("given paths, when metrics are looked up, then found by name and kind, and 
 
 TEST("given metrics of each kind, when written through a claimed and through the shared shard, then the store has the values") {
   Attached attached;
-  vmm_metrics_metric i, s, l;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.s", VMM_METRICS_STORE, &s), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
+  const vmm_metrics_metric s = attached.Find("g.s", VMM_METRICS_STORE);
+  const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
   vmm_metrics_shard own, shared;
   CHECK_EQ(vmm_metrics_claim(&attached.native, &own), VMM_METRICS_OK);
   vmm_metrics_shared_shard(&attached.native, &shared);
@@ -119,8 +124,7 @@ TEST("given metrics of each kind, when written through a claimed and through the
 
 TEST("given the largest duration alone, when observed, then it is minimum and maximum") {
   Attached attached;
-  vmm_metrics_metric l;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
   vmm_metrics_shard shared;
   vmm_metrics_shared_shard(&attached.native, &shared);
   vmm_metrics_observe(&shared, l, ~uint64_t{0});
@@ -279,8 +283,7 @@ TEST("given devices beyond the first chunk, when a thread that claimed its shard
 
 TEST("given more threads than shards, when all have claimed, then the last ones share shard 0, and every add counts") {
   Attached attached;
-  vmm_metrics_metric i;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   std::vector<vmm_metrics_shard> shards(kShards + 2);
   int shared = 0;
   for (vmm_metrics_shard& shard : shards) {
@@ -296,8 +299,7 @@ TEST("given more threads than shards, when all have claimed, then the last ones 
 
 TEST("given a shard that was given back, when its handle is used further, then it is the shared shard, and harmless") {
   Attached attached;
-  vmm_metrics_metric i;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   vmm_metrics_shard mine, others;
   CHECK_EQ(vmm_metrics_claim(&attached.native, &mine), VMM_METRICS_OK);
   const uint32_t number = mine.number;
@@ -376,8 +378,7 @@ TEST("given a thread with an alternate stack of its own, when it claims a shard,
 
 TEST("given a closed store, when native code goes on, then it may add, and whatever would begin anew is VMM_METRICS_CLOSED") {
   Attached attached;
-  vmm_metrics_metric i;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   vmm_metrics_shard shard;
   CHECK_EQ(vmm_metrics_claim(&attached.native, &shard), VMM_METRICS_OK);
   attached.Close();
@@ -397,10 +398,9 @@ TEST("given a closed store, when native code goes on, then it may add, and whate
 
 TEST("given the objects of the header, when they go out of scope, then the shard is given back and the time was recorded") {
   Attached attached;
-  vmm_metrics_metric i, s, l;
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.s", VMM_METRICS_STORE, &s), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_find(&attached.native, "g.l", VMM_METRICS_LATENCY, &l), VMM_METRICS_OK);
+  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
+  const vmm_metrics_metric s = attached.Find("g.s", VMM_METRICS_STORE);
+  const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
   uint32_t number = 0;
   const uint64_t begin_us = vmm_metrics_now_us();
   {

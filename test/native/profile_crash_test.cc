@@ -22,6 +22,7 @@
 namespace vmm {
 namespace {
 
+// In the child: rows of one metric, one each millisecond.
 std::shared_ptr<Profile> StartProfile(Scene& scene, const std::string& path, int descriptor = -1) {
   ProfileSpec spec;
   spec.descriptor = descriptor;

@@ -10,7 +10,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -81,9 +80,8 @@ TEST("given rows that are mapped again, when one of them finds its memory lost, 
     FileRegion file;
     Region& region = file.region;
     void* rows[3] = {};
-    for (void*& row : rows) CHECK(region.MapRow(0, kFirstShardRow + 1, &row).ok());
-    void* other = nullptr;
-    CHECK(region.MapRow(0, kFirstShardRow + 2, &other).ok());
+    for (void*& row : rows) row = file.MapRow(1);
+    void* const other = file.MapRow(2);
     Word(other, 7) = 40;
     file.Cut(region.OffsetOf(kFirstShardRow + 1, 0));
     Word(rows[1], 7) += 1;
@@ -95,14 +93,10 @@ TEST("given rows that are mapped again, when one of them finds its memory lost, 
     Word(other, 7) = 41;
     CHECK_EQ(Read(region.InShard(2, 7)), 41);
     // One that is mapped after the loss too.
-    void* late = nullptr;
-    CHECK(region.MapRow(0, kFirstShardRow + 1, &late).ok());
+    void* const late = file.MapRow(1);
     Word(late, 7) += 1;
     CHECK_EQ(Read(region.InShard(1, 7)), 10);
-    for (void* row : {rows[0], rows[1], rows[2], other, late}) {
-      region.ForgetRow(row);
-      region.UnmapRow(row, region.granule_bytes());
-    }
+    for (void* row : {rows[0], rows[1], rows[2], other, late}) file.UnmapRow(row);
   }
 }
 
@@ -112,19 +106,13 @@ TEST("given many threads on one cut file, when all of them add after the cut, th
   for (int round = 0; round < kRounds; round++) {
     FileRegion file;
     Region& region = file.region;
-    std::mutex store_lock;
     std::atomic<int> ready{0};
     std::atomic<bool> is_cut{false};
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; t++) {
       threads.emplace_back([&, t] {
-        void* own = nullptr;
-        void* shared = nullptr;
-        {
-          std::lock_guard<std::mutex> lock(store_lock);
-          CHECK(region.MapRow(0, kFirstShardRow + 1 + static_cast<uint32_t>(t), &own).ok());
-          CHECK(region.MapRow(0, kFirstShardRow, &shared).ok());
-        }
+        void* const own = file.MapRow(1 + static_cast<uint32_t>(t));
+        void* const shared = file.MapRow(0);
         ready++;
         while (!is_cut) std::this_thread::yield();
         for (int i = 0; i < kAdds; i++) {
@@ -133,10 +121,7 @@ TEST("given many threads on one cut file, when all of them add after the cut, th
           if (t % 2 == 0) Word(shared, 2).fetch_add(1, std::memory_order_relaxed);
           if (t % 2 != 0) AddShared(region.InShard(0, 2), 1);
         }
-        for (void* row : {own, shared}) {
-          region.ForgetRow(row);
-          region.UnmapRow(row, region.granule_bytes());
-        }
+        for (void* row : {own, shared}) file.UnmapRow(row);
       });
     }
     while (ready != kThreads) std::this_thread::yield();
@@ -194,18 +179,13 @@ TEST("given threads whose rows come and go, when memory is lost meanwhile, then 
     FileRegion file;
     Region& region = file.region;
     std::atomic<bool> done{false};
-    std::mutex store_lock;
     std::vector<std::thread> threads;
     for (uint32_t t = 0; t < 3; t++) {
       threads.emplace_back([&, t] {
         uint64_t added = 0;
         for (int i = 0; !done || i < 10; i++) {
           const uint32_t shard = 1 + 2 * t + static_cast<uint32_t>(i % 2);
-          void* row = nullptr;
-          {
-            std::lock_guard<std::mutex> lock(store_lock);
-            CHECK(region.MapRow(0, kFirstShardRow + shard, &row).ok());
-          }
+          void* const row = file.MapRow(shard);
           const uint64_t before = Read(region.InShard(shard, t));
           Word(row, t).fetch_add(1, std::memory_order_relaxed);
           const uint64_t after = Read(region.InShard(shard, t));
@@ -215,10 +195,10 @@ TEST("given threads whose rows come and go, when memory is lost meanwhile, then 
           if (i % 3 == 0) {
             region.DisconnectRow(row);
             Word(row, t) = 1000;
+            region.UnmapRow(row, region.granule_bytes());
           } else {
-            region.ForgetRow(row);
+            file.UnmapRow(row);
           }
-          region.UnmapRow(row, region.granule_bytes());
         }
         CHECK(added >= 10);
       });
@@ -241,17 +221,12 @@ TEST("given repairs of memory that is there, when rows come and go meanwhile, th
     FileRegion file;
     Region& region = file.region;
     std::atomic<bool> done{false};
-    std::mutex store_lock;
     std::vector<std::thread> threads;
     for (uint32_t t = 0; t < 3; t++) {
       threads.emplace_back([&, t] {
         for (uint32_t i = 0; !done || i < 30; i++) {
           const uint32_t shard = (t + i) % FileRegion::kBackedShards;
-          void* row = nullptr;
-          {
-            std::lock_guard<std::mutex> lock(store_lock);
-            CHECK(region.MapRow(0, kFirstShardRow + shard, &row).ok());
-          }
+          void* const row = file.MapRow(shard);
           // No granule is repaired twice, so what is written the second time at the latest is there.
           bool is_there = false;
           for (int tries = 0; tries < 3 && !is_there; tries++) {
@@ -261,8 +236,7 @@ TEST("given repairs of memory that is there, when rows come and go meanwhile, th
             if (!is_there) SleepMs(1);
           }
           CHECK(is_there);
-          region.ForgetRow(row);
-          region.UnmapRow(row, region.granule_bytes());
+          file.UnmapRow(row);
         }
       });
     }

@@ -80,7 +80,7 @@ TEST("given two stores and a reader that takes any number of bytes, when all is 
       if (random() % 2 == 0) text += fifo.Take(1 + random() % Fifo::kBytes);
       store.Flush();
     }
-    for (std::string more; !(more = fifo.Take()).empty();) text += more;
+    text += fifo.TakeAll();
     stores.CheckExact(Lines(text));
   }
 }
@@ -103,7 +103,7 @@ TEST("given two stores that flush on threads of their own, when a reader takes a
   std::string text;
   while (at_work > 0) text += fifo.Take();
   for (std::thread& thread : threads) thread.join();
-  for (std::string more; !(more = fifo.Take()).empty();) text += more;
+  text += fifo.TakeAll();
   stores.CheckExact(Lines(text));
 }
 

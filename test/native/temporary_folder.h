@@ -92,6 +92,12 @@ class Fifo {
     text.resize(bytes > 0 ? static_cast<size_t>(bytes) : 0);
     return text;
   }
+  // All that is in it now.
+  std::string TakeAll() {
+    std::string text;
+    for (std::string more; !(more = Take()).empty();) text += more;
+    return text;
+  }
   // Leaves room for nothing.
   void Fill() {
     const std::string page(kBytes, ' ');
