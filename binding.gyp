@@ -17,6 +17,7 @@
         "native/flush/leaving.cc",
         "native/flush/line.cc",
         "native/flush/line_finishers.cc",
+        "native/flush/line_sender.cc",
         "native/flush/line_template.cc",
         "native/flush/line_writer.cc",
         "native/flush/program.cc",

@@ -53,6 +53,9 @@ const ALLOWED_IN_HANDLER = ['atomic', 'initializer_list', 'new', 'type_traits', 
 /** Those of the C library are <stdio.h> and the like, or <cstdio> and the like. */
 const ofCppLibrary = (header: string) => /^[a-z_]+$/.test(header) && !/^c(errno|stddef|stdint|stdio|stdlib|string)$/.test(header);
 
+/** Locks of the C library; <pthread.h> itself is needed for signal masks. */
+const LOCK = /\b(pthread_(mutex|cond|rwlock|spin)|sem_|lockf)\w*/;
+
 /** Files that the handler reaches, each with the chain of includes that leads there. */
 function chainsFromHandler(): Map<string, string[]> {
   const own = new Set(files);
@@ -69,6 +72,8 @@ test('given what a signal handler can reach, when its includes are followed, the
   const chains = chainsFromHandler();
   const forbidden = includes.filter(({ file, what }) => chains.has(file) && ofCppLibrary(what) && !ALLOWED_IN_HANDLER.includes(what));
   expect(forbidden.map(({ file, what }) => [...chains.get(file)!, `<${what}>`].join(' -> '))).toEqual([]);
+  const locking = [...chains.keys()].filter((file) => LOCK.test(readFileSync(`${root}${file}`, 'utf8')));
+  expect(locking).toEqual([]);
   // The walk is worth something only if it finds the way down to the cells.
   for (const file of ['crash/capture.h', 'flush/sink.h', 'profile/sample_ring.h', 'region/cells.h', 'base/status.h']) {
     expect([...chains.keys()]).toContain(file);

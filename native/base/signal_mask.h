@@ -4,7 +4,7 @@
 // It blocks every signal that is sent. It does not block the signals that an instruction raises (kFaults): a blocked
 // fault kills without calling a handler. It even unblocks SIGBUS, since the commit may be the first to find that memory
 // of the region is lost. When a fault's signal is sent and not raised, the crash handler postpones it; after a real
-// fault on this thread, the crash handler asks the sink how much of the line is out (see Flusher).
+// fault on this thread, the crash handler asks the sink how much of the line is out (see LineSender).
 //
 // Thread-safety:       a mask belongs to the thread that makes it, and is destroyed there.
 // Async-signal-safety: safe.

@@ -100,8 +100,8 @@ Status Capture(CaptureTarget* target, const CaptureOptions& options) {
   g_capture.limit_ms.store(options.limit_ms, std::memory_order_relaxed);
   FindTrapFunction();
   for (int signal = 1; signal < kSignals; signal++) {
-    const bool is_requested = options.signals == 0 ? IsFatal(signal) || target->marks[signal].cell != Flusher::kNoCell
-                                                   : (options.signals & SetOf(signal)) != 0;
+    const bool is_requested =
+        options.signals == 0 ? IsFatal(signal) || target->marks[signal].cell != kNoCell : (options.signals & SetOf(signal)) != 0;
     const bool is_by_default = options.signals == 0 && IsTermination(signal) && !is_requested;
     if (!is_requested && !is_by_default) continue;
     const bool was_installed =
@@ -192,7 +192,7 @@ void ReviveIfSurvived() {
     if ((installed & SetOf(signal)) != 0) Install(signal, false);
   }
   g_capture.ForEachTarget([](CaptureTarget& target) {
-    target.flusher->Revive();
+    target.sender->Revive();
     // Release: as every store to the state; it publishes nothing new.
     target.cells->region().header().state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_release);
   });

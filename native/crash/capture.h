@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "base/survival.h"
 #include "crash/disposition.h"
-#include "flush/flusher.h"
+#include "flush/line_sender.h"
 #include "region/cells.h"
 
 namespace vmm {
@@ -28,16 +28,16 @@ class LastSamples;
 // One store as the crash handler sees it. Its owner changes nothing in it from Capture to Release.
 struct CaptureTarget {
   struct Mark {
-    uint32_t cell = Flusher::kNoCell;
+    uint32_t cell = kNoCell;
     bool is_store = false;  // the signal sets the cell to 1; otherwise it adds 1
   };
 
   Cells* cells = nullptr;
-  Flusher* flusher = nullptr;
+  LineSender* sender = nullptr;
   LastSamples* last_samples = nullptr;  // null: none
   Mark marks[kSignals];                 // the metric of each signal
   // The metric that goes up by 1, once, when memory of the region was lost.
-  uint32_t error_cell = Flusher::kNoCell;
+  uint32_t error_cell = kNoCell;
   std::atomic<bool> degraded_is_counted{false};
 };
 

@@ -40,7 +40,7 @@ void SendToSelf(int signal) { syscall(SYS_tgkill, getpid(), ThreadId(), signal);
 
 void CountSignal(CaptureTarget& target, int signal) {
   const CaptureTarget::Mark& mark = target.marks[signal];
-  if (mark.cell == Flusher::kNoCell) return;
+  if (mark.cell == kNoCell) return;
   // In shard 0: this thread may have been interrupted in the middle of an add to its own shard.
   Cell& cell = target.cells->Shared(mark.cell);
   if (mark.is_store) {
@@ -91,9 +91,9 @@ void SendLastLines(int64_t deadline_ms) {
   };
   for (const bool is_last_round : {false, true}) {
     g_capture.ForEachTarget([&](CaptureTarget& target) {
-      if (done_count == kCapturedMax || is_done(target) || (!is_last_round && target.flusher->WaitsForTurn())) return;
+      if (done_count == kCapturedMax || is_done(target) || (!is_last_round && target.sender->WaitsForTurn())) return;
       done[done_count++] = &target;
-      target.flusher->LastLine(deadline_ms);
+      target.sender->LastLine(deadline_ms);
     });
   }
 }
@@ -247,7 +247,7 @@ void CountDegraded(CaptureTarget& target) {
   if (!target.cells->region().is_degraded()) return;
   // Relaxed: the first caller counts; it publishes nothing.
   if (target.degraded_is_counted.exchange(true, std::memory_order_relaxed)) return;
-  if (target.error_cell != Flusher::kNoCell) AddShared(target.cells->Shared(target.error_cell), 1);
+  if (target.error_cell != kNoCell) AddShared(target.cells->Shared(target.error_cell), 1);
 }
 
 }  // namespace vmm

@@ -21,6 +21,9 @@ struct Cell {
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(sizeof(Cell) == 8 && alignof(Cell) == 8);
 
+// Stands for no cell where a cell's index is expected.
+constexpr uint32_t kNoCell = ~0u;
+
 // How the shards of a cell become one value, and how that value is shown.
 enum class CellKind : uint8_t {
   kNone,   // a gap in the layout

@@ -29,7 +29,7 @@ Store::Store(StoreSpec&& spec)
       leaving_(static_cast<uint32_t>(spec_.groups.size())),
       retirement_(cells_, directory_, devices_, program_) {
   capture_target_.cells = &cells_;
-  capture_target_.flusher = &flusher_;
+  capture_target_.sender = &flusher_.sender();
   capture_target_.error_cell = spec_.error_cell;
   capture_target_.last_samples = &profiler_.last_samples();
 }
@@ -45,7 +45,7 @@ bool Store::IsSpecSound() const {
     return false;
   }
   for (const uint32_t cell : {spec_.missed_cell, spec_.error_cell}) {
-    if (cell != Flusher::kNoCell && cell >= static_cells) return false;
+    if (cell != kNoCell && cell >= static_cells) return false;
   }
   for (const StoreSpec::Mark& mark : spec_.marks) {
     if (mark.signal == 0 || mark.signal >= kSignals || mark.cell >= static_cells) return false;
@@ -177,7 +177,7 @@ SignalSet Store::CheckDisplaced() {
   if (!is_captured_.load(std::memory_order_relaxed)) return 0;
   const SignalSet displaced = Displaced();
   const SignalSet fresh = displaced & ~displaced_.fetch_or(displaced, std::memory_order_relaxed);
-  if (fresh != 0 && spec_.error_cell != Flusher::kNoCell) {
+  if (fresh != 0 && spec_.error_cell != kNoCell) {
     AddShared(cells_.Shared(spec_.error_cell), static_cast<uint64_t>(__builtin_popcountll(fresh)));
   }
   return displaced;

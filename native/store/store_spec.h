@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "flush/flusher.h"
 #include "flush/line_template.h"
 #include "flush/program.h"
 #include "region/cell.h"
@@ -47,8 +46,8 @@ struct StoreSpec {
     bool is_store;
   };
   std::vector<Mark> marks;
-  uint32_t missed_cell = Flusher::kNoCell;
-  uint32_t error_cell = Flusher::kNoCell;
+  uint32_t missed_cell = kNoCell;
+  uint32_t error_cell = kNoCell;
   // The absolute path of the region's file; empty: the region is no file.
   std::string file;
   Previous previous = Previous::kKeep;

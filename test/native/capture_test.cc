@@ -128,7 +128,7 @@ TEST(
     Scene scene;
     for (CaptureTarget& target : all) {
       target.cells = &scene.store->cells();
-      target.flusher = &scene.store->flusher();
+      target.sender = &scene.store->flusher().sender();
     }
     for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
     CHECK_EQ(Capture(&all.back()).code, Code::kTooManyCaptured);

@@ -412,7 +412,7 @@ TEST("given the last line of a dying process, when it comes amid flushes and ren
     uint64_t lines_at_death = 0;
     scene.Start([&] {
       SleepMs(2);
-      CHECK(scene.store->flusher().LastLine(MonotonicMs() + kChildLimitMs));
+      CHECK(scene.store->flusher().sender().LastLine(MonotonicMs() + kChildLimitMs));
       lines_at_death = scene.commits();
       SleepMs(2);
     });

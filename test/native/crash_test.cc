@@ -181,10 +181,10 @@ TEST("given a fault inside the handler, when it comes, then the process still di
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
-    // A store whose flusher is in memory that nobody may touch.
+    // A store whose line sender is in memory that nobody may touch.
     static CaptureTarget broken;
     broken.cells = &scene.store->cells();
-    broken.flusher = const_cast<Flusher*>(reinterpret_cast<const volatile Flusher*>(Forbidden()));
+    broken.sender = const_cast<LineSender*>(reinterpret_cast<const volatile LineSender*>(Forbidden()));
     CHECK(Capture(&broken).ok());
     scene.Add(5);
     Fault();

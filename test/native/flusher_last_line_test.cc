@@ -26,11 +26,11 @@ TEST("given a process about to die, when the last line is asked for, then it has
   rig.Add("g.i", 1);
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
   rig.Add("g.i", 2);
-  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   CHECK_EQ(rig.Pending("g.i"), 0);
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
   CHECK_EQ(rig.status.code, Code::kCrashing);
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   const Lines lines(TextOf(folder / "f"));
   CHECK_EQ(lines.broken, 0);
   CHECK_EQ(lines.count(), 2);
@@ -43,7 +43,7 @@ TEST("given a file that was renamed, when the last line is asked for, then it is
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
   CHECK_EQ(rename((folder / "f").c_str(), (folder / "f.1").c_str()), 0);
-  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   CHECK_EQ(TextOf(folder / "f.1"), "");
   CHECK_EQ(Lines(TextOf(folder / "f")).count(), 1);
 }
@@ -57,7 +57,7 @@ TEST("given a half-sent line, when the last one is asked for and the pipe is rea
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
   rig.Add("g.i", 6);
   std::string text;
-  const pid_t dying = StartChild([&] { CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs)); });
+  const pid_t dying = StartChild([&] { CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs)); });
   const Death death = Await(dying, kChildLimitMs, [&] { text += fifo.Take(); });
   CHECK_EQ(death.exit_code, 0);
   text += fifo.TakeAll();
@@ -81,7 +81,7 @@ TEST(
   CHECK(rig.Init(folder / "fifo"));
   rig.Add("g.i", 5);
   const int64_t deadline_ms = MonotonicMs() + 200;
-  CHECK(!rig.flusher.LastLine(deadline_ms));
+  CHECK(!rig.flusher.sender().LastLine(deadline_ms));
   CHECK(MonotonicMs() >= deadline_ms);
   CHECK_EQ(rig.Pending("g.i"), 5);
 }
@@ -100,9 +100,9 @@ TEST("given a half-sent line and a process that survives its last one, when flus
     while (!done) text += fifo.Take();
     text += fifo.TakeAll();
   });
-  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   CHECK_EQ(rig.Pending("g.i"), 0);
-  rig.flusher.Revive();
+  rig.flusher.sender().Revive();
   rig.Add("g.i", 7);
   for (int i = 0; i < kChildLimitMs && rig.Flush() != FlushResult::kOut; i++) SleepMs(1);
   CHECK_EQ(rig.Pending("g.i"), 0);
@@ -120,10 +120,10 @@ TEST("given a last line that a pipe takes only in part, when the process survive
   Rig rig(WideSchema());
   CHECK(rig.Init(folder / "fifo"));
   rig.Add("g.i", 5);
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + 20));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 20));
   CHECK_EQ(rig.flight().commit.load(), 1 << 2 | kCrashBank);
   CHECK_EQ(rig.flight().sent.load(), Fifo::kBytes);
-  rig.flusher.Revive();
+  rig.flusher.sender().Revive();
   CHECK(rig.flusher.HasUnflushed());
   rig.Add("g.i", 6);
   std::string text = fifo.Take();
@@ -144,8 +144,8 @@ TEST("given a half-sent line in a file that was replaced, when the process survi
     Rig& rig = half.rig;
     half.Unlimit();
     half.Rename();
-    CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
-    rig.flusher.Revive();
+    CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
+    rig.flusher.sender().Revive();
     rig.Add("g.i", 6);
     CHECK_EQ(rig.Flush(), FlushResult::kOut);
     const Lines lines(TextOf(half.folder / "f"));
@@ -161,8 +161,8 @@ TEST("given two last lines without a flush between them, when the second is out,
   CHECK(rig.Init(folder / "f"));
   for (uint64_t n = 1; n <= 4; n++) {
     rig.Add("g.i", n);
-    CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
-    rig.flusher.Revive();
+    CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
+    rig.flusher.sender().Revive();
     CHECK_EQ(Lines(TextOf(folder / "f")).values.back().at("g.i"), n);
   }
   CHECK_EQ(rig.Pending("g.i"), 0);

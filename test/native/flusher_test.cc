@@ -27,7 +27,7 @@ TEST("given no sink, when flushed, then not initialized, and nothing is committe
   CHECK_EQ(rig.commits(), 0);
   CHECK_EQ(rig.Pending("g.i"), 3);
   CHECK_EQ(rig.Total("logger.missed"), 0);
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 100));
 }
 
 TEST("given a sink, when another is set, then kAlready, and lines go on to the first") {
@@ -127,7 +127,7 @@ TEST("given a device that is full, when flushed, then kFailed, nothing is commit
   CHECK_EQ(rig.Pending("g.i"), 3);
   CHECK_EQ(rig.Total("logger.missed"), 2);
   CHECK(rig.flusher.HasUnflushed());
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 100));
 }
 
 TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of the one in it goes first, and nothing is lost") {
@@ -211,7 +211,7 @@ TEST("given a line that says nothing new but is only half out, when asked, then 
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   StoreSpec spec = WideSchema();
-  spec.missed_cell = Flusher::kNoCell;  // which would be news of its own
+  spec.missed_cell = kNoCell;  // which would be news of its own
   Rig rig(std::move(spec));
   CHECK(rig.Init(folder / "fifo"));
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);

@@ -49,7 +49,7 @@ TEST("given a line of which nothing gets out, when it failed, then none is in fl
   CHECK(rig.Init("/dev/full"));
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
   CHECK_EQ(rig.flight().commit.load(), 0);
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + 100));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 100));
   CHECK_EQ(rig.flight().commit.load(), 0);
 }
 
@@ -91,7 +91,7 @@ TEST("given a file with half a line, when the rest and the next line follow, the
       LimitResource(RLIMIT_FSIZE, RLIM_INFINITY);
       const size_t first_bytes = rig.flight().bytes;
       if (crash) {
-        CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+        CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
       } else {
         CHECK_EQ(rig.Flush(), FlushResult::kOut);
       }

@@ -214,7 +214,7 @@ TEST("given a line of an earlier life that is half out, when the process crashes
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   rig.Add("g.i", 5);
   std::string text = fifo.Take();
-  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   text += fifo.Take();
   CHECK_EQ(text.substr(0, line.size()), line);
   CHECK_EQ(first.commit(), 4);
@@ -237,7 +237,7 @@ TEST(
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK_EQ(rig.flusher.Recover().error, EAGAIN);
   rig.Add("g.i", 5);
-  CHECK(!rig.flusher.LastLine(MonotonicMs() + 20));
+  CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 20));
   CHECK_EQ(fifo.Take() + fifo.Take(), LineOf(1, 6000).substr(0, Fifo::kBytes));
   CHECK_EQ(rig.Pending("g.i"), 5);
   CHECK_EQ(dead.commit(), 0);
@@ -274,7 +274,7 @@ TEST("given half a line of an earlier life in a pipe, when the process crashes, 
   Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   rig.Add("g.i", 5);
-  CHECK(rig.flusher.LastLine(MonotonicMs() + kChildLimitMs));
+  CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
   const std::string text = fifo.Take();
   CHECK_EQ(text[0], '\n');
   CHECK_EQ(Lines(text.substr(1)).Sum("g.i"), 5);

@@ -122,7 +122,7 @@ TEST("given one place by different ways, when it holds half a line, then a secon
     turn.Join(info);
     CHECK(turn.Take());
     turn.Pass(true, false);
-    const bool waits[] = {stores.one.flusher.WaitsForTurn(), stores.other.flusher.WaitsForTurn()};
+    const bool waits[] = {stores.one.flusher.sender().WaitsForTurn(), stores.other.flusher.sender().WaitsForTurn()};
     turn.Leave(true);
     turn.Unregister();
     CHECK_EQ(waits[0], first != "/dev/null");
@@ -282,7 +282,7 @@ TEST("given half a line of a parent's, when a forked child opens a store there, 
   CheckInChild([&] {
     Rig childs(WideSchema());
     CHECK(childs.Init(folder / "fifo"));
-    CHECK(!childs.flusher.WaitsForTurn());
+    CHECK(!childs.flusher.sender().WaitsForTurn());
     childs.Flush();
     CHECK(childs.flusher.HasUnflushed());
     CHECK(fifo.Take().size() > 0);
@@ -301,7 +301,7 @@ TEST(
     for (int i = 0; i < 2; i++) {
       Rig& store = i == 0 ? stores.one : stores.other;
       targets[i].cells = &store.cells;
-      targets[i].flusher = &store.flusher;
+      targets[i].sender = &store.flusher.sender();
       CHECK(Capture(&targets[i], {0, false, 20'000}).ok());
     }
     stores.other.Add("g.i", 5);

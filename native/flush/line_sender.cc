@@ -1,0 +1,238 @@
+#include "flush/line_sender.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/signal_mask.h"
+#include "base/this_thread.h"
+
+namespace vmm {
+
+LineSender::LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell)
+    : cells_(cells), template_(line_template), devices_(devices), missed_cell_(missed_cell) {}
+
+Status LineSender::Open(const char* path, int descriptor, FinishLine finish, void* flusher, Recoveries* recoveries) {
+  if (Status status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor); !status.ok()) return status;
+  sink_.TakeTurns(finish, flusher);
+  sink_.CopyPath(cells_.region().header().sink_path, kSinkPathBytesMax);
+  if (recoveries != nullptr) recoveries_.Take(recoveries);
+  is_open_.store(true, std::memory_order_release);  // pairs with the acquires in LastLine and WaitsForTurn
+  return {};
+}
+
+void LineSender::Close() {
+  is_open_.store(false, std::memory_order_relaxed);  // nobody is left who could look
+  recoveries_.Close();
+  sink_.Close();
+}
+
+Status LineSender::Fit(uint64_t line_bytes) {
+  const uint32_t aggregates = AggregateMax(template_.program());
+  if (Status status = line_.Fit(line_bytes, aggregates); !status.ok()) return status;
+  return last_line_.Fit(line_bytes, aggregates);
+}
+
+void LineSender::CountMissed() {
+  if (missed_cell_ != kNoCell) AddShared(cells_.Shared(missed_cell_), 1);
+}
+
+// ---- flushes
+
+Status LineSender::SendNew() {
+  // Even a look at the sink takes the phase: the handler of a crash on another thread may be about to reopen the sink.
+  if (Status status = SendHeld(); !status.ok()) return status;
+
+  uint32_t phase = kIdle;
+  // Acquire-release: a crash handler that took the phase has the line from here on.
+  if (!phase_.compare_exchange_strong(phase, kBuilding, std::memory_order_acq_rel)) {
+    return {Code::kCrashing, ECANCELED, "write"};
+  }
+  if (!line_.Build(template_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
+    phase = kBuilding;
+    phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
+    return {Code::kWrite, EMSGSIZE, "write"};
+  }
+  lines_built_++;
+  return InSending(kBuilding, [&] { return SendRest(line_); });
+}
+
+Status LineSender::SendHeld() {
+  return InSending(kIdle, [&] { return Resume(); });
+}
+
+Status LineSender::SendNewBy(int64_t deadline_ms) {
+  const uint64_t built = lines_built_;
+  const auto attempt = [&] {
+    // A held line is either the new one, or that of an earlier flush, after which the new one is still to come.
+    const bool is_new = HeldLine() != nullptr && lines_built_ != built;
+    return is_new ? SendHeld() : SendNew();
+  };
+  return sink_.RetryBy(deadline_ms, [&] {
+    const Status first = attempt();
+    return !first.ok() && sink_.lacks_turn() && sink_.LetOtherFinish() ? attempt() : first;
+  });
+}
+
+template <typename Work>
+Status LineSender::InSending(Phase from, Work work) {
+  SignalMask mask;
+  uint32_t phase = from;
+  // Acquire-release: pairs with the release of whoever had the phase before.
+  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) return {Code::kCrashing, ECANCELED, "write"};
+  Status status;
+  {
+    const ThreadMark sending(sending_thread_);
+    status = work();
+  }
+  // Release: pairs with the crash handler's acquire of the phase. It fails when this thread's own handler took the
+  // phase, and the process lives on.
+  phase = kSending;
+  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_release, std::memory_order_relaxed);
+  if (!status.ok()) SignalMask::Discard(status.error);
+  return status;
+}
+
+Status LineSender::Reopen() {
+  bool replaced = false;
+  const Status status = sink_.ReopenIfReplaced(&replaced);
+  // A tail without its head is no line: the held line is not out, and its deltas stay pending.
+  if (replaced) {
+    Hold(nullptr);
+    recoveries_.Restart();
+  }
+  return status;
+}
+
+Status LineSender::Resume() {
+  if (Status status = Reopen(); !status.ok()) return status;
+  if (Line* const held = HeldLine(); held != nullptr) {
+    if (Status status = SendRest(*held); !status.ok()) return status;
+  }
+  return recoveries_.Send(sink_);
+}
+
+Status LineSender::SendRest(Line& line) {
+  if (!line.is_partly_sent()) {
+    if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
+    // A last line does not wait for those of earlier lives, one of which may have left its half there.
+    line.Begin(cells_.region(), sink_, recoveries_.HasCut(sink_));
+  }
+  Status status;
+  sending_.store(&line, std::memory_order_relaxed);
+  const size_t bytes = sink_.Write(line.unsent(), line.unsent_bytes(), &status);
+  // Null: there was a fault in Write, which was repaired, but its handler has settled the line already.
+  if (sending_.exchange(nullptr, std::memory_order_relaxed) == nullptr) return {Code::kCrashing, ECANCELED, "write"};
+  line.Sent(cells_.region(), bytes);
+  if (bytes != 0) recoveries_.EndCut(sink_);
+  if (status.ok()) line.Commit(cells_.region());
+  Hold(line.is_partly_sent() ? &line : nullptr);
+  return status;
+}
+
+void LineSender::Hold(Line* line) {
+  held_.store(line, std::memory_order_relaxed);  // the phase publishes the line itself
+  if (line == nullptr) Line::GiveUp(cells_.region());
+}
+
+bool LineSender::HasUnflushed() const {
+  if (HeldLine() != nullptr) return true;
+  const uint32_t bank = cells_.region().committed_bank();
+  const auto is_unflushed = [&](uint32_t index) { return cells_.Total(index) != Read(cells_.region().InBank(bank, index)); };
+  const ProgramView& program = template_.program();
+  for (uint32_t index = 0; index < program.static_cells; index++) {
+    if (is_unflushed(index)) return true;
+  }
+  for (uint32_t group = 0; group < program.group_count; group++) {
+    for (const Device* device = FirstOf(devices_[group]); device != nullptr; device = After(*device)) {
+      if (device->is_hidden && !HasAggregate(program, group)) continue;  // no line shows it
+      for (uint32_t i = 0; i < program.groups[group].cells; i++) {
+        if (is_unflushed(device->first_cell + i)) return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool LineSender::DoQuiet(void (*work)(void* context), void* context) {
+  const Status status = InSending(kIdle, [&] {
+    work(context);
+    return Status{};
+  });
+  return status.ok();
+}
+
+// ---- the last line
+
+bool LineSender::LastLine(int64_t deadline_ms) {
+  if (!is_open_.load(std::memory_order_acquire)) return false;
+  const bool is_out = SendLastLine(deadline_ms);
+  // For readers of the region, and for the next line of a process that survives.
+  if (!is_out) CountMissed();
+  return is_out;
+}
+
+bool LineSender::SendLastLine(int64_t deadline_ms) {
+  if (!TakePhase(deadline_ms)) return false;
+  Reopen();  // when it fails, what is open is still the best there is
+  const auto send = [&](Line& line) { return SendBy(deadline_ms, [&] { return SendRest(line); }); };
+  Line* const held = HeldLine();
+  if (held != nullptr && !send(*held)) return false;
+  // A line of an earlier life that is partly out must be whole first. The others stay pending in their files, and the
+  // next life sends them.
+  if (recoveries_.is_partly_sent() && !SendBy(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
+  // The crash bank, where a flush that was building its line has written nothing; unless the process has survived an
+  // earlier last line, and that bank is the committed one.
+  const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
+  if (!last_line_.Build(template_, cells_, devices_, bank)) return false;
+  return send(last_line_);
+}
+
+template <typename Send>
+bool LineSender::SendBy(int64_t deadline_ms, Send send) {
+  const SignalMask mask;  // while it waits, too: a signal that is sent now must not end the process before the line is out
+  const Status outcome = sink_.RetryBy(deadline_ms, [&] {
+    const Status status = send();
+    if (!status.ok()) SignalMask::Discard(status.error);
+    return status;
+  });
+  return outcome.ok();
+}
+
+bool LineSender::TakePhase(int64_t deadline_ms) {
+  for (;;) {
+    uint32_t phase = phase_.load(std::memory_order_acquire);
+    if (phase == kTaken) return false;
+    const bool is_own = phase == kSending && sending_thread_.load(std::memory_order_relaxed) == ThreadHandle();
+    if ((phase != kSending || is_own) && phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel)) {
+      if (is_own) SettleInterrupted();
+      return true;
+    }
+    // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits
+    // for a reader, so this is short; unless the disk hangs, and then our own write would hang too.
+    if (MonotonicMs() >= deadline_ms) return false;
+    SleepUs(50);
+  }
+}
+
+void LineSender::SettleInterrupted() {
+  Line* const line = sending_.exchange(nullptr, std::memory_order_relaxed);
+  if (line == nullptr) {
+    // The fault was in a line of an earlier life, whose own file says that it is in flight; or in no line. What follows
+    // begins on a line of its own.
+    size_t none = 0;
+    sink_.SettleInterrupted("", 0, &none);
+    return;
+  }
+  const bool is_known = line->SettleInterrupted(cells_.region(), sink_);
+  // When nobody can tell how much is out, all deltas stay pending: twice is better than not at all. The header says so.
+  if (!is_known) cells_.region().header().unsettled.store(1, std::memory_order_relaxed);
+  Hold(is_known && line->is_partly_sent() ? line : nullptr);
+}
+
+void LineSender::Revive() {
+  uint32_t phase = kTaken;
+  // Acquire-release: the next flush finds what the crash handler did. Unless the phase is taken, nothing changes.
+  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+}
+
+}  // namespace vmm
