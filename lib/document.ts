@@ -62,15 +62,27 @@ export function documentFrom(text: string): RegionDocument {
     // The message of V8 quotes the text, which may be anything.
     throw damaged('it is not JSON', cause);
   }
-  const { name, schema, id, properties } = known(parsed, 'the document', ['name', 'schema', 'id', 'properties']);
+  const { schema, ...rest } = known(parsed, 'the document', ['name', 'schema', 'id', 'properties']);
+  return documentAround(schemaFrom(schema), rest);
+}
+
+function schemaFrom(schema: unknown): Schema {
   const shape: [string, SchemaShape[string]][] = Object.entries(record(schema, 'schema')).map(([key, entry]) => [
     key,
     entryFrom(entry, `schema.${shortened(key)}`),
   ]);
+  // A key `__proto__` is the object's own here, as JSON.parse makes it, and is refused.
+  return checked(() => defineSchema(Object.fromEntries(shape)), 'schema: ');
+}
+
+/**
+ * The document with this schema and the other values of documentOf(), which are checked here.
+ * @throws As documentFrom().
+ */
+export function documentAround(schema: Schema, { name, id, properties }: Readonly<Record<string, unknown>>): RegionDocument {
   const document = {
     name: checked(() => checkedText('name', name)),
-    // A key `__proto__` is the object's own here, as JSON.parse makes it, and is refused.
-    schema: checked(() => defineSchema(Object.fromEntries(shape)), 'schema: '),
+    schema,
     identity: {
       ...(id !== undefined && { id: checked(() => checkedText('id', id)) }),
       ...(properties !== undefined && { properties: propertiesFrom(properties) }),

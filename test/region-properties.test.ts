@@ -1,4 +1,4 @@
-// What must hold for any region and for any bytes: readRegion() says of a file what the model of its store says, its
+// What must hold for any region and for any bytes: the reader says of a file what the model of its store says, its
 // line is that of native code byte for byte, and whatever is done to a file, it is read or refused, quickly and in
 // little memory.
 //
@@ -12,6 +12,7 @@ import { afterAll, expect, test } from 'vitest';
 import { type Devices, defineSchema, type Fields, Metrics, type RegionReading, readRegion } from 'vmm-metrics';
 
 import { type AnyStore, anyPlacing, anyStore, lived } from './helpers/any-region.ts';
+import { readBothWays } from './helpers/both-readers.ts';
 import type { Holder } from './helpers/model.ts';
 import { regionBytes, writeRegion } from './helpers/region-writer.ts';
 import { soakSeconds } from './helpers/soak.ts';
@@ -27,6 +28,9 @@ const TIMEOUT_MS = 600_000 + soakSeconds * 1000;
 const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const path = join(folder, 'region');
+let pid = 1;
+/** The files below have one path, and a reader that keeps it open tells their writers by their numbers. */
+const nextPid = () => ++pid;
 
 test(
   'given any store in a file, when it is read, then its values, what is pending and its line are those of the model',
@@ -34,8 +38,8 @@ test(
     await fc.assert(
       fc.asyncProperty(anyStore, anyPlacing, async (store, placing) => {
         const { model, before } = lived(store);
-        writeRegion(path, model, before, placing);
-        const reading = await readRegion(path);
+        writeRegion(path, model, before, { ...placing, pid: nextPid() });
+        const reading = await readBothWays(path);
         expect(reading.values).toEqual(model.snapshot());
         expect(reading.line(1_234_567)).toBe(`${model.line(model.picture(), before).join('1234567')}\n`);
         expect(reading.state).toBe(placing.state === 1 ? 'killed' : 'closed');
@@ -88,9 +92,9 @@ test(
       fc.asyncProperty(anyStore, async (store) => {
         const { reading, snapshot, line } = await native(store);
         const { model, before } = lived(store);
-        writeRegion(path, model, before);
+        writeRegion(path, model, before, { pid: nextPid() });
         const time = /"utc_timestamp_ms":(\d+)/.exec(line)?.[1] ?? '0';
-        expect((await readRegion(path)).line(Number(time))).toBe(`${line}\n`);
+        expect((await readBothWays(path)).line(Number(time))).toBe(`${line}\n`);
         expect(reading.line(Number(time))).toBe(`${line}\n`);
         expect(reading).toMatchObject({ state: 'running', pid: process.pid, ...store.identity });
         expect(reading.values).toEqual(snapshot);
@@ -197,12 +201,18 @@ test(
       fc.asyncProperty(original, fc.array(harm, { minLength: 1, maxLength: 4 }), async ([store, placing, document], harms) => {
         const { model, before } = lived(store);
         const line = { picture: model.picture(), isRegularFile: true };
-        const whole = regionBytes(model, before, { ...placing, line, sinkPath: path, ...(document !== null && { document }) });
+        const whole = regionBytes(model, before, {
+          ...placing,
+          pid: nextPid(),
+          line,
+          sinkPath: path,
+          ...(document !== null && { document }),
+        });
         let bytes: Buffer = whole;
         for (const one of harms) bytes = one(bytes);
         writeFileSync(path, bytes);
         try {
-          const reading = await readRegion(path);
+          const reading = await readBothWays(path);
           JSON.parse(reading.line());
         } catch (error) {
           expect(error).toMatchObject({ name: 'MetricsError', code: 'ERR_METRICS_REGION' });

@@ -1,4 +1,4 @@
-// readRegion() against files that docs/format.md describes, made without native code from the model of a store.
+// The reader against files that docs/format.md describes, made without native code from the model of a store.
 
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,9 @@ import { defineSchema, inc, perDevice, readRegion } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { binding } from '../lib/binding.ts';
+import { KeptRegion } from '../lib/region/kept-region.ts';
+import { readingOf } from '../lib/region/reader.ts';
+import { readBothWays } from './helpers/both-readers.ts';
 import { node } from './helpers/children.ts';
 import { counted, regionFile, shape } from './helpers/counted-region.ts';
 import { holdLock } from './helpers/lock-holder.ts';
@@ -20,7 +23,7 @@ import { temporaryFolder } from './helpers/workplace.ts';
 
 describe('given a region file', () => {
   test('when it is read, then it says what was counted, what is pending, and the line', async () => {
-    const reading = await readRegion(regionFile({ name: 'vm zero', pid: 77, lines: 3n, sinkPath: '/run/lines' }));
+    const reading = await readBothWays(regionFile({ name: 'vm zero', pid: 77, lines: 3n, sinkPath: '/run/lines' }));
     expect(reading).toMatchObject({
       state: 'killed',
       pid: 77,
@@ -57,7 +60,7 @@ describe('given a region file', () => {
   test('when its writer crashed, then the record and the time of the line are those of the crash', async () => {
     const at = new Date(1_700_000_001_456);
     const crash = { signal: 11, code: 1, address: 2n ** 63n, threadId: 99, ns: BigInt(at.getTime()) * 1_000_000n };
-    const reading = await readRegion(regionFile({ state: 3, crash }));
+    const reading = await readBothWays(regionFile({ state: 3, crash }));
     expect(reading.state).toBe('crashed');
     expect(reading.crash).toEqual({ signal: 'SIGSEGV', code: 1, address: 2n ** 63n, threadId: 99, at });
     expect(reading.line()).toContain(`{"at":${at.getTime()},`);
@@ -65,29 +68,29 @@ describe('given a region file', () => {
 
   test('when a record is left of a crash that was survived, then it says nothing', async () => {
     const crash = { signal: 11, code: 1, address: 0n, threadId: 99, ns: 0n };
-    expect(await readRegion(regionFile({ crash }))).not.toHaveProperty('crash');
+    expect(await readBothWays(regionFile({ crash }))).not.toHaveProperty('crash');
   });
 
   test('when it was closed, or is degraded, then it says so', async () => {
-    expect(await readRegion(regionFile({ state: 2, degraded: true }))).toMatchObject({ state: 'closed', degraded: true });
+    expect(await readBothWays(regionFile({ state: 2, degraded: true }))).toMatchObject({ state: 'closed', degraded: true });
   });
 
   test('when it is of this boot, then it says so', async () => {
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-    expect(await readRegion(regionFile({ bootId }))).toMatchObject({ bootId, isThisBoot: true });
+    expect(await readBothWays(regionFile({ bootId }))).toMatchObject({ bootId, isThisBoot: true });
   });
 
   test('when everything was flushed, then nothing is pending', async () => {
     const path = join(temporaryFolder(), 'region');
     const { model } = counted();
     writeRegion(path, model, model.picture());
-    const reading = await readRegion(path);
+    const reading = await readBothWays(path);
     expect(reading.hasPending).toBe(false);
     expect(reading.pending['g']).toMatchObject({ hits: 0n, level: 9n });
   });
 
   test('when a device is still being made, then it is not there yet', async () => {
-    const reading = await readRegion(regionFile({ cellsMissing: 1 }));
+    const reading = await readBothWays(regionFile({ cellsMissing: 1 }));
     expect(reading.values['disk']).toEqual({ devices: {}, aggregate: { ops: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } } });
   });
 
@@ -97,7 +100,7 @@ describe('given a region file', () => {
     for (const id of ['rootfs', 'data']) model.alloc('block', id);
     for (const [i, holder] of model.holders.entries()) for (const name of Object.keys(holder.def.fields)) holder.bump(name, BigInt(i + 1));
     writeRegion(path, model, NOTHING, { shards: 5 });
-    expect((await readRegion(path)).line(7)).toBe(`${model.line(model.picture(), NOTHING).join('7')}\n`);
+    expect((await readBothWays(path)).line(7)).toBe(`${model.line(model.picture(), NOTHING).join('7')}\n`);
   });
 
   test('when a device was plugged in and out twenty thousand times, then what it counted is in the aggregate', async () => {
@@ -129,7 +132,7 @@ describe('given a region file', () => {
     counts.writeUInt32LE(times, 8);
     await file.write(counts, 0, 12, 136);
     await file.close();
-    const reading = await readRegion(path);
+    const reading = await readBothWays(path);
     expect(reading.values).toEqual({ d: { devices: { x: { n: 3n } }, aggregate: { n: 3n + 2n * BigInt(times - 1) } } });
     expect(reading.line()).toBe(`{"d_x":{"n":3},"d":{"n":${3 + 2 * (times - 1)}}}\n`);
   });
@@ -141,13 +144,13 @@ describe('given somebody who holds the file', () => {
     const holder = await open(path, 'r+');
     // A writer holds the lock exclusively; what lock() below takes is a shared lock.
     const release = await holdLock(path);
-    expect((await readRegion(path)).state).toBe('running');
+    expect((await readBothWays(path)).state).toBe('running');
     expect(binding().lock(holder.fd)).toBe(false);
     await release();
-    expect((await readRegion(path)).state).toBe('killed');
+    expect((await readBothWays(path)).state).toBe('killed');
     expect(binding().lock(holder.fd)).toBe(true);
     // Who flushes a dead one's file is no living writer.
-    expect((await readRegion(path)).state).toBe('killed');
+    expect((await readBothWays(path)).state).toBe('killed');
     const second = await open(path, 'r+');
     expect(binding().lock(second.fd)).toBe(false);
     await holder.close();
@@ -158,11 +161,13 @@ describe('given somebody who holds the file', () => {
 
 describe('given two threads of another process that count at full speed, with a flush each millisecond', () => {
   const seconds = Math.min(10, soakNumber('SECONDS', 2));
-  test(
-    `when it is read over and over for ${seconds} s, then no number is torn, none goes back, and none is more than was counted`,
+  test.each([{ how: 'readRegion()' }, { how: 'a reader that keeps it open' }])(
+    `when it is read over and over for ${seconds} s by $how, then no number is torn, none goes back, and none is more than was counted`,
     { timeout: 600_000 },
-    async () => {
+    async ({ how }) => {
       const path = join(temporaryFolder(), 'r');
+      const region = new KeptRegion(path);
+      onTestFinished(() => region.close());
       const writer = spawn(node, [fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url)), path], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -173,7 +178,7 @@ describe('given two threads of another process that count at full speed, with a 
       let [reads, changes] = [0, 0];
       // On a busy machine for longer, until there was something to see.
       for (const until = Date.now() + seconds * 1000; Date.now() < until || reads <= 40 || changes <= 64 * 10; reads++) {
-        const { values, pending } = await readRegion(path);
+        const { values, pending } = how === 'readRegion()' ? await readRegion(path) : readingOf(path, region.read());
         const totals = values['g'] as unknown as Record<string, bigint>;
         const deltas = pending['g'] as unknown as Record<string, bigint>;
         for (const [name, total] of Object.entries(totals)) {

@@ -5,17 +5,9 @@
 
 import { checkedDeviceId } from '../arguments.ts';
 import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
+import type { Directory, DirectoryEntry } from './directory.ts';
 import type { RegionFile } from './file.ts';
-import {
-  DEVICES_MAX,
-  DIRECTORY_ENTRY_BYTES,
-  DirectoryEntryOffset,
-  ENTRY_STATE_BITS,
-  EntryState,
-  FIRST_DIRECTORY_ROW,
-  ID_BYTES_MAX,
-  ROWS,
-} from './format.ts';
+import { DEVICES_MAX, ENTRY_STATE_BITS, EntryState, ID_BYTES_MAX } from './format.ts';
 import type { RegionHeader } from './header.ts';
 
 /** A device, or all removed devices of a group. Its values are in the slots from `firstCell`. */
@@ -58,58 +50,14 @@ export class CellMap {
    * Reads the directory, without devices that are still being made. `isHeld` says that the writer lives: an entry may
    * then be newer than the entries before it, but within one epoch they still fit together.
    */
-  static read(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
+  static read(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean, directory: Directory): CellMap {
     const { cellKinds } = layout;
     if (header.cellsUsed < cellKinds.length) {
       throw file.trouble(`its header is damaged: cellsUsed is ${header.cellsUsed}, but the schema alone has ${cellKinds.length} cells`);
     }
     const builder = new Builder(file, header, layout, isHeld);
-    eachEntry(file, header, (entry) => builder.add(entry));
+    directory.eachEntry(file, header, (entry) => builder.add(entry));
     return builder.finished((...parts) => new CellMap(...parts));
-  }
-}
-
-interface Entry {
-  readonly number: number;
-  readonly group: number;
-  readonly firstCell: number;
-  readonly state: number;
-  readonly idBytes: number;
-  /** The space for the id. Valid only during the call. */
-  readonly id: Buffer;
-}
-
-const READ_AGAIN_MAX = 10;
-
-function eachEntry(file: RegionFile, header: RegionHeader, take: (entry: Entry) => void): void {
-  const perChunk = header.granuleBytes / 8;
-  const bytes = Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES;
-  let buffer = Buffer.allocUnsafe(bytes);
-  let again = Buffer.allocUnsafe(bytes);
-  for (let first = 0; first < header.devicesUsed; first += perChunk) {
-    const count = Math.min(perChunk, header.devicesUsed - first);
-    const row = (first / perChunk) * ROWS + FIRST_DIRECTORY_ROW;
-    const read = (into: Buffer) =>
-      file.read(into.subarray(0, count * DIRECTORY_ENTRY_BYTES), header.chunksOffset + row * header.granuleBytes);
-    read(buffer);
-    // Two equal reads are consistent: the writer changes an entry only while it is free.
-    for (let times = 0; times < READ_AGAIN_MAX; times++) {
-      read(again);
-      if (buffer.compare(again, 0, count * DIRECTORY_ENTRY_BYTES, 0, count * DIRECTORY_ENTRY_BYTES) === 0) break;
-      [buffer, again] = [again, buffer];
-    }
-    for (let i = 0; i < count; i++) {
-      const at = i * DIRECTORY_ENTRY_BYTES;
-      const u32 = (offset: number) => buffer.readUInt32LE(at + offset);
-      take({
-        number: first + i,
-        group: u32(DirectoryEntryOffset.group),
-        firstCell: u32(DirectoryEntryOffset.firstCell),
-        state: u32(DirectoryEntryOffset.state),
-        idBytes: u32(DirectoryEntryOffset.idBytes),
-        id: buffer.subarray(at + DirectoryEntryOffset.id, at + DIRECTORY_ENTRY_BYTES),
-      });
-    }
   }
 }
 
@@ -142,7 +90,7 @@ class Builder {
   }
 
   /** In a degraded region an entry may be lost, or half of it. Its device is missing then. */
-  add(entry: Entry): void {
+  add(entry: DirectoryEntry): void {
     try {
       this.#add(entry);
     } catch (error) {
@@ -150,7 +98,7 @@ class Builder {
     }
   }
 
-  #add(entry: Entry): void {
+  #add(entry: DirectoryEntry): void {
     const state = this.#currentState(entry);
     if (state === EntryState.free) return;
     const group = this.#layout.devices[entry.group];
@@ -191,7 +139,7 @@ class Builder {
   }
 
   /** The state of an entry in this epoch. */
-  #currentState(entry: Entry): number {
+  #currentState(entry: DirectoryEntry): number {
     const state = entry.state & (2 ** ENTRY_STATE_BITS - 1);
     const { retiredEpoch } = this.#header;
     const countBits = 32 - ENTRY_STATE_BITS;
@@ -217,7 +165,7 @@ class Builder {
     return first;
   }
 
-  #claim(entry: Entry, { cellKinds }: DeviceGroupLayout, end: number): void {
+  #claim(entry: DirectoryEntry, { cellKinds }: DeviceGroupLayout, end: number): void {
     for (let cell = entry.firstCell; cell < end; cell++) {
       if (this.#slots[cell] !== UNCLAIMED) throw this.#trouble(entry, `cell ${cell} is already in use`);
     }
@@ -232,7 +180,7 @@ class Builder {
     }
   }
 
-  #idOf(entry: Entry): string {
+  #idOf(entry: DirectoryEntry): string {
     if (entry.idBytes < 1 || entry.idBytes > ID_BYTES_MAX) throw this.#trouble(entry, `idBytes is ${entry.idBytes}`);
     if (++this.#named > DEVICES_MAX) throw this.#file.trouble(`it has more than ${DEVICES_MAX} devices`);
     try {
@@ -242,7 +190,7 @@ class Builder {
     }
   }
 
-  #trouble({ number }: Entry, text: string, cause?: unknown) {
+  #trouble({ number }: DirectoryEntry, text: string, cause?: unknown) {
     return this.#file.trouble(`entry ${number} of its directory is damaged: ${text}`, cause);
   }
 }

@@ -1,12 +1,14 @@
 // What a region contains. The reading order keeps every delta from being negative, even while the process counts on.
 
-import { documentFrom, type RegionDocument } from '../document.ts';
-import { CellKind, type Layout, layoutOf } from '../layout.ts';
+import type { RegionDocument } from '../document.ts';
+import type { Layout } from '../layout.ts';
 import { CellMap } from './cell-map.ts';
+import { Directory } from './directory.ts';
+import { type DecodedDocument, decodedDocument } from './documents.ts';
 import type { RegionFile } from './file.ts';
-import { bankOf, FIRST_SHARD_ROW, ROWS } from './format.ts';
-import { isCurrent, type RegionHeader, readHeader, wordsNow } from './header.ts';
-import { pages } from './pages.ts';
+import { bankOf, FIRST_SHARD_ROW } from './format.ts';
+import { HeaderReader, type RegionHeader, wordsNow } from './header.ts';
+import { readRows } from './rows.ts';
 
 export interface RegionContent {
   readonly document: RegionDocument;
@@ -33,150 +35,141 @@ const RETIRING_MS = 500;
 
 /** @throws MetricsError `ERR_METRICS_REGION` if the file is damaged, or if no consistent reading is possible. */
 export function readContent(file: RegionFile): RegionContent {
-  let document: RegionDocument | undefined;
-  let layout: Layout | undefined;
-  const deadline = performance.now() + RETIRING_MS;
-  for (let attempt = 1; ; attempt++) {
-    // The lock before the header: close() writes the state before it unlocks.
-    const isHeld = file.isHeld();
-    const header = readHeader(file);
-    document ??= readDocument(file, header);
-    layout ??= checkedLayout(file, header, document);
-    const isLast = attempt >= ATTEMPTS && performance.now() >= deadline;
-    let content: RegionContent;
-    try {
-      content = { document, layout, header, isHeld, ...readValues(file, header, layout, isHeld) };
-    } catch (error) {
-      // A living process may have changed the file between two reads; then it is not damaged.
-      if (isLast || isCurrent(file, header)) throw error;
-      continue;
+  return new ContentReader().read(file);
+}
+
+/**
+ * Reads one file again and again. What was decoded is decoded again only if its bytes changed, and the values are read
+ * into the same memory: so a content is valid until the next reading.
+ */
+export class ContentReader {
+  readonly #headers = new HeaderReader();
+  readonly #directory = new Directory();
+  #decoded: DecodedDocument | undefined;
+  /** The header with which the document was read. */
+  #decodedHeader: RegionHeader | undefined;
+  #map: CellMap | undefined;
+  /** With what the directory was decoded. */
+  #mapped: { readonly header: RegionHeader; readonly isHeld: boolean } | undefined;
+  #flushed = new BigUint64Array();
+  #inFlight = new BigUint64Array();
+  #totals = new BigUint64Array();
+
+  /**
+   * @param sizeBefore The size of the file a moment ago, if it is known.
+   * @throws MetricsError `ERR_METRICS_REGION` if the file is damaged, or if no consistent reading is possible.
+   */
+  read(file: RegionFile, sizeBefore?: number): RegionContent {
+    let deadline: number | undefined;
+    for (let attempt = 1; ; attempt++) {
+      // The lock before the header: close() writes the state before it unlocks.
+      const isHeld = file.isHeld();
+      const header = this.#headers.read(file, sizeBefore);
+      const { document, layout } = this.#documentOf(file, header);
+      let content: RegionContent | undefined;
+      let failure: unknown;
+      try {
+        content = { document, layout, header, isHeld, ...this.#readValues(file, header, layout, isHeld) };
+      } catch (error) {
+        this.#map = undefined;
+        failure = error;
+      }
+      const now = wordsNow(file);
+      const hasFlushed = now.commit !== header.commit;
+      const hasRetired = now.retiredEpoch !== header.retiredEpoch;
+      if (!hasFlushed && !hasRetired && content !== undefined) return content;
+      deadline ??= performance.now() + RETIRING_MS;
+      const isLast = attempt >= ATTEMPTS && performance.now() >= deadline;
+      if (content === undefined) {
+        // A living process may have changed the file between two reads; then it is not damaged.
+        if (isLast || (!hasFlushed && !hasRetired)) throw failure;
+        continue;
+      }
+      // The cells of a retired device went back to 0, and another device may use them: sums over two epochs are wrong.
+      if (hasRetired && isLast) throw file.trouble('its devices come and go too fast for a consistent reading');
+      // A process that flushes all the time never shows the same commit word twice. The bank is then a mixture of past
+      // flushes, so the pending values are still at least those since the last flush.
+      if (!hasRetired && attempt >= ATTEMPTS) return content;
     }
-    const now = wordsNow(file);
-    const hasRetired = now.retiredEpoch !== header.retiredEpoch;
-    if (now.commit === header.commit && !hasRetired) return content;
-    // The cells of a retired device went back to 0, and another device may use them: sums over two epochs are wrong.
-    if (hasRetired && isLast) throw file.trouble('its devices come and go too fast for a consistent reading');
-    // A process that flushes all the time never shows the same commit word twice. The bank is then a mixture of past
-    // flushes, so the pending values are still at least those since the last flush.
-    if (!hasRetired && attempt >= ATTEMPTS) return content;
+  }
+
+  /** A process writes its document once. The document of another process may be different, also in the same file. */
+  #documentOf(file: RegionFile, header: RegionHeader): DecodedDocument {
+    if (this.#decoded === undefined || !isSameLife(header, this.#decodedHeader!)) {
+      this.#decoded = undefined;
+      this.#map = undefined;
+      this.#decoded = readDocument(file, header);
+    }
+    this.#decodedHeader = header;
+    return this.#decoded;
+  }
+
+  #readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean) {
+    const map = this.#mapOf(file, header, layout, isHeld);
+    const { slotKinds } = map;
+    if (this.#totals.length !== slotKinds.length) {
+      this.#flushed = new BigUint64Array(slotKinds.length);
+      this.#inFlight = new BigUint64Array();
+      this.#totals = new BigUint64Array(slotKinds.length);
+    }
+    // Banks before shards: a counter only goes up, so a total that is read later is never less than the flushed value.
+    readRows(file, header, map, bankOf(header.commit), 1, this.#flushed);
+    const hasInFlight = !isHeld && header.line !== undefined;
+    if (hasInFlight) {
+      if (this.#inFlight.length === 0) this.#inFlight = new BigUint64Array(slotKinds.length);
+      readRows(file, header, map, bankOf(header.line.commit), 1, this.#inFlight);
+    }
+    readRows(file, header, map, FIRST_SHARD_ROW, header.shardsUsed, this.#totals);
+    return { map, flushed: this.#flushed, inFlight: hasInFlight ? this.#inFlight : undefined, totals: this.#totals };
+  }
+
+  #mapOf(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
+    const mapped = this.#mapped;
+    const isSame = mapped !== undefined && isHeld === mapped.isHeld && hasSameCounts(header, mapped.header);
+    if (this.#map !== undefined && isSame && this.#directory.isUnchanged(file, header)) return this.#map;
+    this.#map = undefined;
+    this.#map = CellMap.read(file, header, layout, isHeld, this.#directory);
+    this.#mapped = { header, isHeld };
+    return this.#map;
   }
 }
 
-function readValues(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean) {
-  const map = CellMap.read(file, header, layout, isHeld);
-  // Banks before shards: a counter only goes up, so a total that is read later is never less than the flushed value.
-  const flushed = bySlot(bankRows(file, header, bankOf(header.commit)), map);
-  const inFlight = isHeld || header.line === undefined ? undefined : bySlot(bankRows(file, header, bankOf(header.line.commit)), map);
-  const totals = bySlot(totalRows(file, header, map), map);
-  return { map, flushed, inFlight, totals };
+/** Whether the same run of the same process wrote both headers, with the document at the same place. */
+function isSameLife(a: RegionHeader, b: RegionHeader): boolean {
+  return (
+    a === b ||
+    (a.pid === b.pid &&
+      a.startTicks === b.startTicks &&
+      a.startedAt.getTime() === b.startedAt.getTime() &&
+      a.bootId === b.bootId &&
+      a.fingerprint === b.fingerprint &&
+      a.documentOffset === b.documentOffset &&
+      a.documentBytes === b.documentBytes)
+  );
 }
 
-function readDocument(file: RegionFile, header: RegionHeader): RegionDocument {
+/** Whether an unchanged directory has the same meaning with both headers. */
+function hasSameCounts(a: RegionHeader, b: RegionHeader): boolean {
+  return (
+    a === b ||
+    (a.cellsUsed === b.cellsUsed &&
+      a.devicesUsed === b.devicesUsed &&
+      a.retiredEpoch === b.retiredEpoch &&
+      a.degraded === b.degraded &&
+      a.granuleBytes === b.granuleBytes)
+  );
+}
+
+function readDocument(file: RegionFile, header: RegionHeader): DecodedDocument {
   const bytes = Buffer.alloc(header.documentBytes);
   const there = file.read(bytes, header.documentOffset);
   if (there < bytes.length) throw file.trouble(`it is cut short: only ${there} of its document's ${bytes.length} bytes are there`);
-  let text: string;
+  let decoded: DecodedDocument;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw file.trouble('its document is not UTF-8', cause);
-  }
-  try {
-    return documentFrom(text);
+    decoded = decodedDocument(bytes);
   } catch (cause) {
     throw file.trouble((cause as Error).message, cause);
   }
-}
-
-function checkedLayout(file: RegionFile, header: RegionHeader, { schema }: RegionDocument): Layout {
-  const layout = layoutOf(schema);
-  if (layout.fingerprint !== header.fingerprint) throw file.trouble('its schema does not match its fingerprint');
-  return layout;
-}
-
-/** The values of all chunks, by slot. */
-function bySlot(rows: Iterable<ChunkRow>, map: CellMap): BigUint64Array {
-  const values = new BigUint64Array(map.slotKinds.length);
-  for (const { words, firstCell } of rows) {
-    for (let i = 0; i < words.length; i++) {
-      const slot = map.slots[firstCell + i]!;
-      // All removed devices of a group share slots, so their counters are added up.
-      if (slot < values.length) values[slot] = map.slotKinds[slot] === CellKind.inc ? values[slot]! + words[i]! : words[i]!;
-    }
-  }
-  return values;
-}
-
-/** The used cells of one chunk. The next chunk reuses the buffer. */
-export interface ChunkRow {
-  readonly chunk: number;
-  readonly firstCell: number;
-  readonly words: BigUint64Array;
-}
-
-/** The values in a bank. */
-export function* bankRows(file: RegionFile, header: RegionHeader, bank: number): Generator<ChunkRow> {
-  const buffer = pages(header.granuleBytes);
-  for (const { chunk, firstCell, cells } of chunksOf(header)) {
-    file.read(buffer.subarray(0, cells * 8), rowOffset(header, chunk, bank));
-    yield { chunk, firstCell, words: wordsOf(buffer, 0, cells) };
-  }
-}
-
-/** How many bytes of a chunk's shards to read at once: all of them if pages have 4 KiB. */
-const READ_BYTES = 512 << 10;
-
-/** The values now: each cell is combined over all shards, as its kind requires. */
-export function* totalRows(file: RegionFile, header: RegionHeader, map: CellMap): Generator<ChunkRow> {
-  const { granuleBytes, shardsUsed } = header;
-  const rowsAtOnce = Math.max(1, Math.min(shardsUsed, READ_BYTES / granuleBytes));
-  const buffer = pages(rowsAtOnce * granuleBytes);
-  const empty = Buffer.alloc(granuleBytes);
-  const totals = new BigUint64Array(granuleBytes / 8);
-  for (const { chunk, firstCell, cells } of chunksOf(header)) {
-    totals.fill(0n);
-    for (let shard = 0; shard < shardsUsed; shard += rowsAtOnce) {
-      const rows = Math.min(rowsAtOnce, shardsUsed - shard);
-      file.read(buffer.subarray(0, rows * granuleBytes), rowOffset(header, chunk, FIRST_SHARD_ROW + shard));
-      for (let row = 0; row < rows; row++) {
-        const begin = row * granuleBytes;
-        if (buffer.compare(empty, 0, cells * 8, begin, begin + cells * 8) === 0) continue; // usually a hole in the file
-        combine(totals, wordsOf(buffer, begin, cells), map.kinds.subarray(firstCell, firstCell + cells), shard + row === 0);
-      }
-    }
-    yield { chunk, firstCell, words: totals.subarray(0, cells) };
-  }
-}
-
-function combine(totals: BigUint64Array, words: BigUint64Array, kinds: Uint8Array, isShared: boolean): void {
-  for (let i = 0; i < words.length; i++) {
-    switch (kinds[i]) {
-      case CellKind.inc:
-        totals[i] = totals[i]! + words[i]!;
-        break;
-      case CellKind.store:
-        if (isShared) totals[i] = words[i]!;
-        break;
-      // A minimum is stored as its complement.
-      case CellKind.min:
-      case CellKind.max:
-        if (words[i]! > totals[i]!) totals[i] = words[i]!;
-    }
-  }
-}
-
-function* chunksOf({ cellsUsed, granuleBytes }: RegionHeader): Generator<{ chunk: number; firstCell: number; cells: number }> {
-  const perChunk = granuleBytes / 8;
-  for (let firstCell = 0; firstCell < cellsUsed; firstCell += perChunk) {
-    yield { chunk: firstCell / perChunk, firstCell, cells: Math.min(perChunk, cellsUsed - firstCell) };
-  }
-}
-
-/** Where a row of a chunk begins in the file. */
-export function rowOffset({ chunksOffset, granuleBytes }: RegionHeader, chunk: number, row: number): number {
-  return chunksOffset + (chunk * ROWS + row) * granuleBytes;
-}
-
-function wordsOf(buffer: Buffer, offset: number, count: number): BigUint64Array {
-  return new BigUint64Array(buffer.buffer, buffer.byteOffset + offset, count);
+  if (decoded.layout.fingerprint !== header.fingerprint) throw file.trouble('its schema does not match its fingerprint');
+  return decoded;
 }

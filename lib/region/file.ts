@@ -2,7 +2,7 @@
 //
 // All calls are synchronous, because Metrics.open() and init() read the region of an earlier life before they return.
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats, statfsSync, statSync, writeSync } from 'node:fs';
 
 import { shown } from '../arguments.ts';
 import { binding } from '../binding.ts';
@@ -49,12 +49,16 @@ export class RegionFile {
   /** The same for all names of this file. */
   readonly identity: string;
   readonly #fd: number;
+  readonly #device: number;
+  readonly #inode: number;
   #isOpen = true;
 
-  private constructor(path: string, fd: number, identity: string) {
+  private constructor(path: string, fd: number, { dev, ino }: Stats) {
     this.path = path;
-    this.identity = identity;
+    this.identity = `${dev}:${ino}`;
     this.#fd = fd;
+    this.#device = dev;
+    this.#inode = ino;
   }
 
   /**
@@ -66,18 +70,16 @@ export class RegionFile {
     const trouble = (text: string, cause?: unknown) => regionError(path, text, cause);
     let fd: number | undefined;
     try {
-      const isDescriptor = isDescriptorLink(path);
       // stat() first: opening a device can have effects.
-      const before = isDescriptor ? statSync(path) : lstatSync(path);
+      const before = infoOf(path);
       if (before.isSymbolicLink()) throw trouble('it is a symbolic link, and links are not followed');
       if (!before.isFile()) throw trouble('it is not a regular file');
-      const noFollow = isDescriptor ? 0 : constants.O_NOFOLLOW;
+      const noFollow = isDescriptorLink(path) ? 0 : constants.O_NOFOLLOW;
       fd = openSync(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | SAFELY | noFollow);
       const info = fstatSync(fd);
       if (!info.isFile()) throw trouble('it is not a regular file');
-      const user = process.geteuid!();
-      if (user !== 0 && info.uid !== user) throw trouble(`it belongs to user ${info.uid}, but this process runs as user ${user}`);
-      return new RegionFile(path, fd, `${info.dev}:${info.ino}`);
+      if (!mayRead(info.uid)) throw trouble(`it belongs to user ${info.uid}, but this process runs as user ${process.geteuid!()}`);
+      return new RegionFile(path, fd, info);
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
       if (error instanceof MetricsError) throw error;
@@ -105,15 +107,41 @@ export class RegionFile {
     return this.#doing(() => fstatSync(this.#fd)).size;
   }
 
-  /** Fills `into` from `offset`, with zeros behind the end of the file. Returns how many bytes the file had there. */
-  read(into: Uint8Array, offset: number): number {
-    let filled = 0;
-    while (filled < into.length) {
-      const count = this.#doing(() => readSync(this.#fd, into, filled, into.length - filled, offset + filled));
-      if (count === 0) break;
-      filled += count;
+  /**
+   * The size of the file now; undefined if the path names another file by now, or none, or one that this process may
+   * not read. open() then tells what is wrong.
+   */
+  bytesIfNamed(): number | undefined {
+    try {
+      const { ino, dev, uid, size } = infoOf(this.path);
+      const isSame = ino === this.#inode && dev === this.#device;
+      return isSame && mayRead(uid) ? size : undefined;
+    } catch {
+      return undefined;
     }
-    into.fill(0, filled);
+  }
+
+  /**
+   * Reads `bytes` bytes from `offset` into the beginning of `into`, or fills all of it; behind the end of the file are
+   * zeros. Returns how many bytes the file had there.
+   */
+  read(into: Uint8Array, offset: number, bytes = into.length): number {
+    return this.readAt(into, 0, bytes, offset);
+  }
+
+  /** As read(), into `bytes` bytes from `begin`. */
+  readAt(into: Uint8Array, begin: number, bytes: number, offset: number): number {
+    let filled = 0;
+    try {
+      while (filled < bytes) {
+        const count = readSync(this.#fd, into, begin + filled, bytes - filled, offset + filled);
+        if (count === 0) break;
+        filled += count;
+      }
+    } catch (cause) {
+      throw this.trouble((cause as Error).message, cause);
+    }
+    if (filled < bytes) into.fill(0, begin + filled, begin + bytes);
     return filled;
   }
 
@@ -157,6 +185,17 @@ export class RegionFile {
 
 export function regionError(path: string, trouble: string, cause?: unknown): MetricsError {
   return new MetricsError(ErrorCode.REGION, `Region file ${shown(path)}: ${trouble}`, cause === undefined ? undefined : { cause });
+}
+
+/** Whether this process reads a file of that user. */
+function mayRead(owner: number): boolean {
+  const user = process.geteuid!();
+  return user === 0 || owner === user;
+}
+
+/** What the path names. A link is not followed, unless it leads to a descriptor. */
+function infoOf(path: string): Stats {
+  return isDescriptorLink(path) ? statSync(path) : lstatSync(path);
 }
 
 /**

@@ -27,7 +27,7 @@ import {
   SHARDS,
   SINK_PATH_BYTES_MAX,
 } from './format.ts';
-import { pages } from './pages.ts';
+import { pages, scratchPages } from './pages.ts';
 
 /** What the crash handler recorded. */
 export interface CrashReport {
@@ -90,33 +90,62 @@ const OFFSET_MAX = 2n ** 48n;
 const DEVICES_MAX_1 = 2 ** 20;
 
 export function readHeader(file: RegionFile): RegionHeader {
-  const bytes = pages(HEADER_BYTES);
+  return new HeaderReader().read(file);
+}
+
+/** Reads a header again and again, and decodes it again only if its bytes changed. */
+export class HeaderReader {
+  /** The bytes that were read last, and those that `#header` was decoded from. */
+  #bytes = pages(HEADER_BYTES);
+  #decoded = pages(HEADER_BYTES);
+  #header: RegionHeader | undefined;
+
+  /**
+   * @param sizeBefore The size of the file a moment ago, if it is known: most often it is enough to tell that the file
+   * is not too short.
+   * @throws MetricsError `ERR_METRICS_REGION` if the header is damaged, or if the file is shorter than it says.
+   */
+  read(file: RegionFile, sizeBefore = 0): RegionHeader {
+    const bytes = this.#bytes;
+    readBytes(file, bytes);
+    if (this.#header === undefined || bytes.compare(this.#decoded) !== 0) {
+      this.#header = undefined;
+      this.#header = headerOf(file, bytes);
+      [this.#bytes, this.#decoded] = [this.#decoded, bytes];
+    }
+    checkLength(file, this.#header, sizeBefore);
+    return this.#header;
+  }
+}
+
+function readBytes(file: RegionFile, bytes: Buffer): void {
   const there = file.read(bytes, 0);
   if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC) throw file.trouble('it is not a region file (bad magic)');
   if (there < HEADER_BYTES) throw file.trouble(`it is cut short: only ${there} of the header's ${HEADER_BYTES} bytes are there`);
   // The counts again: the writer may have published them, with the commit word, after they were copied.
-  file.read(bytes.subarray(HeaderOffset.cellsUsed, HeaderOffset.degraded), HeaderOffset.cellsUsed);
-  // The size after the counts: the file grows before a count does.
-  return headerOf(file, bytes, file.bytes());
-}
-
-/** Whether no line has been flushed and no device has been retired since the header was read. */
-export function isCurrent(file: RegionFile, { commit, retiredEpoch }: RegionHeader): boolean {
-  const now = wordsNow(file);
-  return now.commit === commit && now.retiredEpoch === retiredEpoch;
+  file.readAt(bytes, HeaderOffset.cellsUsed, HeaderOffset.degraded - HeaderOffset.cellsUsed, HeaderOffset.cellsUsed);
 }
 
 /** The two words of the header as they are now. If both are unchanged, everything read meanwhile is of one moment. */
 export function wordsNow(file: RegionFile): Pick<RegionHeader, 'commit' | 'retiredEpoch'> {
-  const word = pages(8);
-  const read = (offset: number) => {
-    file.read(word, offset);
-    return word.readBigUInt64LE();
-  };
-  return { commit: read(HeaderOffset.commit), retiredEpoch: read(HeaderOffset.retiredEpoch) };
+  const { bytes } = scratchPages(HeaderOffset.reserved);
+  file.readAt(bytes, HeaderOffset.commit, HeaderOffset.reserved - HeaderOffset.commit, HeaderOffset.commit);
+  return { commit: bytes.readBigUInt64LE(HeaderOffset.commit), retiredEpoch: bytes.readBigUInt64LE(HeaderOffset.retiredEpoch) };
 }
 
-function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHeader {
+/** @throws MetricsError `ERR_METRICS_REGION` if the file is shorter than its rows in use. */
+function checkLength(file: RegionFile, header: RegionHeader, sizeBefore: number): void {
+  const { granuleBytes, chunksOffset, cellsUsed, shardsUsed, degraded } = header;
+  const rows = cellsUsed === 0 ? 0 : Math.floor((cellsUsed - 1) / (granuleBytes / 8)) * ROWS + FIRST_SHARD_ROW + shardsUsed;
+  const end = chunksOffset + rows * granuleBytes;
+  // A degraded region may be shorter: its process lost memory and went on. Any other file was cut afterwards.
+  if (degraded || rows === 0 || sizeBefore >= end) return;
+  // The size after the counts: the file grows before a count does.
+  const size = file.bytes();
+  if (size < end) throw file.trouble(`it is cut short: it has ${size} bytes of ${end}`);
+}
+
+function headerOf(file: RegionFile, bytes: Buffer): RegionHeader {
   const u32 = (offset: number) => bytes.readUInt32LE(offset);
   const u64 = (offset: number) => bytes.readBigUInt64LE(offset);
   const must = (holds: boolean, field: string, value: unknown) => {
@@ -167,11 +196,6 @@ function headerOf(file: RegionFile, bytes: Buffer, fileBytes: number): RegionHea
   must(degraded <= 1, 'degraded', degraded);
   const unsettled = u32(HeaderOffset.unsettled);
   must(unsettled <= 1, 'unsettled', unsettled);
-
-  const rows = cellsUsed === 0 ? 0 : Math.floor((cellsUsed - 1) / (granuleBytes / 8)) * ROWS + FIRST_SHARD_ROW + shardsUsed;
-  const end = chunksOffset + rows * granuleBytes;
-  // A degraded region may be shorter: its process lost memory and went on. Any other file was cut afterwards.
-  if (degraded === 0 && rows > 0 && fileBytes < end) throw file.trouble(`it is cut short: it has ${fileBytes} bytes of ${end}`);
 
   const stateNumber = u32(HeaderOffset.state);
   const state = Object.entries(RegionStateNumber).find(([, n]) => n === stateNumber)?.[0] as RegionHeader['state'] | undefined;

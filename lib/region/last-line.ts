@@ -8,10 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { failureError } from '../failures.ts';
-import { rowOffset, totalRows } from './content.ts';
 import { fileKind, LOCK_PATIENCE_MS, RegionFile } from './file.ts';
-import { bankOf, HeaderOffset, LINE_BYTES, LineOffset, linesFlushed, SINK_PATH_BYTES_MAX } from './format.ts';
+import { bankOf, FIRST_SHARD_ROW, HeaderOffset, LINE_BYTES, LineOffset, linesFlushed, SINK_PATH_BYTES_MAX } from './format.ts';
 import { lineAt, openLine } from './line.ts';
+import { readRows, rowOffset } from './rows.ts';
 import { hasHalfLine, hasUnflushed, readSettled, type SettledContent, sourceOf } from './settled.ts';
 import { headerPath, pathOfSink } from './sink-path.ts';
 
@@ -72,7 +72,7 @@ export interface PreparedLine {
  */
 export function prepareLine(file: RegionFile, content: SettledContent): PreparedLine {
   const { header, totals, before, commit, settlement } = content;
-  const line = openLine(sourceOf(file, content), totals, before);
+  const line = openLine(sourceOf(file.path, content), totals, before);
   const usedBanks = [bankOf(commit), ...(header.line && settlement !== 'out' ? [bankOf(header.line.commit)] : [])];
   const bank = [0, 1, 2].find((one) => !usedBanks.includes(one))!;
   fillBank(file, content, bank);
@@ -126,8 +126,19 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
 
 /** Writes the values of the line into a bank that nobody reads yet. */
 function fillBank(file: RegionFile, { header, map }: SettledContent, bank: number): void {
-  for (const { chunk, words } of totalRows(file, header, map)) {
-    file.write(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), rowOffset(header, chunk, bank));
+  const { cellsUsed, granuleBytes } = header;
+  const values = new BigUint64Array(cellsUsed);
+  readRows(
+    file,
+    header,
+    { kinds: map.kinds, slots: Uint32Array.from(values, (_, cell) => cell) },
+    FIRST_SHARD_ROW,
+    header.shardsUsed,
+    values,
+  );
+  const bytes = new Uint8Array(values.buffer);
+  for (let begin = 0, chunk = 0; begin < bytes.length; begin += granuleBytes, chunk++) {
+    file.write(bytes.subarray(begin, begin + granuleBytes), rowOffset(header, chunk, bank));
   }
 }
 

@@ -10,3 +10,25 @@ export function pages(bytes: number): Buffer {
   const { buffer, byteOffset, byteLength } = binding().pages(bytes);
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 }
+
+/** One piece of memory as bytes and as words. */
+export interface Pages {
+  readonly bytes: Buffer;
+  readonly words: BigUint64Array;
+}
+
+let scratch: Pages | undefined;
+
+/**
+ * Memory of at least so many bytes that begins at a page. All callers in a thread share it, so its contents are valid
+ * only until the next call.
+ */
+export function scratchPages(bytes: number): Pages {
+  if (scratch === undefined || scratch.bytes.length < bytes) {
+    const memory = pages(Math.ceil(bytes / SCRATCH_STEP) * SCRATCH_STEP);
+    scratch = { bytes: memory, words: new BigUint64Array(memory.buffer, memory.byteOffset, memory.length / 8) };
+  }
+  return scratch;
+}
+
+const SCRATCH_STEP = 65_536;

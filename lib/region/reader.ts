@@ -6,11 +6,12 @@ import { checkedInteger, checkedPath } from '../arguments.ts';
 import { CellKind } from '../layout.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
-import { RegionFile } from './file.ts';
+import type { RegionFile } from './file.ts';
 import { linesFlushed } from './format.ts';
 import { type CrashReport, type RegionHeader, readHeader } from './header.ts';
+import { KeptRegion } from './kept-region.ts';
 import { lineAt, type OpenLine, openLine } from './line.ts';
-import { hasUnflushed, readSettled, sourceOf } from './settled.ts';
+import { hasUnflushed, type SettledContent, sourceOf } from './settled.ts';
 import type { Settlement } from './settlement.ts';
 
 export type { CrashReport, Settlement };
@@ -102,16 +103,16 @@ export async function readRegion(path: string): Promise<RegionReading> {
 
 /** The same without a promise. */
 export function readRegionNow(path: string): RegionReading {
-  const file = RegionFile.open(path);
+  const region = new KeptRegion(path);
   try {
-    return readingOf(file);
+    return readingOf(path, region.read());
   } finally {
-    file.close();
+    region.close();
   }
 }
 
-function readingOf(file: RegionFile): RegionReading {
-  const content = readSettled(file);
+/** What readRegion() returns. Its line() uses the content, so it is valid as long as that is. */
+export function readingOf(path: string, content: SettledContent): RegionReading {
   const { header, document, layout, map, totals, before, settlement } = content;
   const { schema, name, identity } = document;
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
@@ -139,7 +140,7 @@ function readingOf(file: RegionFile): RegionReading {
     isThisBoot: header.bootId === thisBoot(),
     line(timeMs = Date.now()) {
       const time = header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);
-      line ??= openLine(sourceOf(file, content), totals, before);
+      line ??= openLine(sourceOf(path, content), totals, before);
       return lineAt(line, time);
     },
   };
@@ -157,9 +158,12 @@ function stateFrom({ state }: RegionHeader, isHeld: boolean): RegionState {
   return state === 'running' && !isHeld ? 'killed' : state;
 }
 
+let bootId: string | undefined;
+
 function thisBoot(): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    return bootId;
   } catch {
     return 'unknown';
   }

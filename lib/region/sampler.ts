@@ -3,7 +3,7 @@
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
 import type { MappedDevice } from './cell-map.ts';
-import { readContent, rowOffset } from './content.ts';
+import { readContent } from './content.ts';
 import { RegionFile } from './file.ts';
 import {
   DIRECTORY_ENTRY_BYTES,
@@ -18,6 +18,7 @@ import {
 import type { RegionHeader } from './header.ts';
 import { pages } from './pages.ts';
 import { type RegionState, writerState } from './reader.ts';
+import { rowOffset } from './rows.ts';
 
 /** A column, and where its cell is. */
 interface SampledCell {

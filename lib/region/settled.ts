@@ -16,25 +16,33 @@ export interface SettledContent extends RegionContent {
 }
 
 export function readSettled(file: RegionFile): SettledContent {
-  const content = readContent(file);
+  return settled(file, readContent(file));
+}
+
+/** Settles the line in flight. The values that count as flushed are in the memory of the content. */
+export function settled(file: RegionFile, content: RegionContent): SettledContent {
   const { header, inFlight, flushed, totals, map } = content;
   // A counter that fell has passed 2^64; but in a degraded region, it lost its memory and restarted from 0.
-  const isLost = (before: bigint, slot: number) => header.degraded && map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
+  const isLost = (before: bigint, slot: number) => map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
   const unsettled = header.isUnsettled && !content.isHeld ? 'unknown' : undefined;
-  const counted = (before: BigUint64Array) => before.map((value, slot) => (isLost(value, slot) ? 0n : value));
+  const counted = (before: BigUint64Array) => {
+    if (header.degraded) before.set(before.map((value, slot) => (isLost(value, slot) ? 0n : value)));
+    return before;
+  };
   if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: unsettled, commit: header.commit };
-  const line = openLine(sourceOf(file, content), inFlight, flushed);
+  const line = openLine(sourceOf(file.path, content), inFlight, flushed);
   const settlement = settle(header, header.line!, line);
   if (settlement !== 'out') return { ...content, before: counted(flushed), settlement, commit: header.commit };
   return { ...content, before: counted(inFlight), settlement, commit: header.line!.commit };
 }
 
-export function sourceOf({ path }: RegionFile, { document, layout, map }: RegionContent): LineSource {
+export function sourceOf(path: string, { document, layout, map }: RegionContent): LineSource {
   return { path, document, layout, map };
 }
 
 /** Whether the next line would contain anything new. Native code asks the same before a last line. */
 export function hasUnflushed({ totals, before, layout, map }: SettledContent): boolean {
+  if (Buffer.compare(bytesOf(totals), bytesOf(before)) === 0) return false;
   return totals.some((total, slot) => total !== before[slot] && !isSilent(slot));
 
   /** In a group without an aggregate, no line contains what old accessors of removed devices still count. */
@@ -44,6 +52,10 @@ export function hasUnflushed({ totals, before, layout, map }: SettledContent): b
       return !aggregate && slot >= rest && slot < rest + cellKinds.length;
     });
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: BigUint64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Whether half a line is in a pipe. The next line then begins with a newline, or a reader would see one long line. */

@@ -1,8 +1,9 @@
 // The region file of a store that has counted, flushed, and counted on, and how a reader refuses a file.
 
 import { join } from 'node:path';
-import { group, inc, latency, perDevice, readRegion, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import { group, inc, latency, perDevice, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 
+import { readBothWays } from './both-readers.ts';
 import { Model, type Picture } from './model.ts';
 import { type RegionOptions, writeRegion } from './region-writer.ts';
 import { temporaryFolder } from './workplace.ts';
@@ -37,7 +38,7 @@ export function regionFile(options?: RegionOptions): string {
 }
 
 export const refused = (path: string) =>
-  readRegion(path).then(
+  readBothWays(path).then(
     () => undefined,
     (error: unknown) => error as Error & { code: string; cause?: unknown },
   );

@@ -1,0 +1,86 @@
+// The directory of a region: the entries of its devices. A reader that comes again reads the bytes again, and decodes
+// them only if they changed.
+
+import type { RegionFile } from './file.ts';
+import { DIRECTORY_ENTRY_BYTES, DirectoryEntryOffset, FIRST_DIRECTORY_ROW, ROWS } from './format.ts';
+import type { RegionHeader } from './header.ts';
+import { scratchPages } from './pages.ts';
+
+export interface DirectoryEntry {
+  readonly number: number;
+  readonly group: number;
+  readonly firstCell: number;
+  readonly state: number;
+  readonly idBytes: number;
+  /** The space for the id. Valid only during the call. */
+  readonly id: Buffer;
+}
+
+const READ_AGAIN_MAX = 10;
+/** The bytes of a directory with more entries are not kept: a hostile file may claim a million. */
+const KEPT_ENTRIES_MAX = 4096;
+
+export class Directory {
+  /** The entries that eachEntry() last gave; undefined if they were not kept, or not all of them were taken. */
+  #kept: Buffer | undefined;
+
+  /** Reads all entries, and gives them to `take` in order. */
+  eachEntry(file: RegionFile, header: RegionHeader, take: (entry: DirectoryEntry) => void): void {
+    this.#kept = undefined;
+    const kept = header.devicesUsed <= KEPT_ENTRIES_MAX ? Buffer.alloc(header.devicesUsed * DIRECTORY_ENTRY_BYTES) : undefined;
+    const perChunk = header.granuleBytes / 8;
+    let buffer = Buffer.allocUnsafe(Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES);
+    let again = Buffer.allocUnsafe(buffer.length);
+    for (const { first, count, offset } of chunksOf(header)) {
+      const bytes = count * DIRECTORY_ENTRY_BYTES;
+      file.read(buffer, offset, bytes);
+      // Two equal reads are consistent: the writer changes an entry only while it is free.
+      for (let times = 0; times < READ_AGAIN_MAX; times++) {
+        file.read(again, offset, bytes);
+        if (buffer.compare(again, 0, bytes, 0, bytes) === 0) break;
+        [buffer, again] = [again, buffer];
+      }
+      kept?.set(buffer.subarray(0, bytes), first * DIRECTORY_ENTRY_BYTES);
+      for (let i = 0; i < count; i++) take(entryAt(buffer, i, first));
+    }
+    this.#kept = kept;
+  }
+
+  /**
+   * Whether the file has exactly the entries that eachEntry() last gave. One read is enough to tell: entries that are
+   * equal to consistent ones are consistent.
+   */
+  isUnchanged(file: RegionFile, header: RegionHeader): boolean {
+    const kept = this.#kept;
+    if (kept?.length !== header.devicesUsed * DIRECTORY_ENTRY_BYTES) return false;
+    for (const { first, count, offset } of chunksOf(header)) {
+      const bytes = count * DIRECTORY_ENTRY_BYTES;
+      const { bytes: now } = scratchPages(bytes);
+      file.read(now, offset, bytes);
+      const begin = first * DIRECTORY_ENTRY_BYTES;
+      if (now.compare(kept, begin, begin + bytes, 0, bytes) !== 0) return false;
+    }
+    return true;
+  }
+}
+
+function* chunksOf({ devicesUsed, granuleBytes, chunksOffset }: RegionHeader) {
+  const perChunk = granuleBytes / 8;
+  for (let first = 0; first < devicesUsed; first += perChunk) {
+    const row = (first / perChunk) * ROWS + FIRST_DIRECTORY_ROW;
+    yield { first, count: Math.min(perChunk, devicesUsed - first), offset: chunksOffset + row * granuleBytes };
+  }
+}
+
+function entryAt(buffer: Buffer, index: number, first: number): DirectoryEntry {
+  const at = index * DIRECTORY_ENTRY_BYTES;
+  const u32 = (offset: number) => buffer.readUInt32LE(at + offset);
+  return {
+    number: first + index,
+    group: u32(DirectoryEntryOffset.group),
+    firstCell: u32(DirectoryEntryOffset.firstCell),
+    state: u32(DirectoryEntryOffset.state),
+    idBytes: u32(DirectoryEntryOffset.idBytes),
+    id: buffer.subarray(at + DirectoryEntryOffset.id, at + DIRECTORY_ENTRY_BYTES),
+  };
+}

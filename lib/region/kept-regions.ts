@@ -1,0 +1,69 @@
+// Many regions that are read again and again, such as those of all virtual machines of a host. Only as many are kept
+// open as there is room for: the ones that were read last.
+
+import type { MetricsError } from '../errors.ts';
+import { KeptRegion } from './kept-region.ts';
+import type { SettledContent } from './settled.ts';
+
+/** How many files are kept open. */
+const OPEN_MAX = 4096;
+/** How many values all open regions may have together. A value takes about 40 bytes. */
+const VALUES_MAX = 1 << 23;
+
+export class KeptRegions {
+  readonly #openMax: number;
+  readonly #valuesMax: number;
+  /** The open regions, by path. The region that was read longest ago comes first. */
+  readonly #open = new Map<string, { readonly region: KeptRegion; values: number }>();
+  #values = 0;
+
+  constructor(openMax = OPEN_MAX, valuesMax = VALUES_MAX) {
+    this.#openMax = openMax;
+    this.#valuesMax = valuesMax;
+  }
+
+  /**
+   * Reads the file that the path names now.
+   * @returns The content, whose arrays the next call for this path overwrites.
+   * @throws MetricsError `ERR_METRICS_REGION` as readRegion().
+   */
+  read(path: string): SettledContent {
+    const kept = this.#open.get(path) ?? { region: new KeptRegion(path), values: 0 };
+    this.#forget(path);
+    const content = this.#readOrMakeRoom(kept.region);
+    kept.values = content.totals.length;
+    this.#values += kept.values;
+    this.#open.set(path, kept);
+    while (this.#open.size > this.#openMax || (this.#values > this.#valuesMax && this.#open.size > 1)) this.#closeOldest();
+    return content;
+  }
+
+  /** Closes all files. */
+  close(): void {
+    while (this.#open.size > 0) this.#closeOldest();
+  }
+
+  /** The process may have a lower limit of open files, and it opens other files too. */
+  #readOrMakeRoom(region: KeptRegion): SettledContent {
+    for (;;) {
+      try {
+        return region.read();
+      } catch (error) {
+        const { code } = ((error as MetricsError).cause ?? {}) as NodeJS.ErrnoException;
+        if ((code !== 'EMFILE' && code !== 'ENFILE') || this.#open.size === 0) throw error;
+        for (let half = Math.ceil(this.#open.size / 2); half > 0; half--) this.#closeOldest();
+      }
+    }
+  }
+
+  #closeOldest(): void {
+    const [path, { region }] = this.#open.entries().next().value!;
+    region.close();
+    this.#forget(path);
+  }
+
+  #forget(path: string): void {
+    this.#values -= this.#open.get(path)?.values ?? 0;
+    this.#open.delete(path);
+  }
+}

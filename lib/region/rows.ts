@@ -1,0 +1,87 @@
+// The rows of a region: each has one word for each cell. Rows are read into shared memory, and their words are combined
+// into values, without any object for a word.
+
+import { CellKind } from '../layout.ts';
+import type { RegionFile } from './file.ts';
+import { ROWS } from './format.ts';
+import type { RegionHeader } from './header.ts';
+import { scratchPages } from './pages.ts';
+
+/** Which values the cells of a region belong to. */
+export interface CellSlots {
+  /** The CellKind of each cell. */
+  readonly kinds: Uint8Array;
+  /** For each cell, the index of its value; a larger one than the last for a cell that counts nowhere. */
+  readonly slots: Uint32Array;
+}
+
+/** How many bytes of a chunk to read at once: all shards if pages have 4 KiB. */
+const READ_BYTES = 512 << 10;
+
+/**
+ * Writes the values of `count` rows from `first` on to `values`: each cell is combined over these rows, as its kind
+ * requires, and counters with the same slot are added up. For the values in a bank, it is one row; for the values now,
+ * the rows of all shards.
+ */
+export function readRows(
+  file: RegionFile,
+  header: RegionHeader,
+  cells: CellSlots,
+  first: number,
+  count: number,
+  values: BigUint64Array,
+): void {
+  const { cellsUsed, granuleBytes } = header;
+  const perChunk = granuleBytes / 8;
+  const rowsAtOnce = Math.max(1, Math.min(count, READ_BYTES / granuleBytes));
+  const { bytes, words } = scratchPages(rowsAtOnce * granuleBytes);
+  values.fill(0n);
+  for (let firstCell = 0, chunk = 0; firstCell < cellsUsed; firstCell += perChunk, chunk++) {
+    const length = Math.min(perChunk, cellsUsed - firstCell);
+    for (let row = 0; row < count; row += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, count - row);
+      file.read(bytes, rowOffset(header, chunk, first + row), (rows - 1) * granuleBytes + length * 8);
+      for (let i = 0; i < rows; i++) {
+        const begin = i * granuleBytes;
+        if (bytes.compare(ZEROS, 0, length * 8, begin, begin + length * 8) === 0) continue; // usually a hole in the file
+        combine(values, cells, firstCell, words, i * perChunk, length, row + i === 0);
+      }
+    }
+  }
+}
+
+/** As long as the longest row. */
+const ZEROS = Buffer.alloc(65_536);
+
+/** Combines `length` words from `begin` on, those of the cells from `firstCell` on, into the values. */
+function combine(
+  values: BigUint64Array,
+  { kinds, slots }: CellSlots,
+  firstCell: number,
+  words: BigUint64Array,
+  begin: number,
+  length: number,
+  isShared: boolean,
+): void {
+  for (let i = 0; i < length; i++) {
+    const slot = slots[firstCell + i]!;
+    if (slot >= values.length) continue;
+    switch (kinds[firstCell + i]) {
+      case CellKind.inc:
+        values[slot] = values[slot]! + words[begin + i]!;
+        break;
+      case CellKind.store:
+        if (isShared) values[slot] = words[begin + i]!;
+        break;
+      // A minimum is stored as its complement.
+      case CellKind.min:
+      case CellKind.max:
+        if (words[begin + i]! > values[slot]!) values[slot] = words[begin + i]!;
+    }
+  }
+}
+
+/** Where a row of a chunk begins in the file. */
+export function rowOffset({ chunksOffset, granuleBytes }: RegionHeader, chunk: number, row: number): number {
+  return chunksOffset + (chunk * ROWS + row) * granuleBytes;
+}

@@ -1,0 +1,41 @@
+// A region read in both ways: once, by readRegion(), and again by a reader that has kept the file open since the last
+// reading of this path. Both must give the same result, or the same error.
+
+import { afterAll, expect } from 'vitest';
+import { type RegionReading, readRegion } from 'vmm-metrics';
+
+import { KeptRegion } from '../../lib/region/kept-region.ts';
+import { readingOf } from '../../lib/region/reader.ts';
+
+const kept = new Map<string, KeptRegion>();
+afterAll(() => {
+  for (const region of kept.values()) region.close();
+});
+
+/** Reads a region whose writer is gone or waits. */
+export async function readBothWays(path: string): Promise<RegionReading> {
+  const region = kept.get(path) ?? new KeptRegion(path);
+  kept.set(path, region);
+  // Two times: the second one finds everything unchanged.
+  const again = [1, 2].map(() => outcomeOf(() => plainOf(readingOf(path, region.read()))));
+  const once = await readRegion(path).then(
+    (reading) => ({ reading }),
+    (error: Error) => ({ error }),
+  );
+  const expected = 'error' in once ? { error: once.error.message } : outcomeOf(() => plainOf(once.reading));
+  for (const outcome of again) expect(outcome).toEqual(expected);
+  if ('error' in once) throw once.error;
+  return once.reading;
+}
+
+function plainOf({ line, ...reading }: RegionReading): object {
+  return { ...reading, line: outcomeOf(() => line(5)) };
+}
+
+function outcomeOf<T>(make: () => T): { made: T } | { error: string } {
+  try {
+    return { made: make() };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}

@@ -1,0 +1,188 @@
+// A region that is read again and again by a reader that keeps its file open: what happens to the file between two
+// readings, and what is kept. That both ways of reading agree on the same file is a part of the other tests of readers.
+
+import { readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { group, inc, perDevice } from 'vmm-metrics';
+
+import { KeptRegion } from '../lib/region/kept-region.ts';
+import { KeptRegions } from '../lib/region/kept-regions.ts';
+import { readBothWays } from './helpers/both-readers.ts';
+import { regionFile } from './helpers/counted-region.ts';
+import { Model, NOTHING, type Picture } from './helpers/model.ts';
+import { writeRegion } from './helpers/region-writer.ts';
+import { temporaryFolder } from './helpers/workplace.ts';
+
+/** How many descriptors this process has of a file, whatever it is called by now. */
+const descriptorsOf = (path: string) =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
+    } catch {
+      return false; // the folder itself
+    }
+  }).length;
+
+function kept(path: string): KeptRegion {
+  const region = new KeptRegion(path);
+  onTestFinished(() => region.close());
+  return region;
+}
+
+describe('given a region that is read again', () => {
+  test('when its process has counted, flushed, and plugged devices meanwhile, then the reading says so', async () => {
+    const path = join(temporaryFolder(), 'region');
+    const model = new Model({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }, {});
+    let before: Picture = NOTHING;
+    let lines = 1n;
+    const written = async () => {
+      writeRegion(path, model, before, { lines });
+      const { values, linesFlushed, line } = await readBothWays(path);
+      expect(values).toEqual(model.snapshot());
+      expect(linesFlushed).toBe(lines);
+      expect(line(3)).toBe(`${model.line(model.picture(), before).join('3')}\n`);
+    };
+    await written();
+    model.holders[0]!.bump('n', 3n);
+    await written();
+    before = model.picture();
+    lines++;
+    await written();
+    for (const id of ['b', 'a']) model.alloc('d', id)!.bump('n', 2n);
+    await written();
+    model.holders.at(-1)!.bump('n', 2n);
+    await written();
+    model.remove('d', 'b');
+    await written();
+  });
+
+  test('when another file took its name, then that one is read, and no descriptor of the old one is left', () => {
+    const path = regionFile({ pid: 1 });
+    const region = kept(path);
+    expect(region.read().header.pid).toBe(1);
+    renameSync(regionFile({ pid: 2 }), path);
+    expect(region.read().header.pid).toBe(2);
+    expect(descriptorsOf(path)).toBe(1);
+  });
+
+  test('when the next life renamed it and took its name, then the next life is read', () => {
+    const path = regionFile({ pid: 1 });
+    const region = kept(path);
+    region.read();
+    renameSync(path, `${path}.previous`);
+    expect(() => region.read()).toThrow('ENOENT');
+    expect(descriptorsOf(path)).toBe(0);
+    renameSync(regionFile({ pid: 2 }), path);
+    expect(region.read().header.pid).toBe(2);
+  });
+
+  test('when another process wrote its region into the same file, then its document is read too', async () => {
+    const path = regionFile({ pid: 1, name: 'first' });
+    expect((await readBothWays(path)).name).toBe('first');
+    writeFileSync(path, readFileSync(regionFile({ pid: 2, name: 'other' })));
+    expect((await readBothWays(path)).name).toBe('other');
+  });
+
+  test('when it is removed, then that is an error, and its memory is free', () => {
+    const path = regionFile();
+    const region = kept(path);
+    region.read();
+    rmSync(path);
+    expect(() => region.read()).toThrow(
+      expect.objectContaining({ code: 'ERR_METRICS_REGION', cause: expect.objectContaining({ code: 'ENOENT' }) }),
+    );
+    expect(descriptorsOf(path)).toBe(0);
+  });
+
+  test('when it is cut short, then that is an error, until it is whole again', () => {
+    const path = regionFile();
+    const whole = readFileSync(path);
+    const region = kept(path);
+    region.read();
+    truncateSync(path, whole.length - 4096);
+    for (let i = 0; i < 2; i++) expect(() => region.read()).toThrow(/cut short: it has \d+ bytes of \d+/);
+    truncateSync(path, 100);
+    expect(() => region.read()).toThrow('cut short');
+    writeFileSync(path, whole);
+    expect(region.read().header.pid).toBe(4242);
+  });
+
+  test('when a link took its name, then it is refused', () => {
+    const path = regionFile();
+    const region = kept(path);
+    region.read();
+    renameSync(path, `${path}.previous`);
+    symlinkSync(`${path}.previous`, path);
+    expect(() => region.read()).toThrow('it is a symbolic link');
+  });
+});
+
+describe('given many regions', () => {
+  test('when more are read than are to be open, then those that were read last are open, and all are read', () => {
+    const folder = temporaryFolder();
+    const paths = ['a', 'b', 'c'].map((name, i) => {
+      const path = join(folder, name);
+      renameSync(regionFile({ pid: i + 1 }), path);
+      return path;
+    });
+    const regions = new KeptRegions(2);
+    onTestFinished(() => regions.close());
+    const open = () => paths.map(descriptorsOf);
+    const [a, b, c] = paths as [string, string, string];
+    for (const path of [a, b, a, c]) regions.read(path);
+    expect(open()).toEqual([1, 0, 1]);
+    expect(regions.read(b).header.pid).toBe(2);
+    expect(open()).toEqual([0, 1, 1]);
+    regions.close();
+    expect(open()).toEqual([0, 0, 0]);
+  });
+
+  test('when one of them has many values, then it is not kept beside others', () => {
+    const [small, large] = [regionFile(), regionFile()];
+    const model = new Model({ d: perDevice({ n: inc('n') }) }, {});
+    for (let i = 0; i < 100; i++) model.alloc('d', `${i}`);
+    writeRegion(large, model, NOTHING);
+    const regions = new KeptRegions(10, 50);
+    onTestFinished(() => regions.close());
+    for (const path of [large, small]) regions.read(path);
+    expect([small, large].map(descriptorsOf)).toEqual([1, 0]);
+  });
+
+  test('when one of them cannot be read, then the others can, and its file is closed', () => {
+    const [good, bad] = [regionFile(), regionFile()];
+    const regions = new KeptRegions();
+    onTestFinished(() => regions.close());
+    for (const path of [good, bad]) regions.read(path);
+    writeFileSync(bad, readFileSync(bad).fill(0xff, 64, 256));
+    expect(() => regions.read(bad)).toThrow('its header is damaged');
+    expect(regions.read(good).header.pid).toBe(4242);
+    expect([good, bad].map(descriptorsOf)).toEqual([1, 0]);
+  });
+
+  test('when their documents differ only around the schema, then they share it', () => {
+    const [one, other] = [regionFile({ name: 'one "1"' }), regionFile({ name: 'other' })].map((path) => kept(path).read());
+    expect(other!.document.schema).toBe(one!.document.schema);
+    expect([one!.document.name, other!.document.name]).toEqual(['one "1"', 'other']);
+  });
+
+  test('when a document has a second schema, then no other document gets it', () => {
+    const shape = { g: group({ mine: inc('mine') }) };
+    const model = new Model(shape, {});
+    const [hostile, honest] = [regionFile(), regionFile()];
+    const another = JSON.stringify({ g: group({ yours: inc('yours') }) });
+    const document = `{"name":"x","schema":${JSON.stringify(shape)},"schema":${another}}`;
+    const tail = (text: string) => `{"name":"x","schema":${JSON.stringify(shape)}${text}`;
+    writeRegion(hostile, model, NOTHING, { document });
+    expect(() => kept(hostile).read()).toThrow('its schema does not match its fingerprint');
+    writeRegion(honest, model, NOTHING);
+    expect(kept(honest).read().document.schema.shape).toEqual(shape);
+    // The schema is known by now; what stands around it is still checked.
+    for (const text of ['', ',}', ',"id":3}', ',"more":1}', '}}', ',"schema":3}', ',"id":"a"']) {
+      writeRegion(hostile, model, NOTHING, { document: tail(text) });
+      expect(() => kept(hostile).read(), text).toThrow(`Region file '${hostile}': its document is damaged`);
+    }
+    writeRegion(hostile, model, NOTHING, { document: tail(',"properties":{"a":"b"},"id":"c"}') });
+    expect(kept(hostile).read().document.identity).toEqual({ id: 'c', properties: { a: 'b' } });
+  });
+});
