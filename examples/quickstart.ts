@@ -7,7 +7,7 @@ const schema = defineSchema({
   utc_timestamp_ms: utcTimestampMs(),
   vcpu: group({
     exit_io_out: inc('KVM exits for port output'),
-    exit_io_out_agg: latency('Time to handle one'),
+    exit_io_out_agg: latency('Time to handle a port output'),
   }),
   balloon: group({ actual_bytes: store('Size of the balloon') }),
   signals: group({ sigsegv: store('Set to 1 by SIGSEGV', { onSignal: 'SIGSEGV' }) }),

@@ -20,8 +20,8 @@
  * Thread-safety:       any thread may call any function, but vmm_metrics_attach needs a JS thread. Only the thread that
  *                      claimed a shard may use that shard. Handles of metrics are plain values.
  * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with the shared shard (vmm_metrics_shared_shard).
- *                      With a claimed shard they are not, since the handler may have interrupted its owner in the
- *                      middle of an add.
+ *                      With a claimed shard they are not, since the handler may have interrupted the shard's owner in
+ *                      the middle of an add.
  * Memory ordering:     relaxed. A metric publishes nothing but itself.
  * Units:               those of the schema; latencies are in microseconds.
  * Lifetime:            cells stay mapped from attach to detach, even after JavaScript has closed the store. Increments
@@ -56,7 +56,7 @@ typedef enum vmm_metrics_status {
   VMM_METRICS_BAD_ID = 7,         /* a device id must be 1 to 255 bytes of UTF-8 without NUL */
   VMM_METRICS_KEY_TAKEN = 8,      /* another part of the line has the device's key */
   VMM_METRICS_NO_SPACE = 9,       /* no memory, or no room for more cells */
-  VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, or Node-API refused a call */
+  VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, an unknown device, or Node-API refused a call */
 } vmm_metrics_status;
 
 typedef enum vmm_metrics_kind { VMM_METRICS_INC = 0, VMM_METRICS_STORE = 1, VMM_METRICS_LATENCY = 2 } vmm_metrics_kind;
@@ -80,7 +80,7 @@ typedef struct vmm_metrics_shard {
   unsigned char* own;
   unsigned char* shared;
   uint32_t number;
-  void* alternate_stack; /* made for this thread's crash handler; NULL if the thread had one */
+  void* alternate_stack; /* for a crash on this thread; NULL if the host's is large enough, or there is no memory */
 } vmm_metrics_shard;
 
 /* `metrics.native` points to this table. Do not use it directly; the functions below call through it. */
@@ -119,9 +119,9 @@ static inline const char* vmm_metrics_status_text(vmm_metrics_status status) {
     case VMM_METRICS_UNKNOWN_NAME: return "the schema has no metric or group of that name";
     case VMM_METRICS_OTHER_KIND: return "the metric of that name is of another kind";
     case VMM_METRICS_BAD_ID: return "a device id must be 1 to 255 bytes of UTF-8 without NUL";
-    case VMM_METRICS_KEY_TAKEN: return "the device's key in the line is taken by another";
-    case VMM_METRICS_NO_SPACE: return "there is no room for more cells";
-    case VMM_METRICS_BAD_ARGUMENT: return "an argument is missing or was refused by Node-API";
+    case VMM_METRICS_KEY_TAKEN: return "another part of the line has the device's key";
+    case VMM_METRICS_NO_SPACE: return "there is no memory, or no room for more cells";
+    case VMM_METRICS_BAD_ARGUMENT: return "an argument is null or unknown, or Node-API refused a call";
   }
   return "unknown status";
 }
@@ -208,7 +208,7 @@ static inline vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_st
 
 /* Claims a shard for the calling thread. If the thread has no alternate signal stack, it gets one, so that a crash on
  * this thread is captured even after a stack overflow. If all shards are taken, the thread uses the shared shard, whose
- * adds are atomic and cost more. Fails only with VMM_METRICS_CLOSED. */
+ * adds are atomic and cost more. Returns VMM_METRICS_CLOSED if JavaScript has closed the store. */
 static inline vmm_metrics_status vmm_metrics_claim(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   return store->abi->claim(store->abi->store, out);
 }
@@ -320,7 +320,7 @@ class LatencyMetric {
   vmm_metrics_metric metric_;
 };
 
-// Records how long it lives: from its construction to its destruction.
+// Records a duration: from the construction of this object to its destruction.
 class LatencyRecord {
  public:
   LatencyRecord(const Shard& shard, const LatencyMetric& metric)

@@ -117,7 +117,7 @@ disk, all devices
     const crash = { signal: 7, code: 2, address: 0xabcn, threadId: 99, ns: 1_700_000_001_456_000_000n };
     const { stdout } = await cli('show', vcpuRegionFile({ state: 3, crash, degraded: true }));
     expect(stdout.split('\n')[1]).toBe(
-      'vm0, process 4242, crashed by SIGBUS (code 2, address 0xabc) at 2023-11-14T22:13:21.456Z in thread 99; started 2023-11-14T22:13:20.123Z, before this boot; 1 line flushed; DEGRADED: part of its memory was lost, and the values there',
+      'vm0, process 4242, crashed by SIGBUS (code 2, address 0xabc) at 2023-11-14T22:13:21.456Z in thread 99; started 2023-11-14T22:13:20.123Z, before this boot; 1 line flushed; DEGRADED: part of its memory was lost, with the values in it',
     );
   });
 

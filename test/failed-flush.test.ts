@@ -9,7 +9,7 @@ import { HeldPipe, makeFifo } from './helpers/sinks.ts';
 import { linesIn, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 const command = (...args: string[]) => spawnSync(process.execPath, ['dist/lib/cli/main.js', ...args], { encoding: 'utf8' });
-const DOUBT = /nobody can tell/;
+const DOUBT = /it is unknown whether the line got out/;
 
 async function killed() {
   const folder = temporaryFolder();

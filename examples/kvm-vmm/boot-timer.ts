@@ -7,7 +7,8 @@ export class BootTimer {
   readonly #onBoot: (bootMs: number) => void;
 
   /**
-   * @param onBoot Gets the milliseconds from the creation of this device until JavaScript saw the guest booted.
+   * @param onBoot Gets the milliseconds from the creation of this device until JavaScript learned that the guest had
+   * booted.
    */
   constructor(onBoot: (bootMs: number) => void) {
     this.#onBoot = onBoot;

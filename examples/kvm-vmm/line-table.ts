@@ -44,7 +44,8 @@ function rowsOfSection({ group, fields, values }: Section): LineRow[] {
     }
     const parts = values[name] as { min_us: unknown; max_us: unknown; sum_us: unknown };
     const [min, max, sum] = [asBigInt(parts.min_us), asBigInt(parts.max_us), asBigInt(parts.sum_us)];
-    // A counter beside the latency tells how many there were: exit_io_in for exit_io_in_agg, read_count for read_agg.
+    // A counter beside the latency tells how many durations there were: exit_io_in for exit_io_in_agg, read_count for
+    // read_agg.
     const base = name.replace(/_agg$/, '');
     const count = asBigInt(values[base] ?? values[`${base}_count`] ?? 0);
     if (max !== 0n || sum !== 0n) rows.push({ group, name, unit, latency: { min, max, sum, count } });

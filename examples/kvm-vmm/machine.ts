@@ -121,7 +121,8 @@ function reportStart(metrics: VmMetrics): void {
 }
 
 /**
- * Starts the death asked for. SIGKILL comes at once; the others come from the vCPU thread, at the guest's next exit.
+ * Kills the process in the requested way. SIGKILL comes at once; the other signals come from the vCPU thread, at the
+ * guest's next exit.
  */
 function kill(vm: Vm, memoryFile: string, death: Settings['death']): void {
   if (death === 'crash') {

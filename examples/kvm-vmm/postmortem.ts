@@ -23,7 +23,7 @@ const EXPECTED = {
 } as const;
 const PATIENCE_MS = 10_000;
 
-/** Returns the exit code: 0 if the expected signal killed the child, and its last line or region file reports that. */
+/** Returns the exit code: 0 if the expected signal killed the child, and its last line or its region file says so. */
 export async function runUntilDeath(settings: Settings, args: readonly string[]): Promise<number> {
   const expected = EXPECTED[settings.death ?? 'crash'];
   const directory = makeDirectory();
@@ -66,7 +66,7 @@ async function deathOf(args: readonly string[]): Promise<Death> {
   }
 }
 
-/** Shows the region file. Returns what is wrong, if anything is. */
+/** Shows the region file. Returns the problem, if there is one. */
 async function showKilled(region: string): Promise<string | undefined> {
   const problem = showRegion(region);
   if (problem !== undefined) return problem;
@@ -74,7 +74,7 @@ async function showKilled(region: string): Promise<string | undefined> {
   return state === 'killed' ? undefined : `the region file reports '${state}' instead of 'killed'`;
 }
 
-/** Shows the last line. Returns what is wrong with it, if anything is. */
+/** Shows the last line. Returns the problem with the line, if there is one. */
 function showLastLine(metricsFile: string, metric: string): string | undefined {
   const text = readFileSync(metricsFile, 'utf8');
   const lines = text.split('\n');

@@ -23,11 +23,11 @@ export interface Settings {
   readonly seconds: number;
   readonly exitsPerSecond: number;
   readonly simulate: boolean;
-  /** How the machine is to die, if it is. */
+  /** How the machine dies; `undefined` if it ends in the normal way. */
   readonly death: 'crash' | 'overflow' | 'kill' | undefined;
   readonly profile: boolean;
   readonly metricsFile: string | undefined;
-  /** Set in the child process that is to die: the directory that its parent made and will remove. */
+  /** Set in the child process that dies: the directory that its parent makes and removes. */
   readonly directory: string | undefined;
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const COMMAND = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 
-/** Prints `vmm-metrics show` and what it says, as wide as the terminal. Returns what is wrong, if anything is. */
+/** Prints the command and its output, as wide as the terminal. Returns the error message if the command fails. */
 export function showRegion(region: string): string | undefined {
   process.stdout.write(`\n$ vmm-metrics show ${region}\n`);
   const { status, stderr } = spawnSync(process.execPath, [COMMAND, 'show', region], {

@@ -125,10 +125,10 @@ const BOOT_TIMER = 0x08;
 const FLUSH_REGISTER = 0x10;
 
 interface NativeMachine {
-  /** Joins the vCPU thread. `takeEvents()` still returns the events from before. */
+  /** Joins the vCPU thread. `takeEvents()` still returns the events that came before. */
   stop(): void;
   takeEvents(): Uint32Array;
-  /** Why the vCPU has ended by itself, if it has ended. */
+  /** Why the vCPU has ended by itself; `undefined` if it has not. */
   endReason(): string | undefined;
   /** Asks for one call of `onWake`: at the next event, or at once if there is an event already. */
   wakeMe(): void;

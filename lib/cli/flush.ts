@@ -13,9 +13,9 @@ write; that run also exits with 0.
   --to SINK  a file, to which the line is appended; a named pipe; or - for
              standard output
 
-If SINK is a pipe, waits up to 5 seconds for a reader, and as long for the
-reader to take the line. If the process is still running, or if the line cannot
-be written, the file does not change and the exit code is 1.
+If SINK is a pipe, waits up to 5 seconds for a reader, and up to 5 more for the
+reader to take the line. If the process is still running, or if the whole line
+cannot be written, nothing counts as flushed and the exit code is 1.
 `;
 
 export const flush: Command = {

@@ -44,7 +44,7 @@ export const show: Command = {
     for (const file of paths) {
       try {
         const reading = await readRegion(file);
-        // All of the text is made first, so that a failure prints no half of it.
+        // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
         const text = values.json ? jsonText(file, reading) : values.line ? reading.line() : tableOf(file, reading, values.all ?? false);
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
         process.stdout.write(gap + text);
@@ -81,7 +81,7 @@ function tableOf(path: string, reading: RegionReading, all: boolean): string {
 function notesOf({ lineInFlight, state, hasPending }: RegionReading): string[] {
   const notes: string[] = [];
   if (lineInFlight === 'unknown') {
-    notes.push('A line was in flight, and nobody can tell whether it got out: it may contain some of the pending values.');
+    notes.push('A line was in flight, and it is unknown whether the line got out. The line may contain some of the pending values.');
   }
   if (state !== 'running' && !hasPending) notes.push('Nothing pending: all values have been flushed.');
   return notes;

@@ -11,7 +11,7 @@ export function describeState({ name, pid, startedAt, degraded, isThisBoot, line
     `${plain(name)}, process ${pid}, ${describeEnd(end)}`,
     `started ${startedAt.toISOString()}${isThisBoot ? '' : ', before this boot'}`,
     lines,
-    ...(degraded ? ['DEGRADED: part of its memory was lost, and the values there'] : []),
+    ...(degraded ? ['DEGRADED: part of its memory was lost, with the values in it'] : []),
   ].join('; ');
 }
 

@@ -1,4 +1,4 @@
-// Text for a terminal: harmless, and no wider than it.
+// Text for a terminal: without control characters, and no wider than the terminal.
 
 import { styleText } from 'node:util';
 

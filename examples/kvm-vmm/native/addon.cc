@@ -48,13 +48,13 @@ void CallOnWake(napi_env env, napi_value on_wake, void* context, void*) {
   if (env == nullptr || (*static_cast<std::shared_ptr<Running>*>(context))->stopped) return;
   const Napi::HandleScope scope(env);
   if (napi_call_function(env, Napi::Env(env).Undefined(), on_wake, 0, nullptr, nullptr) != napi_pending_exception) return;
-  napi_value error;  // a device has thrown: an uncaught exception like any other
+  napi_value error;  // a device has thrown: becomes an uncaught exception
   if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
 void FreeContext(napi_env, void* context, void*) { delete static_cast<std::shared_ptr<Running>*>(context); }
 
-// stop(): takeEvents() still returns the events from before.
+// stop(): joins the vCPU thread. takeEvents() still returns the events that came before.
 Napi::Value Stop(const Napi::CallbackInfo& info, Running* running) {
   if (running->stopped) return info.Env().Undefined();
   running->stopped = true;
@@ -70,7 +70,7 @@ Napi::Value WakeMe(const Napi::CallbackInfo& info, Running* running) {
   return info.Env().Undefined();
 }
 
-// The slot of a request that the device, in JavaScript, has. Throws for any other slot.
+// The slot of a request that waits for the device, in JavaScript. Throws for any other slot.
 BlockSlot* SlotAtDevice(const Napi::CallbackInfo& info, Running* running) {
   const uint32_t index = info[0].As<Napi::Number>().Uint32Value();
   BlockSlot* slot = index < kQueueSize ? &running->machine->mailbox().slots[index] : nullptr;

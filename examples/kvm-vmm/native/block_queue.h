@@ -35,11 +35,11 @@ class BlockQueue {
   BlockQueue(GuestMemory* memory, Mailbox* mailbox, const VmmCounters& counters, const vmm_metrics::Shard& shard)
       : memory_(memory), mailbox_(mailbox), counters_(counters), shard_(shard) {}
 
-  // The guest notified the device: takes the requests that it has submitted. Requests that do not fit wait for a later
-  // notification.
+  // Takes the requests that the guest has submitted. Called when the guest notifies the device. Requests that do not
+  // fit wait for a later notification.
   void Notify();
 
-  // Copies the results since the last call to the guest. True if there was any.
+  // Copies the results since the last call to the guest. True if there were any.
   bool Deliver();
 
   // The deliberate bug behind `--overflow`: follows a chain of descriptors that the guest wrote, without a bound on its

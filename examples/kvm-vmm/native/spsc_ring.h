@@ -44,7 +44,7 @@ class SpscRing {
   bool HasNews() const { return pushed_.load(std::memory_order_acquire) != popped_.load(std::memory_order_relaxed); }
 
  private:
-  alignas(64) std::atomic<uint32_t> pushed_{0};  // a cache line each, since different threads write them
+  alignas(64) std::atomic<uint32_t> pushed_{0};  // on cache lines of their own, since different threads write them
   alignas(64) std::atomic<uint32_t> popped_{0};
   alignas(64) std::array<T, kCapacity> elements_{};
 };
