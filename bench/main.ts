@@ -109,18 +109,25 @@ const { values } = parseArgs({
   },
 });
 
+function countOf(option: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new Error(`${option} must be a positive integer; got '${text}'`);
+  return count;
+}
+
 async function run(): Promise<void> {
-  const rounds = Number(values.rounds);
+  const [rounds, turnMs] = [countOf('--rounds', values.rounds), countOf('--turn-ms', values['turn-ms'])];
   const trees = [treeAt(HERE), ...(values.against === undefined ? [] : [treeAt(values.against)])];
   const modules = await Promise.all(SUBJECTS.map((name) => import(`./subjects/${name}.js`) as Promise<{ subject: Subject }>));
   const plans = modules.map(({ subject }) => planOf(subject, values.only)).filter(({ wanted }) => wanted.size > 0);
+  if (plans.length === 0) throw new Error(`no row has ${values.only.map((name) => `'${name}'`).join(' or ')} in its name`);
   const where = environment();
   const commits = trees.map(commitOf);
   console.log(environmentText(where));
   console.log(`commit ${commits[0]}${commits.length > 1 ? `; before: commit ${commits[1]}, ${trees[1]!.folder}` : ''}`);
   console.log(`medians of ${rounds} rounds of all rows, turn about; in brackets the lowest and the highest round; ns are processor time`);
 
-  await measured(plans, trees, rounds, { turnMs: Number(values['turn-ms']), turns: TURNS });
+  await measured(plans, trees, rounds, { turnMs, turns: TURNS });
 
   const results = plans.map((plan) => ({ plan, results: resultsOf(plan.subject, plan.rounds, plan.wanted, trees.length) }));
   const xadd: Range | undefined = xaddOf(plans.flatMap((plan) => plan.rounds));
@@ -137,5 +144,10 @@ async function run(): Promise<void> {
 }
 
 process.once('SIGINT', () => process.exit(130)); // else its files would stay
-if (values.help) process.stdout.write(HELP);
-else await run();
+try {
+  if (values.help) process.stdout.write(HELP);
+  else await run();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 2;
+}

@@ -51,7 +51,8 @@ export async function underTest(): Promise<Package> {
 
 /** The commit that the tree has checked out, with a `+` where files were changed since. */
 export function commitOf({ folder }: Tree): string {
-  const git = (...words: string[]) => execFileSync('git', ['-C', folder, ...words], { encoding: 'utf8' }).trim();
+  const git = (...words: string[]) =>
+    execFileSync('git', ['-C', folder, ...words], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+');
   } catch {
