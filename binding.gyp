@@ -12,6 +12,7 @@
         "native/crash/handler_chain.cc",
         "native/crash/sibling.cc",
         "native/flush/blocking_descriptor.cc",
+        "native/flush/device_key.cc",
         "native/flush/devices.cc",
         "native/flush/flusher.cc",
         "native/flush/leaving.cc",

@@ -19,7 +19,7 @@ namespace vmm {
 
 namespace {
 
-// What a pipe takes at once or not at all.
+// A write of so many bytes goes into a pipe whole or not at all.
 constexpr size_t kPipeAtomBytes = PIPE_BUF;
 
 int OpenToWrite(const char* path) {
@@ -29,7 +29,7 @@ int OpenToWrite(const char* path) {
   }
 }
 
-// By its own name in /dev/pts, if what has that name is the very terminal.
+// By its name in /dev/pts, if the file of that name is the same terminal.
 int OpenByName(const struct stat& info) {
   constexpr unsigned kFirstMajor = 136, kLastMajor = 143;
   const dev_t device = info.st_rdev;
@@ -40,14 +40,14 @@ int OpenByName(const struct stat& info) {
   std::snprintf(path, sizeof(path), "/dev/pts/%u", ((major - kFirstMajor) << 8) + minor);
   const int fd = OpenToWrite(path);
   struct stat its;
-  // By all three: each mount of that file system counts its terminals from 0.
+  // All three numbers are compared: each mount of that file system counts its terminals from 0.
   if (fd < 0 || (fstat(fd, &its) == 0 && its.st_rdev == device && its.st_dev == info.st_dev && its.st_ino == info.st_ino))
     return fd;
   close(fd);
   return -1;
 }
 
-// A call that this kernel, this kind of file or a filter does not have.
+// Whether this kernel, this kind of file or a seccomp filter does not allow the call.
 bool IsRefused(int error) { return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == EPERM; }
 
 }  // namespace
@@ -58,7 +58,7 @@ int OpenAgain(int fd, const struct stat& info) {
   int again = OpenToWrite(path);
   if (again >= 0 || !S_ISCHR(info.st_mode)) return again;
   if (again = OpenByName(info); again >= 0) return again;
-  // /dev/tty needs no permission. Only of the terminal that controls the caller does this call give a session.
+  // /dev/tty needs no permission. The call succeeds only for the terminal that controls this process.
   pid_t session;
   return ioctl(fd, TIOCGSID, &session) == 0 ? OpenToWrite("/dev/tty") : -1;
 }
@@ -78,7 +78,7 @@ void BlockingDescriptor::Close() {
 
 ssize_t BlockingDescriptor::Write(int fd, const char* bytes, size_t count) {
   if (!is_nowait_refused_) {
-    // For pipes without a name, of Linux 6.4 and later.
+    // Pipes without a name allow it since Linux 6.4.
     const iovec one = {const_cast<char*>(bytes), count};
     const ssize_t result = syscall(SYS_pwritev2, fd, &one, 1, -1L, -1L, RWF_NOWAIT);
     if (result >= 0 || !IsRefused(errno)) return result;
@@ -88,7 +88,7 @@ ssize_t BlockingDescriptor::Write(int fd, const char* bytes, size_t count) {
     const ssize_t result = WriteThroughPipe(fd, bytes, count);
     if (result >= 0 || !IsRefused(errno)) return result;
   }
-  // Poll says that a pipe has room for one atom, and a terminal for a byte; more could wait.
+  // poll() promises room for one atom in a pipe, and for one byte in a terminal; a longer write could wait.
   pollfd room = {fd, POLLOUT, 0};
   if (poll(&room, 1, 0) <= 0) {
     errno = EAGAIN;
@@ -98,10 +98,10 @@ ssize_t BlockingDescriptor::Write(int fd, const char* bytes, size_t count) {
   return write(fd, bytes, count < atom ? count : atom);
 }
 
-// What is in one pipe can be moved to another without waiting, in any kernel.
+// In every kernel, splice() moves bytes from one pipe to another without waiting.
 ssize_t BlockingDescriptor::WriteThroughPipe(int fd, const char* bytes, size_t count) {
   char rest[kPipeAtomBytes];
-  while (read(pipe_[0], rest, sizeof(rest)) > 0) {  // what did not go last time
+  while (read(pipe_[0], rest, sizeof(rest)) > 0) {  // what was not moved last time
   }
   const ssize_t filled = write(pipe_[1], bytes, count < kPipeAtomBytes ? count : kPipeAtomBytes);
   if (filled <= 0) return filled;

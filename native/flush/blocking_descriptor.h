@@ -1,10 +1,10 @@
-// A BlockingDescriptor is a pipe or terminal whose open file is shared with others, and blocks. What is written here
-// does not wait for a reader all the same. O_NONBLOCK would be seen by all who share the file, for ever if the process
-// died just then.
+// A BlockingDescriptor writes to a pipe or terminal that would block, without waiting for a reader. It sets no
+// O_NONBLOCK: that flag belongs to the open file, so everybody who shares the file would see it, and for ever if this
+// process died before it cleared the flag.
 //
 // Thread-safety:       one thread at a time.
-// Async-signal-safety: Write is safe; the rest is not.
-// Lifetime:            the descriptor is the caller's. Close gives back what Prepare made.
+// Async-signal-safety: Write is safe; the others are not.
+// Lifetime:            the descriptor is the caller's. Close frees what Prepare made.
 
 #pragma once
 
@@ -15,17 +15,19 @@
 
 namespace vmm {
 
-// The same pipe or terminal opened once more, for writing without blocking: through /proc; a terminal else by its own
-// name, or as the one that controls this process. -1: neither is to be had, and a BlockingDescriptor is needed.
+// Opens the pipe or terminal of `fd` a second time, for writing without blocking: through /proc, or else a terminal by
+// its name or as /dev/tty. -1: that is not possible, and the caller needs a BlockingDescriptor.
 int OpenAgain(int fd, const struct stat& info);
 
 class BlockingDescriptor {
  public:
+  // Before the first Write; `info` describes the descriptor.
   void Prepare(const struct stat& info);
   void Close();
 
-  // As write(2), with EAGAIN instead of waiting. A terminal that somebody stops at the very moment is waited for;
-  // likewise a pipe that somebody else fills at the very moment, where neither RWF_NOWAIT nor splice is to be had.
+  // As write(2), but with EAGAIN instead of waiting. It does wait in two races: when somebody stops a terminal between
+  // the check and the write, and, where the kernel allows neither RWF_NOWAIT nor splice, when somebody fills a pipe
+  // there.
   ssize_t Write(int fd, const char* bytes, size_t count);
 
  private:

@@ -1,14 +1,12 @@
-// A DeviceList is one group's devices as a flush and the crash handler see them, in the order of the line. First come
-// the hidden ones, see Devices. Removed ones stay, since an increment through a stale accessor must still reach the
-// aggregate, until nobody can write to them any more.
+// A DeviceList holds the devices of one group in the order of the line, for flushes and the crash handler. Hidden
+// devices come first (see Devices). A removed device stays in the list until no thread can write to it any more: an
+// increment through a stale accessor must still reach the aggregate.
 //
-// Thread-safety:       any thread may walk a list while nobody unlinks; Insert and Unlink are called under the store's
-//                      lock.
-// Async-signal-safety: walking is safe at any moment, also in the middle of an Insert; not in the middle of an Unlink,
-// which
-//                      therefore happens only where no walker can be, see Flusher::TryQuiet.
+// Thread-safety:       Insert and Unlink are called under the store's lock. Any thread may walk a list, except during
+//                      an Unlink, which therefore runs only inside Flusher::TryQuiet.
+// Async-signal-safety: walking is safe, also in the middle of an Insert; the rest is not.
 // Memory ordering:     `next` is stored with release after the device is complete; walkers acquire.
-// Lifetime:            a device is freed once it is unlinked; the others with their store.
+// Lifetime:            a device is freed when it is unlinked, or with its store.
 
 #pragma once
 
@@ -19,12 +17,12 @@ namespace vmm {
 
 struct Device {
   std::atomic<Device*> next{nullptr};
-  // Relaxed: it decides only how the device is shown.
+  // Relaxed: it publishes nothing, and decides only how the device is shown.
   std::atomic<bool> removed{false};
-  bool is_hidden = false;   // it has no key, and counts in the aggregate alone, as removed ones do
-  uint32_t first_cell = 0;  // of a hidden one it changes, where no walker can be
+  bool is_hidden = false;   // it has no key and counts in the aggregate only, as removed devices do
+  uint32_t first_cell = 0;  // changes in a hidden device only, inside Flusher::TryQuiet
   uint32_t directory_entry = 0;
-  uint64_t number = 0;  // counted in the order of their making
+  uint64_t number = 0;  // the devices of a store are numbered in the order in which they were made
   // The literal `,"<group>_<id>":{`, owned by Devices.
   const char* key = nullptr;
   uint32_t key_bytes = 0;
@@ -40,10 +38,10 @@ struct DeviceList {
     link.store(device, std::memory_order_release);  // pairs with the acquire loads of walkers
   }
 
-  // Takes out the device after `previous`, or the first one.
+  // Removes the device after `previous`, or the first one.
   void Unlink(Device* device, Device* previous) {
     std::atomic<Device*>& link = previous == nullptr ? first : previous->next;
-    // Release: as in Insert, for what the device behind has published.
+    // Release: as in Insert; it publishes the next device, which is complete.
     link.store(device->next.load(std::memory_order_relaxed), std::memory_order_release);
   }
 };
@@ -51,14 +49,14 @@ struct DeviceList {
 // The lists of all groups.
 struct DeviceLists {
   const DeviceList* of_groups = nullptr;
-  // The number of the last device. Release: whoever reads it finds all devices up to it in their lists, and the room
-  // that a line needs for them.
+  // The number of the newest device. Stored with release: a reader of it finds all devices up to that number in their
+  // lists, and room for them in the line.
   std::atomic<uint64_t> made{0};
 
   const DeviceList& operator[](uint32_t group) const { return of_groups[group]; }
 };
 
-// Acquire, both: pairs with the release stores above.
+// Acquire, both: pair with the release stores above.
 inline const Device* FirstOf(const DeviceList& list) { return list.first.load(std::memory_order_acquire); }
 inline const Device* After(const Device& device) { return device.next.load(std::memory_order_acquire); }
 

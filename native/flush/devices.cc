@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "region/format.h"
+#include "flush/device_key.h"
 
 namespace vmm {
 
@@ -10,58 +10,7 @@ namespace {
 
 constexpr uint32_t kNoDevice = ~0u;
 
-// How many bytes the UTF-8 character at `at` has; 0 when it is none.
-size_t CharacterBytes(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || at + bytes > text.size()) return 0;
-  for (size_t i = 1; i < bytes; i++) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and what is past the last code point.
-  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
-  if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
-  return bytes;
-}
-
 }  // namespace
-
-bool IsDeviceId(const std::string& id) {
-  if (id.empty() || id.size() > kIdBytesMax) return false;
-  for (size_t at = 0; at < id.size();) {
-    const size_t bytes = id[at] == '\0' ? 0 : CharacterBytes(id, at);
-    if (bytes == 0) return false;
-    at += bytes;
-  }
-  return true;
-}
-
-std::string JsonString(const std::string& text) {
-  static const char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += "\\u00";
-          out += kHex[c >> 4];
-          out += kHex[c & 15];
-        } else {
-          out += c;
-        }
-    }
-  }
-  return out + "\"";
-}
 
 Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
     : groups_(std::move(groups)),
@@ -102,10 +51,10 @@ Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell,
   made->device.key = made->literal.data();
   made->device.key_bytes = static_cast<uint32_t>(made->literal.size());
 
-  // A multimap puts it after those of the same id, so what stands before it in the map stands before it in the list.
-  const auto place = nodes_[group].emplace(id, std::move(made));
-  Node* const node = place->second.get();
-  node->place = place;
+  // The multimap puts it after the devices of the same id, so the map and the list have the same order.
+  const auto position = nodes_[group].emplace(id, std::move(made));
+  Node* const node = position->second.get();
+  node->position = position;
   const bool has_key = HasKey(group, id);
   try {
     by_cell_[group][first_cell] = node;
@@ -115,16 +64,16 @@ Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell,
     by_cell_[group].erase(first_cell);
     living_[group].erase(id);
     if (!has_key) keys_.erase(KeyOf(group, id));
-    nodes_[group].erase(place);
+    nodes_[group].erase(position);
     throw;
   }
-  lists_[group].Insert(&node->device, Before(group, place));
+  lists_[group].Insert(&node->device, Before(group, position));
   view_.made.store(node->device.number, std::memory_order_release);  // see DeviceLists
   return &node->device;
 }
 
-Device* Devices::Before(uint32_t group, Nodes::iterator place) {
-  if (place != nodes_[group].begin()) return &std::prev(place)->second->device;
+Device* Devices::Before(uint32_t group, Nodes::iterator position) {
+  if (position != nodes_[group].begin()) return &std::prev(position)->second->device;
   return hidden_[group].empty() ? nullptr : hidden_[group].back().get();
 }
 
@@ -153,11 +102,11 @@ const Device* Devices::Remove(uint32_t group, const std::string& id, bool keeps_
 bool Devices::Erase(uint32_t group, const Device* device) {
   const auto found = by_cell_[group].find(device->first_cell);
   Node* const node = found->second;
-  const std::string id = node->place->first;
-  lists_[group].Unlink(&node->device, Before(group, node->place));
+  const std::string id = node->position->first;
+  lists_[group].Unlink(&node->device, Before(group, node->position));
   by_cell_[group].erase(found);
-  nodes_[group].erase(node->place);
-  // A namesake that is there, or has not been erased, has the key now.
+  nodes_[group].erase(node->position);
+  // The key stays when another device of this id, removed or not, still has it.
   if (nodes_[group].find(id) != nodes_[group].end() || !HasKey(group, id)) return false;
   keys_.erase(KeyOf(group, id));
   return true;
@@ -169,7 +118,7 @@ const Device* Devices::At(uint32_t group, uint32_t first_cell) const {
 }
 
 const std::string& Devices::IdOf(uint32_t group, const Device& device) const {
-  return by_cell_[group].at(device.first_cell)->place->first;
+  return by_cell_[group].at(device.first_cell)->position->first;
 }
 
 std::vector<Devices::Entry> Devices::Living(uint32_t group) const {

@@ -10,7 +10,7 @@
 namespace vmm {
 
 Line::~Line() {
-  Buffer* buffer = buffer_.load(std::memory_order_relaxed);  // nobody else is left
+  Buffer* buffer = buffer_.load(std::memory_order_relaxed);  // no other thread is left
   while (buffer != nullptr) {
     Buffer* older = buffer->older;
     munmap(buffer, buffer->mapped_bytes);
@@ -21,20 +21,21 @@ Line::~Line() {
 Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
   Buffer* current = buffer_.load(std::memory_order_relaxed);  // written under the store's lock only
   if (current != nullptr && current->text_bytes >= line_bytes) return {};
-  // Twice what is needed now: the buffers kept for the crash handler then add up to less than the last one.
+  // Twice what is needed now, so that all older buffers together are smaller than the newest one.
   const uint64_t text_bytes = 2 * line_bytes;
   const uint64_t head_bytes = sizeof(Buffer) + aggregates * sizeof(uint64_t);
   const uint64_t mapped_bytes = head_bytes + text_bytes;
-  // Populated now: the crash handler is no place to run out of memory.
+  // Populated now: in a crash handler there may be no memory left.
   void* memory = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (memory == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
   Buffer* buffer = new (memory) Buffer{current, mapped_bytes, head_bytes, text_bytes};
-  buffer_.store(buffer, std::memory_order_release);
+  buffer_.store(buffer, std::memory_order_release);  // pairs with the acquire in Build
   return {};
 }
 
 bool Line::Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
-  // First: whoever made a device visible had made room for it before. Acquire: pairs with the release in Devices.
+  // Read before the buffer: there is room for a device before it is counted here. Acquire: pairs with the release in
+  // Devices::Add.
   const uint64_t made = devices.made.load(std::memory_order_acquire);
   Buffer* buffer = buffer_.load(std::memory_order_acquire);
   bank_ = bank;
@@ -43,7 +44,7 @@ bool Line::Build(const LineTemplate& line_template, const Cells& cells, const De
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
   const Collection collection(cells, bank, cells.region().committed_bank());
   LineWriter(line_template, collection, devices, made, buffer->aggregate(), out).Write();
-  // Every entry of the line starts with a comma; the first one's gives way to the brace.
+  // Every entry starts with a comma. The brace replaces the first comma.
   if (out.size() == 0) out.Char('{');
   text_[1] = '{';
   out.Text("}\n", 2);
@@ -55,8 +56,7 @@ bool Line::Build(const LineTemplate& line_template, const Cells& cells, const De
 void Line::Begin(Region& region, const Sink& sink, bool follows_half) {
   begin_ = sent_ = sink.needs_newline() || follows_half ? 0 : 1;
   LineInFlight& flight = region.header().line;
-  // There is none on its way now: release, so that no field of this one is written while the record still says
-  // otherwise.
+  // The record says that no line is on its way. Release: that is visible before any field of this line is written.
   std::atomic_thread_fence(std::memory_order_release);
   const Sink::Position position = sink.position();
   flight.device = position.device;
@@ -70,7 +70,7 @@ void Line::Begin(Region& region, const Sink& sink, bool follows_half) {
 
 void Line::Sent(Region& region, size_t bytes) {
   sent_ += bytes;
-  // Relaxed: a number that publishes nothing.
+  // Relaxed: it publishes nothing.
   region.header().line.sent.store(sent_ - begin_, std::memory_order_relaxed);
 }
 
@@ -83,7 +83,7 @@ bool Line::SettleInterrupted(Region& region, Sink& sink) {
 }
 
 void Line::GiveUp(Region& region) {
-  // Relaxed: nothing of the record counts any more. Begin sees to the order.
+  // Relaxed: readers now ignore the other fields, and the fence in Begin comes before those are written again.
   region.header().line.commit.store(0, std::memory_order_relaxed);
 }
 

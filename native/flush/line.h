@@ -1,9 +1,10 @@
-// A Line is one line on its way out: built whole in a buffer of its own, then sent, then committed.
+// A Line is one line on its way out: it is built whole in a buffer of its own, then sent, then committed.
 //
-// Thread-safety:       one thread at a time.
-// Async-signal-safety: all but Fit are safe.
-// Lifetime:            a buffer that has become too small is kept until the store ends, since a crash handler may still
-//                      read it.
+// Thread-safety:       one thread at a time; any thread may call Fit, under the store's lock.
+// Async-signal-safety: all but Fit and the destructor are safe.
+// Memory ordering:     `buffer_` is stored with release and loaded with acquire: it publishes the fields of the buffer.
+// Lifetime:            a buffer that has become too small is kept until the store ends, because a crash handler may
+//                      still use it.
 
 #pragma once
 
@@ -24,25 +25,26 @@ class Line {
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
 
-  // Makes room for lines of up to `line_bytes`, and for `aggregates` running values. Any thread, under the store's
-  // lock.
+  // Makes room for lines of up to `line_bytes`, and for `aggregates` running values.
   Status Fit(uint64_t line_bytes, uint32_t aggregates);
 
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
   bool Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
-  // Starts the sending, with a newline before the line where the sink needs one, or the caller knows of half a line
-  // there, and says in the header that it is on its way. No other line is.
+  // Starts the sending, and notes in the region's header that this line is on its way. A newline goes first if the sink
+  // needs one or if `follows_half`: the sink ends in half a line. No other line is on its way.
   void Begin(Region& region, const Sink& sink, bool follows_half = false);
+  // The sink took `bytes` more.
   void Sent(Region& region, size_t bytes);
-  // No line is on its way any more: it is committed; or it does not go on, and nothing of it, or only a head that
-  // counts for nothing, is out.
+  // Notes in the header that no line is on its way: it is committed, or its rest will never be sent, so that the part
+  // that is out counts for nothing.
   static void GiveUp(Region& region);
-  // Says that the line is out: its bank is now what was last flushed. Release: publishes the bank's values to readers
-  // of what is pending.
+  // The line is out: its bank now holds the values as last flushed. Release: publishes these values to readers of
+  // pending deltas.
   void Commit(Region& region);
 
-  // What of it, when it was interrupted in its sending, is out by now; false: nobody can tell.
+  // After a fault in the middle of Sink::Write: finds out how much of the line is out, and commits a whole one. False:
+  // nobody can tell.
   bool SettleInterrupted(Region& region, Sink& sink);
 
   const char* unsent() const { return text_ + sent_; }
@@ -61,9 +63,8 @@ class Line {
     char* text() { return reinterpret_cast<char*>(this) + head_bytes; }
   };
 
-  // Release on store, acquire on load: publishes the buffer's own fields.
   std::atomic<Buffer*> buffer_{nullptr};
-  char* text_ = nullptr;  // the line after one byte that is a newline
+  char* text_ = nullptr;  // a newline and then the line; begin_ is 0 or 1, with or without that newline
   size_t begin_ = 0;
   size_t sent_ = 0;
   size_t end_ = 0;

@@ -10,7 +10,7 @@
 namespace vmm {
 
 struct LineTemplate::Storage {
-  // Lists: what is in them stays where it is.
+  // Lists, because their elements never move.
   std::list<std::string> texts;
   std::list<std::vector<size_t>> places;
   std::list<std::vector<Stretch>> stretches;
@@ -25,12 +25,13 @@ namespace {
 
 Op OpOf(const Instruction& step) { return static_cast<Op>(step.op); }
 
-// Whether the template has a 0 for the instruction's number.
+// Whether the template holds a 0 for the instruction's number.
 bool HasZero(Op op) { return op != Op::kText && op != Op::kDevices; }
-// Whether running the instruction takes work.
+// Whether the instruction has something to do at each flush.
 bool HasWork(Op op) { return op != Op::kText && op != Op::kZero; }
 
-// Whether instructions of this op stand together in a stretch. A minimum is written with the maximum next to it.
+// Whether a stretch may have several instructions of this op. A minimum also needs the maximum in the next cell, so it
+// stands alone.
 bool AreJoined(Op op) { return op != Op::kTimestamp && op != Op::kDevices && op != Op::kMin; }
 
 bool Continues(const Stretch& stretch, Op op, uint32_t slot, uint32_t operand) {
@@ -38,12 +39,13 @@ bool Continues(const Stretch& stretch, Op op, uint32_t slot, uint32_t operand) {
          stretch.operand + stretch.count == operand && operand % kRunCells != 0;
 }
 
-// Whether the number is 0 of a cell of this kind that there is nothing to say of, and adds nothing to an aggregate.
+// Whether the number is 0, and changes no aggregate, when a cell of this kind has not changed or is 0 (see
+// Collection::Collect).
 bool IsSilent(Op op, CellKind kind) {
   switch (op) {
     case Op::kInc:
     case Op::kSumOfInc: return kind == CellKind::kInc || kind == CellKind::kNone;
-    case Op::kMinOfStore: return false;  // a value of 0 is the least
+    case Op::kMinOfStore: return false;  // 0 is the smallest value
     default: return kind != CellKind::kInc;
   }
 }

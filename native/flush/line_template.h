@@ -1,10 +1,9 @@
-// A LineTemplate is a program made ready to be run fast: the text of the line with a 0 in the place of every number. A
-// number that is 0 costs nothing then, since the text around it is copied together with its 0; and most numbers of a
-// line are 0.
+// A LineTemplate prepares a program so that it runs fast: it holds the text of the line with a 0 for every number. Most
+// numbers of a line are 0, and such a number costs nothing, because the text is copied with the 0 in it.
 //
-// Thread-safety:       immutable once made.
-// Async-signal-safety: all but Make are safe.
-// Lifetime:            the program that it is made of outlives it.
+// Thread-safety:       immutable after Make.
+// Async-signal-safety: all but Make and the destructor are safe.
+// Lifetime:            the program outlives it.
 
 #pragma once
 
@@ -16,20 +15,21 @@
 
 namespace vmm {
 
-// Instructions of one op that follow one another and whose operands are neighbours: in one chunk, where they are cells.
+// Consecutive instructions with the same op and with consecutive operands. If the operands are cells, these are in one
+// chunk.
 struct Stretch {
   Op op;
-  uint32_t slot;  // the first instruction, counted from the beginning of its range
+  uint32_t slot;  // the first instruction, counted from the first one of its range
   uint32_t count;
   uint32_t operand;  // of the first instruction
 };
 
-// A range of a program's instructions. Texts alone, and numbers that are always 0, have no stretch: they are in the
-// text.
+// A range of a program's instructions. An instruction for text alone, or for a number that is always 0, is in no
+// stretch: the text has all of it.
 struct RangeTemplate {
   const char* text = nullptr;  // as RawWriter::PaddedText takes it
   size_t bytes = 0;
-  const size_t* places = nullptr;  // of each instruction: where its number stands
+  const size_t* places = nullptr;  // for each instruction, where its number stands in the text
   const Stretch* stretches = nullptr;
   uint32_t stretch_count = 0;
 };
@@ -39,8 +39,8 @@ struct GroupTemplate {
   RangeTemplate aggregate;
   const CellRun* runs = nullptr;
   uint32_t run_count = 0;
-  // Whether a device of which there is nothing to say (see Collection::Collect) is the text of `fields` as it stands,
-  // and changes no running value of the aggregate.
+  // Whether a device for which Collection::Collect returns false is written as the text of `fields` stands, and changes
+  // no running value of the aggregate.
   bool may_copy = false;
 };
 
@@ -51,8 +51,8 @@ class LineTemplate {
   LineTemplate(const LineTemplate&) = delete;
   LineTemplate& operator=(const LineTemplate&) = delete;
 
-  // Once, of a sound program. `kinds` are those of the schema's own cells, `group_kinds[g]` those of a device's.
-  // Without memory it throws.
+  // Called once, with a sound program. `kinds` are the kinds of the schema's own cells, `group_kinds[g]` those of a
+  // device of group g. Throws when there is no memory.
   void Make(const ProgramView& program, const CellKind* kinds, const CellKind* const* group_kinds);
 
   const ProgramView& program() const { return *program_; }
@@ -69,7 +69,7 @@ class LineTemplate {
   const CellRun* runs_ = nullptr;
   uint32_t run_count_ = 0;
   const GroupTemplate* groups_ = nullptr;
-  Storage* storage_ = nullptr;  // what all of this points to
+  Storage* storage_ = nullptr;  // owns what the pointers above point to
 };
 
 }  // namespace vmm

@@ -8,18 +8,18 @@ namespace vmm {
 
 namespace {
 
-// How many numbers are looked at before the first of them that is not 0 is looked for.
-constexpr uint32_t kLookedAtOnce = 8;
+// So many numbers are checked at once; only when one of them is not 0 is each looked at.
+constexpr uint32_t kCheckedAtOnce = 8;
 
 // Calls put(i) for each i below `count` whose bits are not all 0.
 template <typename BitsOf, typename Put>
 inline void ForEachNonZero(uint32_t count, BitsOf bits_of, Put put) {
-  for (uint32_t begin = 0; begin < count; begin += kLookedAtOnce) {
+  for (uint32_t begin = 0; begin < count; begin += kCheckedAtOnce) {
     uint64_t any = 0;
-    uint32_t end = begin + kLookedAtOnce;
+    uint32_t end = begin + kCheckedAtOnce;
     if (end <= count) {
 #pragma GCC unroll 8
-      for (uint32_t i = 0; i < kLookedAtOnce; i++) any |= bits_of(begin + i);
+      for (uint32_t i = 0; i < kCheckedAtOnce; i++) any |= bits_of(begin + i);
     } else {
       end = count;
       for (uint32_t i = begin; i < end; i++) any |= bits_of(i);
@@ -39,7 +39,7 @@ bool HaveSameKey(const Device& a, const Device& b) {
 
 }  // namespace
 
-// Copies the text of a range, with numbers in the places of their zeros.
+// Copies the text of a range and replaces zeros by numbers.
 class LineWriter::Filling {
  public:
   Filling(const RangeTemplate& range, RawWriter& out) : range_(range), out_(out) {}
@@ -47,13 +47,13 @@ class LineWriter::Filling {
   Filling(const Filling&) = delete;
   Filling& operator=(const Filling&) = delete;
 
-  // In the order of the slots.
+  // Called in the order of the slots.
   void Put(uint32_t slot, uint64_t number) {
     CopyTo(range_.places[slot]);
     out_.Number(number);
     copied_++;
   }
-  // Up to the place of an instruction that has no number.
+  // Copies the text before an instruction that writes no number.
   void CopyUpTo(uint32_t slot) { CopyTo(range_.places[slot]); }
 
  private:
@@ -116,7 +116,7 @@ void LineWriter::WriteDevices(uint32_t number) {
   std::memset(aggregate_, 0, (range.aggregate_end - range.aggregate_begin) * sizeof(*aggregate_));
   bool is_first = true;
   for (const Device* device = FirstOf(devices_[number]); device != nullptr;) {
-    if (IsToCome(*device)) {  // there may be no room for it in this line
+    if (IsForNextLine(*device)) {  // this line may have no room for it
       device = After(*device);
       continue;
     }
@@ -124,10 +124,10 @@ void LineWriter::WriteDevices(uint32_t number) {
       device = WriteNamesakes(group, *device);
       continue;
     }
-    const bool has_news = Collect(group, *device);
+    const bool has_changed = Collect(group, *device);
     const bool is_removed = IsRemoved(*device);
-    if (!is_removed) WriteObject(group, *device, has_news);
-    if (has_news || !group.may_copy) Fold(group, *device, is_removed, is_first);
+    if (!is_removed) WriteObject(group, *device, has_changed);
+    if (has_changed || !group.may_copy) Fold(group, *device, is_removed, is_first);
     if (!is_removed) is_first = false;
     device = After(*device);
   }
@@ -138,39 +138,38 @@ bool LineWriter::Collect(const GroupTemplate& group, const Device& device) const
   return collection_.Collect(device.first_cell, group.runs, group.run_count);
 }
 
-void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, bool has_news) {
+void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, bool has_changed) {
   out_.Text(device.key, device.key_bytes);
   Filling filling(group.fields, out_);
-  if (!has_news && group.may_copy) return;
+  if (!has_changed && group.may_copy) return;
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) FillStretch(group.fields.stretches[i], device.first_cell, filling);
 }
 
-// Where there is no aggregate, what a removed device still has to say can only stand under its own key. Devices of one
-// id share the key, and so one object of the line: its deltas are those of all of them, the rest is that of the living
-// device, or of the last one that has something to say.
+// Without an aggregate, the deltas that a removed device has left can stand only under its own key. Devices of the same
+// id share that key and are one object in the line. Its deltas are the sums over all of them; its other values are
+// those of the living device, or else of the last one with deltas.
 const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Device& begin) {
   const Device* shown = nullptr;
   const Device* end = &begin;
-  bool has_news = false;
+  bool has_changed = false;
   int count = 0;
   for (; end != nullptr && HaveSameKey(*end, begin); end = After(*end)) {
-    if (IsToCome(*end)) continue;
+    if (IsForNextLine(*end)) continue;
     count++;
-    if (Collect(group, *end)) has_news = true;
-    // The living device was made last.
-    if (!IsRemoved(*end) || HasRest(group, *end)) shown = end;
+    if (Collect(group, *end)) has_changed = true;
+    // The living device, which was made last, comes last.
+    if (!IsRemoved(*end) || HasPending(group, *end)) shown = end;
   }
   if (shown == nullptr) return end;
   if (count == 1) {
-    WriteObject(group, *shown, has_news);
+    WriteObject(group, *shown, has_changed);
   } else {
     WriteSum(group, begin, end, *shown);
   }
   return end;
 }
 
-// Whether a device that was removed has counted something that no line has shown.
-bool LineWriter::HasRest(const GroupTemplate& group, const Device& device) const {
+bool LineWriter::HasPending(const GroupTemplate& group, const Device& device) const {
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
     const Stretch& stretch = group.fields.stretches[i];
     if (stretch.op != Op::kInc) continue;
@@ -195,14 +194,13 @@ void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const
       uint64_t sum = 0;
       for (const Device* device = &begin; device != end; device = After(*device)) {
         const uint32_t index = device->first_cell + stretch.operand + at;
-        if (!IsToCome(*device)) sum += collection_.Delta(*collection_.Now(index), *collection_.Flushed(index));
+        if (!IsForNextLine(*device)) sum += collection_.Delta(*collection_.Now(index), *collection_.Flushed(index));
       }
       filling.Put(stretch.slot + at, sum);
     }
   }
 }
 
-// Folds one device into the running values of its group's aggregate.
 void LineWriter::Fold(const GroupTemplate& group, const Device& device, bool is_removed, bool is_first) {
   for (uint32_t s = 0; s < group.aggregate.stretch_count; s++) {
     const Stretch& stretch = group.aggregate.stretches[s];
@@ -214,7 +212,7 @@ void LineWriter::Fold(const GroupTemplate& group, const Device& device, bool is_
       for (uint32_t i = 0; i < stretch.count; i++) running[i] += collection_.Delta(now[i], flushed[i]);
       continue;
     }
-    // A removed device is no longer set to anything; only what it still counts matters.
+    // Of a removed device only the deltas count; nothing sets its other values any more.
     if (is_removed) continue;
     for (uint32_t i = 0; i < stretch.count; i++) {
       const uint64_t value = Read(now[i]);

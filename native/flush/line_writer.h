@@ -1,8 +1,9 @@
-// A LineWriter runs a program once: it reads every cell, and writes the line.
+// A LineWriter writes one line: it reads every cell once, and fills the numbers into the template.
 //
-// Thread-safety:       one thread at a time for each bank and buffer; cells and devices may change meanwhile.
+// Thread-safety:       one thread at a time for each bank and buffer. Other threads may change cells and add devices at
+//                      the same time.
 // Async-signal-safety: safe.
-// Lifetime:            of one line; all that it is given outlives it.
+// Lifetime:            one line; everything that the constructor is given outlives it.
 
 #pragma once
 
@@ -17,30 +18,32 @@ namespace vmm {
 
 class LineWriter {
  public:
-  // The line has the values that `collection` reads. Devices whose number is above `made` are left to the next line,
-  // with what they have counted. `aggregate` has room for AggregateMax() values.
+  // `collection` reads the values of the line. A device whose number is above `made` comes with the next line, and its
+  // deltas stay pending until then. `aggregate` has room for AggregateMax() values.
   LineWriter(const LineTemplate& line, const Collection& collection, const DeviceLists& devices, uint64_t made,
              uint64_t* aggregate, RawWriter& out)
       : template_(line), collection_(collection), devices_(devices), made_(made), aggregate_(aggregate), out_(out) {}
 
-  // Once. Every entry of the line begins with a comma; braces and newline are the caller's.
+  // Called once. Every entry begins with a comma; the caller adds braces and newline.
   void Write();
 
  private:
   class Filling;
 
-  // The numbers of a stretch of cells; operands count from `first_cell`.
+  // Puts the numbers of a stretch. Its operands count from `first_cell`.
   void FillStretch(const Stretch& stretch, uint32_t first_cell, Filling& filling) const;
   void WriteDevices(uint32_t number);
-  // Devices of one id, which stand next to one another, in a group without an aggregate. Returns the first device of
-  // another id.
+  // For a group without an aggregate: writes the devices that have the id of `begin`, which follow one another in the
+  // list. Returns the first device with another id.
   const Device* WriteNamesakes(const GroupTemplate& group, const Device& begin);
   void WriteSum(const GroupTemplate& group, const Device& begin, const Device* end, const Device& shown);
-  // `has_news`: as Collection::Collect says of the device.
-  void WriteObject(const GroupTemplate& group, const Device& device, bool has_news);
+  // `has_changed`: what Collect returned for the device.
+  void WriteObject(const GroupTemplate& group, const Device& device, bool has_changed);
   bool Collect(const GroupTemplate& group, const Device& device) const;
-  bool IsToCome(const Device& device) const { return device.number > made_; }
-  bool HasRest(const GroupTemplate& group, const Device& device) const;
+  bool IsForNextLine(const Device& device) const { return device.number > made_; }
+  // Whether a removed device has deltas that no line has shown.
+  bool HasPending(const GroupTemplate& group, const Device& device) const;
+  // Adds a device to the running values of the aggregate.
   void Fold(const GroupTemplate& group, const Device& device, bool is_removed, bool is_first);
   void WriteAggregate(const GroupTemplate& group);
 

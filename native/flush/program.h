@@ -19,7 +19,7 @@ enum class Op : uint32_t {
   kMin = 4,        // then the minimum in cell `operand`, whose maximum is the next cell
   kMax = 5,        // then the maximum in cell `operand`
   kDevices = 6,    // then the devices of group `operand`, and their aggregate
-  // In an aggregate, over the devices' cells at `operand` from each one's first.
+  // In an aggregate: over one cell of each device, `operand` cells behind the first cell of the device.
   kSumOfInc = 7,
   kSumOfStore = 8,
   kMinOfStore = 9,
@@ -27,7 +27,7 @@ enum class Op : uint32_t {
   kZero = 11,  // then 0
 };
 
-// As TypeScript writes it: four 32-bit words.
+// TypeScript writes it as four 32-bit words.
 struct Instruction {
   uint32_t op;
   uint32_t literal_offset;
@@ -36,7 +36,7 @@ struct Instruction {
 };
 static_assert(sizeof(Instruction) == 16);
 
-// A group of devices: ranges of instructions. In `fields`, operands count from a device's first cell.
+// A group of devices: two ranges of instructions, whose operands count from the first cell of a device.
 struct DeviceGroup {
   uint32_t cells;
   uint32_t fields_begin, fields_end;
@@ -52,13 +52,13 @@ struct ProgramView {
   uint32_t group_count;
   const char* literals;
   uint32_t literal_bytes;
-  uint32_t static_cells;  // how many cells the schema itself has
+  uint32_t static_cells;  // how many cells the schema has without devices
 };
 
 // Whether every instruction, cell and literal is within its bounds.
 bool IsSound(const ProgramView& program);
 
-// The most bytes that the line takes without devices, and that one device of a group adds besides its key.
+// The most bytes of a line without devices, and the most that one device of a group adds besides its key.
 uint64_t LineBytesMax(const ProgramView& program);
 uint64_t DeviceBytesMax(const ProgramView& program, uint32_t group);
 
@@ -66,7 +66,7 @@ inline bool HasAggregate(const ProgramView& program, uint32_t group) {
   return program.groups[group].aggregate_begin != program.groups[group].aggregate_end;
 }
 
-// How many running values an aggregate needs at most.
+// The most running values that the aggregate of any group needs.
 uint32_t AggregateMax(const ProgramView& program);
 
 }  // namespace vmm

@@ -1,6 +1,7 @@
 #include "store/native_abi.h"
 
 #include "crash/alternate_stack.h"
+#include "flush/device_key.h"
 #include "store/store.h"
 
 namespace vmm {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check.h"
+#include "flush/device_key.h"
 
 namespace vmm {
 namespace {
