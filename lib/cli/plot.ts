@@ -14,8 +14,8 @@ import { refuseRegion } from './regions.ts';
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
 
 Makes a page from the table of a profile: counters as rates, gauges as values.
-Where samples are too close to be told apart, a line is their mean, and a band
-reaches from their minimum to their maximum. The page needs no network.
+Where samples are too close to be told apart, a line shows their mean, and a
+band shows their minimum and maximum. The page needs no network.
 
   -o, --output FILE  the page; - for standard output
   --title TEXT       the title of the page (default: the name of FILE.tsv)

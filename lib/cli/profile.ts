@@ -16,17 +16,17 @@ const HELP = `Usage: vmm-metrics profile FILE... --metrics NAMES -o FILE.tsv
 
 Samples metrics of running processes at a fixed rate, through their region
 files, into a table as startProfiling() writes it. vmm-metrics plot makes a page
-of the table. The processes do nothing for it; only their memory is read.
+of the table. The processes do no extra work; only their memory is read.
 
-  --metrics NAMES    names with commas between them. For a metric of a group:
-                     vcpu.exit_io_out; of a device: block_rootfs.read_bytes; for
-                     a latency metric, its .sum_us, .min_us or .max_us. With
-                     several files, the table has these columns for each file,
-                     named FILE:NAME
+  --metrics NAMES    names, separated by commas. A metric of a group is named
+                     like vcpu.exit_io_out; of a device, like
+                     block_rootfs.read_bytes; a latency metric needs .sum_us,
+                     .min_us or .max_us at the end. With several files, the
+                     table has these columns for each file, named FILE:NAME
   -o, --output FILE  the table; - for standard output
   --interval-us N    microseconds between samples, 100 to 86400000000 (default:
-                     1000). Below 1000, many ticks are missed; use
-                     startProfiling() in the process itself
+                     1000). Below 1000, many samples are missed; use
+                     startProfiling() in the process instead
   --seconds N        how long to sample (default: until Ctrl-C, or until none of
                      the processes runs any more)
 `;

@@ -21,9 +21,10 @@ DIR is a directory, shows each region file directly inside it.
   --line   print the line that the process would have flushed next, byte for
            byte
 
-TOTAL counts since the process started. PENDING is the part that no flushed line
-contains yet; if the process is dead, vmm-metrics flush writes it.
-If a file cannot be read, the others are still shown, and the exit code is 1.
+TOTAL counts since the process opened its metrics. PENDING is the part that no
+flushed line contains yet; if the process is dead, vmm-metrics flush writes it.
+If a file in DIR cannot be read, the others are still shown, and the exit code
+is 1.
 `;
 
 export const show: Command = {

@@ -144,7 +144,7 @@ constexpr uint8_t kGuestCode[] = {
     0x00, 0x02,                                                        //         512
     0x31, 0xc0,                                                        // c1  xor  ax, ax
     0x83, 0xff, 0x70,                                                  // c3  cmp  di, 0x70
-    0x0f, 0x94, 0xc0,                                                  // c6  sete al        ; each eighth is a write
+    0x0f, 0x94, 0xc0,                                                  // c6  sete al        ; every eighth is a write
     0x89, 0x85, Lo(kQueueAddress + 0x10), Hi(kQueueAddress + 0x10),    // c9  mov  [queue.descriptor[di].operation], ax
     0x89, 0xc8,                                                        // cd  mov  ax, cx
     0x83, 0xe0, 0x3f,                                                  // cf  and  ax, 63
