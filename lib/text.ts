@@ -2,5 +2,6 @@
 
 /** A whole number with a comma between groups of three digits. */
 export function digits(value: bigint): string {
-  return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',');
+  const text = `${value}`;
+  return text.length <= 3 ? text : text.replace(/\B(?=(\d{3})+$)/g, ',');
 }

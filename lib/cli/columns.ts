@@ -14,18 +14,25 @@ export interface Column {
  */
 export function lineMaker(columns: readonly Column[], rows: readonly (readonly string[])[]): (cells: readonly string[]) => string {
   const widths = widthsOf(columns, rows);
-  return (cells) =>
-    columns
-      .map(({ isNumber, widthMax = Number.POSITIVE_INFINITY }, i) => {
-        const width = Math.min(widths[i]!, widthMax);
-        return isNumber ? cells[i]!.padStart(width) : cells[i]!.padEnd(width);
-      })
-      .filter((_, i) => widths[i]! > 0)
-      .join('  ')
-      .trimEnd();
+  const shown = columns.flatMap(({ isNumber = false, widthMax = Number.POSITIVE_INFINITY }, i) =>
+    widths[i]! > 0 ? [{ i, isNumber, width: Math.min(widths[i]!, widthMax) }] : [],
+  );
+  return (cells) => {
+    let line = '';
+    let gap = '';
+    for (const { i, isNumber, width } of shown) {
+      line += gap + (isNumber ? cells[i]!.padStart(width) : cells[i]!.padEnd(width));
+      gap = '  ';
+    }
+    return line.trimEnd();
+  };
 }
 
 /** How wide the widest cell of each column is, its title included. */
 export function widthsOf(columns: readonly Column[], rows: readonly (readonly string[])[]): number[] {
-  return columns.map(({ title }, i) => rows.reduce((widest, cells) => Math.max(widest, cells[i]!.length), title.length));
+  const widths = columns.map(({ title }) => title.length);
+  for (const cells of rows) {
+    for (let i = 0; i < widths.length; i++) widths[i] = Math.max(widths[i]!, cells[i]!.length);
+  }
+  return widths;
 }

@@ -15,9 +15,10 @@ export interface Regions {
 
 /**
  * A file stands for itself, whatever it contains. A directory stands for the region files directly inside it, sorted by
- * name; files that cannot be opened are among them, so that the reader reports why.
+ * name; files that cannot be opened are among them, so that the reader reports why. `known` has paths that are region
+ * files, so that they need not be opened.
  */
-export async function regionsOf(path: string): Promise<Regions> {
+export async function regionsOf(path: string, known: { has(path: string): boolean } = new Set<string>()): Promise<Regions> {
   asUsageError(() => checkedPath('FILE', path));
   let isDirectory: boolean;
   try {
@@ -28,7 +29,7 @@ export async function regionsOf(path: string): Promise<Regions> {
   if (!isDirectory) return { isDirectory, paths: [path] };
   const entries = await readdir(path, { withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !isTemporary(entry.name)).map(({ name }) => join(path, name));
-  const paths = files.sort().filter((file) => fileKind(file) !== 'other');
+  const paths = files.sort().filter((file) => known.has(file) || fileKind(file) !== 'other');
   return { isDirectory, paths };
 }
 

@@ -1,9 +1,10 @@
-// A reading as rows for people, in the order of the schema.
+// The values of a region as rows for people, in the order of the schema.
 
-import type { RegionReading } from '../region/reader.ts';
-import { type Fields, unitOf } from '../schema.ts';
+import { CellKind, type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
+import type { MappedDevice } from '../region/cell-map.ts';
+import type { SettledContent } from '../region/settled.ts';
+import { unitOf } from '../schema.ts';
 import { digits } from '../text.ts';
-import type { DeviceValues, FieldValues, LatencyValue } from '../values.ts';
 import { plain } from './terminal-text.ts';
 
 /** One metric, or the sum of a latency metric with its extremes. */
@@ -13,6 +14,8 @@ export interface MetricRow {
   readonly name: string;
   readonly kind: 'inc' | 'store' | 'latency';
   readonly total: bigint;
+  /** The total of the earlier reading, if there is one. */
+  readonly earlier: bigint | undefined;
   /** Undefined for a store metric, which is always current. */
   readonly pending: bigint | undefined;
   readonly unit: string;
@@ -21,62 +24,143 @@ export interface MetricRow {
   readonly doc: string;
 }
 
-export function rowsOf({ schema, values, pending }: RegionReading): MetricRow[] {
-  return Object.entries(schema.shape).flatMap(([key, def]): MetricRow[] => {
-    if (def.kind === 'utcTimestampMs') return [];
-    if (def.kind === 'group') return sectionOf(key, def.fields, values[key] as FieldValues<Fields>, pending[key] as FieldValues<Fields>);
-    const { devices, aggregate } = values[key] as DeviceValues<Fields>;
-    const open = pending[key] as DeviceValues<Fields>;
-    // An object lists keys that look like numbers first.
-    const ids = Object.keys(devices).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-    return [
-      ...ids.flatMap((id) => sectionOf(`${key} ${plain(id)}`, def.fields, devices[id]!, open.devices[id]!)),
-      ...(def.aggregate
-        ? sectionOf(`${key}, all devices`, def.fields, aggregate, open.aggregate, def.latencyAggregate === 'extremum')
-        : removedOf(key, def.fields, values[key] as DeviceValues<Fields>, open)),
-    ];
-  });
+/** The values that rows are made of. */
+export type RowValues = Pick<SettledContent, 'layout' | 'map' | 'totals' | 'before'>;
+
+export interface RowOptions {
+  /** Whether to make rows of metrics whose numbers are all zero. */
+  readonly zeros: boolean;
+  /** The totals of an earlier reading with the same map. */
+  readonly earlier?: BigUint64Array | undefined;
 }
 
-/** What removed devices counted, for a group without an aggregate. No rows if they counted nothing. */
-function removedOf(key: string, fields: Fields, values: DeviceValues<Fields>, open: DeviceValues<Fields>): MetricRow[] {
-  const counted = Object.fromEntries(Object.entries(fields).filter(([, { kind }]) => kind !== 'store'));
-  const sumOf = (value: bigint | LatencyValue) => (typeof value === 'object' ? value.sum_us : value);
-  const rest = ({ devices, aggregate }: DeviceValues<Fields>) =>
-    Object.fromEntries(
-      Object.keys(counted).map((name) => {
-        const living = Object.values(devices).reduce((sum, device) => sum + sumOf(device[name]!), 0n);
-        const sum_us = BigInt.asUintN(64, sumOf(aggregate[name]!) - living);
-        return [name, typeof aggregate[name] === 'object' ? { min_us: 0n, max_us: 0n, sum_us } : sum_us];
-      }),
-    ) as FieldValues<Fields>;
-  const rows = sectionOf(`${key}, removed devices`, counted, rest(values), rest(open), false);
-  return rows.every(isZero) ? [] : rows;
+export interface Rows {
+  readonly rows: readonly MetricRow[];
+  /** How many metrics have no row because all their numbers are zero. */
+  readonly hidden: number;
 }
 
-function sectionOf(
-  section: string,
-  fields: Fields,
-  values: FieldValues<Fields>,
-  open: FieldValues<Fields>,
-  hasExtremes = true,
-): MetricRow[] {
-  return Object.entries(fields).map(([name, def]) => {
-    const [value, delta] = [values[name] as bigint | LatencyValue, open[name] as bigint | LatencyValue];
-    const unit = unitOf(name, def);
-    const common = { section, name, kind: def.kind, doc: plain(def.doc), unit: unit === 'count' ? '' : unit };
-    if (typeof value === 'object') {
-      const { min_us: min, max_us: max } = value;
-      const extremes = hasExtremes ? { min, max } : { min: undefined, max: undefined };
-      return { ...common, total: value.sum_us, pending: (delta as LatencyValue).sum_us, ...extremes };
+export function rowsOf({ layout, map, totals, before }: RowValues, options: RowOptions): Rows {
+  const maker = new RowMaker(options.zeros);
+  const all: Numbers = { totals, before, earlier: options.earlier };
+  for (const entry of layout.entries) {
+    if (entry.kind === 'group') maker.addSection(entry.key, entry.metrics, all, 0);
+    if (entry.kind !== 'perDevice') continue;
+    const devices = map.devices[entry.group]!;
+    for (const device of devices) {
+      if (!device.removed) maker.addSection(`${entry.key} ${plain(device.id)}`, entry.metrics, all, device.firstCell);
     }
-    return { ...common, total: value, pending: def.kind === 'store' ? undefined : (delta as bigint), min: undefined, max: undefined };
-  });
+    if (entry.aggregate) {
+      const isWhole = entry.latencyAggregate === 'extremum';
+      maker.addSection(`${entry.key}, all devices`, entry.metrics, combined(all, entry, devices), 0, isWhole);
+      continue;
+    }
+    // Without an aggregate: what removed devices counted, unless they counted nothing.
+    const counted = entry.metrics.filter(({ def }) => def.kind !== 'store');
+    const removed = combined(
+      all,
+      entry,
+      devices.filter((device) => device.removed),
+    );
+    if (removed.totals.some((total) => total !== 0n)) maker.addSection(`${entry.key}, removed devices`, counted, removed, 0, false);
+  }
+  return maker;
 }
 
-/** Whether all numbers of the row are zero. */
-export function isZero({ total, max }: MetricRow): boolean {
-  return total === 0n && (max ?? 0n) === 0n;
+interface Numbers {
+  readonly totals: BigUint64Array;
+  readonly before: BigUint64Array;
+  readonly earlier: BigUint64Array | undefined;
+}
+
+class RowMaker implements Rows {
+  readonly rows: MetricRow[] = [];
+  hidden = 0;
+  readonly #zeros: boolean;
+
+  constructor(zeros: boolean) {
+    this.#zeros = zeros;
+  }
+
+  addSection(section: string, metrics: readonly MetricLayout[], numbers: Numbers, first: number, hasExtremes = true): void {
+    const { totals, before, earlier } = numbers;
+    for (const metric of metrics) {
+      const { kind, cell, name, unit, doc } = textOf(metric);
+      const slot = first + cell + (kind === 'latency' ? LATENCY_SUM : 0);
+      const total = totals[slot]!;
+      const max = kind === 'latency' && hasExtremes ? totals[first + cell + LATENCY_MAX]! : undefined;
+      if (!this.#zeros && total === 0n && (max === undefined || max === 0n)) {
+        this.hidden++;
+        continue;
+      }
+      this.rows.push({
+        section,
+        name,
+        kind,
+        total,
+        earlier: earlier?.[slot],
+        pending: kind === 'store' ? undefined : BigInt.asUintN(64, total - before[slot]!),
+        unit,
+        min: max === undefined ? undefined : minimumOf(totals[first + cell + LATENCY_MIN]!, max),
+        max,
+        doc,
+      });
+    }
+  }
+}
+
+/** The numbers of some devices together, from index 0 on. Counts include those of removed devices. */
+function combined({ totals, before, earlier }: Numbers, group: DeviceGroupLayout, devices: readonly MappedDevice[]): Numbers {
+  const over = (values: BigUint64Array) => combinedValues(values, group, devices);
+  return { totals: over(totals), before: over(before), earlier: earlier && over(earlier) };
+}
+
+function combinedValues(
+  values: BigUint64Array,
+  { metrics, cellKinds }: DeviceGroupLayout,
+  devices: readonly MappedDevice[],
+): BigUint64Array {
+  const all = new BigUint64Array(cellKinds.length);
+  const living = devices.filter(({ removed }) => !removed);
+  for (const { firstCell, removed } of devices) {
+    for (let cell = 0; cell < cellKinds.length; cell++) {
+      const value = values[firstCell + cell]!;
+      const kind = cellKinds[cell];
+      if (kind === CellKind.inc) all[cell] = all[cell]! + value;
+      // A minimum is stored as its complement.
+      else if ((kind === CellKind.min || kind === CellKind.max) && !removed && value > all[cell]!) all[cell] = value;
+    }
+  }
+  for (const { def, cell } of metrics) {
+    if (def.kind !== 'store') continue;
+    const now = living.map(({ firstCell }) => values[firstCell + cell]!);
+    if (def.aggregate === 'max') all[cell] = now.reduce((a, b) => (b > a ? b : a), 0n);
+    else if (def.aggregate === 'min') all[cell] = now.length === 0 ? 0n : now.reduce((a, b) => (b < a ? b : a));
+    else all[cell] = now.reduce((a, b) => a + b, 0n);
+  }
+  return all;
+}
+
+/** What stands in each row of a metric. */
+interface MetricText {
+  readonly name: string;
+  readonly kind: MetricRow['kind'];
+  readonly cell: number;
+  readonly unit: string;
+  readonly doc: string;
+}
+
+const texts = new WeakMap<MetricLayout, MetricText>();
+
+function textOf(metric: MetricLayout): MetricText {
+  let text = texts.get(metric);
+  if (text === undefined) {
+    const { name, def, cell } = metric;
+    const unit = unitOf(name, def);
+    text = { name, kind: def.kind, cell, unit: unit === 'count' ? '' : unit, doc: plain(def.doc) };
+    texts.set(metric, text);
+  }
+  return text;
 }
 
 /** For a latency metric: what its number is, and the extremes. */

@@ -1,12 +1,14 @@
 // `vmm-metrics show`: prints what a region file contains, as a table, as JSON, or as the next line.
 
-import { type RegionReading, readRegion } from '../region/reader.ts';
+import { KeptRegion } from '../region/kept-region.ts';
+import { type RegionSummary, readingOf, summaryOf } from '../region/reader.ts';
+import type { SettledContent } from '../region/settled.ts';
 import { digits } from '../text.ts';
 import { type Column, lineMaker } from './columns.ts';
 import { type Command, parsed, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
 import { noRegions, regionsOf } from './regions.ts';
-import { isZero, latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
+import { latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
 import { describeState } from './state.ts';
 import { cut, plain, styled, wrapped } from './terminal-text.ts';
 
@@ -44,9 +46,11 @@ export const show: Command = {
     let shown = 0;
     for (const file of paths) {
       try {
-        const reading = await readRegion(file);
         // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
-        const text = values.json ? jsonText(file, reading) : values.line ? reading.line() : tableOf(file, reading, values.all ?? false);
+        const text = textOf(file, (content) => {
+          if (values.json) return jsonText(file, content);
+          return values.line ? readingOf(file, content).line() : tableOf(file, content, values.all ?? false);
+        });
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
         process.stdout.write(gap + text);
       } catch (error) {
@@ -59,27 +63,35 @@ export const show: Command = {
   },
 };
 
-function jsonText(file: string, reading: RegionReading): string {
-  const { schema, ...rest } = reading;
+function textOf(file: string, text: (content: SettledContent) => string): string {
+  const region = new KeptRegion(file);
+  try {
+    return text(region.read());
+  } finally {
+    region.close();
+  }
+}
+
+function jsonText(file: string, content: SettledContent): string {
+  const { schema, ...rest } = readingOf(file, content);
   return `${jsonOf({ file, ...rest, schema: schema.shape })}\n`;
 }
 
 /** From this width on, descriptions fit beside the numbers. */
 const WIDE = 110;
 
-function tableOf(path: string, reading: RegionReading, all: boolean): string {
+function tableOf(path: string, content: SettledContent, all: boolean): string {
   const width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
-  const rows = rowsOf(reading);
-  const shown = all ? rows : rows.filter((row) => !isZero(row));
-  const out = [plain(path), ...wrapped(describeState(reading), width), ...notesOf(reading)];
-  if (shown.length > 0) out.push('', ...sectionsOf(shown, width));
-  const zeros = rows.length - shown.length;
-  if (zeros > 0)
-    out.push('', `${zeros} ${zeros === 1 ? 'metric is zero; use --all to show it' : 'metrics are zero; use --all to show them'}`);
+  const summary = summaryOf(content);
+  const { rows, hidden } = rowsOf(content, { zeros: all });
+  const out = [plain(path), ...wrapped(describeState(summary), width), ...notesOf(summary)];
+  if (rows.length > 0) out.push('', ...sectionsOf(rows, width));
+  if (hidden > 0)
+    out.push('', `${hidden} ${hidden === 1 ? 'metric is zero; use --all to show it' : 'metrics are zero; use --all to show them'}`);
   return `${out.join('\n')}\n`;
 }
 
-function notesOf({ lineInFlight, state, hasPending }: RegionReading): string[] {
+function notesOf({ lineInFlight, state, hasPending }: RegionSummary): string[] {
   const notes: string[] = [];
   if (lineInFlight === 'unknown') {
     notes.push('A line was in flight, and it is unknown whether the line got out. The line may contain some of the pending values.');

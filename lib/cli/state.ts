@@ -1,11 +1,11 @@
 // What became of a process, in words.
 
-import type { RegionReading } from '../region/reader.ts';
+import type { RegionSummary } from '../region/reader.ts';
 import { digits } from '../text.ts';
 import { plain } from './terminal-text.ts';
 
 /** One sentence: who the process is, what became of it, when it started, how many lines it flushed. */
-export function describeState({ name, pid, startedAt, degraded, isThisBoot, linesFlushed, ...end }: RegionReading): string {
+export function describeState({ name, pid, startedAt, degraded, isThisBoot, linesFlushed, ...end }: RegionSummary): string {
   const lines = `${digits(linesFlushed)} ${linesFlushed === 1n ? 'line' : 'lines'} flushed`;
   return [
     `${plain(name)}, process ${pid}, ${describeEnd(end)}`,
@@ -15,7 +15,7 @@ export function describeState({ name, pid, startedAt, degraded, isThisBoot, line
   ].join('; ');
 }
 
-function describeEnd({ state, exitCode, crash }: Pick<RegionReading, 'state' | 'exitCode' | 'crash'>): string {
+function describeEnd({ state, exitCode, crash }: Pick<RegionSummary, 'state' | 'exitCode' | 'crash'>): string {
   switch (state) {
     case 'running':
       return 'is running';

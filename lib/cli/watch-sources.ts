@@ -1,16 +1,19 @@
 // What `vmm-metrics watch` reads: region files over time, so that counters have rates.
 
-import { type RegionReading, readRegion } from '../region/reader.ts';
+import { KeptRegions } from '../region/kept-regions.ts';
+import { type RegionSummary, summaryOf } from '../region/reader.ts';
 import { regionsOf } from './regions.ts';
-import { type MetricRow, rowsOf } from './rows.ts';
+import { type MetricRow, type RowValues, rowsOf } from './rows.ts';
 import { plain } from './terminal-text.ts';
 
 /** One file over time. */
 export interface WatchSource {
   readonly path: string;
-  reading: RegionReading | undefined;
-  /** The totals of the reading before, if the same process wrote it. */
-  earlier: ReadonlyMap<string, bigint>;
+  /** The last reading. */
+  summary: RegionSummary | undefined;
+  values: RowValues | undefined;
+  /** The values of the reading before, if the same process wrote it. */
+  earlier: RowValues | undefined;
   /** The time between the two readings. */
   seconds: number;
   readAtMs: number;
@@ -31,6 +34,7 @@ export interface WatchedRow extends MetricRow {
 export class WatchSources {
   readonly #path: string;
   readonly #all = new Map<string, WatchSource>();
+  readonly #regions = new KeptRegions();
 
   /** `path` is a region file, or a directory of such files. */
   constructor(path: string) {
@@ -41,29 +45,48 @@ export class WatchSources {
     return [...this.#all.values()];
   }
 
+  /** Closes all files. */
+  close(): void {
+    this.#regions.close();
+  }
+
   /** Reads each file again, new files of the directory too. A file that has gone keeps its last reading. */
   async refresh(): Promise<void> {
     let paths: readonly string[] = [...this.#all.keys()];
     try {
-      paths = [...new Set([...paths, ...(await regionsOf(this.#path)).paths])];
+      paths = [...new Set([...paths, ...(await regionsOf(this.#path, this.#all)).paths])];
     } catch {
       // The directory is gone; each of its files reports that.
     }
     for (const path of paths) {
       let source = this.#all.get(path);
       if (source === undefined) {
-        source = { path, reading: undefined, earlier: new Map(), seconds: 0, readAtMs: 0, trouble: undefined, takeovers: 0 };
+        source = {
+          path,
+          summary: undefined,
+          values: undefined,
+          earlier: undefined,
+          seconds: 0,
+          readAtMs: 0,
+          trouble: undefined,
+          takeovers: 0,
+        };
         this.#all.set(path, source);
       }
-      await read(source);
+      read(source, this.#regions);
     }
   }
 }
 
-async function read(source: WatchSource): Promise<void> {
-  let reading: RegionReading;
+function read(source: WatchSource, regions: KeptRegions): void {
+  let summary: RegionSummary;
+  let values: RowValues;
   try {
-    reading = await readRegion(source.path);
+    const content = regions.read(source.path);
+    const { layout, map, totals, before } = content;
+    summary = summaryOf(content);
+    // The next reading overwrites the arrays.
+    values = { layout, map, totals: totals.slice(), before: before.slice() };
   } catch (error) {
     const { cause, message } = error as Error;
     const isGone = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
@@ -71,26 +94,38 @@ async function read(source: WatchSource): Promise<void> {
     return;
   }
   const now = performance.now();
-  const before = source.reading;
-  const isSame = before !== undefined && before.pid === reading.pid && before.startedAt.getTime() === reading.startedAt.getTime();
-  if (before !== undefined && !isSame) source.takeovers++;
-  source.earlier = isSame ? totalsOf(before) : new Map();
+  const last = source.summary;
+  const isSame = last !== undefined && last.pid === summary.pid && last.startedAt.getTime() === summary.startedAt.getTime();
+  if (last !== undefined && !isSame) source.takeovers++;
+  source.earlier = isSame ? source.values : undefined;
   source.seconds = (now - source.readAtMs) / 1000;
   source.readAtMs = now;
-  source.reading = reading;
+  source.summary = summary;
+  source.values = values;
   source.trouble = undefined;
 }
 
-const keyOf = ({ section, name }: MetricRow) => `${section}\n${name}`;
-const totalsOf = (reading: RegionReading) => new Map(rowsOf(reading).map((row) => [keyOf(row), row.total]));
-
-export function watchedRows(source: WatchSource): WatchedRow[] {
-  const { reading, earlier, seconds } = source;
-  if (reading === undefined) return [];
-  const store = plain(reading.name);
-  return rowsOf(reading).map((row) => {
-    const before = earlier.get(keyOf(row));
-    const hasRate = before !== undefined && row.kind !== 'store' && seconds > 0;
-    return { ...row, source, store, rate: hasRate ? Number(BigInt.asUintN(64, row.total - before)) / seconds : undefined };
-  });
+export interface WatchedRows {
+  readonly rows: readonly WatchedRow[];
+  /** How many metrics have no row because all their numbers are zero. */
+  readonly hidden: number;
 }
+
+export function watchedRows(source: WatchSource, zeros: boolean): WatchedRows {
+  const { summary, values, earlier, seconds } = source;
+  if (summary === undefined || values === undefined) return { rows: [], hidden: 0 };
+  const store = plain(summary.name);
+  const isSameMap = earlier?.map === values.map;
+  const { rows, hidden } = rowsOf(values, { zeros, earlier: isSameMap ? earlier?.totals : undefined });
+  // Devices came or went.
+  const totals = isSameMap || earlier === undefined ? undefined : totalsByName(earlier);
+  const rateOf = (row: MetricRow) => {
+    const before = totals === undefined ? row.earlier : totals.get(nameOf(row));
+    const hasRate = before !== undefined && row.kind !== 'store' && seconds > 0;
+    return hasRate ? Number(BigInt.asUintN(64, row.total - before)) / seconds : undefined;
+  };
+  return { rows: rows.map((row) => ({ ...row, source, store, rate: rateOf(row) })), hidden };
+}
+
+const nameOf = ({ section, name }: MetricRow) => `${section}\n${name}`;
+const totalsByName = (values: RowValues) => new Map(rowsOf(values, { zeros: true }).rows.map((row) => [nameOf(row), row.total]));

@@ -2,7 +2,7 @@
 
 import { digits } from '../text.ts';
 import { type Column, lineMaker, widthsOf } from './columns.ts';
-import { isZero, latencyNote, pendingText } from './rows.ts';
+import { latencyNote, pendingText } from './rows.ts';
 import { describeState } from './state.ts';
 import { cut, plain, styled, wrapped } from './terminal-text.ts';
 import { type WatchedRow, type WatchSource, watchedRows } from './watch-sources.ts';
@@ -20,16 +20,25 @@ export interface TableView {
 /** The lines above the table: the state of one file, or how many of several files are in which state. */
 export function headOf(sources: readonly WatchSource[], width: number): string[] {
   if (sources.length === 1) return sourceHead(sources[0]!, width);
-  const states = sources.map(({ reading, trouble }) => (trouble === undefined ? reading!.state : 'unreadable'));
+  const states = sources.map(({ summary, trouble }) => (trouble === undefined ? summary!.state : 'unreadable'));
   const counts = [...new Set(states)].map((state) => `${states.filter((other) => other === state).length} ${state}`);
   return [styled('bold', `${sources.length} region files: ${counts.join(', ')}`)];
 }
 
 /** The table with its titles, as many lines as it takes. */
 export function tableOf(sources: readonly WatchSource[], view: TableView, width: number): string[] {
-  const all = sources.flatMap(watchedRows);
-  const rows = sorted(filtered(all, view), view.sort);
-  if (rows.length === 0) return ['', ` ${whyEmpty(all, view)}`];
+  const watched = sources.map((source) => watchedRows(source, view.showZeros));
+  const rows = sorted(
+    filtered(
+      watched.flatMap((one) => one.rows),
+      view,
+    ),
+    view.sort,
+  );
+  if (rows.length === 0) {
+    const hasMetrics = watched.some((one) => one.rows.length + one.hidden > 0);
+    return ['', ` ${hasMetrics ? whyEmpty(view) : 'no metrics'}`];
+  }
   const hasManyStores = sources.length > 1;
   const cells = rows.map((row) => {
     const label =
@@ -70,9 +79,10 @@ function labelWidthOf(cells: readonly (readonly string[])[], width: number): num
   return Math.min(label!, Math.max(LABEL_WIDTH_MIN, width - numbers));
 }
 
-function filtered(rows: readonly WatchedRow[], { filter, showZeros }: TableView): WatchedRow[] {
+function filtered(rows: WatchedRow[], { filter }: TableView): WatchedRow[] {
+  if (filter === '') return rows;
   const needle = filter.toLowerCase();
-  return rows.filter((row) => (showZeros || !isZero(row)) && `${row.store}: ${row.section}.${row.name}`.toLowerCase().includes(needle));
+  return rows.filter((row) => `${row.store}: ${row.section}.${row.name}`.toLowerCase().includes(needle));
 }
 
 function sorted(rows: WatchedRow[], sort: TableView['sort']): WatchedRow[] {
@@ -88,19 +98,18 @@ function sorted(rows: WatchedRow[], sort: TableView['sort']): WatchedRow[] {
   }
 }
 
-function whyEmpty(all: readonly WatchedRow[], { filter }: TableView): string {
-  if (all.length === 0) return 'no metrics';
+function whyEmpty({ filter }: TableView): string {
   return filter === '' ? 'all metrics are zero; press a to show them' : `no metric matches '${filter}'`;
 }
 
 const COLOURS = { running: 'green', closed: 'yellow', exited: 'yellow', panicked: 'red', killed: 'red', crashed: 'red' } as const;
 
-function sourceHead({ path, reading, trouble, takeovers }: WatchSource, width: number): string[] {
+function sourceHead({ path, summary, trouble, takeovers }: WatchSource, width: number): string[] {
   const indented = (text: string, colour: 'green' | 'yellow' | 'red') =>
     wrapped(text, width - 2).map((line) => `  ${styled(colour, line)}`);
   return [
     styled('bold', plain(path)),
-    ...(reading === undefined ? [] : indented(describeState(reading), COLOURS[reading.state])),
+    ...(summary === undefined ? [] : indented(describeState(summary), COLOURS[summary.state])),
     ...(takeovers > 0 ? [`  another process has taken the file over${takeovers > 1 ? `, ${takeovers} times` : ''}`] : []),
     ...(trouble === undefined ? [] : indented(trouble, 'red')),
   ];

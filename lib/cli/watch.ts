@@ -38,8 +38,12 @@ export const watch: Command = {
     // An error is reported before the screen is taken.
     if (!isDirectory) await readRegion(path);
     const sources = new WatchSources(path);
-    await sources.refresh();
-    await new WatchScreen(sources, intervalMs, HELP).run();
+    try {
+      await sources.refresh();
+      await new WatchScreen(sources, intervalMs, HELP).run();
+    } finally {
+      sources.close();
+    }
     return 0;
   },
 };

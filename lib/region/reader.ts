@@ -113,13 +113,30 @@ export function readRegionNow(path: string): RegionReading {
 
 /** What readRegion() returns. Its line() uses the content, so it is valid as long as that is. */
 export function readingOf(path: string, content: SettledContent): RegionReading {
-  const { header, document, layout, map, totals, before, settlement } = content;
-  const { schema, name, identity } = document;
+  const { layout, map, totals, before } = content;
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
   const nested = (values: BigUint64Array) => valuesOf(layout, values, ({ group }) => map.devices[group]!) as RegionValues;
+  let line: OpenLine | undefined;
+  return {
+    ...summaryOf(content),
+    values: nested(totals),
+    pending: nested(deltas),
+    line(timeMs = Date.now()) {
+      const time = content.header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);
+      line ??= openLine(sourceOf(path, content), totals, before);
+      return lineAt(line, time);
+    },
+  };
+}
+
+/** A reading without its values. */
+export type RegionSummary = Omit<RegionReading, 'values' | 'pending' | 'line'>;
+
+export function summaryOf(content: SettledContent): RegionSummary {
+  const { header, document, settlement } = content;
+  const { schema, name, identity } = document;
   // Also while a writer that has recorded its end still holds the lock.
   const lineInFlight = settlement ?? (header.isUnsettled && header.state !== 'running' ? 'unknown' : undefined);
-  let line: OpenLine | undefined;
   return {
     state: stateFrom(header, content.isHeld),
     pid: header.pid,
@@ -130,19 +147,12 @@ export function readingOf(path: string, content: SettledContent): RegionReading 
     name,
     ...identity,
     schema,
-    values: nested(totals),
-    pending: nested(deltas),
     hasPending: hasUnflushed(content),
     linesFlushed: linesFlushed(content.commit),
     ...(lineInFlight && { lineInFlight }),
     ...(header.sinkPath !== '' && { sinkPath: header.sinkPath }),
     bootId: header.bootId,
     isThisBoot: header.bootId === thisBoot(),
-    line(timeMs = Date.now()) {
-      const time = header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);
-      line ??= openLine(sourceOf(path, content), totals, before);
-      return lineAt(line, time);
-    },
   };
 }
 
