@@ -1,6 +1,6 @@
-// Where the native addon is, and how it is loaded. Nothing runs at import: a bundled program must be able to import
-// this package, and to get a clear error later. Only dlopen() opens the addon, so that no permission to read files is
-// needed (Node's permission model).
+// Where the native addon is, and how it is loaded. Nothing runs at import: a bundled program can import this package,
+// and gets a clear error later. Only dlopen() opens the addon, so loading it needs no permission to read files (Node's
+// permission model).
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,8 +13,8 @@ import { VERSION } from './version.ts';
 /** The environment variable that names the addon's file. */
 const VARIABLE = 'VMM_METRICS_ADDON';
 /**
- * The C libraries that prebuilt addons exist for. An addon for another C library than that of this process cannot be
- * loaded, and then the next one is tried.
+ * The C libraries that prebuilt addons exist for. An addon for another C library fails to load; then the next addon is
+ * tried.
  */
 const C_LIBRARIES = ['glibc', 'musl'] as const;
 const BUILT = 'vmm_metrics.node';
@@ -31,10 +31,10 @@ export interface LoadedAddon<T> {
 }
 
 /**
- * Loads the addon: the file `wanted` if it is given, else the file that VMM_METRICS_ADDON names. Else the first of
- * these that can be loaded: an own build, the prebuilt addons for this platform, an addon built from the packed
+ * Loads the addon: the file `wanted`, or else the file that VMM_METRICS_ADDON names. If neither is given, loads the
+ * first of these that can be loaded: a local build, a prebuilt addon for this platform, an addon built from the packed
  * sources, an addon beside this program's bundle.
- * @throws MetricsError `ERR_METRICS_NATIVE`. The message says what was tried and what to do.
+ * @throws MetricsError `ERR_METRICS_NATIVE`. The message says what was tried.
  */
 export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
   const named = wanted ?? (process.env[VARIABLE] || undefined);

@@ -16,7 +16,7 @@ export type Accessors<S extends SchemaShape> = {
       : RunTimeGroup;
 };
 
-/** A group of a schema whose types are not known to the compiler: names and kinds are checked when they are used. */
+/** A group of a schema that the compiler does not know: names and kinds are checked when they are used. */
 export interface RunTimeGroup {
   // biome-ignore lint/suspicious/noExplicitAny: an accessor, or a method of devices; nothing says which.
   readonly [name: string]: any;

@@ -30,8 +30,8 @@ export function checkedValue(name: string, value: unknown): bigint {
 }
 
 /**
- * Whether the value is an object as a literal makes it, or one without a prototype. Literals of other realms count too:
- * a vm context has its own Object.
+ * Whether the value is an object literal, or an object without a prototype. Literals of other realms count too: a vm
+ * context has its own Object.
  */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;

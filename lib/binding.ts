@@ -97,7 +97,7 @@ export interface Attachment {
   devices(group: number): NativeDevice[];
   /**
    * Says that this thread may write to devices from now on. When there are devices to let go of, `letGo` is called
-   * soon, on this thread. To be called once.
+   * soon, on this thread. Call watch() only once.
    */
   watch(letGo: () => void): void;
   /** The devices that this thread must let go of: group, first cell, group, first cell and so on. */
@@ -106,25 +106,20 @@ export interface Attachment {
   letGo(): void;
   /** The first of the group's rest cells: accessors of devices that were let go of count there. */
   restCell(group: number): number;
-  /**
-   * True: done. False: the store has a sink already. `recoveries` are written at once, before any line of this store.
-   */
+  /** Returns false if the store has a sink already. `recoveries` are written at once, before any line of this store. */
   init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
-  /**
-   * True once per store with a file: the store has just taken the file over, and the caller is the first that may look
-   * at the files of earlier lives.
-   */
+  /** True once per store with a file, for the first caller: that caller tidies up the files of earlier lives. */
   inherits(): boolean;
   /** Whether init() has succeeded, in any thread. */
   hasSink(): boolean;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
-  /** The captured signals whose handler is now somebody else's. */
+  /** The captured signals whose handler has been replaced. */
   displaced(): number[];
   /** Installs our handler for that signal again, above the handler that is there now, which ours then calls. */
   retakeSignal(signal: number): void;
-  /** The table gets comments if there is an `annotation`. */
+  /** With an `annotation`, the table gets comments. */
   startProfiling(
     cells: Uint32Array,
     intervalNs: number,
@@ -134,8 +129,8 @@ export interface Attachment {
   ): NativeProfile | Failure;
   native(): object;
   /**
-   * Says that this thread is about to end without `detach()`, by a panic or otherwise, and whether the process ends
-   * with it. An exit code of -1 means that it is not known yet.
+   * Says that this thread is about to end without `detach()`, and whether the process ends with it. An exit code of -1
+   * is not known yet.
    */
   ends(isPanic: boolean, exitCode: number, isProcess: boolean): void;
   detach(): void;
@@ -152,11 +147,14 @@ export interface OpenStore {
 export interface Binding {
   /** The version of the package that the addon was built from. */
   readonly version: string;
-  /** The stores of this process, those of other copies of this package too, as far as the copies know one another. */
+  /** The stores of this process, including those of other copies of this package that this copy can find. */
   openStores(): OpenStore[];
-  /** Whether nobody in this process has asked about this text before. */
+  /** Whether this is the first call with this text in the process. */
   isFirst(text: string): boolean;
-  /** An attachment; or the facts of the open store, as JSON, where they differ from those of `spec`; or a failure. */
+  /**
+   * Returns an attachment or a failure. If the facts of the open store differ from those of `spec`, returns the open
+   * store's facts as JSON.
+   */
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
   clocks(): BigUint64Array;
@@ -165,18 +163,18 @@ export interface Binding {
   /** Memory that begins at a page boundary and is all 0. */
   pages(bytes: number): Uint8Array;
   /**
-   * Whether somebody else holds an exclusive flock on the file. Takes a shared lock for a moment; a lock that the
-   * descriptor had before is lost.
+   * Whether another open file description holds an exclusive flock on the file. Takes a shared lock for a moment, so a
+   * lock that the descriptor had before is lost.
    */
   isLocked(descriptor: number): boolean | Failure;
   /**
-   * Locks the file against everybody else who calls lock(). False: somebody else has that lock. isLocked() does not see
-   * this lock: a file whose writer is gone stays a file without a writer.
+   * Locks the file against other calls of lock(). Returns false if another caller has that lock, or the writer lives.
+   * isLocked() does not see this lock, so a file whose writer is gone still counts as a file without a writer.
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Sends a whole line to a sink, and waits up to `patienceMs` for its reader. Returns how many bytes of the line were
-   * taken. A newline goes first where the file does not end in one. The caller keeps the descriptor.
+   * Sends a whole line to a sink, and waits up to `patienceMs` for its reader. Returns how many bytes of the line the
+   * sink took. If the file does not end in a newline, a newline goes first. The caller keeps the descriptor.
    */
   send(descriptor: number, line: Uint8Array, patienceMs: number): { readonly sent: number; readonly failure?: Failure };
   /** Ends a profile. The work is done on another thread. */

@@ -15,35 +15,35 @@ export type DeviceMetrics<F extends Fields> = { readonly [K in keyof F]: Accesso
 /**
  * The devices of one kind. An id has 1 to 255 bytes of UTF-8, without NUL.
  *
- * Thread-safe: each thread has an object of its own, and all of them see the same devices. Not for signal handlers.
- * After `close()`, every method throws MetricsError `ERR_METRICS_CLOSED`.
+ * Thread-safe: each thread has its own object, and all objects see the same devices. Not for signal handlers. After
+ * `close()`, every method throws MetricsError `ERR_METRICS_CLOSED`.
  */
 export interface Devices<F extends Fields> {
   /**
-   * The metrics of the device `id`. If there is no such device, it is made, and its metrics start at 0. For one id, a
-   * thread always gets the same object, and all threads get the same values.
+   * Returns the metrics of the device `id`. If there is no such device, it is made, and its metrics start at 0. While
+   * the device exists, a thread gets the same object from each call, and all threads see the same values.
    *
    * Devices may come and go without limit. At one time, a store has room for 131,072 devices, 2,097,152 values, and a
-   * line of 128 MiB. A removed device takes room until its last numbers are flushed, and no thread or native code can
+   * line of 128 MiB. A removed device takes room until its last values are flushed and no thread or native code can
    * write to it any more.
    * @throws TypeError, RangeError for a bad id. Nothing changes then.
-   * @throws MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is already a key of the line, or a limit is met. The
-   * message names the limit. Nothing changes then.
+   * @throws MetricsError `ERR_METRICS_DEVICE` when `<group>_<id>` is already a key of the line, or a limit is reached.
+   * The message names the limit. Nothing changes then.
    * @throws MetricsError `ERR_METRICS_NO_SPACE` when there is no memory for its cells. Nothing changes then.
    */
   alloc(id: string): DeviceMetrics<F>;
   /** The ids of all devices, sorted by their bytes. */
   ids(): string[];
   /**
-   * Takes a device out of the line. The aggregate of the next line has what the device counted since the last line, and
-   * every later line has what is added through old accessors of the device. In a group without an aggregate, the line
-   * has these counts under the device's key, added to those of a new device with the same id.
+   * Removes a device from the line. The aggregate of the next line includes what the device has counted since the last
+   * line, and later aggregates include what old accessors of the device still add. In a group without an aggregate, the
+   * line has these counts under the device's key, added to those of a new device with the same id.
    *
    * After the same id was removed twice more, or 16 other devices of the group were removed, the old accessors belong
-   * to no device any more. Their counts go on from what they were, and include what is added through other such
-   * accessors of the group; their store metrics and extremes are their own. In a group without an aggregate, what they
-   * add then is in `snapshot().<group>.aggregate`, and in no line.
-   * @returns False when there is no device of that id.
+   * to no device any more. Their counters keep their counts, and also go up by what other such accessors of the group
+   * add. A store metric then has a value that only its accessor sees, and extremes no longer change. In a group without
+   * an aggregate, what they add then is in `snapshot().<group>.aggregate`, and in no line.
+   * @returns False when there is no device with that id.
    * @throws TypeError, RangeError for a bad id.
    */
   remove(id: string): boolean;
@@ -60,7 +60,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
   readonly #cells: ThreadCells;
   readonly #layout: DeviceGroupLayout;
   readonly #known = new Map<string, Known>();
-  /** The same devices by their first cells; and removed devices that this thread has not let go of. */
+  /** The same devices by their first cells, and removed devices that this thread has not let go of. */
   readonly #held = new Map<number, Known>();
   /** The first of the group's rest cells, see `Attachment.restCell()`; undefined before this thread has a device. */
   #restCell: number | undefined;
@@ -93,7 +93,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
       const what = `Cannot make the device ${shown(id)} as ${shown(`${this.#layout.key}_${id}`)}`;
       throw failureError(firstCell, { what, error: ErrorCode.DEVICE });
     }
-    // Another thread may have removed the device and made a new one of this id since: then the cells differ.
+    // If another thread has removed the device and made a new one with this id since, the cells differ.
     const known = this.#known.get(id);
     if (known?.firstCell === firstCell) return known.metrics;
     const metrics = accessorsOf(this.#cells, this.#layout.metrics, firstCell, this.#prototype) as DeviceMetrics<Fields>;
@@ -126,7 +126,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     if (this.#known.get(held.id) === held) this.#known.delete(held.id);
   }
 
-  /** Prepares all that letting go of a device needs, so that it cannot fail. Called before this thread has a device. */
+  /** Prepares everything that letGo() needs, so that letGo() cannot fail. Called before this thread has a device. */
   #prepare(): void {
     this.#cells.letGo();
     if (this.#restCell !== undefined) return;

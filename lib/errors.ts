@@ -7,7 +7,7 @@ export const ErrorCode = {
    * destination is a region file.
    */
   OPEN: 'ERR_METRICS_OPEN',
-  /** The whole line could not be handed to the sink. `cause` has Node's `code`, `errno`, `syscall`. */
+  /** The sink did not take the whole line. `cause` has Node's `code`, `errno`, `syscall`. */
   WRITE: 'ERR_METRICS_WRITE',
   /** The schema cannot be used. The message names the path in the schema. */
   SCHEMA: 'ERR_METRICS_SCHEMA',
@@ -17,13 +17,13 @@ export const ErrorCode = {
   LAYOUT_MISMATCH: 'ERR_METRICS_LAYOUT_MISMATCH',
   /** This thread has closed the store. */
   CLOSED: 'ERR_METRICS_CLOSED',
-  /** A device cannot be made: the line already has its key, or a limit of the store is met. */
+  /** A device cannot be made: the line already has its key, or a limit of the store is reached. */
   DEVICE: 'ERR_METRICS_DEVICE',
   /** There is no memory or disk space, or a thread cannot be started. `cause` has Node's `code`, `errno`, `syscall`. */
   NO_SPACE: 'ERR_METRICS_NO_SPACE',
   /**
-   * A file is not a region, or is damaged, or a region file cannot be made. The message says which. Where a system call
-   * failed, `cause` has Node's `code`, `errno`, `syscall`.
+   * A file is not a region or is damaged, or a region file cannot be made. The message says what is wrong. Where a
+   * system call failed, `cause` has Node's `code`, `errno`, `syscall`.
    */
   REGION: 'ERR_METRICS_REGION',
   /** The region file belongs to a store that is open. The message names the process. */
@@ -33,7 +33,7 @@ export const ErrorCode = {
    * failed, `cause` has Node's `code`, `errno`, `syscall`.
    */
   PROFILE: 'ERR_METRICS_PROFILE',
-  /** The native addon cannot be loaded. The message names the files that were tried. */
+  /** The native addon cannot be loaded. The message says what was tried. */
   NATIVE: 'ERR_METRICS_NATIVE',
   /** This thread cannot attach to the store, or signals cannot be captured for one more store. */
   ATTACH: 'ERR_METRICS_ATTACH',
@@ -42,8 +42,8 @@ export const ErrorCode = {
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
 /**
- * Every failure of this package that is not a wrong argument; wrong arguments are a `TypeError` or a `RangeError`.
- * `code` never changes. `cause` is the error that led to this one, where there is one.
+ * The error of every failure that is not a wrong argument; a wrong argument is a `TypeError` or a `RangeError`. `code`
+ * never changes. `cause` is the error that led to this error, if any.
  */
 export class MetricsError extends Error {
   override readonly name: string = 'MetricsError';

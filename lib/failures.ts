@@ -8,9 +8,9 @@ import { CELLS_MAX, DEVICES_MAX, LINE_BYTES_MAX } from './region/format.ts';
 /** A failure as native code reports it: `Status` in native/base/status.h. */
 export interface Failure {
   readonly code: FailureCode;
-  /** The system's number of the error; 0 where a limit was met and no call failed. */
+  /** The system's error number; 0 if a limit was reached and no call failed. */
   readonly errno: number;
-  /** The name of the call that failed; empty where none did. */
+  /** The name of the call that failed; empty if no call failed. */
   readonly syscall: string;
   /** For `wrongFile`, what is wrong with the file, such as "is a symbolic link"; else empty. */
   readonly reason: string;
@@ -39,9 +39,9 @@ export type FailureCode =
   | 'lock';
 
 interface Meaning {
-  /** The code of the error. Left out: that of the operation that failed. */
+  /** The code of the error. Default: the code of the operation that failed. */
   readonly error?: ErrorCode;
-  /** Why the operation failed. Left out: the system's error says why, and becomes the cause. */
+  /** Why the operation failed. Default: the text of the system's error, which then becomes the cause. */
   readonly why?: (failure: Failure) => string;
   /** Whether the system's error is about the file of the operation. */
   readonly isAboutFile?: boolean;
@@ -77,7 +77,7 @@ export interface Operation {
   readonly path?: string | undefined;
 }
 
-/** The error for the caller. `cause` is the system's error, where there is one. */
+/** The error for the caller. `cause` is the system's error, if there is one. */
 export function failureError(failure: Failure, { what, error, path }: Operation): MetricsError {
   const { error: own = error, why, isAboutFile } = MEANINGS[failure.code];
   if (why !== undefined) return new MetricsError(own, `${what}: ${why(failure)}`);
@@ -90,7 +90,7 @@ export function isFailure(value: unknown): value is Failure {
   return typeof value === 'object' && value !== null && 'syscall' in value;
 }
 
-/** The system's error as Node makes it, with `code`, `errno`, `syscall` and, where there is one, `path`. */
+/** The system's error as Node makes it, with `code`, `errno`, `syscall` and, if it is known, `path`. */
 export function systemError({ errno, syscall }: Failure, path?: string): NodeJS.ErrnoException {
   const [code, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, 'unknown error'];
   const error = new Error(`${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}`);

@@ -4,8 +4,8 @@
 
 import { defineSchema, group, inc, latency, perDevice, store, utcTimestampMs } from './schema.ts';
 
-// Firecracker never aggregates `min_us` and `max_us` over devices, and its own validator of the line demands the 0 that
-// results.
+// Firecracker never aggregates `min_us` and `max_us` over devices, so its lines show 0, and its own validator requires
+// that 0.
 const LIKE_FIRECRACKER = { latencyAggregate: 'zero' } as const;
 
 const durationUs = (doc: string) => store(doc, { unit: 'us' });
@@ -65,7 +65,7 @@ const beforeRtc = {
     vmm_version_count: inc('GET /version'),
     hotplug_memory_count: inc('GET /hotplug/memory'),
   }),
-  // Also in the line of aarch64, though only an x86_64 machine has the device.
+  // The line of aarch64 has these keys too, although only an x86_64 machine has the device.
   i8042: group({
     error_count: inc('Errors of the keyboard controller, such as a reset request that got lost'),
     missed_read_count: inc('Port reads not answered: wrong width or unknown port'),
@@ -301,9 +301,9 @@ const afterRtc = {
 };
 
 /**
- * The metrics line of Firecracker v1.15.1 on x86_64, whatever this process runs on.
+ * The metrics line of Firecracker v1.15.1 on x86_64, on whatever machine this process runs.
  *
- * For lines of that architecture in particular; a VMM for the machine it runs on opens {@link firecracker}.
+ * For the architecture of this process, open {@link firecracker}.
  *
  * ```ts
  * const metrics = Metrics.open(firecrackerX86_64);
@@ -313,8 +313,8 @@ const afterRtc = {
 export const firecrackerX86_64 = defineSchema({ ...beforeRtc, ...afterRtc });
 
 /**
- * The metrics line of Firecracker v1.15.1 on aarch64, whatever this process runs on: that of x86_64, and `rtc` between
- * `i8042` and `uart`.
+ * The metrics line of Firecracker v1.15.1 on aarch64, on whatever machine this process runs: the line of x86_64, with
+ * `rtc` between `i8042` and `uart`.
  *
  * ```ts
  * const metrics = Metrics.open(firecrackerAarch64);
@@ -325,9 +325,9 @@ export const firecrackerAarch64 = defineSchema({ ...beforeRtc, rtc, ...afterRtc 
 
 /**
  * The metrics line of Firecracker v1.15.1 on the architecture of this process. A consumer of Firecracker's metrics can
- * read lines made from it: same keys, same order, same kinds of value.
+ * read its lines: same keys, same order, same kinds of values.
  *
- * Its type is what both architectures have; for `rtc`, open {@link firecrackerAarch64}.
+ * Its type has what both architectures have; for `rtc`, open {@link firecrackerAarch64}.
  *
  * ```ts
  * import { Metrics } from 'vmm-metrics';

@@ -1,5 +1,5 @@
-// Warnings about likely mistakes of a programmer. Each is given once per process and says what to do; nothing else
-// changes.
+// Warnings about likely mistakes of a programmer. Each warning appears once per process and says what to do; nothing
+// else changes.
 
 import type { Binding, OpenStore } from './binding.ts';
 

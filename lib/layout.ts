@@ -68,7 +68,7 @@ export interface Layout {
   readonly devices: readonly DeviceGroupLayout[];
   /** The kinds of all cells but those of devices. */
   readonly cellKinds: Uint8Array;
-  /** Everything that two threads must agree on, as `[path, what it is]`. Descriptions and units are not part of it. */
+  /** Everything that all threads must agree on, as `[path, what it is]`. Descriptions and units are not part of it. */
   readonly facts: readonly (readonly [path: string, fact: string])[];
   /** A hash of the facts; never 0. */
   readonly fingerprint: bigint;
@@ -152,7 +152,7 @@ class CellCounter {
   }
 }
 
-/** The options that two threads must agree on: for one event, both must raise the same metric. */
+/** The options that all threads must agree on: each thread must raise the same metric for an event. */
 const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
 
 function factOf(def: MetricDef): string {

@@ -32,32 +32,32 @@ const openHere = new Map<string, Metrics<SchemaShape>>();
 /**
  * The metrics of a schema, shared by all threads of this process.
  *
- * Thread-safe: each thread opens its own object of the same name, and all of them count into the same values. No method
- * may be called in a signal handler; `captureSignals()` counts signals in native code. After `close()`, increments do
- * nothing, and every other method throws MetricsError `ERR_METRICS_CLOSED`.
+ * Thread-safe: each thread opens its own object under the same name, and all objects count into the same values. No
+ * method may be called in a signal handler; `captureSignals()` counts signals in native code. After `close()`,
+ * increments do nothing, and every other method throws MetricsError `ERR_METRICS_CLOSED`.
  */
 export class Metrics<S extends SchemaShape> {
   /**
-   * Opens the store of a name. The first call in a process makes the store; later calls, also those in worker threads,
-   * attach to it. A second call in the same thread gives the same object. Each call needs its own `close()`.
+   * Opens the store of a name. The first call in a process makes the store; later calls, in any thread, attach to it.
+   * Later calls in one thread return the same object. Each call needs its own `close()`.
    *
-   * Warns once (`MetricsWarning`) about likely mistakes: `METRICS_SECOND_STORE` when the schema already has a store
-   * under another name and one of the two names is the default, `METRICS_TWO_COPIES` when another copy of this package
-   * has stores in this process.
+   * Warns once (`MetricsWarning`) about two likely mistakes. `METRICS_SECOND_STORE`: two stores have this schema, and
+   * one of them has the default name. `METRICS_TWO_COPIES`: another copy of this package has stores in this process.
    *
    * ```ts
    * const metrics = Metrics.open(firecracker, { name: 'vm0' });
    * ```
    * @throws TypeError, RangeError for wrong options.
-   * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema does not come from `defineSchema()`, or an option asks
-   * for a key that the schema has.
-   * @throws MetricsError `ERR_METRICS_LAYOUT_MISMATCH` when a store of this name is open with another schema, id,
-   * properties or file. The message names the first difference.
+   * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema does not come from `defineSchema()`, when an option adds
+   * a key that the schema has, or when the schema is too long for a region file.
+   * @throws MetricsError `ERR_METRICS_LAYOUT_MISMATCH` when the store is open with another schema, id, properties or
+   * file. The message names the first difference.
    * @throws MetricsError `ERR_METRICS_NO_SPACE` when there is no memory or disk space.
    * @throws MetricsError `ERR_METRICS_NATIVE` when the addon cannot be loaded.
    * @throws MetricsError `ERR_METRICS_REGION_BUSY` when another process uses the file. The message names the process.
-   * @throws MetricsError `ERR_METRICS_REGION` when the file cannot be made, or something else is in its place: a file
-   * that is no region, a symbolic link, another user's file. What was there is untouched then.
+   * @throws MetricsError `ERR_METRICS_REGION` when the file cannot be made, or the path names something that must not
+   * be replaced: a file that is no region, a symbolic link, another user's file, or any file with `previous: 'refuse'`.
+   * That file is untouched.
    */
   static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
     const request = storeRequestOf(schema, options);
@@ -74,7 +74,7 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * The accessors: `metrics.app.<group>.<metric>`, and for groups of devices `metrics.app.<group>.alloc(id).<metric>`.
-   * Reading any other name throws a TypeError that lists the names there are; `in` tells whether a name is there.
+   * Reading an unknown name throws a TypeError that lists the known names; `in` tells whether a name exists.
    */
   readonly app: Accessors<S>;
 
@@ -96,15 +96,15 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Says where lines go: a path, or a descriptor, which is duplicated. Called once, for all threads; after a failure it
-   * may be called again. Modelled on Firecracker's `init`.
+   * Sets where lines go: a path, or a descriptor, which is duplicated. Call it once, for all threads; after a failure,
+   * it may be called again. Modelled on Firecracker's `init`.
    *
    * Lines are appended to a file. A missing file is made with mode 0600. When the path no longer names the open file,
    * the next flush opens the path again. A named pipe needs no reader, and writing to it never blocks.
    *
-   * A store with a region file first writes the last lines of earlier processes: the line of each kept file that has
-   * something pending and whose lines went to the same path, oldest first, each line once. A line that does not get out
-   * goes before the next line, and nothing is thrown. The option `recover: false` of `open()` turns this off.
+   * A store with a region file first writes the last lines of earlier processes, oldest first, each line once. A kept
+   * file has a last line if it has pending values and its lines went to the same path. A last line that does not get
+   * out goes before the next line, and nothing is thrown. The option `recover: false` of `open()` turns this off.
    * @throws TypeError, RangeError for a wrong argument.
    * @throws MetricsError `ERR_METRICS_ALREADY_INITIALIZED` when `init()` has succeeded before, in any thread.
    * @throws MetricsError `ERR_METRICS_OPEN` when the destination cannot be opened (`cause` has `code`, `errno`,
@@ -128,8 +128,8 @@ export class Metrics<S extends SchemaShape> {
    * Flushes one line. Never waits for a reader.
    *
    * When the line does not get out, its deltas stay pending and are part of the next line. When a pipe took only a part
-   * of the line, the rest goes out before the next line, and the first line then counts as flushed.
-   * @returns True: the whole line is out. False: `init()` was never called.
+   * of the line, the rest goes out before the next line, and then the first line counts as flushed.
+   * @returns True when the whole line is out; false when `init()` was never called.
    * @throws MetricsError `ERR_METRICS_WRITE` when the whole line is not out, for instance because a pipe is full
    * (EAGAIN). `cause` has `code`, `errno`, `syscall`.
    */
@@ -142,8 +142,8 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * The values of all metrics as plain objects, nested as the schema: totals since the store was opened, as bigints.
-   * Resets nothing. (`JSON.stringify` needs a replacer, because it refuses bigints.)
+   * Returns the values of all metrics as plain objects, nested like the schema: totals since the store was opened, as
+   * bigints. Resets nothing. (`JSON.stringify` needs a replacer, because it refuses bigints.)
    */
   snapshot(): MetricsSnapshot<S> {
     const { attachment } = this.#cells;
@@ -158,8 +158,8 @@ export class Metrics<S extends SchemaShape> {
    * keeps the process alive. The first line comes after one interval. A second call changes the interval, for all
    * threads.
    *
-   * Nothing is flushed before `init()`; when `init()` was not called within one interval, there is a warning,
-   * `METRICS_NO_SINK`. A line that does not get out raises the metric marked `onMissedFlush`.
+   * Nothing is flushed before `init()`. If one interval passes without `init()`, a warning `METRICS_NO_SINK` says so. A
+   * line that does not get out raises the metric marked `onMissedFlush`.
    * @throws TypeError, RangeError for wrong options.
    * @throws MetricsError `ERR_METRICS_NO_SPACE` when the thread cannot be started.
    */
@@ -177,17 +177,17 @@ export class Metrics<S extends SchemaShape> {
   /**
    * Captures signals, for all threads of the process. A captured signal raises the metric that the schema marks with
    * `onSignal`. When a captured signal ends the process, a last, complete line is flushed first. By default, the marked
-   * signals are captured, and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP.
+   * signals and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP are captured.
    *
    * Nothing else changes: a process that a signal kills still dies by the same signal, an ignored signal stays ignored,
-   * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. After a later `process.on('SIGHUP')`,
-   * the signal is counted and the listener is called too.
+   * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. A listener that
+   * `process.on('SIGHUP')` adds later is called too, and the signal is still counted.
    *
-   * A second call captures more signals, and puts our handler back on top of a handler that native code has installed
-   * since. Each flush checks for such a handler, and raises the metric marked `onError` when it finds one.
+   * A second call can capture more signals. It also puts our handler back above a handler that native code has
+   * installed since. Each flush checks for such a handler, and raises the metric marked `onError` when it finds one.
    *
-   * A process that is still alive 2 s after its last line, because an earlier handler let it go on, flushes on and is
-   * captured again.
+   * An earlier handler may let the process go on after its last line. If the process is still alive 2 s later, lines
+   * are flushed and signals are captured again.
    * @throws TypeError, RangeError for wrong options.
    * @throws MetricsError `ERR_METRICS_ATTACH` when signals are captured for 16 other stores of this process already.
    */
@@ -207,8 +207,8 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Captures panics of the calling thread; each worker calls it for itself. A panic is an uncaught exception or
-   * unhandled rejection that is about to end the process, or the worker. It sets the metric marked `onPanic` to 1, and
-   * flushes a line. Node's message and exit code are unchanged. An error that the host handles itself, by an
+   * unhandled rejection that is about to end the process, or the worker. A panic raises the metric marked `onPanic`,
+   * and flushes a line. Node's message and exit code are unchanged. An error that the host handles itself, by an
    * `uncaughtException` listener or a capture callback, is no panic, even if the handler then fails.
    */
   capturePanics(): void {
@@ -217,9 +217,9 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Sets the metrics marked `startTime`: how many microseconds the start of the process took, by the wall clock and in
-   * CPU time. The parent's CPU time is added to the latter. Times that are left out are not reported. Modelled on
-   * Firecracker's `ProcessTimeReporter`.
+   * Sets the metrics marked `startTime`: how long the start of the process took, in microseconds, by the wall clock and
+   * in CPU time. The CPU time includes the parent's CPU time, if that is given. Times that are left out are not
+   * reported. Modelled on Firecracker's `ProcessTimeReporter`.
    * @throws TypeError, RangeError for a wrong value, or a start in the future.
    * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema marks no metric for a time. Nothing is set then.
    */
@@ -229,10 +229,9 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Samples metrics at a fixed rate, on native threads of its own, into a table of tab-separated text. Needs no
-   * `init()`. Modelled on gVisor's profiling metrics. The table has a header line, `Time (ns)` and the names, and then
-   * a row per sample: the time since the start, taken just before the values, and the values, which are totals as
-   * `count()` and `fetch()` give them.
+   * Samples metrics at a fixed rate, on native threads, into a table of tab-separated text. Each row has the time since
+   * the start, read just before the values, and then the totals that `count()` and `fetch()` return. Needs no `init()`.
+   * Modelled on gVisor's profiling metrics. docs/profile-table.md describes the table.
    *
    * ```ts
    * const profile = metrics.startProfiling({
@@ -241,16 +240,14 @@ export class Metrics<S extends SchemaShape> {
    * });
    * const { samples, missedTicks } = await profile.stop();
    * ```
-   * Ticks lie on a fixed grid; the first tick is one interval after the start. A tick whose time has passed before the
-   * sampling thread gets to it is skipped and counted. The sampling thread sleeps between ticks when the interval is
-   * 500 us or more. From 50 us on, it spins for the last 20 us before each tick. Below 50 us it spins all the time,
-   * which takes a processor (docs/performance.md).
+   * Ticks lie on a fixed grid; the first tick comes one interval after the start. A tick that the sampling thread
+   * misses is skipped and counted. At intervals below 500 us, the thread spins for 20 us before each tick; below 50 us,
+   * it spins all the time and takes a processor (docs/performance.md).
    *
-   * A store has one profile at a time, for all threads. The profile ends with `stop()`, or when the thread that started
-   * it ends or closes the store; it never keeps the process alive. When a captured signal ends the process, the samples
-   * so far are written after the last line.
-   * @throws MetricsError `ERR_METRICS_CLOSED`.
-   * @throws TypeError, RangeError for wrong options: no output, no metrics, a name that is no metric.
+   * A store has one profile at a time, for all threads. The profile ends with `stop()`, or when its thread ends or
+   * closes the store; it never keeps the process alive. When a captured signal ends the process, the samples so far are
+   * written after the last line.
+   * @throws TypeError, RangeError for wrong options, such as a name that is no metric.
    * @throws MetricsError `ERR_METRICS_PROFILE` when a profile is running already, or the output cannot be opened
    * (`cause` has `code`, `errno`, `syscall`).
    * @throws MetricsError `ERR_METRICS_NO_SPACE` when there is no memory, or a thread cannot be started.
@@ -260,8 +257,8 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * The store for other native addons: an external to hand to `vmm_metrics_attach()` of `include/vmm_metrics.h`. The
-   * external carries a type tag, the version of that interface, and the fingerprint of the schema.
+   * The store for other native addons: an external for `vmm_metrics_attach()` of `include/vmm_metrics.h`. The external
+   * contains a type tag, the version of that interface, and the fingerprint of the schema.
    */
   get native(): object {
     const { attachment } = this.#cells;
@@ -270,13 +267,13 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
-   * Undoes one `open()` of this thread, so that a helper which opens and closes the metrics leaves them open for its
-   * caller. The last `close()` gives the thread's attachment back, and ends the profile that the thread started, within
-   * a second. After that, increments do nothing, and a further `close()` does nothing. (A thread has one object for all
-   * its opens, so a caller that closes twice undoes the open of another caller.)
+   * Undoes one `open()` of this thread, so a function that opens and closes the metrics leaves them open for its
+   * caller. A thread has one object for all its opens, so a caller that closes twice undoes another caller's `open()`.
+   * The last `close()` detaches the thread, and ends the profile that the thread started, within a second. After that,
+   * increments and further calls of `close()` do nothing.
    *
-   * The last attachment of the process flushes a last line, ends the flush thread and the capture, and frees the name.
-   * A thread that ends undoes all its opens by itself; if it has the last attachment, a last line is flushed only when
+   * When the last thread of the process detaches, a last line is flushed, the flush thread and the capture end, and the
+   * name is free. A thread that ends detaches by itself; if it is the last one, a last line is flushed only when
    * something is pending.
    */
   close(): void {

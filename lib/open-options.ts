@@ -18,8 +18,8 @@ export interface OpenOptions {
    * and the command `vmm-metrics` read the file, while the process runs and afterwards. The file is made with mode
    * 0600. Default: none; the values are in memory.
    *
-   * The file belongs on a tmpfs (`/dev/shm`, `/run`), because on a disk that stalls, increments wait. On a disk, there
-   * is a warning `METRICS_REGION_ON_DISK`, once per process and file system.
+   * Put the file on a tmpfs (`/dev/shm`, `/run`): if it is on a disk that stalls, increments wait. For a file on a
+   * disk, there is a warning `METRICS_REGION_ON_DISK`, once per process and file system.
    */
   readonly file?: string | undefined;
   /**
@@ -27,21 +27,21 @@ export interface OpenOptions {
    * `<file>.previous`, and older files to `<file>.previous.2` and so on; `'discard'` replaces the file; `'refuse'`
    * leaves the file alone and opens nothing. The file of a living process is never touched. Default: `'keep'`.
    *
-   * `.previous` is always kept, and up to 15 older files that have something pending. Beyond that, the oldest file is
-   * removed, with a warning `METRICS_REGION_DROPPED`, and the metric marked `onError` is raised.
+   * `.previous` is always kept, and so are up to 15 older files that have something pending. Beyond that, the oldest
+   * file is removed, with a warning `METRICS_REGION_DROPPED`, and the metric marked `onError` is raised.
    */
   readonly previous?: 'keep' | 'discard' | 'refuse' | undefined;
   /** Whether `init()` first writes the last lines of the kept files. Default: true. */
   readonly recover?: boolean | undefined;
   /**
-   * The path of the native addon, for a bundled program, or one that keeps the addon elsewhere. The first `open()` of a
-   * thread loads the addon for the whole thread. Default: the path in the environment variable `VMM_METRICS_ADDON`,
+   * The path of the native addon, for a program that is bundled or keeps the addon elsewhere. The first `open()` of a
+   * thread loads the addon for the whole thread. Default: the path in the environment variable `VMM_METRICS_ADDON`, or
    * else the addon of this package.
    */
   readonly addon?: string | undefined;
 }
 
-/** The checked options. Each option was read once, so that a getter cannot change it after its check. */
+/** The checked options. Each option was read once, so a getter cannot change an option after its check. */
 export interface CheckedOpenOptions {
   readonly name: string;
   readonly identity: Identity;

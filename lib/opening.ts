@@ -32,7 +32,7 @@ export interface OpenedStore {
   readonly cells: ThreadCells;
   /** The accessors. */
   readonly app: object;
-  /** Forgets to tell native code how this thread ends. */
+  /** Stops telling native code how this thread ends. */
   readonly unwatchEnding: () => void;
 }
 
@@ -104,7 +104,7 @@ function accessTo(attachment: Attachment, layout: Layout): { readonly cells: Thr
   }
 }
 
-/** Removes what earlier lives of the file have left and nobody needs: that is up to the process that has the file. */
+/** Removes files of earlier lives that nobody needs. Only the process that has the region file open may do this. */
 function tidy(file: string, attachment: Attachment, errorCell: number | undefined): void {
   for (const path of tidyGenerations(file)) {
     if (errorCell !== undefined) attachment.add(errorCell, 1n);

@@ -28,7 +28,7 @@ export function watchPanics(onPanic: () => void): () => void {
   };
 }
 
-// Can run once more after it was removed, because emit() calls the listeners that were there when it began.
+// monitor() can run once more after it was removed, because emit() calls the listeners that were there when it began.
 function monitor(): void {
   // The host handles the error, and the process goes on.
   if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return;
@@ -50,7 +50,7 @@ export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
 /** The exit code while it is not known; `kExitCodeUnknown` in native/store/ending.h. */
 const UNKNOWN = -1;
 
-/** The attachments of this thread that are told how it ends. They share one listener, as above. */
+/** The attachments that are told how this thread ends. They share one listener, as above. */
 const ending = new Set<Attachment>();
 
 /** Tells native code how this thread ends, for readers of the region. Returns a function that ends this. */
@@ -64,7 +64,7 @@ export function watchEnding(attachment: Attachment): () => void {
   };
 }
 
-// Not called when native code ends the process, or when a worker is terminated.
+// Node does not call exit() when native code ends the process, or when a worker is terminated.
 function exit(code: number): void {
   for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread);
 }

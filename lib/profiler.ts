@@ -9,13 +9,15 @@ import type { Layout } from './layout.ts';
 import { annotationOf, checkedNames, columnOf, headerLineOf } from './profile/columns.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
-/** The options of a profile. `Name` is what an editor offers; other text is allowed too, and checked at the start. */
+/**
+ * The options of a profile. `Name` is what an editor suggests; other text is allowed too, and is checked at the start.
+ */
 export interface ProfileOptions<Name extends string = string> {
   /**
    * The metrics to sample, in the order of the columns: a list of names, or text with commas between the names. A name
-   * is `group.metric`, or `group_<id>.metric` for a device that exists when the profile starts. Of a latency metric, it
-   * names a part: `.min_us`, `.max_us` or `.sum_us`. A device that is removed during the profile is still sampled. Each
-   * column takes 128 kB of memory.
+   * is `group.metric`, or `group_<id>.metric` for a device that exists when the profile starts. For a latency metric,
+   * the name of a part follows: `.min_us`, `.max_us` or `.sum_us`. A device that is removed during the profile is still
+   * sampled. Each column takes 128 kB of memory.
    */
   readonly metrics: readonly (Name | (string & {}))[] | string;
   /**

@@ -20,13 +20,16 @@ export const Op = {
   zero: 11,
 } as const;
 
-/** What every line says besides the metrics. */
+/** What every line contains besides the metrics. */
 export interface Identity {
   readonly id?: string;
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-/** Says that both the identity and the schema define a key of the line; undefined when there is no such key. */
+/**
+ * A sentence that names a key of the line that both the identity and the schema define; undefined if there is no such
+ * key.
+ */
 export function keyClash(identity: Identity, schema: Schema): string | undefined {
   const key = Object.keys(identity).find((name) => Object.hasOwn(schema.shape, name));
   return key && `both the option '${key}' and the schema define the key '${key}' of the line`;

@@ -15,7 +15,9 @@ import {
 } from './arguments.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 
-/** The unit of a metric's value. Default: what the name ends in, `_us`, `_ms` or `_bytes`; else `'count'`. */
+/**
+ * The unit of a metric's value. Default: the unit that the name ends in (`_us`, `_ms` or `_bytes`), or else `'count'`.
+ */
 export type Unit = 'count' | 'bytes' | 'us' | 'ms';
 
 /** How the values that devices have in a store metric become one value in the aggregate. */
@@ -33,7 +35,7 @@ export interface EventMarkers {
   readonly onPanic?: boolean | undefined;
   /** Raised by each flush that does not get its whole line out. */
   readonly onMissedFlush?: boolean | undefined;
-  /** Raised by other trouble of the store: lost memory, a handler that another one has displaced, a dropped region. */
+  /** Raised by other trouble of the store: lost memory, a signal handler that was replaced, a dropped region file. */
   readonly onError?: boolean | undefined;
 }
 
@@ -105,7 +107,7 @@ export interface Schema<S extends SchemaShape = SchemaShape> {
 /** Marks a schema that `defineSchema()` has checked: in this copy of the package, another copy, realm or version. */
 const BRAND = Symbol.for('vmm-metrics.schema');
 
-/** The schemas that this copy has checked, by the given object, which may be a schema of another copy. */
+/** The schemas that this copy has checked. The keys are the objects that were given, also schemas of other copies. */
 const checkedSchemas = new WeakMap<object, Schema>();
 
 /**
@@ -185,8 +187,8 @@ export function group<const F extends Fields>(fields: F): GroupDef<F> {
 }
 
 /**
- * Metrics that each device of a kind has: in the line, a device is under `<group>_<id>`, and the aggregate of all
- * devices under `<group>`. Devices come and go at run time: `metrics.app.<group>.alloc(id)`.
+ * Metrics that each device of a kind has. In the line, a device is under `<group>_<id>`, and the aggregate of all
+ * devices is under `<group>`. Devices come and go at run time: `metrics.app.<group>.alloc(id)`.
  * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function perDevice<const F extends Fields>(fields: F, options?: PerDeviceOptions): PerDeviceDef<F> {
@@ -268,7 +270,7 @@ function checkedFields(kind: 'group' | 'perDevice', fields: unknown, key: string
   return Object.freeze(Object.fromEntries(checked));
 }
 
-/** A definition may be written by hand: it goes through the checks of inc(), store() or latency() again. */
+/** A definition may be written by hand, so it goes through the checks of inc(), store() or latency() again. */
 function checkedAgain(path: string, def: MetricDef): MetricDef {
   const { kind, doc, ...options } = def;
   return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));

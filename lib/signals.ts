@@ -1,4 +1,4 @@
-// Captured signals: the options of captureSignals(), and what happens when a handler of Node displaces ours.
+// Captured signals: the options of captureSignals(), and what happens when Node's handler replaces ours.
 
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
@@ -42,7 +42,7 @@ export function checkedCaptureOptions(options: unknown): { signals: Uint32Array;
 
 /** A store whose signals are captured, as this file needs it. */
 export interface CapturedSignals {
-  /** The captured signals whose handler is now somebody else's. The store counts each of them as trouble. */
+  /** The captured signals whose handler has been replaced. The store counts each of them as trouble, once. */
   displaced(): readonly number[];
   /** Installs our handler for that signal again, above the handler that is there now. */
   retake(signal: number): void;
@@ -60,9 +60,9 @@ const warned = new Set<NodeJS.Signals>();
 let checking: NodeJS.Immediate | undefined;
 
 /**
- * When `process.on(<signal>)`, or the removal of a listener, makes Node replace our handler of a captured signal,
- * installs ours above Node's: the signal is counted, and then handed on to the listener. Where that fails, warns once
- * per signal. Returns a function that ends this: `signals` is never used afterwards.
+ * `process.on(<signal>)`, or the removal of a listener, can make Node replace our handler of a captured signal. Then
+ * our handler is installed above Node's, so the signal is counted and then passed on to the listener. If that fails,
+ * there is one warning per signal. Returns a function that ends this: `signals` is never used afterwards.
  */
 export function watchDisplacement(signals: CapturedSignals): () => void {
   if (!isMainThread) return () => {}; // only the main thread can listen for signals
@@ -82,8 +82,8 @@ export function watchDisplacement(signals: CapturedSignals): () => void {
 
 function noteChange(event: string | symbol): void {
   if (typeof event !== 'string' || !Object.hasOwn(constants.signals, event)) return;
-  // Node's own listener of this event ran first, and has installed Node's handler. A flush before we replace it would
-  // count trouble, so replace it at once.
+  // Node's own listener of this event ran first, and has installed Node's handler. A flush before ours is back would
+  // count trouble, so put ours back at once.
   for (const signals of captured) signals.retake(constants.signals[event as NodeJS.Signals]);
   changed.add(event as NodeJS.Signals);
   // A handler that is installed later in this turn of the event loop is found here.

@@ -9,7 +9,7 @@ import type { Layout } from './layout.ts';
 import { markedMetric } from './store-spec.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
-/** When the process was started, as its parent saw it. What is left out is not reported. */
+/** When the process was started, as its parent saw it. Times that are left out are not reported. */
 export interface StartTimes {
   /** The time of the start by CLOCK_MONOTONIC, in microseconds. Sets the metric marked `startTime: 'wall'`. */
   readonly startTimeUs?: number | bigint | undefined;

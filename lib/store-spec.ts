@@ -80,8 +80,7 @@ export function markedMetric(
 
 /** The keys that a device's line key must differ from. */
 function lineKeys(layout: Layout, { id, properties }: Identity): string[] {
-  // A group of devices without an aggregate has no key in the line, and yet no device of another group may take its
-  // key.
+  // A group of devices without an aggregate has no key in the line, but no device of another group may take its key.
   const keys = layout.entries.map((entry) => entry.key);
   if (id !== undefined) keys.push('id');
   if (properties !== undefined) keys.push('properties');

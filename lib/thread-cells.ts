@@ -4,7 +4,7 @@ import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
 
-/** A view over some cells, and where in the view one cell is. */
+/** A view over some cells, and the index of one cell in it. */
 export interface CellView {
   readonly view: BigUint64Array;
   readonly index: number;
@@ -83,7 +83,7 @@ export class ThreadCells {
     return this.#closed;
   }
 
-  /** Says that `holder` may have devices of that group from now on. */
+  /** From now on, `holder` may have devices of that group. */
   hold(group: number, holder: DeviceHolder): void {
     this.#watch();
     this.#holders[group] = holder;

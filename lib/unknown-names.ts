@@ -1,11 +1,11 @@
-// Errors for misspelt names of metrics. TypeScript refuses them. Plain JavaScript would go on with `undefined`, and
-// fail one call later with an error that names nothing.
+// Errors for misspelt names of metrics. TypeScript rejects such names. Plain JavaScript would go on with `undefined`,
+// and fail one call later with an error that names nothing.
 
 import { inspect } from 'node:util';
 
 /**
- * Names that JavaScript itself asks every object for, and tools such as inspectors, test runners and serializers. For
- * these, an accessor object answers as any other object does.
+ * Names that JavaScript itself, or a tool such as an inspector, a test runner or a serializer, reads from any object.
+ * For these, an accessor object answers as any other object does.
  */
 const ASKED_OF_ANY_OBJECT = new Set([
   ...Object.getOwnPropertyNames(Object.prototype),
@@ -18,7 +18,7 @@ const NAMES_SHOWN = 12;
 
 /**
  * A prototype for objects whose names are own properties: reading any other name throws a TypeError that lists the
- * names there are. Reading an own property never reaches the prototype, so it does not become slower. `in` and
+ * known names. Reading an own property never reaches the prototype, so it does not become slower. `in` and
  * `Object.keys()` are not affected.
  *
  * `where` is how the user reaches the object, such as `metrics.app.vcpu`; `names` are the names that it has.
@@ -47,7 +47,7 @@ export function throwing(error: (name: string, receiver: object) => Error, custo
   });
 }
 
-/** The end of a message: a guess, if a name is near, and a list of the names. */
+/** The end of a message: a guess, if a known name is similar, and a list of the names. */
 export function whatThereIs(name: string, names: readonly string[]): string {
   const near = names.map((one) => [distance(name.toLowerCase(), one.toLowerCase()), one] as const).sort(([a], [b]) => a - b);
   const [nearest] = near;

@@ -13,7 +13,7 @@ const tool = (name) => join(root, 'node_modules', '.bin', name);
 const WORK = /CXX\(|SOLINK|is out of date/;
 let isAnnounced = false;
 
-// The demo's addon after the package's: node-gyp fetches Node's headers once, for the first of them.
+// The demo's addon is built after the package's, so that node-gyp fetches Node's headers only once.
 const outputs = [...(await Promise.all([typescript(), addon(root)])), await addon(join(root, 'examples', 'kvm-vmm'))];
 
 const failures = outputs.filter((output) => output !== undefined);
@@ -21,7 +21,7 @@ if (failures.length > 0) {
   process.stderr.write(failures.join('\n'));
   process.exitCode = 1;
 } else {
-  // A process of its own: the demo reports how long its process took to start.
+  // The demo gets its own process, because it reports how long its process took to start.
   const main = join(root, 'dist', 'examples', 'kvm-vmm', 'main.js');
   const demo = spawn(process.execPath, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
   process.on('SIGTERM', () => demo.kill('SIGTERM'));
@@ -34,20 +34,20 @@ function typescript() {
   return run(tool('tsc'), '--build', '--verbose', join(root, 'tsconfig.json'));
 }
 
-/** make follows binding.gyp, sources and headers by itself once node-gyp has configured the folder. */
+/** Once node-gyp has configured the folder, make itself follows changes of binding.gyp, sources and headers. */
 function addon(folder) {
   const isConfigured = existsSync(join(folder, 'build', 'Makefile'));
   if (!isConfigured) announce();
   return run(tool('node-gyp'), ...(isConfigured ? [] : ['configure']), 'build', '--release', '--loglevel=warn', '-C', folder);
 }
 
-/** The first build takes a minute: better a line than silence. */
+/** The first build takes a minute, so a line says that it has begun. */
 function announce() {
   if (!isAnnounced) process.stderr.write('Building what has changed; the first time this takes a minute.\n');
   isAnnounced = true;
 }
 
-/** Everything that the command printed, if it failed. */
+/** Runs a command. If it fails, returns everything that it printed. */
 async function run(command, ...args) {
   const env = { JOBS: `${availableParallelism()}`, ...process.env };
   const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,6 +1,5 @@
-// Checks the format of the C and C++ sources, or mends it with --write. clang-format 14 comes from Debian
-// (clang-format-14); where it is not there, this says so and goes on, since nobody's tests should fail for want of a
-// formatter.
+// Checks the format of the C and C++ sources, or fixes it with --write. Debian's package clang-format-14 has the
+// formatter. If it is missing, the script says so and exits with 0, so that tests do not fail for lack of a formatter.
 
 import { spawnSync } from 'node:child_process';
 

@@ -1,6 +1,6 @@
 // Puts the native sources into `source/` of the packed package, for platforms without a prebuilt addon. They are in a
-// subfolder there because npm runs node-gyp by itself for a package with a binding.gyp at its root. `npm pack` calls
-// this before, and with --remove after.
+// subfolder because npm runs node-gyp by itself for a package with a binding.gyp at its root. `npm pack` runs this
+// script before packing, and with --remove afterwards.
 
 import { cpSync, rmSync } from 'node:fs';
 

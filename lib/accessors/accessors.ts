@@ -30,7 +30,7 @@ export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): In
 
 /**
  * The accessors of a group, or of a device whose cells begin at `firstCell`. `prototype` comes from
- * `throwsForUnknown()`: reading a name that is no metric throws. A metric may have any name, `toString` too.
+ * `throwsForUnknown()`, so reading a name that is no metric throws. A metric may have any name, even `toString`.
  */
 export function accessorsOf(
   cells: ThreadCells,
@@ -44,9 +44,9 @@ export function accessorsOf(
 }
 
 /**
- * Lets go of the cells of a device that was removed, since another device is about to get them. From now on its
- * accessors write to the cells that the whole group shares for this, which begin at `restCell`. Counts go on from what
- * they were; other values stay what they were.
+ * Lets go of the cells of a removed device, because another device is about to get them. From now on, the removed
+ * device's accessors write to the cells that the group shares for this purpose, which begin at `restCell`. Counts go on
+ * from their last values; other values stay.
  */
 export function letGo(
   cells: ThreadCells,

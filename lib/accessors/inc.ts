@@ -1,4 +1,4 @@
-// Counters. Each way in which a thread can write has a class of its own: an inc() must stay one load, one add and one
+// Counters. Each way in which a thread can write has its own class, so that inc() stays one load, one add and one
 // store.
 
 import { checkedValue } from '../arguments.ts';
@@ -8,8 +8,8 @@ import { CounterReader, MOVE } from './reader.ts';
 /**
  * A counter: it only goes up, and wraps at 2^64. Modelled on Firecracker's `IncMetric`.
  *
- * Thread-safe: each thread has an accessor of its own, and all of them count into one value. Not for signal handlers,
- * which count in native code. After `close()`, `inc` and `add` do nothing, and the other methods throw MetricsError
+ * Thread-safe: each thread has its own accessor, and all accessors count into one value. Not for signal handlers, which
+ * count in native code. After `close()`, `inc` and `add` do nothing, and the other methods throw MetricsError
  * `ERR_METRICS_CLOSED`.
  */
 export interface IncMetric {

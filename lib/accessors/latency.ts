@@ -1,4 +1,4 @@
-// Durations: a minimum, a maximum and a sum. Each way in which a thread can write has a class of its own.
+// Durations: a minimum, a maximum and a sum. Each way in which a thread can write has its own class.
 
 import { checkedValue } from '../arguments.ts';
 import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
@@ -58,7 +58,7 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   abstract observeShort(us: number): void;
 }
 
-/** The cell of a minimum holds the complement of it, so that both extremes are raised. */
+/** The cell of a minimum holds the minimum's complement, so a shorter duration raises the cell. */
 function complementOf(value: bigint): bigint {
   return BigInt.asUintN(64, ~value);
 }
@@ -67,10 +67,13 @@ export class OwnLatency extends LatencyBase {
   #view!: BigUint64Array;
   #index!: number;
   #halves!: Int32Array;
-  /** The upper half of the cell of the minimum: 0 when nothing is there, since it is that of the complement. */
+  /**
+   * The index of the upper half of the minimum's cell. The half is 0 before the first duration, because the cell holds
+   * the complement.
+   */
   #minHigh!: number;
   // The extremes as numbers: comparing numbers costs a fraction of comparing BigInts. Only this object changes the
-  // cells. But memory that a region loses comes back as 0, so observeShort() looks at one half of a cell too.
+  // cells. But memory that a region loses comes back as 0, so observeShort() also checks one half of a cell.
   #min = Number.POSITIVE_INFINITY;
   #max = 0;
 
@@ -111,7 +114,7 @@ export class OwnLatency extends LatencyBase {
     const complement = complementOf(value);
     if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
     if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
-    // Read back: the shard may have had extremes already, from a thread that had it before.
+    // Read back, because the shard may have extremes from a thread that used it before.
     this.#min = Number(complementOf(view[this.#index + LATENCY_MIN]!));
     this.#max = Number(view[this.#index + LATENCY_MAX]!);
   }

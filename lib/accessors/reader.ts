@@ -6,17 +6,17 @@ import type { ThreadCells } from '../thread-cells.ts';
 
 export const MOVE = Symbol('move');
 
-/** What an accessor of a device does when its device was removed and the cells are about to be another device's. */
+/** What an accessor of a removed device does when the device's cells are about to go to another device. */
 export interface Movable {
-  /** `cell` counts for the whole group from now on: what comes through this accessor goes there. */
+  /** From now on, this accessor writes to `cell`, which counts for the whole group. */
   [MOVE](cells: ThreadCells, cell: number): void;
 }
 
-/** Reads a counter. After it was moved, its count goes on from what it was. */
+/** Reads a counter. After a move, the count goes on from its last value. */
 export class CounterReader implements Movable {
   readonly #cells: ThreadCells;
   #cell: number;
-  /** The count before the move, less what the new cell had by then; modulo 2^64. */
+  /** The count before the move, minus the count of the new cell at that time; modulo 2^64. */
   #before = 0n;
 
   constructor(cells: ThreadCells, cell: number) {
@@ -42,7 +42,7 @@ export class CounterReader implements Movable {
 
 export const KEPT = Symbol('kept');
 
-/** Reads a gauge, or an extreme. After it was moved, it keeps the value that it had. */
+/** Reads a gauge, or an extreme. After a move, this object keeps the last value. */
 export class GaugeReader implements Movable {
   readonly #cells: ThreadCells;
   readonly #cell: number;
@@ -60,7 +60,7 @@ export class GaugeReader implements Movable {
     return this.#kept === undefined ? this.#read(attachment, this.#cell) : this.#kept[0]!;
   }
 
-  /** The one value that this object has kept since it was moved, to be read and written. */
+  /** The one value that this object has kept since a move, to be read and written; undefined before. */
   protected get [KEPT](): BigUint64Array | undefined {
     return this.#kept;
   }

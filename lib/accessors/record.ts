@@ -2,10 +2,10 @@
 
 import { DISPOSE } from '../dispose.ts';
 
-/** One running measurement. Disposed twice, it counts once. For the thread that started it. */
+/** One running measurement. A second disposal does nothing. Only the thread that started the measurement can use it. */
 export interface LatencyRecord extends Disposable {}
 
-/** What a record tells its duration to, in microseconds. */
+/** What receives the duration of a record, in microseconds. */
 export interface Observer {
   observe(us: number | bigint): void;
   /** A duration below 2^32 us, which is more than an hour: the fast path. */
@@ -16,7 +16,7 @@ const hrtime = process.hrtime.bigint;
 const clock = new BigUint64Array(1);
 const clockHalves = new Uint32Array(clock.buffer);
 
-/** In place of the upper half of a clock, and no clock has it: the record was disposed. */
+/** A disposed record has this in place of the clock's upper half. No clock has this value. */
 const DISPOSED = -1;
 
 export class MonotonicRecord implements LatencyRecord {

@@ -1,5 +1,5 @@
-// Gauges. A gauge has one cell, in shard 0, whichever thread writes. When its device was removed and has left its cells
-// to another device, the accessor writes to a value of its own, which nobody else reads.
+// Gauges. A gauge has one cell, in shard 0, whichever thread writes. After a removed device has left its cells to
+// another device, its accessor writes to a value of its own, which nobody else reads.
 
 import { checkedValue } from '../arguments.ts';
 import type { ThreadCells } from '../thread-cells.ts';

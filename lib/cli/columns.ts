@@ -1,10 +1,10 @@
 // A table for a terminal: cells of text in aligned columns. Pure.
 
-/** How a column is aligned: text to the left, numbers to the right. */
+/** A column. Text is aligned to the left, numbers to the right. */
 export interface Column {
   readonly title: string;
   readonly isNumber?: boolean;
-  /** The width beyond which a cell is not padded. Default: that of the widest cell. */
+  /** The width beyond which a cell is not padded. Default: the width of the widest cell. */
   readonly widthMax?: number;
 }
 

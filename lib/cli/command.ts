@@ -11,7 +11,7 @@ export interface Command {
   readonly help: string;
   /**
    * Returns the exit code: 0, or 1 for a failure that the command has reported. Throws UsageError for wrong arguments,
-   * and any other error for a failure that main.ts is to report.
+   * and any other error for a failure that main.ts reports.
    */
   run(args: readonly string[]): Promise<number>;
 }
@@ -66,8 +66,8 @@ export function asUsageError<T>(check: () => T): T {
 }
 
 /**
- * The number in the value of an option. `check` gets the number; it gets the text itself if that is not a number, so
- * that the error shows what was given.
+ * The number in the value of an option. `check` gets the number. If the text is not a number, `check` gets the text, so
+ * that the error shows it.
  */
 export function numberOf(text: string, check: (value: unknown) => number): number {
   const value = Number(text);

@@ -25,7 +25,7 @@ export class FullScreen {
   }
 
   #takeTerminal(): void {
-    // False first: a shell may have changed the terminal meanwhile, and Node ignores a call for the mode that it
+    // First false: a shell may have changed the terminal meanwhile, and Node ignores a call for the mode that it
     // believes to be set.
     process.stdin.setRawMode(false).setRawMode(true);
     process.stdout.write(TAKE);

@@ -49,7 +49,7 @@ export const plot: Command = {
   },
 };
 
-/** Whether both name one file, for instance through a link. */
+/** Whether both paths name one file, for instance through a link. */
 function isSameFile(output: string, input: string): boolean {
   const bigint = true;
   const profile = ifThere(() => statSync(input, { bigint }));
@@ -77,8 +77,8 @@ function pageOf(input: string, title: string, points: number): string {
 }
 
 /**
- * Writes the whole page or nothing: an older page stays until the new one replaces it. A path that is no regular file,
- * such as a pipe or a link, is written to as it is.
+ * Writes the whole page or nothing: an older page stays until the new one replaces it. A pipe, a link, or anything else
+ * that is not a regular file is written to directly.
  */
 function writePage(path: string, page: string): void {
   withContext(`Cannot write the page '${path}'`, () => {

@@ -163,7 +163,7 @@ function textOf(metric: MetricLayout): MetricText {
   return text;
 }
 
-/** For a latency metric: what its number is, and the extremes. */
+/** For a latency metric: says that the number is a sum, and gives the extremes. */
 export function latencyNote({ kind, min, max }: MetricRow): string {
   if (kind !== 'latency') return '';
   return min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;

@@ -4,7 +4,7 @@ import type { RegionSummary } from '../region/reader.ts';
 import { digits } from '../text.ts';
 import { plain } from './terminal-text.ts';
 
-/** One sentence: who the process is, what became of it, when it started, how many lines it flushed. */
+/** One sentence: which process it is, what became of it, when it started, how many lines it flushed. */
 export function describeState({ name, pid, startedAt, degraded, isThisBoot, linesFlushed, ...end }: RegionSummary): string {
   const lines = `${digits(linesFlushed)} ${linesFlushed === 1n ? 'line' : 'lines'} flushed`;
   return [

@@ -27,7 +27,7 @@ export interface WatchedRow extends MetricRow {
   readonly source: WatchSource;
   /** The store's name. */
   readonly store: string;
-  /** Per second; undefined for a store metric, and until there are two readings. */
+  /** The increase per second; undefined for a store metric, and until there are two readings. */
   readonly rate: number | undefined;
 }
 

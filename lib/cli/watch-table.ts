@@ -17,7 +17,7 @@ export interface TableView {
   readonly showZeros: boolean;
 }
 
-/** The lines above the table: the state of one file, or how many of several files are in which state. */
+/** The lines above the table: the state of one file, or the number of files in each state. */
 export function headOf(sources: readonly WatchSource[], width: number): string[] {
   if (sources.length === 1) return sourceHead(sources[0]!, width);
   const states = sources.map(({ summary, trouble }) => (trouble === undefined ? summary!.state : 'unreadable'));
@@ -25,7 +25,7 @@ export function headOf(sources: readonly WatchSource[], width: number): string[]
   return [styled('bold', `${sources.length} region files: ${counts.join(', ')}`)];
 }
 
-/** The table with its titles, as many lines as it takes. */
+/** The whole table with its titles. */
 export function tableOf(sources: readonly WatchSource[], view: TableView, width: number): string[] {
   const watched = sources.map((source) => watchedRows(source, view.showZeros));
   const rows = sorted(

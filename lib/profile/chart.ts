@@ -54,7 +54,7 @@ export function drawChart(
   const grid = { stroke: 'rgba(128,128,128,.25)', width: 1 };
   const height = 280;
   const count = chart.series.length;
-  // The more bands may overlap, the fainter each is.
+  // The more bands may overlap, the fainter each band is.
   const opacity = count > 3 ? '24' : '33';
 
   const shortNumber = (value: number) => {

@@ -85,7 +85,7 @@ function ownersOf(name: string, layout: Layout, devicesOf: DevicesOf): Owner[] {
   return owners.filter(({ key }) => name.startsWith(`${key}.`));
 }
 
-/** For the error of a name that means nothing: what the name could have been. */
+/** For the error about an unknown name: what the name could have been. */
 function hintFor(name: string, layout: Layout, devicesOf: DevicesOf): string {
   const [owner] = ownersOf(name, layout, devicesOf);
   if (owner !== undefined) {
@@ -115,7 +115,7 @@ function listed(names: readonly string[]): string {
   return names.length <= LISTED ? names.join(', ') : `${names.slice(0, LISTED).join(', ')} and ${names.length - LISTED} more`;
 }
 
-/** The columns that a metric can give. Their names and cells are relative to those of the group, or the device. */
+/** The columns that a metric can give. Their names and cells are relative to the group, or to the device. */
 function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
   if (def.kind !== 'latency') return [{ name, cell, kind: def.kind, unit: unitOf(name, def) }];
   return [

@@ -18,7 +18,7 @@ export function counterOf(values: BigUint64Array): Counter {
   return { values, restarts };
 }
 
-/** How much it went up from one row to a later one. */
+/** How much a counter went up from one row to a later one. */
 export function increase({ values, restarts }: Counter, from: number, to: number): bigint {
   let total = 0n;
   let begin = values[from]!;
@@ -41,7 +41,7 @@ function firstAfter(ascending: readonly number[], bound: number): number {
   return low;
 }
 
-/** Per second, from one row to a later one. */
+/** The increase per second, from one row to a later one. */
 export function rateBetween(counter: Counter, timesNs: Float64Array, from: number, to: number): number {
   return (Number(increase(counter, from, to)) * 1e9) / (timesNs[to]! - timesNs[from]!);
 }

@@ -138,8 +138,8 @@ function inHtml(text: string): string {
 }
 
 /**
- * Code for a <script>: without `</script` and `<!--`, which would end it or hide its end. Only string literals of the
- * code contain such text, and there the escape means the same.
+ * Code for a <script>, without `</script` and `<!--`, which would end the script or hide its end. Only string literals
+ * of the code contain such text, and there the escape means the same.
  */
 function inScript(text: string): string {
   return text.replace(/<(?=\/script|!--|script)/gi, '\\u003c');

@@ -2,14 +2,14 @@
 
 import type { ProfileTable } from './table.ts';
 
-/** A point stands for the rows from `from` to just before `to`; for a gap, there is no such row. */
+/** A point stands for the rows from `from` to just before `to`. A gap has no rows. */
 export interface Point {
   readonly timeNs: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** All points, with gaps between them that are longer than one of them. */
+/** All points, and the gaps that are longer than a point. */
 export function pointsOf({ timesNs, intervalNs, gaps }: ProfileTable, rowsPerPoint: number): Point[] {
   const points: Point[] = [];
   let from = 0;
@@ -36,10 +36,10 @@ export interface Stretch {
 }
 
 /**
- * The stretch of each point, or undefined where there is no rate yet. A stretch is at least half an interval long: on a
- * shorter one, a single event would look like a peak. Two rows can be that close if the first one was late, or the
- * second one is the last of the profile. A point that is too close to the point before shares the stretch of the next
- * point; before a gap, and at the end, it shares the stretch of the point before.
+ * The stretch of each point, or undefined where there is no rate yet. A stretch is at least half an interval long,
+ * because a single event in a shorter stretch would look like a peak. Two rows can be that close if the first one was
+ * late, or the second one is the last of the profile. A point that is too close to the point before shares the stretch
+ * of the next point. Before a gap, and at the end, such a point shares the stretch of the point before.
  */
 export function stretchesOf({ timesNs, intervalNs }: ProfileTable, points: readonly Point[]): (Stretch | undefined)[] {
   const stretches = new Array<Stretch | undefined>(points.length);

@@ -8,8 +8,8 @@ import type { ProfileTable, TableColumn } from './table.ts';
 export interface Series {
   readonly name: string;
   /**
-   * One for each time: the rate or the value. If a point stands for several samples, it is their mean. Null where ticks
-   * were missed, and where there is no rate yet.
+   * The rate or the value at each time: the mean if a point stands for several samples, and null where ticks were
+   * missed or there is no rate yet.
    */
   readonly values: readonly (number | null)[];
   /** The minimum and maximum of the samples of each point; left out if a point is one sample. */
@@ -21,10 +21,10 @@ export interface Chart {
   readonly title: string;
   /** The unit in full, such as `bytes per second`. */
   readonly unit: string;
-  /** The unit beside a number, such as `bytes/s`; for a count empty, or `/s`. */
+  /** The unit beside a number, such as `bytes/s`. For a count, it is empty or `/s`. */
   readonly shortUnit: string;
   readonly areRates: boolean;
-  /** What the unit does not say by itself. */
+  /** An explanation of the unit. */
   readonly note?: string;
   readonly series: readonly Series[];
 }
@@ -54,7 +54,7 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
   const rowsPerPoint = Math.max(1, Math.ceil(timesNs.length / pointsMax));
   const points = pointsOf(table, rowsPerPoint);
   const rates = ratesFor(table, points);
-  // A point of several rows also has a minimum and a maximum, over what points of single rows would show.
+  // A point of several rows also has a minimum and a maximum: the extremes of what points of single rows would show.
   const single = rowsPerPoint > 1 ? pointsOf(table, 1) : undefined;
   const singleRates = single && ratesFor(table, single);
   const charts = new Map<string, Chart & { series: Series[] }>();
@@ -106,7 +106,7 @@ function extremesOf(means: Values, points: readonly Point[], single: readonly Po
   const high: Values = [];
   let next = 0;
   points.forEach(({ from, to }, i) => {
-    // Beginning with the mean: a row that shares the rate of the next point could leave it outside.
+    // The range starts with the mean: a row that shares the rate of the next point could leave the mean outside.
     let [least, most] = [means[i] ?? null, means[i] ?? null];
     for (; from < to && next < single.length && single[next]!.from < to; next++) {
       const value = singles[next]!;

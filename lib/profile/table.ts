@@ -20,7 +20,10 @@ export interface ProfileTable {
   readonly intervalNs: number;
   /** The figures of the last comment: `samples`, `missed_ticks` and so on. */
   readonly figures: Readonly<Record<string, number>>;
-  /** Whether the first comment is there but not the last one: nobody stopped the profile, or not yet. */
+  /**
+   * Whether the last comment is missing although the first one is there: the profile is still running, or was never
+   * stopped.
+   */
   readonly isUnfinished: boolean;
   /** Whether a last row without its newline was left out. */
   readonly isCut: boolean;
@@ -31,21 +34,23 @@ export interface ProfileTable {
    * does not contain the interval.
    */
   readonly missedTicks?: number;
-  /** Nanoseconds since the start, one for each row, ascending. There is at least one. */
+  /** Nanoseconds since the start, one for each row, ascending. There is at least one row. */
   readonly timesNs: Float64Array;
   /** The numbers of rows before which ticks were missed. */
   readonly gaps: ReadonlySet<number>;
   readonly columns: readonly TableColumn[];
 }
 
-/** The text is not a profile. The message says why; it begins with a verb, and the name of the file goes in front. */
+/**
+ * The text is not a profile. The message says why. It begins with a verb, so that the name of the file can go in front.
+ */
 export class ProfileTextError extends Error {}
 
 const NEWLINE = 10;
 const TAB = 9;
 const HASH = 35;
 const ZERO = 48;
-/** A double holds every number of so many digits exactly. */
+/** A double holds every number of up to this many digits exactly. */
 const EXACT_DIGITS = 15;
 
 /**

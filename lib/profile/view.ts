@@ -34,7 +34,7 @@ export function showProfile(UPlot: PlotConstructor, tools: PageTools, profile: P
     const middle = range.min + (range.max - range.min) * place;
     show(middle - width * place, middle + width * (1 - place));
   };
-  /** By a part of the range. */
+  /** Moves the range by a part of its length. */
   const move = (part: number) => show(range.min + (range.max - range.min) * part, range.max + (range.max - range.min) * part);
 
   const root = document.getElementById('charts')!;

@@ -1,6 +1,6 @@
-// The position of every byte in a region: native/region/format.h in TypeScript. docs/format.md describes it; the three
-// change together. Offsets are in bytes. Those of header fields count from the start of the file, all others from the
-// start of their record.
+// The position of every byte in a region: native/region/format.h in TypeScript. docs/format.md describes the format;
+// the three files change together. Offsets are in bytes. Those of header fields count from the start of the file, all
+// others from the start of their record.
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
@@ -15,7 +15,7 @@ export const BANKS = 3;
 export const MAX_CHUNKS = 4096;
 export const DOCUMENT_BYTES_MAX = 1 << 19;
 export const ID_BYTES_MAX = 255;
-/** The NUL at the end included. */
+/** Includes the NUL at the end. */
 export const SINK_PATH_BYTES_MAX = 2048;
 
 export const DIRECTORY_ENTRY_BYTES = 272;

@@ -6,7 +6,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { RegionFile } from './file.ts';
 import { isAllFlushed, readSettled } from './settled.ts';
 
-/** How many are kept even if all of them have pending values. */
+/** How many files are kept, even if all of them have pending values. */
 export const GENERATIONS_MAX = 16;
 /** How many names exist; kGenerationNames in native/region/region_file.h. */
 const GENERATION_NAMES = 32;
@@ -52,7 +52,7 @@ function removeIf(path: string, isToGo: (file: RegionFile) => boolean): boolean 
   }
 }
 
-/** Throws if the file cannot be read: nobody knows what it contains. */
+/** Throws if the file cannot be read, because then nobody knows what it contains. */
 function hasNothingPending(file: RegionFile): boolean {
   return isAllFlushed(readSettled(file));
 }

@@ -10,7 +10,7 @@ import { isAllFlushed } from './settled.ts';
 import { headerPath, pathOfSink } from './sink-path.ts';
 
 export interface Recoveries {
-  /** The oldest first. Their files stay locked until `close()`, or as long as native code uses them. */
+  /** The oldest line comes first. The files stay locked until `close()`, or as long as native code uses them. */
   readonly lines: readonly Recovery[];
   close(): void;
 }

@@ -34,14 +34,14 @@ export interface SamplingStats {
 
 /** How long rows may wait until they are written, and how often the sampling looks whether the processes still run. */
 const PAUSE_MS = 200;
-/** How long to wait for an output that takes nothing once the sampling is over, and how often to try. */
+/** How long to wait for an output that takes nothing after the end of the sampling, and how often to try. */
 const OVER_PATIENCE_MS = 1000;
 const FULL_PAUSE_MS = 10;
 
 /**
- * Samples until the time is over, the signal comes, or no process runs any more; then takes a last row.
- * @throws Error if the output cannot be written; `cause` has Node's `code`. MetricsError `ERR_METRICS_REGION` if a
- * region file cannot be read any more.
+ * Samples until the time is over, the signal is aborted, or no process runs any more. Then takes a last row.
+ * @throws MetricsError `ERR_METRICS_PROFILE` if the output cannot be written; `cause` has Node's `code`. MetricsError
+ * `ERR_METRICS_REGION` if a region file cannot be read any more.
  */
 export function sampleInto(output: SamplingOutput, samplers: readonly RegionSampler[], options: SamplingOptions): Promise<SamplingStats> {
   return new Sampling(output, samplers, options).run();
@@ -115,7 +115,7 @@ class Sampling {
   async #pause(): Promise<boolean> {
     await this.#write();
     await new Promise(setImmediate);
-    // All are asked: a region that cannot be read any more is an error.
+    // Every region is read, because a region that cannot be read any more is an error.
     return this.#samplers.map((sampler) => sampler.state()).some((state) => state === 'running');
   }
 
@@ -126,7 +126,7 @@ class Sampling {
     return `# ${figures} late_ns_median=${median} late_ns_p99=${p99} late_ns_max=${max}\n`;
   }
 
-  /** Writes all text. Waits while the output takes nothing; once the sampling is over, at most a second. */
+  /** Writes all text. Waits while the output takes nothing, but at most a second after the end of the sampling. */
   async #write(): Promise<void> {
     const { fd, name } = this.#output;
     const { seconds, signal } = this.#options;

@@ -15,8 +15,8 @@ export function pathOfSink(sink: string | number): string {
 }
 
 /**
- * The path for the header, as Sink::CopyPath in native/flush/sink.h makes it. Empty if there is no path, or it is too
- * long: then nobody can look there whether a line got out.
+ * The path for the header, as Sink::CopyPath in native/flush/sink.h makes it. Empty if there is no path, or if the path
+ * is too long: then nobody can find out from the file whether a line got out.
  */
 export function headerPath(path: string): string {
   return path.startsWith('/') && Buffer.byteLength(path) < SINK_PATH_BYTES_MAX ? path : '';
