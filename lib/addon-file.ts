@@ -133,8 +133,8 @@ function whatToDo(): string {
   const build = source === undefined ? '' : `Build one with: npm install node-addon-api && npx --yes node-gyp rebuild -C ${source}. `;
   const file = `node_modules/vmm-metrics/prebuilds/${process.platform}-${process.arch}/${PREBUILT[0]}`;
   return (
-    `${build}In a bundled program, mark 'vmm-metrics' as external, or copy the addon (${file}) next to the bundle, or name its path by the ` +
-    `environment variable ${VARIABLE} or by Metrics.open(schema, { addon: path })`
+    `${build}In a bundled program, mark 'vmm-metrics' as external, or copy the addon (${file}) next to the bundle, or give its path in the ` +
+    `environment variable ${VARIABLE} or in Metrics.open(schema, { addon: path })`
   );
 }
 

@@ -61,8 +61,8 @@ const MEANINGS: Readonly<Record<FailureCode, Meaning>> = {
   lineTooLong: { why: () => `a line has room for ${LINE_BYTES_MAX} bytes` },
   tooManyFiles: { why: () => 'this process has 64 region files open already, which is the limit' },
   tooManyCaptured: { why: () => 'this process captures signals for 16 stores already, which is the limit' },
-  alreadyRunning: { why: () => 'a profile of this store is running already; stop() it first' },
-  invalid: { why: () => 'native code refused it, which is a defect of vmm-metrics' },
+  alreadyRunning: { why: () => 'a profile of this store is running already; call its stop() first' },
+  invalid: { why: () => 'native code rejected it, which is a bug in vmm-metrics' },
   crashing: {},
   lock: {},
 };

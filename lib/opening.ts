@@ -109,7 +109,7 @@ function tidy(file: string, attachment: Attachment, errorCell: number | undefine
   for (const path of tidyGenerations(file)) {
     if (errorCell !== undefined) attachment.add(errorCell, 1n);
     process.emitWarning(
-      `The region file ${shown(path)} was removed although no line has its last counts: ${GENERATIONS_MAX} newer files are kept`,
+      `The region file ${shown(path)} was removed although no line contains its last counts: only the ${GENERATIONS_MAX} newest files are kept`,
       { type: 'MetricsWarning', code: 'METRICS_REGION_DROPPED' },
     );
   }

@@ -100,7 +100,7 @@ function checkPlaces(): void {
   for (const signal of names) {
     warned.add(signal);
     process.emitWarning(
-      `${signal} is no longer captured: a listener for '${signal}' has displaced the handler, which could not be put back. Call captureSignals() again to have both.`,
+      `${signal} is no longer captured: a listener for '${signal}' replaced the handler of vmm-metrics, which could not be installed again. Call captureSignals() again to have both.`,
       { type: 'MetricsWarning', code: 'METRICS_SIGNAL_DISPLACED' },
     );
   }

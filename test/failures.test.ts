@@ -24,8 +24,8 @@ const TABLE: Readonly<Record<FailureCode, { readonly code: ErrorCode; readonly w
   lineTooLong: { code: own, why: 'a line has room for 134217728 bytes' },
   tooManyFiles: { code: own, why: 'this process has 64 region files open already, which is the limit' },
   tooManyCaptured: { code: own, why: 'this process captures signals for 16 stores already, which is the limit' },
-  alreadyRunning: { code: own, why: 'a profile of this store is running already; stop() it first' },
-  invalid: { code: own, why: 'native code refused it, which is a defect of vmm-metrics' },
+  alreadyRunning: { code: own, why: 'a profile of this store is running already; call its stop() first' },
+  invalid: { code: own, why: 'native code rejected it, which is a bug in vmm-metrics' },
   crashing: { code: own, why: 'EACCES: permission denied, open' },
   lock: { code: own, why: 'EACCES: permission denied, open' },
 };

@@ -245,7 +245,7 @@ describe('given a page', () => {
     {
       of: 'one without annotations',
       lines: ['Time (ns)\ta.x', '10\t1', '20\t1', '30\t1', '50\t1'],
-      facts: ['1 gap', 'no annotations: a metric that never goes down is taken for a counter (annotate: true tells)'],
+      facts: ['1 gap', 'no annotations: a metric that never goes down is taken for a counter (annotate: true says what it is)'],
     },
     { of: 'one that was cut', lines: [...ANNOTATED, ...rows([1, 1]), '2\t\0'], facts: ['the last row is incomplete and left out'] },
   ])('when it is of $of, then the facts say so', ({ lines, facts }) => {

@@ -296,7 +296,7 @@ describe('given wrong arguments', () => {
     expect(start({ metrics: [], output })).toThrow(/metrics must name at least one metric; got \[\]/);
     expect(start({ metrics: ['g.n', 'none'], output })).toThrow(/there is no metric 'none'/);
     expect(start({ metrics: ['g.n'], output })).toThrow(
-      profileError(/^Cannot write a profile to .*: a profile of this store is running already; stop\(\) it first$/),
+      profileError(/^Cannot write a profile to .*: a profile of this store is running already; call its stop\(\) first$/),
     );
     expect(() => readFileSync(output)).toThrow(/ENOENT/);
     await running.stop();

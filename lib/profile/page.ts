@@ -100,7 +100,7 @@ function factsAbout(table: ProfileTable, { rowsPerPoint }: ProfileSeries): strin
   if (median !== undefined && p99 !== undefined) facts.push(`late by ${intervalText(median)} (median), ${intervalText(p99)} (p99)`);
   if (table.isUnfinished) facts.push('not finished: the process died, or is still running');
   if (table.isCut) facts.push('the last row is incomplete and left out');
-  if (table.isGuessed) facts.push('no annotations: a metric that never goes down is taken for a counter (annotate: true tells)');
+  if (table.isGuessed) facts.push('no annotations: a metric that never goes down is taken for a counter (annotate: true says what it is)');
   if (rowsPerPoint > 1) facts.push(`each point is the mean of ${digits(BigInt(rowsPerPoint))} samples, with their minimum and maximum`);
   return facts;
 }

@@ -124,7 +124,7 @@ class Builder {
 
   finished(make: (kinds: Uint8Array, slots: Uint32Array, slotKinds: Uint8Array, devices: MappedDevice[][]) => CellMap): CellMap {
     const devices = this.#groups.map((group, number) => {
-      // In version 1 all ages are 0, and the order of the entries is that of the devices.
+      // In version 1 all ages are 0, and the entries are in the order in which the devices were made.
       const age = ({ device }: { device: MappedDevice }) => device.state >>> ENTRY_STATE_BITS;
       const sorted = group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : age(a) - age(b))).map(({ device }) => device);
       const living = sorted.filter(({ removed }) => !removed);

@@ -29,7 +29,7 @@ export interface RegionContent {
 const ATTEMPTS = 10;
 /**
  * How long to read again because devices were retired meanwhile. A process lets some milliseconds pass between two
- * retirements, see native/store/store.cc.
+ * retirements, see native/store/store_devices.cc.
  */
 const RETIRING_MS = 500;
 
@@ -39,8 +39,8 @@ export function readContent(file: RegionFile): RegionContent {
 }
 
 /**
- * Reads one file again and again. What was decoded is decoded again only if its bytes changed, and the values are read
- * into the same memory: so a content is valid until the next reading.
+ * Reads one file again and again. Each part is decoded again only if its bytes changed. The values are always read into
+ * the same memory, so a content is valid until the next reading.
  */
 export class ContentReader {
   readonly #headers = new HeaderReader();
@@ -49,7 +49,7 @@ export class ContentReader {
   /** The header with which the document was read. */
   #decodedHeader: RegionHeader | undefined;
   #map: CellMap | undefined;
-  /** With what the directory was decoded. */
+  /** The header and the lock with which the directory was decoded. */
   #mapped: { readonly header: RegionHeader; readonly isHeld: boolean } | undefined;
   #flushed = new BigUint64Array();
   #inFlight = new BigUint64Array();

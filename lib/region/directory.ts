@@ -1,5 +1,5 @@
-// The directory of a region: the entries of its devices. A reader that comes again reads the bytes again, and decodes
-// them only if they changed.
+// The directory of a region: the entries of its devices. A second reading reads the bytes again, and decodes them only
+// if they changed.
 
 import type { RegionFile } from './file.ts';
 import { DIRECTORY_ENTRY_BYTES, DirectoryEntryOffset, FIRST_DIRECTORY_ROW, ROWS } from './format.ts';
@@ -21,10 +21,10 @@ const READ_AGAIN_MAX = 10;
 const KEPT_ENTRIES_MAX = 4096;
 
 export class Directory {
-  /** The entries that eachEntry() last gave; undefined if they were not kept, or not all of them were taken. */
+  /** The entries that eachEntry() passed on last; undefined if they were not kept, or if `take` threw. */
   #kept: Buffer | undefined;
 
-  /** Reads all entries, and gives them to `take` in order. */
+  /** Reads all entries, and passes them to `take` in order. */
   eachEntry(file: RegionFile, header: RegionHeader, take: (entry: DirectoryEntry) => void): void {
     this.#kept = undefined;
     const kept = header.devicesUsed <= KEPT_ENTRIES_MAX ? Buffer.alloc(header.devicesUsed * DIRECTORY_ENTRY_BYTES) : undefined;
@@ -47,8 +47,8 @@ export class Directory {
   }
 
   /**
-   * Whether the file has exactly the entries that eachEntry() last gave. One read is enough to tell: entries that are
-   * equal to consistent ones are consistent.
+   * Whether the file has exactly the entries that eachEntry() passed on last. One read is enough, because entries that
+   * equal consistent entries are consistent.
    */
   isUnchanged(file: RegionFile, header: RegionHeader): boolean {
     const kept = this.#kept;

@@ -36,7 +36,7 @@ export function hintAtDisk(native: Pick<Binding, 'isFirst'>, file: string): void
   if (IN_MEMORY.includes(type) || !native.isFirst(`METRICS_REGION_ON_DISK\n${device}`)) return;
   const name = NAMES.get(type);
   process.emitWarning(
-    `The region file ${shown(file)} is on a disk${name === undefined ? '' : ` (${name})`}: when the disk stalls, so does every thread that counts, ` +
+    `The region file ${shown(file)} is on a disk${name === undefined ? '' : ` (${name})`}: when the disk stalls, every thread that counts waits, ` +
       'and so would a crash. Put the file on a tmpfs, such as /dev/shm or /run.',
     { type: 'MetricsWarning', code: 'METRICS_REGION_ON_DISK' },
   );

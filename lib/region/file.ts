@@ -108,8 +108,8 @@ export class RegionFile {
   }
 
   /**
-   * The size of the file now; undefined if the path names another file by now, or none, or one that this process may
-   * not read. open() then tells what is wrong.
+   * The size of the file now; undefined if the path now names another file, no file, or a file that this process may
+   * not read. open() then says what is wrong.
    */
   bytesIfNamed(): number | undefined {
     try {
@@ -122,8 +122,8 @@ export class RegionFile {
   }
 
   /**
-   * Reads `bytes` bytes from `offset` into the beginning of `into`, or fills all of it; behind the end of the file are
-   * zeros. Returns how many bytes the file had there.
+   * Reads `bytes` bytes from `offset` into the beginning of `into`; by default, fills all of it. Bytes behind the end
+   * of the file are 0. Returns how many bytes the file had there.
    */
   read(into: Uint8Array, offset: number, bytes = into.length): number {
     return this.readAt(into, 0, bytes, offset);
@@ -145,7 +145,7 @@ export class RegionFile {
     return filled;
   }
 
-  /** The same, but throws if the file ends too early. */
+  /** Fills `into` from `offset`, and throws if the file ends too early. */
   readAll(into: Uint8Array, offset: number): void {
     if (this.read(into, offset) < into.length) throw this.trouble('it was cut short while it was read');
   }
@@ -187,7 +187,7 @@ export function regionError(path: string, trouble: string, cause?: unknown): Met
   return new MetricsError(ErrorCode.REGION, `Region file ${shown(path)}: ${trouble}`, cause === undefined ? undefined : { cause });
 }
 
-/** Whether this process reads a file of that user. */
+/** Whether this process may read a file of that user. */
 function mayRead(owner: number): boolean {
   const user = process.geteuid!();
   return user === 0 || owner === user;

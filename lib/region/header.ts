@@ -101,9 +101,9 @@ export class HeaderReader {
   #header: RegionHeader | undefined;
 
   /**
-   * @param sizeBefore The size of the file a moment ago, if it is known: most often it is enough to tell that the file
+   * @param sizeBefore The size of the file a moment ago, if it is known. Usually this size already shows that the file
    * is not too short.
-   * @throws MetricsError `ERR_METRICS_REGION` if the header is damaged, or if the file is shorter than it says.
+   * @throws MetricsError `ERR_METRICS_REGION` if the header is damaged, or if the file is shorter than the header says.
    */
   read(file: RegionFile, sizeBefore = 0): RegionHeader {
     const bytes = this.#bytes;

@@ -16,8 +16,8 @@ export class KeptRegion {
   }
 
   /**
-   * Reads the file that the path names now. If that is another file than last time, or was cut short meanwhile, the
-   * result is as if it were read for the first time.
+   * Reads the file that the path names now. If that is another file than last time, or if the file was cut short
+   * meanwhile, the file is read as if for the first time.
    * @returns The content, whose arrays the next call overwrites.
    * @throws MetricsError `ERR_METRICS_REGION` as readRegion(). The region is closed then; the next call opens it again.
    */

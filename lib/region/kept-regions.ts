@@ -1,5 +1,5 @@
-// Many regions that are read again and again, such as those of all virtual machines of a host. Only as many are kept
-// open as there is room for: the ones that were read last.
+// Many regions that are read again and again, such as those of all virtual machines of a host. As many regions as there
+// is room for stay open: those that were read last.
 
 import type { MetricsError } from '../errors.ts';
 import { KeptRegion } from './kept-region.ts';

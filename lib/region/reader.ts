@@ -82,8 +82,8 @@ export interface RegionReading {
 
 /**
  * Reads the region file that `Metrics.open(schema, { file })` makes, whether its process is running or dead, however it
- * died. It changes nothing, and the process does nothing for it. A running process goes on counting meanwhile: no delta
- * is ever negative, and if a line is flushed meanwhile, the file is read again.
+ * died. Reading changes nothing, and the process does no work for it. A running process counts on: no delta is ever
+ * negative, and if a line is flushed meanwhile, the file is read again.
  *
  * ```ts
  * const { state, pending, line } = await readRegion('/run/vm0/metrics.region');
@@ -92,10 +92,10 @@ export interface RegionReading {
  *
  * Everything in the file is checked, so a hostile file does no harm. Links are not followed, except
  * `/proc/<pid>/fd/<n>`. May be called in any thread, and several times at once.
- * @throws TypeError, RangeError for a wrong path. MetricsError `ERR_METRICS_REGION`, with the file and the reason, if
- * the file cannot be read (`cause` has Node's `code`), is not a region, is damaged, has an unknown version, has more
- * devices than a store can have, belongs to another user and this process does not run as root, or if its devices come
- * and go so fast that half a second gives no consistent reading.
+ * @throws TypeError, RangeError for a wrong path. MetricsError `ERR_METRICS_REGION`, with the file and the reason: the
+ * file cannot be read (`cause` has Node's `code`), is not a region, is damaged, has an unknown version or more devices
+ * than a store can have, or belongs to another user and this process is not root; or devices come and go so fast that
+ * half a second gives no consistent reading.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
   return readRegionNow(checkedPath('readRegion(): path', path));
@@ -111,7 +111,7 @@ export function readRegionNow(path: string): RegionReading {
   }
 }
 
-/** What readRegion() returns. Its line() uses the content, so it is valid as long as that is. */
+/** What readRegion() returns. Its line() uses `content`, so line() works only as long as `content` is valid. */
 export function readingOf(path: string, content: SettledContent): RegionReading {
   const { layout, map, totals, before } = content;
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));

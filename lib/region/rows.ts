@@ -1,5 +1,5 @@
-// The rows of a region: each has one word for each cell. Rows are read into shared memory, and their words are combined
-// into values, without any object for a word.
+// The rows of a region: each has one word for each cell. Rows are read into scratchPages(), and their words are
+// combined into values without an object for each word.
 
 import { CellKind } from '../layout.ts';
 import type { RegionFile } from './file.ts';
@@ -11,7 +11,7 @@ import { scratchPages } from './pages.ts';
 export interface CellSlots {
   /** The CellKind of each cell. */
   readonly kinds: Uint8Array;
-  /** For each cell, the index of its value; a larger one than the last for a cell that counts nowhere. */
+  /** For each cell, the index of its value. For a cell that counts nowhere, an index past the last value. */
   readonly slots: Uint32Array;
 }
 
@@ -20,8 +20,8 @@ const READ_BYTES = 512 << 10;
 
 /**
  * Writes the values of `count` rows from `first` on to `values`: each cell is combined over these rows, as its kind
- * requires, and counters with the same slot are added up. For the values in a bank, it is one row; for the values now,
- * the rows of all shards.
+ * requires, and counters with the same slot are added up. The values in a bank are one row; the values now need the
+ * rows of all shards.
  */
 export function readRows(
   file: RegionFile,
@@ -53,7 +53,7 @@ export function readRows(
 /** As long as the longest row. */
 const ZEROS = Buffer.alloc(65_536);
 
-/** Combines `length` words from `begin` on, those of the cells from `firstCell` on, into the values. */
+/** Combines `length` words into the values: the words from `begin` on, for the cells from `firstCell` on. */
 function combine(
   values: BigUint64Array,
   { kinds, slots }: CellSlots,
