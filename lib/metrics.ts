@@ -50,14 +50,12 @@ export class Metrics<S extends SchemaShape> {
    * @throws TypeError, RangeError for wrong options.
    * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema does not come from `defineSchema()`, when an option adds
    * a key that the schema has, or when the schema is too long for a region file.
-   * @throws MetricsError `ERR_METRICS_LAYOUT_MISMATCH` when the store is open with another schema, id, properties or
-   * file. The message names the first difference.
+   * @throws MetricsError `ERR_METRICS_LAYOUT_MISMATCH` when the open store has another schema, id, properties or file.
    * @throws MetricsError `ERR_METRICS_NO_SPACE` when there is no memory or disk space.
    * @throws MetricsError `ERR_METRICS_NATIVE` when the addon cannot be loaded.
-   * @throws MetricsError `ERR_METRICS_REGION_BUSY` when another process uses the file. The message names the process.
-   * @throws MetricsError `ERR_METRICS_REGION` when the file cannot be made, or the path names something that must not
-   * be replaced: a file that is no region, a symbolic link, another user's file, or any file with `previous: 'refuse'`.
-   * That file is untouched.
+   * @throws MetricsError `ERR_METRICS_REGION_BUSY` when another process uses the file.
+   * @throws MetricsError `ERR_METRICS_REGION` when the file cannot be made, or its path names something that is never
+   * replaced: a file that is no region, a symbolic link, another user's file, or, with `'refuse'`, any region.
    */
   static open<S extends SchemaShape>(schema: Schema<S>, options?: OpenOptions): Metrics<S> {
     const request = storeRequestOf(schema, options);
@@ -176,8 +174,8 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Captures signals, for all threads of the process. A captured signal raises the metric that the schema marks with
-   * `onSignal`. When a captured signal ends the process, a last, complete line is flushed first. By default, the marked
-   * signals and SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGTERM, SIGINT and SIGHUP are captured.
+   * `onSignal`. When a captured signal ends the process, a last, complete line is flushed first. By default, captures
+   * the marked signals and the usual fatal ones (`CaptureSignalsOptions`).
    *
    * Nothing else changes: a process that a signal kills still dies by the same signal, an ignored signal stays ignored,
    * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. A listener that
