@@ -100,7 +100,7 @@ export class ThreadCells {
    * devices calls this first; a thread that calls no such method is told by its event loop.
    */
   letGo(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#isWatching) return; // without #watch() this thread has no devices
     const leaving = this.#attachment.leaving();
     if (leaving === undefined) return;
     for (let i = 0; i < leaving.length; i += 2) this.#holders[leaving[i]!]?.letGo(leaving[i + 1]!);

@@ -20,6 +20,7 @@ struct Device {
   // Relaxed: it publishes nothing, and decides only how the device is shown.
   std::atomic<bool> removed{false};
   bool is_hidden = false;   // it has no key and counts in the aggregate only, as removed devices do
+  bool is_linked = false;   // of a hidden device: it is in its list. Under the store's lock
   uint32_t first_cell = 0;  // changes in a hidden device only, inside Flusher::TryQuiet
   uint32_t directory_entry = 0;
   uint64_t number = 0;  // the devices of a store are numbered in the order in which they were made

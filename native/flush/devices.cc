@@ -15,7 +15,7 @@ constexpr uint32_t kNoDevice = ~0u;
 Devices::Devices(std::vector<std::string> groups, const std::vector<std::string>& keys)
     : groups_(std::move(groups)),
       lists_(new DeviceList[groups_.size()]),
-      hidden_(groups_.size()),
+      last_hidden_(groups_.size()),
       nodes_(groups_.size()),
       living_(groups_.size()),
       by_cell_(groups_.size()) {
@@ -74,18 +74,24 @@ Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell,
 
 Device* Devices::Before(uint32_t group, Nodes::iterator position) {
   if (position != nodes_[group].begin()) return &std::prev(position)->second->device;
-  return hidden_[group].empty() ? nullptr : hidden_[group].back().get();
+  return last_hidden_[group];
 }
 
-Device* Devices::AddHidden(uint32_t group, uint32_t first_cell) {
+Device* Devices::MakeHidden(uint32_t first_cell) {
   auto made = std::make_unique<Device>();
   made->first_cell = first_cell;
   made->is_hidden = true;
   made->removed.store(true, std::memory_order_relaxed);  // published by Insert
   Device* const device = made.get();
-  lists_[group].Insert(device, hidden_[group].empty() ? nullptr : hidden_[group].back().get());
-  hidden_[group].push_back(std::move(made));
+  hidden_.push_back(std::move(made));
   return device;
+}
+
+void Devices::LinkHidden(uint32_t group, Device* hidden) {
+  if (hidden->is_linked) return;
+  hidden->is_linked = true;
+  lists_[group].Insert(hidden, last_hidden_[group]);
+  last_hidden_[group] = hidden;
 }
 
 const Device* Devices::Remove(uint32_t group, const std::string& id, bool keeps_key) {

@@ -36,8 +36,11 @@ class Devices {
 
   // Throws when there is no memory; then nothing has changed.
   Device* Add(uint32_t group, const std::string& id, uint32_t first_cell, uint32_t directory_entry = 0);
-  // A device that only the aggregate shows. Called before the group has any other device.
-  Device* AddHidden(uint32_t group, uint32_t first_cell);
+  // A device that only the aggregate shows. It costs a flush nothing before it is linked.
+  Device* MakeHidden(uint32_t first_cell);
+  // Puts a hidden device into the list of its group, before all others there. Call it before anything is counted in the
+  // device; again is harmless.
+  void LinkHidden(uint32_t group, Device* hidden);
   // Null when there is no living device of that id. `keeps_key`: the device has the key until it is erased, for deltas
   // that no line has shown yet.
   const Device* Remove(uint32_t group, const std::string& id, bool keeps_key = false);
@@ -80,7 +83,8 @@ class Devices {
   const std::vector<std::string> groups_;
   std::unique_ptr<DeviceList[]> lists_;
   DeviceLists view_;
-  std::vector<std::vector<std::unique_ptr<Device>>> hidden_;
+  std::vector<std::unique_ptr<Device>> hidden_;
+  std::vector<Device*> last_hidden_;  // of each group, that is linked; null: there is none
   std::vector<Nodes> nodes_;
   std::vector<std::map<std::string, Node*>> living_;
   std::vector<std::unordered_map<uint32_t, Node*>> by_cell_;

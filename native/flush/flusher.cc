@@ -57,7 +57,7 @@ FlushResult Flusher::FlushLocked(Status* status, int patience_ms) {
   *status = {};
   const ThreadMark flushing(flushing_thread_);
   if (!sender_.is_open()) return FlushResult::kNotInitialized;
-  *status = sender_.SendNewBy(MonotonicMs() + patience_ms);
+  *status = sender_.SendNewBy(patience_ms == 0 ? 0 : MonotonicMs() + patience_ms);
   if (status->ok()) return FlushResult::kOut;
   sender_.CountMissed();
   return FlushResult::kFailed;

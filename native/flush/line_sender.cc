@@ -39,21 +39,19 @@ void LineSender::CountMissed() {
 // ---- flushes
 
 Status LineSender::SendNew() {
-  // Even a look at the sink takes the phase: the handler of a crash on another thread may be about to reopen the sink.
-  if (Status status = SendHeld(); !status.ok()) return status;
-
-  uint32_t phase = kIdle;
-  // Acquire-release: a crash handler that took the phase has the line from here on.
-  if (!phase_.compare_exchange_strong(phase, kBuilding, std::memory_order_acq_rel)) {
-    return {Code::kCrashing, ECANCELED, "write"};
+  if (HasEarlier()) {
+    if (Status status = SendHeld(); !status.ok()) return status;
   }
+  if (!PassPhase(kIdle, kBuilding)) return {Code::kCrashing, ECANCELED, "write"};
   if (!line_.Build(template_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
-    phase = kBuilding;
-    phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);  // unless a crash handler took it
+    PassPhase(kBuilding, kIdle);
     return {Code::kWrite, EMSGSIZE, "write"};
   }
   lines_built_++;
-  return InSending(kBuilding, [&] { return SendRest(line_); });
+  return InSending(kBuilding, [&] {
+    if (Status status = Reopen(); !status.ok()) return status;
+    return SendRest(line_);
+  });
 }
 
 Status LineSender::SendHeld() {
@@ -73,21 +71,21 @@ Status LineSender::SendNewBy(int64_t deadline_ms) {
   });
 }
 
+bool LineSender::PassPhase(uint32_t from, uint32_t to) {
+  // Acquire-release: the line, the sink and what is held go from one owner of the phase to the next one.
+  return phase_.compare_exchange_strong(from, to, std::memory_order_acq_rel);
+}
+
 template <typename Work>
 Status LineSender::InSending(Phase from, Work work) {
   SignalMask mask;
-  uint32_t phase = from;
-  // Acquire-release: pairs with the release of whoever had the phase before.
-  if (!phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) return {Code::kCrashing, ECANCELED, "write"};
+  if (!PassPhase(from, kSending)) return {Code::kCrashing, ECANCELED, "write"};
   Status status;
   {
     const ThreadMark sending(sending_thread_);
     status = work();
   }
-  // Release: pairs with the crash handler's acquire of the phase. It fails when this thread's own handler took the
-  // phase, and the process lives on.
-  phase = kSending;
-  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_release, std::memory_order_relaxed);
+  PassPhase(kSending, kIdle);  // fails when this thread's own handler took the phase, and the process lives on
   if (!status.ok()) SignalMask::Discard(status.error);
   return status;
 }
@@ -230,9 +228,7 @@ void LineSender::SettleInterrupted() {
 }
 
 void LineSender::Revive() {
-  uint32_t phase = kTaken;
-  // Acquire-release: the next flush finds what the crash handler did. Unless the phase is taken, nothing changes.
-  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+  PassPhase(kTaken, kIdle);  // unless the phase is taken, nothing changes
 }
 
 }  // namespace vmm

@@ -16,8 +16,8 @@
 // Thread-safety:       one thread at a time, which is the one that holds the flusher's lock. Any thread may call
 //                      is_open and WaitsForTurn.
 // Async-signal-safety: LastLine and WaitsForTurn are safe, at any moment; the others are not.
-// Memory ordering:     leaving the phase sending is a release: it publishes the line and the sink to a crash handler on
-//                      another thread, which acquires.
+// Memory ordering:     each change of the phase is an acquire and a release: the line, the sink and what is held go
+//                      from one owner of the phase to the next one, which may be a crash handler on another thread.
 // Lifetime:            the cells, the template and the devices outlive it.
 // Units:               milliseconds on CLOCK_MONOTONIC.
 
@@ -90,7 +90,10 @@ class LineSender {
   // `from` is the phase to leave. kCrashing: a crash handler has the phase already.
   template <typename Work>
   Status InSending(Phase from, Work work);
-  // Looks whether the path still names the open sink. When it does not, no tail of ours is in the sink any more.
+  // False when the phase is not `from`: a crash handler has taken it.
+  bool PassPhase(uint32_t from, uint32_t to);
+  // Looks whether the path still names the open sink. When it does not, no tail of ours is in the sink any more. Even
+  // this look needs the phase at kSending: the handler of a crash on another thread may be about to reopen the sink.
   Status Reopen();
   // Reopens the sink, and sends what goes before the next line: the tail of a held one, then recoveries.
   Status Resume();
@@ -99,6 +102,8 @@ class LineSender {
   // Null: no line has a tail to send, and none is on its way.
   void Hold(Line* line);
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
+  // Whether something goes before the next line: the tail of a held line, or recoveries.
+  bool HasEarlier() const { return HeldLine() != nullptr || HasRecoveries(); }
 
   // The rest is LastLine's.
   bool SendLastLine(int64_t deadline_ms);

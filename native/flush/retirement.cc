@@ -16,10 +16,15 @@ Status Retirement::Create(const std::vector<std::vector<CellKind>>& kinds) {
     }
     group.copies[0] = first[1];
     group.copies[1] = first[2];
-    group.rest = devices_.AddHidden(g, first[0]);
-    group.retired = devices_.AddHidden(g, first[1]);
+    group.rest = devices_.MakeHidden(first[0]);
+    group.retired = devices_.MakeHidden(first[1]);
   }
   return {};
+}
+
+uint32_t Retirement::UseRest(uint32_t group) {
+  devices_.LinkHidden(group, groups_[group].rest);
+  return groups_[group].rest->first_cell;
 }
 
 uint32_t Retirement::TakeRun(uint32_t group) {
@@ -61,6 +66,7 @@ uint64_t Retirement::Retire(const std::vector<Removed>& leaving) {
 
   uint64_t line_bytes = 0;
   for (Group& group : groups_) group.retired->first_cell = group.copies[1 - now];
+  for (const Removed& one : leaving) devices_.LinkHidden(one.group, groups_[one.group].retired);
   for (const Removed& one : leaving) {
     const uint32_t first = one.device->first_cell;
     Clear(first, program_.groups[one.group].cells);

@@ -42,7 +42,7 @@ class Retirement {
   Status Create(const std::vector<std::vector<CellKind>>& kinds);
 
   // Where the cells begin that count what comes through stale accessors.
-  uint32_t rest(uint32_t group) const { return groups_[group].rest->first_cell; }
+  uint32_t UseRest(uint32_t group);
 
   bool HasRun(uint32_t group) const { return !groups_[group].free.empty(); }
   // The first cell of a run of a device that was retired; all its cells are 0.

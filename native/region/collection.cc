@@ -4,20 +4,112 @@ namespace vmm {
 
 namespace {
 
-// How many sums are kept in an array while the cells of each shard are added to them.
-constexpr uint32_t kSumsAtOnce = 64;
+// Where the cells of a run stand: in the shared shard, in the bank of the last flush, and in the bank to write to.
+struct Rows {
+  const Cell* shared;
+  const Cell* flushed;
+  Cell* to;
+};
 
-// Stores the values of neighbouring incs. The result is 0 if none of them differs from its last flushed value.
+// The value of the cell at `cell` in the shared shard, over all shards of the process: one, two, or any number. The
+// rows of the shards are `row_cells` apart.
+struct OneShard {
+  uint64_t Sum(const Cell* cell) const { return Read(*cell); }
+  uint64_t Largest(const Cell* cell) const { return Read(*cell); }
+};
+
+struct TwoShards {
+  uint64_t Sum(const Cell* cell) const { return Read(cell[0]) + Read(cell[row_cells]); }
+  uint64_t Largest(const Cell* cell) const {
+    const uint64_t shared = Read(cell[0]), own = Read(cell[row_cells]);
+    return shared > own ? shared : own;
+  }
+  const uint32_t row_cells;
+};
+
+struct ManyShards {
+  uint64_t Largest(const Cell* cell) const {
+    uint64_t largest = 0;
+    for (uint32_t shard = 0; shard < shards; shard++, cell += row_cells) {
+      if (const uint64_t value = Read(*cell); value > largest) largest = value;
+    }
+    return largest;
+  }
+  const uint32_t shards;
+  const uint32_t row_cells;
+};
+
+// All of these store the values of neighbouring cells. The result of those for incs is 0 if none of them differs from
+// its last flushed value, the result of the others if all values are 0.
+
 template <typename ValueOf>
-inline uint64_t StoreIncs(Cell* to, const Cell* flushed, uint32_t count, ValueOf value_of) {
+inline uint64_t StoreIncs(const Rows& rows, uint32_t count, ValueOf value_of) {
   uint64_t differences = 0;
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t value = value_of(i);
-    Set(to[i], value);
-    differences |= value ^ Read(flushed[i]);
+    Set(rows.to[i], value);
+    differences |= value ^ Read(rows.flushed[i]);
   }
   return differences;
+}
+
+template <typename ValueOf>
+inline uint64_t StoreOthers(const Rows& rows, uint32_t count, ValueOf value_of) {
+  uint64_t any = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t value = value_of(i);
+    Set(rows.to[i], value);
+    any |= value;
+  }
+  return any;
+}
+
+template <typename Shards>
+inline uint64_t CollectIncs(const Shards& shards, const Rows& rows, uint32_t count) {
+  return StoreIncs(rows, count, [&](uint32_t i) { return shards.Sum(rows.shared + i); });
+}
+
+// Shard by shard, since the cells of one shard are neighbours in memory.
+uint64_t CollectIncs(const ManyShards& shards, Rows rows, uint32_t count) {
+  constexpr uint32_t kSumsAtOnce = 64;
+  uint64_t differences = 0;
+  while (count != 0) {
+    const uint32_t some = count < kSumsAtOnce ? count : kSumsAtOnce;
+    uint64_t sums[kSumsAtOnce];
+    const Cell* row = rows.shared;
+    for (uint32_t i = 0; i < some; i++) sums[i] = Read(row[i]) + Read(row[shards.row_cells + i]);
+    row += 2 * shards.row_cells;
+    for (uint32_t shard = 2; shard < shards.shards - 1; shard++, row += shards.row_cells) {
+#pragma GCC unroll 4
+      for (uint32_t i = 0; i < some; i++) sums[i] += Read(row[i]);
+    }
+    differences |= StoreIncs(rows, some, [&](uint32_t i) { return sums[i] + Read(row[i]); });
+    rows = {rows.shared + some, rows.flushed + some, rows.to + some};
+    count -= some;
+  }
+  return differences;
+}
+
+template <typename Shards, typename RowsAt>
+inline bool CollectRuns(const Shards& shards, const CellRun* runs, uint32_t run_count, RowsAt rows_at) {
+  uint64_t changes = 0;
+  Rows begin = {};
+  uint32_t chunk = ~0u;
+  for (const CellRun* run = runs; run != runs + run_count; run++) {
+    if (run->first / kRunCells != chunk) {
+      chunk = run->first / kRunCells;
+      begin = rows_at(chunk * kRunCells);
+    }
+    const uint32_t at = run->first % kRunCells;
+    const Rows rows = {begin.shared + at, begin.flushed + at, begin.to + at};
+    switch (run->kind) {
+      case CellKind::kInc: changes |= CollectIncs(shards, rows, run->count); break;
+      case CellKind::kStore: changes |= StoreOthers(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
+      default: changes |= StoreOthers(rows, run->count, [&](uint32_t i) { return shards.Largest(rows.shared + i); }); break;
+    }
+  }
+  return changes != 0;
 }
 
 }  // namespace
@@ -28,73 +120,16 @@ Collection::Collection(const Cells& cells, uint32_t bank, uint32_t flushed)
 }
 
 bool Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const {
-  uint64_t changes = 0;
-  for (const CellRun* run = runs; run != runs + run_count; run++) {
-    const uint32_t index = first + run->first;
-    switch (run->kind) {
-      case CellKind::kInc: changes |= CollectSums(index, run->count); break;
-      case CellKind::kStore: changes |= CollectStores(index, run->count); break;
-      default: changes |= CollectLargest(index, run->count); break;
-    }
-  }
-  return changes != 0;
-}
-
-uint64_t Collection::CollectSums(uint32_t index, uint32_t count) const {
-  const Cell* shared = &region_.InShard(kSharedShard, index);
-  const Cell* flushed = Flushed(index);
-  Cell* to = &region_.InBank(bank_, index);
+  const auto rows_at = [&](uint32_t offset) {
+    const uint32_t index = first + offset;
+    return Rows{&region_.InShard(kSharedShard, index), Flushed(index), &region_.InBank(bank_, index)};
+  };
   const uint32_t row_cells = region_.chunk_cells();
-  if (shards_ == 1) return StoreIncs(to, flushed, count, [&](uint32_t i) { return Read(shared[i]); });
-  if (shards_ == 2) {
-    const Cell* const own = shared + row_cells;
-    return StoreIncs(to, flushed, count, [&](uint32_t i) { return Read(shared[i]) + Read(own[i]); });
+  switch (shards_) {
+    case 1: return CollectRuns(OneShard{}, runs, run_count, rows_at);
+    case 2: return CollectRuns(TwoShards{row_cells}, runs, run_count, rows_at);
+    default: return CollectRuns(ManyShards{shards_, row_cells}, runs, run_count, rows_at);
   }
-  // Shard by shard, since the cells of one shard are neighbours in memory.
-  uint64_t differences = 0;
-  while (count != 0) {
-    const uint32_t some = count < kSumsAtOnce ? count : kSumsAtOnce;
-    uint64_t sums[kSumsAtOnce];
-    const Cell* row = shared;
-    for (uint32_t i = 0; i < some; i++) sums[i] = Read(row[i]) + Read(row[row_cells + i]);
-    row += 2 * row_cells;
-    for (uint32_t shard = 2; shard < shards_ - 1; shard++, row += row_cells) {
-#pragma GCC unroll 4
-      for (uint32_t i = 0; i < some; i++) sums[i] += Read(row[i]);
-    }
-    differences |= StoreIncs(to, flushed, some, [&](uint32_t i) { return sums[i] + Read(row[i]); });
-    shared += some, to += some, flushed += some, count -= some;
-  }
-  return differences;
-}
-
-uint64_t Collection::CollectStores(uint32_t index, uint32_t count) const {
-  const Cell* const shared = &region_.InShard(kSharedShard, index);
-  Cell* const to = &region_.InBank(bank_, index);
-  uint64_t any = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    const uint64_t value = Read(shared[i]);
-    Set(to[i], value);
-    any |= value;
-  }
-  return any;
-}
-
-uint64_t Collection::CollectLargest(uint32_t index, uint32_t count) const {
-  Cell* const to = &region_.InBank(bank_, index);
-  const uint32_t row_cells = region_.chunk_cells();
-  uint64_t any = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    const Cell* cell = &region_.InShard(kSharedShard, index + i);
-    uint64_t largest = Read(*cell);
-    for (uint32_t shard = 1; shard < shards_; shard++) {
-      const uint64_t value = Read(*(cell += row_cells));
-      if (value > largest) largest = value;
-    }
-    Set(to[i], largest);
-    any |= largest;
-  }
-  return any;
 }
 
 }  // namespace vmm

@@ -15,7 +15,7 @@
 
 namespace vmm {
 
-// Neighbouring cells whose shards become one value in the same way. All cells of a run are in one chunk.
+// Neighbouring cells whose shards become one value in the same way. A run does not cross a multiple of kRunCells.
 struct CellRun {
   uint32_t first;  // counted from the first cell of the schema or of a device
   uint32_t count;
@@ -43,10 +43,6 @@ class Collection {
   }
 
  private:
-  uint64_t CollectSums(uint32_t index, uint32_t count) const;
-  uint64_t CollectStores(uint32_t index, uint32_t count) const;
-  uint64_t CollectLargest(uint32_t index, uint32_t count) const;
-
   const Region& region_;
   const uint32_t bank_;
   const uint32_t flushed_;

@@ -95,7 +95,7 @@ class Store {
   // Those devices. When the holder has let go of all of them, it stores `*epoch` in `seen`, with release.
   std::vector<Removed> LeavingOf(const Holder& holder, uint64_t* epoch);
   // The first cell of the group's rest: it counts what is added through accessors of devices that were let go of.
-  uint32_t RestOf(uint32_t group) const { return retirement_.rest(group); }
+  uint32_t RestOf(uint32_t group);
 
   // All totals. First those of the schema's own cells. Then, for each group, the sums over its removed devices (inc
   // metrics only, 0 for the others), and the totals of each living device, in the order of `ids`.

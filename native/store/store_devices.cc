@@ -91,6 +91,11 @@ bool Store::ReleaseDevice(uint32_t group, uint32_t first_cell) {
   return device != nullptr && leaving_.Unpin(device);
 }
 
+uint32_t Store::RestOf(uint32_t group) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return retirement_.UseRest(group);
+}
+
 std::vector<Devices::Entry> Store::LivingDevices(uint32_t group) {
   std::lock_guard<std::mutex> lock(mutex_);
   return devices_.Living(group);

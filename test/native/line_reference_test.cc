@@ -161,7 +161,7 @@ class Scene {
     CHECK(cells_.Reserve(spec_.kinds.data(), static_cast<uint32_t>(spec_.kinds.size()), &first).ok());
     cells_.Publish();
     for (uint32_t g = 0; g < program_.group_count; g++) {
-      if (dice_.OneIn(2)) devices_.AddHidden(g, Reserve(g));
+      if (dice_.OneIn(2)) devices_.LinkHidden(g, devices_.MakeHidden(Reserve(g)));
     }
     gone_.resize(program_.group_count);
   }
