@@ -18,7 +18,7 @@ export function shown(value: unknown): string {
 export function checkedValue(name: string, value: unknown): bigint {
   if (typeof value === 'number') {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`${name} must be a non-negative safe integer, or a bigint for larger ones; got ${shown(value)}`);
+      throw new RangeError(`${name} must be a non-negative safe integer, or a bigint for larger values; got ${shown(value)}`);
     }
     return BigInt(value);
   }
@@ -57,7 +57,7 @@ export function checkedOptions<T extends object>(where: string, options: unknown
   const names = Object.keys(options as object);
   for (const name of names) {
     if (!(known as readonly string[]).includes(name)) {
-      throw new TypeError(`${where}: unknown option ${shown(name)}; known are ${known.map((k) => `'${k}'`).join(', ')}`);
+      throw new TypeError(`${where}: unknown option ${shown(name)}; the options are ${known.map((k) => `'${k}'`).join(', ')}`);
     }
   }
   return Object.fromEntries(names.map((name) => [name, (options as Record<string, unknown>)[name]])) as T;

@@ -346,7 +346,7 @@ describe('given wrong arguments', () => {
       message: /intervalUs must be a number from 0\.1 to 86400000000/,
     })),
     { options: { annotate: 1 }, error: TypeError, message: /annotate must be true or false; got 1/ },
-    { options: { interval: 5 }, error: TypeError, message: /unknown option 'interval'; known are 'metrics'/ },
+    { options: { interval: 5 }, error: TypeError, message: /unknown option 'interval'; the options are 'metrics'/ },
   ])('when it is $options, then an error names it, and nothing is written or started', async ({ options, error, message }) => {
     const metrics = open();
     metrics.app.d.alloc('gone');

@@ -55,7 +55,7 @@ export function rowsOf({ layout, map, totals, before }: RowValues, options: RowO
       maker.addSection(`${entry.key}, all devices`, entry.metrics, combined(all, entry, devices), 0, isWhole);
       continue;
     }
-    // Without an aggregate: what removed devices counted, unless they counted nothing.
+    // A group without an aggregate has rows for removed devices, unless these counted nothing.
     const counted = entry.metrics.filter(({ def }) => def.kind !== 'store');
     const removed = combined(
       all,
@@ -141,7 +141,7 @@ function combinedValues(
   return all;
 }
 
-/** What stands in each row of a metric. */
+/** What all rows of a metric have in common. */
 interface MetricText {
   readonly name: string;
   readonly kind: MetricRow['kind'];

@@ -12,7 +12,7 @@ export interface WatchSource {
   /** The last reading. */
   summary: RegionSummary | undefined;
   values: RowValues | undefined;
-  /** The values of the reading before, if the same process wrote it. */
+  /** The values of the reading before, if the same process wrote them. */
   earlier: RowValues | undefined;
   /** The time between the two readings. */
   seconds: number;
@@ -45,12 +45,12 @@ export class WatchSources {
     return [...this.#all.values()];
   }
 
-  /** Closes all files. */
+  /** Closes all files. refresh() opens them again. */
   close(): void {
     this.#regions.close();
   }
 
-  /** Reads each file again, new files of the directory too. A file that has gone keeps its last reading. */
+  /** Reads each file again, and new files of the directory. A file that is gone keeps its last reading. */
   async refresh(): Promise<void> {
     let paths: readonly string[] = [...this.#all.keys()];
     try {
@@ -85,7 +85,7 @@ function read(source: WatchSource, regions: KeptRegions): void {
     const content = regions.read(source.path);
     const { layout, map, totals, before } = content;
     summary = summaryOf(content);
-    // The next reading overwrites the arrays.
+    // The values are copied, because the next reading overwrites the arrays.
     values = { layout, map, totals: totals.slice(), before: before.slice() };
   } catch (error) {
     const { cause, message } = error as Error;
@@ -117,7 +117,7 @@ export function watchedRows(source: WatchSource, zeros: boolean): WatchedRows {
   const store = plain(summary.name);
   const isSameMap = earlier?.map === values.map;
   const { rows, hidden } = rowsOf(values, { zeros, earlier: isSameMap ? earlier?.totals : undefined });
-  // Devices came or went.
+  // When devices come or go, the map changes, so rows are matched by name.
   const totals = isSameMap || earlier === undefined ? undefined : totalsByName(earlier);
   const rateOf = (row: MetricRow) => {
     const before = totals === undefined ? row.earlier : totals.get(nameOf(row));

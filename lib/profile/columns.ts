@@ -60,7 +60,7 @@ export function columnOf(argument: string, name: string, layout: Layout, devices
       if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
     }
   }
-  if (found.length > 1) throw new RangeError(`${argument}: ${shown(name)} means a metric of more than one device`);
+  if (found.length > 1) throw new RangeError(`${argument}: ${shown(name)} is ambiguous: more than one device has such a metric`);
   const [column] = found;
   if (column === undefined) throw new RangeError(`${argument}: there is no metric ${shown(name)}: ${hintFor(name, layout, devicesOf)}`);
   return column;

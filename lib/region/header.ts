@@ -142,7 +142,7 @@ function checkLength(file: RegionFile, header: RegionHeader, sizeBefore: number)
   if (degraded || rows === 0 || sizeBefore >= end) return;
   // The size after the counts: the file grows before a count does.
   const size = file.bytes();
-  if (size < end) throw file.trouble(`it is cut short: it has ${size} bytes of ${end}`);
+  if (size < end) throw file.trouble(`it is cut short: only ${size} of its ${end} bytes are there`);
 }
 
 function headerOf(file: RegionFile, bytes: Buffer): RegionHeader {

@@ -45,7 +45,7 @@ async function takeOver(file: RegionFile): Promise<void> {
     if (Date.now() < deadline) continue;
     if (!file.isHeld()) throw file.trouble('another process is flushing it');
     const { header } = readSettled(file);
-    throw file.trouble(`process ${header.pid} is running, and flushes it itself`);
+    throw file.trouble(`process ${header.pid} is running, and flushes its lines itself`);
   }
 }
 
