@@ -1,5 +1,5 @@
-// The locks of a region file. Its writer holds an exclusive flock as long as it lives, so the lock tells whose file it
-// is.
+// The locks of a region file. Its writer holds an exclusive flock as long as it lives, so the lock tells whether the
+// writer still lives.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; system calls only.

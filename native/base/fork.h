@@ -2,7 +2,7 @@
 // threads, so stores, profiles and locks found in that copy still belong to the parent.
 //
 //   ForkMark        is set by one process, and later tells that process from its forked children
-//   ForkGeneration  numbers the processes of one line of forks, so that an object can name the process that made it
+//   ForkGeneration  gives a process and each of its forked children a number, so that an object can name its process
 //
 // Both look at memory, not at the process id alone: in a PID namespace of its own, a child of PID 1 is also PID 1.
 //

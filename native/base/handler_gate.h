@@ -8,7 +8,7 @@
 // A HandlerTable is a gate together with a fixed number of slots in which handlers look things up.
 //
 // Thread-safety:       Enter, Leave and ForEachUntil are called by any thread; Add and Remove by one thread at a time,
-//                      under the owner's lock; Reset in a forked child.
+//                      under the owner's lock; Reset only in a forked child.
 // Async-signal-safety: Enter, Leave, ForEachUntil, has_any and is_empty are safe; the others are not.
 // Memory ordering:     sequentially consistent, see above. Add publishes a complete thing.
 // Lifetime:            the owner's.
@@ -43,7 +43,7 @@ class HandlerGate {
     return true;
   }
 
-  // In a forked child, where no thread is inside.
+  // For a forked child, where no thread is inside.
   void Reset() { inside_.store(0, std::memory_order_seq_cst); }
 
   class Inside {
@@ -92,7 +92,7 @@ class HandlerTable {
     return false;
   }
 
-  // Calls `visit` for each thing until it returns true. Returns whether it did.
+  // Calls `visit` for each thing until a call returns true. Returns whether a call did.
   template <typename Visit>
   bool ForEachUntil(Visit visit) {
     const HandlerGate::Inside inside(gate_);
@@ -105,7 +105,7 @@ class HandlerTable {
 
   const HandlerGate& gate() const { return gate_; }
 
-  // In a forked child, where no handler and no other thread runs.
+  // For a forked child, where no handler and no other thread runs.
   void Reset() {
     for (std::atomic<Thing*>& slot : slots_) slot.store(nullptr, std::memory_order_seq_cst);
     gate_.Reset();

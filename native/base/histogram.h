@@ -25,7 +25,7 @@ class Histogram {
   // The lower end of the step that contains the quantile part/whole; 0 when there are no values.
   uint64_t Quantile(uint64_t part, uint64_t whole) const {
     if (total_ == 0) return 0;
-    // Rounded up: half of 3 values are 2.
+    // Round up: half of 3 values is 2 values.
     const uint64_t rank = (total_ * part + whole - 1) / whole;
     uint64_t below = 0;
     for (size_t step = 0; step < kSteps; step++) {

@@ -18,7 +18,7 @@ constexpr size_t kNumberBytesMax = 20;
 
 class RawWriter {
  public:
-  // Whoever passes a text to PaddedText has so many bytes behind it that may be read.
+  // A text for PaddedText must be followed by this many bytes that may be read.
   static constexpr size_t kPadding = 32;
 
   RawWriter(char* buffer, size_t bytes) : begin_(buffer), at_(buffer), end_(buffer + bytes) {}
@@ -32,7 +32,7 @@ class RawWriter {
     at_ += bytes;
   }
 
-  // The same, faster where the text is short: it is copied in pieces of one size.
+  // Does what Text does, but faster for a short text, which is copied in pieces of kPadding bytes.
   void PaddedText(const char* text, size_t bytes) {
     if (bytes > kShortBytesMax || room() < kShortBytesMax + kPadding) return Text(text, bytes);
     for (size_t copied = 0; copied < bytes; copied += kPadding) std::memcpy(at_ + copied, text + copied, kPadding);
@@ -63,9 +63,9 @@ class RawWriter {
     return count + (value >= 10) + (value >= 100) + (value >= 1'000);
   }
 
-  // Two digits at a time. `to` has room for them; returns how many there are.
+  // Writes two digits at a time. `to` has room for all of them. Returns the number of digits.
   static size_t WriteDigits(char* to, uint64_t value) {
-    if (value < 10) {  // most numbers of a line are
+    if (value < 10) {  // most numbers in a line have one digit
       to[0] = static_cast<char>('0' + value);
       return 1;
     }

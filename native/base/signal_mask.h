@@ -1,10 +1,11 @@
 // A SignalMask blocks signals on the calling thread while it writes and commits a line. A handler that ran between the
 // write and the commit could not tell whether the line is out.
 //
-// It blocks every signal that is sent. It does not block the signals that an instruction raises (kFaults): a blocked
-// fault kills without calling a handler. It even unblocks SIGBUS, since the commit may be the first to find that memory
-// of the region is lost. When a fault's signal is sent and not raised, the crash handler postpones it; after a real
-// fault on this thread, the crash handler asks the sink how much of the line is out (see LineSender).
+// It leaves open the signals that an instruction raises (kFaults), since a blocked fault kills without calling a
+// handler; Faults::kBlocked blocks these too, except SIGBUS. It even unblocks SIGBUS, since the commit may be the first
+// to find that memory of the region is lost. If somebody sends the signal of a fault, the crash handler postpones that
+// signal. After a real fault on this thread, the crash handler asks the sink how much of the line is out (see
+// LineSender).
 //
 // Thread-safety:       a mask belongs to the thread that makes it, and is destroyed there.
 // Async-signal-safety: safe.
@@ -55,8 +56,8 @@ class SignalMask {
   SignalMask(const SignalMask&) = delete;
   SignalMask& operator=(const SignalMask&) = delete;
 
-  // Whether a SignalMask is in force on this thread. False as well on threads that found no free mark, when more than
-  // kMarks masks are in force at once.
+  // Whether a SignalMask is in force on this thread. Also false for a mask that found no free mark, since kMarks other
+  // masks were in force.
   static bool IsInForce() {
     for (const std::atomic<uintptr_t>& mark : marks_) {
       if (mark.load(std::memory_order_relaxed) == ThreadHandle()) return true;
@@ -64,7 +65,7 @@ class SignalMask {
     return false;
   }
 
-  // In a forked child, which has none of its parent's other threads.
+  // For a forked child, which has none of its parent's other threads.
   static void ForgetAll() {
     for (std::atomic<uintptr_t>& mark : marks_) mark.store(0, std::memory_order_relaxed);
   }

@@ -1,5 +1,6 @@
 // Status is how the native library reports an operating failure: what failed, the system's errno, and the call that
-// gave it.
+// set errno.
+//
 // Thread-safety:       a plain value.
 // Async-signal-safety: safe; allocates nothing.
 

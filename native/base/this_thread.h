@@ -22,8 +22,8 @@ inline pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 // The C library's number of the thread; never 0. It needs no system call, and a forked child has the same number.
 inline uintptr_t ThreadHandle() { return reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self())); }
 
-// Holds the calling thread's ThreadHandle in `mark` for as long as it lives, and 0 afterwards. Relaxed: a thread looks
-// only for itself, so the mark publishes nothing.
+// While a ThreadMark lives, `mark` holds the calling thread's ThreadHandle; afterwards it holds 0. Relaxed: a thread
+// looks only for itself, so the mark publishes nothing.
 class ThreadMark {
  public:
   explicit ThreadMark(std::atomic<uintptr_t>& mark) : mark_(mark) { mark_.store(ThreadHandle(), std::memory_order_relaxed); }

@@ -31,8 +31,8 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
   const bool is_for_repairs =
       signal == SIGBUS && (g_capture.captured_by_default.load(std::memory_order_relaxed) & SetOf(signal)) != 0;
   if (IsFunction(below) && (below.sa_flags & SA_RESETHAND) == 0 && (!IsFatal(signal) || is_for_repairs)) {
-    // Our handler calls this one. We only count first, so its stack, its mask and SA_RESTART stay as the host chose
-    // them.
+    // Our handler only counts the signal and calls this one, so the stack, the mask and SA_RESTART stay as the host
+    // chose them.
     ours.sa_flags |= below.sa_flags & (SA_RESTART | SA_NODEFER | SA_ONSTACK);
     ours.sa_mask = below.sa_mask;
   } else {
@@ -43,7 +43,7 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
     for (const int fatal : kFatal) sigdelset(&ours.sa_mask, fatal);
   }
   if (signal == SIGBUS) {
-    // While the handler of one SIGBUS reads a region, the loss of that region's memory must not wait either.
+    // The handler of one SIGBUS may itself read a region that has lost memory. That second SIGBUS must not wait either.
     ours.sa_flags |= SA_NODEFER;
     sigdelset(&ours.sa_mask, SIGBUS);
   }
@@ -181,8 +181,8 @@ void Retake(SignalSet signals) {
 
 void ReviveIfSurvived() {
   if (g_capture.crashed_thread.load(std::memory_order_relaxed) == 0) return;  // publishes nothing; the next flush looks again
-  // This does not wait for the lock: it may run in a flush at exit(), in a signal handler on the thread that has the
-  // lock.
+  // This does not wait for the lock: a signal handler on the thread that has the lock may have called exit(), which
+  // flushes.
   const std::unique_lock<std::mutex> lock(g_lock, std::try_to_lock);
   if (!lock.owns_lock()) return;
   const int64_t done_ms = g_capture.crash_done_ms.load(std::memory_order_acquire);  // pairs with the release store in HandleDeath

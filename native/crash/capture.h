@@ -25,7 +25,7 @@ namespace vmm {
 
 class LastSamples;
 
-// One store as the crash handler sees it. Its owner changes nothing in it from Capture to Release.
+// One store as the crash handler sees it. From Capture to Release, nothing in it changes but degraded_is_counted.
 struct CaptureTarget {
   struct Mark {
     uint32_t cell = kNoCell;
@@ -45,7 +45,7 @@ struct CaptureTarget {
 void CountDegraded(CaptureTarget& target);
 
 struct CaptureOptions {
-  // 0: the signals that the store marks, and, marked or not, the fatal ones, SIGTERM, SIGINT and SIGHUP.
+  // 0: the fatal signals, SIGTERM, SIGINT, SIGHUP, and all others that the store marks.
   SignalSet signals = 0;
   bool leave_ignored = false;  // a signal that is ignored is not even counted
   // How long a dying process may wait for all its sinks together. Per process; the last Capture decides.
@@ -59,13 +59,14 @@ constexpr int kCapturedMax = 16;
 // that displaced it. kTooManyCaptured when kCapturedMax stores are captured.
 Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 
-// Ends the capture for this store. True: no handler uses the store any more. False: a handler is still sending last
-// lines, so the store's memory and sink must stay as they are for the rest of the process.
+// Ends the capture for this store. Waits for handlers that use the store: up to 10 s, or 200 ms in a crash. True: no
+// handler uses the store any more. False: a handler may still be sending last lines, so the store's memory and sink
+// must stay as they are for the rest of the process.
 bool Release(CaptureTarget* target);
 
-// From now on, a loss of memory of this region, which is a file, does not end the process: our handler gets SIGBUS,
-// whether the host captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no
-// handler uses the region.
+// From now on, the process goes on when the file of this region loses memory: our handler gets SIGBUS, whether the host
+// captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no handler uses the
+// region.
 Status Guard(Region* region);
 void Unguard(Region* region);
 
@@ -78,7 +79,8 @@ SignalSet Displaced();
 void Retake(SignalSet signals);
 
 // When the process survived a signal that was expected to kill it: allows flushes again, and captures again. Called
-// before each flush; not in a handler.
+// before each flush. It never waits for the capture lock, since exit() in a signal handler flushes too; while another
+// thread has the lock, it does nothing.
 void ReviveIfSurvived();
 
 }  // namespace vmm

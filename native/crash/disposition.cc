@@ -24,7 +24,7 @@ bool IsSame(const struct sigaction& a, const struct sigaction& b) {
   return a.sa_handler == b.sa_handler && a.sa_flags == b.sa_flags;
 }
 
-// The disposition with this action on top of `older`, made when there is none yet.
+// Returns the disposition with this action on top of `older`. If there is none yet, makes it.
 const Disposition* FindOrMake(int signal, const struct sigaction& action, const Disposition* older, const Sibling* sibling) {
   for (const Noted* noted = g_noted[signal]; noted != nullptr; noted = noted->next) {
     if (noted->disposition->older == older && IsSame(noted->disposition->action, action)) return noted->disposition;

@@ -1,12 +1,12 @@
 // A Disposition is the handler (or SIG_DFL, or SIG_IGN) that a signal had when we installed ours above it. Our handler
 // passes the signal on to it.
 //
-// The dispositions of a signal form a list, the newest first. A host that installs a handler above ours, which calls
-// ours, makes the list longer when we install ours above that handler again: ours calls theirs, theirs calls ours, and
-// ours then calls the older one.
+// The dispositions of a signal form a list, the newest first. The list grows when a host installs a handler above ours,
+// and we then install ours above the host's. A signal then goes to our handler, from there to the host's handler, back
+// to ours if the host's handler calls it, and then to the older disposition.
 //
 // Thread-safety:       NoteDisposition is called by one thread at a time (the capture lock); the rest by any thread.
-// Async-signal-safety: all but NoteDisposition.
+// Async-signal-safety: all functions but NoteDisposition are safe.
 // Memory ordering:     NoteDisposition publishes a complete disposition with release; readers acquire.
 // Lifetime:            per process. A disposition is never changed and never freed, since a handler may still read it.
 //                      Equal lists share their dispositions, so a listener that comes and goes for ever uses no more

@@ -78,8 +78,8 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
 }
 
-// The last line of each store. A store that waits for another store to finish a half-sent line comes in the second
-// round.
+// Sends the last line of each store. A store that waits for another store to finish a half-sent line comes in the
+// second round.
 void SendLastLines(int64_t deadline_ms) {
   const CaptureTarget* done[kCapturedMax];
   int done_count = 0;
@@ -118,8 +118,8 @@ void StopByDefault(int signal) {
   sigaction(signal, &ours, nullptr);
 }
 
-// A signal that does not end the process: counts it, and passes it on to the earlier disposition. False, with nothing
-// done, when the signal may end the process. `depth` is ChainEntry::depth(): only the outermost call counts.
+// Counts a signal that does not end the process, and passes it on to the earlier disposition. False, with nothing done,
+// when the signal may end the process. `depth` is ChainEntry::depth(): only the outermost call counts.
 bool TryHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
   if (IsForced(signal, info)) return false;
   if (IsDeadly(signal, earlier, 0)) {
@@ -181,27 +181,28 @@ void HandleDeath(int signal, siginfo_t* info, const Disposition& earlier, bool i
   g_capture.crash_done_ms.store(MonotonicMs(), std::memory_order_release);
 }
 
-// A fault on lost memory of a region: replaces the memory, and the instruction runs again.
+// After a fault on lost memory of a region: replaces the memory, so that the instruction can run again.
 bool TryRepair(int signal, const siginfo_t* info) {
   return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairHere(info->si_addr, 0);
 }
 
-// A fault's signal that was sent, and arrived while this thread sends a line: SignalMask does not block these signals.
-// Postpones it until the line is out. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have raised
-// it here.
+// Postpones the signal of a fault that somebody sent while this thread sends a line, until the line is out: SignalMask
+// does not block these signals. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have raised it
+// here.
 bool TryPostpone(int signal, siginfo_t* info, void* context) {
   if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsInForce())
     return false;
   sigset_t& blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
   const sigset_t only = OnlySignal(signal);
-  pthread_sigmask(SIG_BLOCK, &only, nullptr);  // until this handler returns: else the signal would arrive here at once
+  pthread_sigmask(SIG_BLOCK, &only, nullptr);  // until this handler returns: otherwise the signal would arrive here at once
   sigaddset(&blocked, signal);                 // after it returns, until SignalMask restores the mask
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) == 0;
 }
 
 }  // namespace
 
-// When two copies stand above each other by turns, each is asked about one disposition further down each time.
+// The handlers of two copies may stand above each other in alternation. Each copy is then asked about one disposition
+// further down each time.
 bool IsDeadlyHere(int signal, int hops) {
   const Disposition* const disposition = signal > 0 && signal < kSignals ? DispositionAt(signal, hops / 2) : nullptr;
   return disposition != nullptr && IsDeadly(signal, *disposition, hops);

@@ -17,8 +17,8 @@ uintptr_t AddressOf(const void* thing) { return reinterpret_cast<uintptr_t>(thin
 // usual size.
 constexpr uintptr_t kFramesBytesMax = 8 << 20;
 
-// A host may pass on a context that it made itself, with any value in `uc_link`. So a link is followed only if it is
-// further up this stack. (Whether the context is further up too cannot be checked: ThreadSanitizer passes on a copy.)
+// A host may pass on a context of its own making, with any value in `uc_link`. So a link is followed only if it is
+// further up this stack. (The context itself may be elsewhere: ThreadSanitizer passes on a copy.)
 bool IsAbove(const void* link, const void* inner) {
   return AddressOf(link) > AddressOf(inner) && AddressOf(link) - AddressOf(inner) < kFramesBytesMax &&
          AddressOf(link) % alignof(void*) == 0;

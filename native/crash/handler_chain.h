@@ -1,11 +1,11 @@
 // A ChainEntry is one call of our handler for one signal. It tells how many calls of our handler for the same signal
 // are already on the stack.
 //
-// A host's handler above ours calls ours, and ours may stand above that handler as well: then ours calls theirs, theirs
-// calls ours, and so on until the stack is used up. The kernel makes one context for a signal, and every handler in the
-// chain gets it, so each call of our handler puts a link into the context, in `uc_link`. The kernel clears `uc_link`
-// for each signal that it delivers, and ignores it when the handler returns. So a handler that left by siglongjmp()
-// leaves no link behind: the next signal begins without links.
+// A host's handler above ours calls ours, and ours may stand above that handler as well. Without a count, ours would
+// call theirs, theirs would call ours, and so on until the stack is used up. The kernel makes one context for a signal,
+// and every handler in the chain gets it, so each call of our handler puts a link into the context, in `uc_link`. The
+// kernel clears `uc_link` for each signal that it delivers, and ignores it when the handler returns. So a handler that
+// left by siglongjmp() leaves no link behind: the next signal begins without links.
 //
 //   context.uc_link ──► link of the innermost call ──► … ──► link of the outermost call ──► null
 //
@@ -27,7 +27,7 @@ class ChainEntry {
   ChainEntry(const ChainEntry&) = delete;
   ChainEntry& operator=(const ChainEntry&) = delete;
 
-  // How many calls of our handler for this signal have not returned, without this one.
+  // How many other calls of our handler for this signal have not returned yet.
   int depth() const { return depth_; }
 
  private:

@@ -57,9 +57,9 @@ void FreeStackOf(void* hook) {
 }
 
 Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
-  // From a worker's first Metrics.open() on, which loads this addon, the handler has a stack of its own, in case native
-  // code uses up the worker's stack. Another copy of the JavaScript may load the addon again on the same thread and get
-  // the same stack. But the data of two hooks must differ, so each hook gets a pointer of its own.
+  // A worker's first Metrics.open() loads this addon. From then on, the signal handler has a stack of its own on that
+  // thread, in case native code uses up the worker's stack. Another copy of the JavaScript may load the addon again on
+  // the same thread, and gets the same stack. Since the data of two hooks must differ, each hook gets its own pointer.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
   exports["version"] = kVersion;

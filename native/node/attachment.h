@@ -79,7 +79,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info);
   // captureSignals(signals, leaveIgnored, limitMs)
   Napi::Value CaptureSignals(const Napi::CallbackInfo& info);
-  // displaced(): the numbers of the captured signals whose handler another one has displaced.
+  // displaced(): the numbers of the captured signals for which another handler has displaced ours.
   Napi::Value CheckDisplaced(const Napi::CallbackInfo& info);
   // retakeSignal(signal): puts our handler above the one that displaced it.
   void RetakeSignal(const Napi::CallbackInfo& info);

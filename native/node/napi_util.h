@@ -1,4 +1,4 @@
-// How values cross between JavaScript and the native library.
+// Conversions of values between JavaScript and the native library.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.

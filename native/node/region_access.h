@@ -16,8 +16,8 @@ Napi::Value Pages(const Napi::CallbackInfo& info);
 Napi::Value IsLocked(const Napi::CallbackInfo& info);
 // lock(descriptor): takes the file of a dead writer. False when another process has it; or a failure.
 Napi::Value Lock(const Napi::CallbackInfo& info);
-// send(descriptor, line, patienceMs): writes a line that TypeScript made. { sent, failure? }: the bytes of the line
-// that are out, and why the rest is not.
+// send(descriptor, line, patienceMs): writes a line that TypeScript made. Returns { sent, failure? }: how many bytes of
+// the line are out, and why the rest is not.
 Napi::Value Send(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

@@ -4,7 +4,7 @@
 // Thread-safety:       Add and Remove by one thread at a time, under the profiler's lock; Send by any thread.
 // Async-signal-safety: Send is safe; the others are not.
 // Memory ordering:     see HandlerTable.
-// Lifetime:            an output outlives its time in here, from Add until Remove returns true.
+// Lifetime:            an output lives at least from Add until Remove returns true.
 
 #pragma once
 
@@ -18,12 +18,11 @@ namespace vmm {
 class LastSamples {
  public:
   void Add(ProfileOutput* output) { outputs_.Add(output); }
-  // No handler finds the output any more. False: one that found it before still writes there and may never return; the
-  // output must then stay for ever.
+  // After this, no handler finds the output. False: a handler that found it before still writes there, and may never
+  // return; then the output must live for ever.
   bool Remove(const ProfileOutput* output);
 
-  // Writes the samples that are not written yet, from the crash handler of a dying process; by `deadline_ms`, as
-  // ProfileOutput::SendLast.
+  // For the crash handler of a dying process: writes the samples that are not written yet, see ProfileOutput::SendLast.
   void Send(int64_t deadline_ms);
 
  private:

@@ -138,7 +138,7 @@ Status Profile::WriteUntilCollected() {
   const uint64_t pause_ns = std::min(kWriteEveryNs, std::max<uint64_t>(spec_.interval_ns, 1000) * 1000);
   for (;;) {
     sampler_.AvoidSpinningCpu();
-    // Read before the rows are: in the state kCollected no row follows those that WriteSome finds.
+    // Read the state before WriteSome reads the rows: once the state is kCollected, no further rows come.
     const Sampler::State state = sampler_.state();
     Status status;
     const Progress progress = output_.WriteSome(&status);
@@ -173,7 +173,8 @@ ProfileResult Profile::Stop() {
   if (stopped_) return result_;
   collector_.join();
   static_cast<SampleFigures&>(result_) = sampler_.Figures();
-  // The wait began when the stop was asked for: whoever asks several profiles first waits for all of them at once.
+  // The wait began when the stop was asked for: a caller that asks several profiles first waits for all of them at the
+  // same time.
   const int64_t waited = (MonotonicMs() - asked_ms_.load(std::memory_order_relaxed)) / kStopStepMs;
   std::unique_lock<std::mutex> written(written_mutex_);
   for (int64_t steps = std::max<int64_t>(kStopSteps - waited, 1); steps > 0 && !written_; steps--) {

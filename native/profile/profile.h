@@ -6,9 +6,10 @@
 // The text is a line with `Time (ns)` and the names of the columns, and then one line a row. Annotated text has one
 // more line at the beginning and at the end, see ProfileSpec.
 //
-// Thread-safety:       Start makes the object. Any thread may call the rest at any time; Stop may be called several
-//                      times, also at once.
-// Async-signal-safety: only is_own is safe. A crash handler gets the ProfileOutput by LastSamples. Both threads block
+// Thread-safety:       Start makes the object. Any thread may call the rest at any time, except FreeRows. Stop may be
+//                      called several times, also by several threads at once.
+// Async-signal-safety: only is_own is safe. A crash handler finds the ProfileOutput through LastSamples. Both threads
+// block
 //                      the signals that others send, so that no handler of the host runs on them.
 // Units:               nanoseconds on CLOCK_MONOTONIC, unless the name says otherwise.
 // Lifetime:            the cells outlive Stop. The writing thread shares the object, so an output that hangs for ever
@@ -38,12 +39,12 @@ struct ProfileSpec {
   std::vector<uint32_t> cells;
   uint64_t interval_ns = 0;
   std::string header;  // the names of the columns, with a newline
-  // Whether a line with the time of the start, the interval and `annotation` comes first, and a line with the figures
-  // of the samples last.
+  // Whether the text begins with a line that has the time of the start, the interval and `annotation`, and ends with a
+  // line that has the figures of the samples.
   bool annotate = false;
   std::string annotation;
-  // The output: a file that is made or emptied; when the path is empty, a descriptor, which is duplicated and written
-  // to where it stands.
+  // The output: a file that is made or emptied. When the path is empty: a descriptor, which is duplicated; the text
+  // goes to its current position.
   std::string path;
   int descriptor = -1;
   Sink::Position lines = {};  // where the lines of the metrics go; a profile refuses to empty that file
@@ -55,10 +56,11 @@ struct ProfileResult : SampleFigures {
 
 class Profile {
  public:
-  // Rows wait no longer than this to be written.
+  // The writing thread looks for new rows at least this often.
   static constexpr uint64_t kWriteEveryNs = 200'000'000;
-  // Stop waits kStopSteps steps of kStopStepMs: a second in which the process itself was stopped counts as one step. In
-  // the last kGivingUpSteps it no longer waits for a reader, only for a write that does not return.
+  // Stop waits at most kStopSteps steps of kStopStepMs. It counts steps, so a pause in which the process itself was
+  // stopped counts as one step. In the last kGivingUpSteps, nothing waits for a reader any more: Stop waits only for a
+  // write that has not returned.
   static constexpr int kStopStepMs = 50;
   static constexpr int kStopSteps = 16;
   static constexpr int kGivingUpSteps = 2;
@@ -77,14 +79,14 @@ class Profile {
   // the output does. In a forked child it does nothing.
   ProfileResult Stop();
 
-  // Frees the rows and the buffer, which only a running profile needs. After Stop, once no crash handler uses the
-  // output any more.
+  // Frees the rows and the buffer, which only a running profile needs. Call it after Stop, once no crash handler uses
+  // the output any more.
   void FreeRows();
 
   // Whether one of `count` cells from `first` on has a column.
   bool Samples(uint32_t first, uint32_t count) const;
 
-  // Whether it runs in this process, and not in the parent that this process was forked from.
+  // Whether this process started the profile, and not the parent that this process was forked from.
   bool is_own() const { return output_.is_own(); }
 
   // For LastSamples.
@@ -94,7 +96,7 @@ class Profile {
   static constexpr size_t kCommentBytesMax = 512;  // of a line with figures
 
   Status Open();
-  // Ends threads that were not let go yet.
+  // Ends the threads before Sampler::Start has let them run.
   void Cancel(bool has_writing_thread);
   // The body of the sampling thread.
   void Collect();

@@ -72,7 +72,7 @@ bool ProfileOutput::YieldToCrashHandler() {
   if (MonotonicMs() - crash_ms < kSurvivedMs) return true;
   uint32_t phase = kTaken;
   phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
-  // Fails when another crash handler has come meanwhile.
+  // This fails when another crash handler has asked for the output meanwhile.
   crash_ms_.compare_exchange_strong(crash_ms, 0, std::memory_order_relaxed);
   return false;
 }
@@ -106,7 +106,7 @@ bool ProfileOutput::NextPiece(uint64_t end_row) {
     FormatRows(end_row);
   } else if (!has_closing_) {
     const char* const closing = closing_.load(std::memory_order_acquire);
-    // Rows may have been published since the caller looked, but none is after the closing text was.
+    // Rows may have been published since the caller looked, but no row is published after the closing text.
     if (closing == nullptr || ring_.taken() != ring_.filled()) return false;
     unsent_ = closing;
     unsent_bytes_ = closing_bytes_;
@@ -132,7 +132,7 @@ void ProfileOutput::FormatRows(uint64_t end_row) {
 
 // Takes no lock and allocates nothing. It takes the phase from the writing thread between two of its pieces.
 void ProfileOutput::SendLast(int64_t deadline_ms) {
-  // From now on the writing thread leaves the phase alone; it would take the phase again at once otherwise.
+  // From now on the writing thread leaves the phase alone. Otherwise it would take the phase again at once.
   crash_ms_.store(MonotonicMs(), std::memory_order_relaxed);
   if (!TakePhase(deadline_ms)) return;
   {

@@ -8,8 +8,9 @@
 // phase moves on: the writing thread for one piece of text, a crash handler for the rest. A crash handler leaves the
 // phase at taken, so nothing follows the last whole row of a dying process.
 //
-// Thread-safety:       Open, Truncate and FreeBuffer are called while no other thread uses the object. Begin and End
-//                      belong to the sampling thread; WriteSome, WaitWritable and Close to the writing thread.
+// Thread-safety:       Open and FreeBuffer are called while no other thread uses the object, and Truncate before Begin,
+//                      when no other thread uses the sink yet. Begin and End belong to the sampling thread; WriteSome,
+//                      WaitWritable and Close to the writing thread.
 // Async-signal-safety: SendLast and is_own are safe, on any thread at any time; the others are not.
 // Memory ordering:     leaving the phase sending is a release, and entering it acquires: it publishes the sink, the
 //                      unsent text and what was taken from the ring. Begin and End publish their texts with release.
@@ -42,8 +43,8 @@ class ProfileOutput {
   ProfileOutput(const ProfileOutput&) = delete;
   ProfileOutput& operator=(const ProfileOutput&) = delete;
 
-  // Opens `path`, or duplicates `descriptor` when `path` is empty, after the ring was created. kWrongFile: another
-  // profile writes there, or `path` is where the lines go.
+  // Opens `path`, or duplicates `descriptor` when `path` is empty. Call it after the ring was created. kWrongFile:
+  // another profile writes there, or `path` is where the lines go.
   Status Open(const char* path, int descriptor, const Sink::Position& lines);
   // Empties the file.
   Status Truncate() { return sink_.Truncate(); }
@@ -61,12 +62,12 @@ class ProfileOutput {
   // Closes the sink for good. While a crash handler writes, it does nothing: the destructor closes the sink then.
   void Close();
 
-  // For the crash handler of a dying process: waits until `deadline_ms` at most for the output and its reader, and
-  // writes every row that is in the ring now. At the deadline it completes the piece of text that it is writing, if the
-  // sink takes that without waiting.
+  // For the crash handler of a dying process: writes every row that is in the ring now. Waits for the output and its
+  // reader until `deadline_ms` at most. At the deadline it completes the piece of text that it is writing, if the sink
+  // takes that piece without waiting.
   void SendLast(int64_t deadline_ms);
 
-  // After Close, once no crash handler knows of this any more: frees what only a running profile needs.
+  // Frees what only a running profile needs. Call it after Close, once no crash handler uses the object any more.
   void FreeBuffer();
 
   // Whether this process opened the output, and not the parent that this process was forked from.
@@ -81,8 +82,8 @@ class ProfileOutput {
   bool NextPiece(uint64_t end_row);
   void FormatRows(uint64_t end_row);
   void Sent(size_t bytes);
-  // Whether a crash handler uses the output or waits for it. When the process has survived that crash, takes the output
-  // back.
+  // Whether a crash handler uses the output or waits for it. When the process has survived that crash: takes the output
+  // back, and returns false.
   bool YieldToCrashHandler();
   bool TakePhase(int64_t deadline_ms);
   void CloseSink();
@@ -101,7 +102,7 @@ class ProfileOutput {
   // When a crash handler asked for the output, and later when it was done; 0: none did. Relaxed: the phase publishes
   // what the handler did.
   std::atomic<int64_t> crash_ms_{0};
-  // Null until Begin and End; release publishes the byte count that stands beside.
+  // Null until Begin and End. Release: publishes the byte count below the pointer.
   std::atomic<const char*> opening_{nullptr};
   size_t opening_bytes_ = 0;
   std::atomic<const char*> closing_{nullptr};

@@ -12,7 +12,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ != nullptr) {
     if (running_->is_own()) return {Code::kAlreadyRunning, EALREADY};
-    Forget();  // a forked child: it runs in the parent only
+    Forget();  // a forked child: the profile runs in the parent only
   }
   if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
@@ -22,7 +22,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
 }
 
 ProfileResult Profiler::Stop(const std::shared_ptr<Profile>& profile) {
-  if (!profile->is_own()) return {};  // a forked child, where even the lock may be somebody's who is not here
+  if (!profile->is_own()) return {};  // a forked child, where a thread that does not exist may have the lock
   const ProfileResult result = profile->Stop();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ == profile) Forget();
@@ -61,7 +61,7 @@ bool Profiler::Samples(uint32_t first, uint32_t count) {
 
 void Profiler::Forget() {
   if (!last_samples_.Remove(&running_->output()) || !running_->is_own()) {
-    // A crash handler still uses it, or it is the parent's, whose threads may use it: its memory is never freed.
+    // A crash handler still uses the profile, or the profile belongs to the parent: its memory is never freed.
     new std::shared_ptr<Profile>(running_);
   } else {
     running_->FreeRows();

@@ -2,7 +2,7 @@
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none. A crash handler uses last_samples() alone.
-// Lifetime:            the cells outlive it. A profile's figures outlive its run, with whoever keeps the profile.
+// Lifetime:            the cells outlive it. The figures of a profile stay available as long as a caller holds it.
 
 #pragma once
 
@@ -30,13 +30,13 @@ class Profiler {
 
   // Ends the running profile, if there is one.
   void Stop();
-  // Both are for exit(), which a signal handler may have called on the thread that has the lock: they wait up to
-  // `patience_ms` for the lock, and then do nothing.
+  // Both are for exit(), which a signal handler may have called on the thread that has the lock. If the lock is not
+  // free within `patience_ms`, they do nothing.
   void StopAtExit(int patience_ms);
   void AskToStopAtExit(int patience_ms);
 
-  // Whether a profile samples one of `count` cells from `first` on. True also when the lock is taken, so that nobody
-  // can tell without waiting.
+  // Whether a profile samples one of `count` cells from `first` on. Also true when another thread has the lock: this
+  // never waits.
   bool Samples(uint32_t first, uint32_t count);
 
   // How many profiles have ended. Relaxed: it publishes nothing, and a caller that reads it too early asks again.
@@ -46,14 +46,14 @@ class Profiler {
 
  private:
   void Forget();
-  // The running profile; null without one, in a forked child, or when the lock was not free within `patience_ms`. -1:
-  // waits for the lock as long as it takes.
+  // The running profile. Null: no profile runs, this is a forked child, or the lock was not free within `patience_ms`.
+  // With -1, waits for the lock without limit.
   std::shared_ptr<Profile> Running(int patience_ms = -1);
 
   const Cells& cells_;
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
-  std::atomic<uint32_t> process_{0};  // that started `running_`, see ForkGeneration; relaxed: publishes nothing
+  std::atomic<uint32_t> process_{0};  // the process that started `running_`, see ForkGeneration; relaxed: publishes nothing
   std::atomic<uint64_t> ended_{0};
   LastSamples last_samples_;
 };

@@ -1,9 +1,9 @@
-// A SampleRing carries rows of numbers from the thread that takes them to the one that writes them out: 16 buffers of
-// 1000 rows in one run, of which any part that is filled can be taken.
+// A SampleRing carries rows of numbers from a profile's sampling thread to its writing thread. It holds 16 times 1000
+// rows. The writing thread may take filled rows at any time, in any number.
 //
 // Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler
 //                      takes in the writer's place, see profile_output.h.
-// Async-signal-safety: safe, but for Create.
+// Async-signal-safety: all functions but Create and Free are safe.
 // Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with
 //                      release by Take and publishes that the row may be filled again. Each loads the other's with
 //                      acquire.
@@ -33,7 +33,7 @@ class SampleRing {
   SampleRing(const SampleRing&) = delete;
   SampleRing& operator=(const SampleRing&) = delete;
 
-  // Once. On failure there is no memory.
+  // Called once. kMemory: there is no memory.
   Status Create(size_t columns) {
     columns_ = columns;
     bytes_ = kPlaces * columns * sizeof(uint64_t);
@@ -43,7 +43,7 @@ class SampleRing {
     return {};
   }
 
-  // Gives the memory back; neither thread uses it any more.
+  // Frees the memory. Call it when neither thread uses the ring any more.
   void Free() {
     if (words_ != nullptr) munmap(words_, bytes_);
     words_ = nullptr;
@@ -54,7 +54,7 @@ class SampleRing {
     const uint64_t filled = filled_.load(std::memory_order_relaxed);  // this thread's own
     return filled - taken_.load(std::memory_order_acquire) < kRows ? At(filled) : nullptr;
   }
-  // The same for the very last row, which has a place kept for it.
+  // Like Next, but for the very last row, which has a place reserved for it. Never null.
   uint64_t* Last() { return At(filled_.load(std::memory_order_relaxed)); }
   void Publish() { filled_.store(filled_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
 
@@ -78,7 +78,7 @@ class SampleRing {
   uint64_t* words_ = nullptr;
   size_t bytes_ = 0;
   size_t columns_ = 0;
-  // Apart, so that the two threads do not take the line from each other at each row.
+  // On separate cache lines, so that the two threads do not contend for one line at every row.
   alignas(kCacheLineBytes) std::atomic<uint64_t> filled_{0};
   alignas(kCacheLineBytes) std::atomic<uint64_t> taken_{0};
 };

@@ -64,7 +64,7 @@ bool Sampler::AwaitStart() {
 }
 
 void Sampler::Run() {
-  Step(kStarting, kSampling);  // unless it is to stop already
+  Step(kStarting, kSampling);  // does nothing after RequestStop
   uint64_t due = origin_ns_ + interval_ns_;
   for (uint64_t now = origin_ns_; state() < kStopping; now = MonotonicNs()) {
     if (now >= due) {
@@ -73,7 +73,7 @@ void Sampler::Run() {
       due += passed * interval_ns_;
     }
     now = WaitUntil(due);
-    if (now < due) break;  // it is asked to stop
+    if (now < due) break;  // RequestStop was called
     uint64_t* const row = ring_.Next();
     if (row == nullptr) {
       back_offs_++;

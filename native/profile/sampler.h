@@ -28,7 +28,7 @@ namespace vmm {
 
 struct SampleFigures {
   uint64_t samples = 0;
-  uint64_t missed_ticks = 0;  // ticks that were over before the thread came to them
+  uint64_t missed_ticks = 0;  // ticks that had passed before the thread got to them
   uint64_t back_offs = 0;     // how often the ring was full, so that the sampling paused for kBackOffTicks
   // How long after its tick a sample was taken. The last sample has no tick and does not count.
   uint64_t late_ns_median = 0;
@@ -39,8 +39,8 @@ struct SampleFigures {
 class Sampler {
  public:
   // How the thread waits for a tick. A sleep ends about 50 us late and costs about 30 us of processor time, at least on
-  // a virtual machine. So an interval of kSleepOnlyNs or more is slept through; an interval of kSleepFromNs or more is
-  // slept but for its last kSpinLastNs; and through a shorter one the thread spins.
+  // a virtual machine. So the thread sleeps through an interval of kSleepOnlyNs or more. In an interval of kSleepFromNs
+  // or more, it sleeps first and spins for the last kSpinLastNs. In a shorter interval, it only spins.
   static constexpr uint64_t kSleepOnlyNs = 500'000;
   static constexpr uint64_t kSleepFromNs = 50'000;
   static constexpr uint64_t kSpinLastNs = 20'000;
@@ -54,7 +54,7 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // Lets AwaitStart return true, or, with Cancel, false. Neither waits.
+  // Start makes AwaitStart return true; Cancel makes it return false. Neither waits.
   void Start();
   void Cancel();
   // Lets Run return soon. Harmless in every state.
@@ -66,7 +66,7 @@ class Sampler {
 
   // False: the profile was cancelled.
   bool AwaitStart();
-  // Takes the samples, and one last sample when it is asked to stop.
+  // Takes the samples until RequestStop, and then one last sample.
   void Run();
   void Finish() { SetState(kCollected); }
 
@@ -81,10 +81,10 @@ class Sampler {
   // Fills the row and publishes it. Returns the time of the row, which is later than `now_ns` when the row was read
   // again.
   uint64_t TakeSample(uint64_t* row, uint64_t now_ns);
-  // Waits until `due_ns`, or until it is asked to stop. Returns the time.
+  // Waits until `due_ns`, or until RequestStop. Returns the time.
   uint64_t WaitUntil(uint64_t due_ns);
   void SetState(State state);
-  // One step from `from`; nothing when the state is another one.
+  // Changes the state from `from` to `to`. In any other state than `from`, does nothing.
   void Step(State from, State to);
 
   const Cells& cells_;

@@ -13,7 +13,7 @@ void SpinningCpu::Note() { cpu_.store(sched_getcpu(), std::memory_order_relaxed)
 void SpinningCpu::Avoid() {
   const int cpu = cpu_.load(std::memory_order_relaxed);
   if (cpu == avoided_ || cpu < 0 || cpu >= CPU_SETSIZE) return;
-  // Starts from what the sampling thread may use: whoever limited that thread wants the same for this one.
+  // Start with the processors that the sampling thread may use: a limit set for that thread is meant for this one too.
   cpu_set_t others;
   if (sched_getaffinity(thread_.load(std::memory_order_relaxed), sizeof(others), &others) != 0) return;
   avoided_ = cpu;

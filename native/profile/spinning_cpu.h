@@ -1,6 +1,6 @@
 // A SpinningCpu keeps a profile's writing thread off the processor on which the sampling thread spins. With fewer
-// processors than busy threads, the scheduler would let the two share one; whatever time the writing took there would
-// be missed ticks, while the writing itself may well wait.
+// processors than busy threads, the scheduler would let the two share one. Ticks would be missed while the writing
+// thread ran there, although the writing can wait.
 //
 // Thread-safety:       Begin and Note belong to the sampling thread, Avoid to the writing thread.
 // Async-signal-safety: none.
@@ -16,13 +16,13 @@ namespace vmm {
 
 class SpinningCpu {
  public:
-  // The calling thread is the one that samples.
+  // Notes that the calling thread is the sampling thread.
   void Begin();
-  // The calling thread spins on the processor that it runs on now.
+  // Notes the processor on which the calling thread runs now, and spins.
   void Note();
 
-  // Moves the calling thread to the other processors that the sampling thread may use. Does nothing while no processor
-  // is noted, or none but the one that was avoided last.
+  // Moves the calling thread to the other processors that the sampling thread may use. Does nothing if no processor has
+  // been noted since the last call.
   void Avoid();
 
  private:

@@ -31,7 +31,8 @@ class Cells {
   // Puts all reserved cells in use: flushes, and readers in other processes, read them from now on.
   void Publish();
 
-  // Claims a shard for one thread alone. kSharedShard when no shard is free, or when there is no memory for one.
+  // Claims a shard for one thread alone. Returns kSharedShard when no shard is free, or when there is no memory for
+  // one.
   uint32_t Claim();
   void GiveBack(uint32_t shard);
 

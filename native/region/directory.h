@@ -27,7 +27,7 @@ class Directory {
   void Remove(uint32_t entry);
   // The device counts as retired when the header's epoch is this one.
   void Retire(uint32_t entry, uint64_t epoch);
-  // The entry stands for no device any more, and may be used again.
+  // From now on the entry stands for no device, and may be used again.
   void Free(uint32_t entry);
 
  private:

@@ -120,11 +120,11 @@ struct LineInFlight {
   // What RegionHeader::commit will be when the line is out; 0: no line is being sent. Written last, with release, which
   // publishes the other fields.
   std::atomic<uint64_t> commit;
-  // The sink: which file it is, and at which offset the line begins (0 if it is not a regular file).
+  // The sink: which file it is, and the offset at which the line begins (0 if the sink is not a regular file).
   uint64_t device;
   uint64_t inode;
   uint64_t offset;
-  // The length of the line with the newlines around it, and how many bytes the writer knows that the kernel took.
+  // The length of the line with the newlines around it, and how many of these bytes the kernel is known to have taken.
   uint64_t bytes;
   std::atomic<uint64_t> sent;
   uint32_t is_regular_file;

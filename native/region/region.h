@@ -1,12 +1,13 @@
-// A Region is the memory that holds all cells of a store: a file whose descriptor the caller passes in, else a memfd,
-// or anonymous shared memory where a memfd of that size is not allowed.
+// A Region is the memory that holds all cells of a store: a file whose descriptor the caller passes in, otherwise a
+// memfd, or anonymous shared memory where a memfd of that size is not allowed.
 //
 // The process reads and writes its own copies of the counters in RegionHeader (Control), and repeats them in the header
 // for readers in other processes: the process must go on when the file loses the header.
 //
 // Thread-safety:       Create, AllocateRow and MapRow are called by one thread at a time (the store's lock). ForgetRow
 //                      may be called without the lock, and the rest by any thread.
-// Async-signal-safety: the inline functions and Repair are safe; the others are not.
+// Async-signal-safety: Repair and the inline functions are safe, but not ForgetRow, DisconnectRow and UnmapRow; the
+//                      others are not.
 // Memory ordering:     see RegionHeader; the addresses never change while the region lives.
 // Lifetime:            mapped from Create to destruction. A row that is mapped for JavaScript is a second mapping of
 //                      the same memory, and lives until UnmapRow.
@@ -42,7 +43,7 @@ class Region {
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  // Reserves the address space and writes the header and the document. No row has memory yet: to touch a row before
+  // Reserves the address space and writes the header and the document. No row has memory yet: an access to a row before
   // AllocateRow is a fault.
   Status Create(const RegionSpec& spec);
 
@@ -64,7 +65,7 @@ class Region {
   // new memory that is all 0, and sets `degraded`. False when the address is not ours, or when there is no memory.
   bool Repair(void* address);
 
-  // In a forked child: drops the parent's memory and file. What the child counts goes nowhere.
+  // For a forked child: drops the parent's memory and file. What the child counts goes nowhere.
   void Abandon();
 
   // Releases the lock on the file, so that another region may take the file's place while this mapping lives on.

@@ -126,7 +126,7 @@ Status RegionFile::TakeOver(const std::string& path, int* descriptor) {
 
 Status RegionFile::TakeOverOnce(const std::string& path, int* descriptor, bool* is_to_repeat) {
   *descriptor = -1;
-  // O_NONBLOCK: else open() would wait for the other end of a pipe.
+  // O_NONBLOCK: otherwise open() would wait for the other end of a pipe.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     if (errno == ENOENT) return {};

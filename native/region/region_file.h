@@ -1,5 +1,6 @@
 // A RegionFile gives a new region its file. The file is made under a temporary name and gets its own name, the path,
-// when it is complete. It is locked as long as any process has it open or mapped.
+// when it is complete. Make locks the file. The lock lasts until the caller's descriptor and all mappings made from it
+// are gone, including those that forked children inherited.
 //
 //   Make     checks the file that has the path now; makes and locks the temporary file
 //   ...      the caller makes the region in it

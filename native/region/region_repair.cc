@@ -10,14 +10,14 @@ namespace vmm {
 
 namespace {
 
-// More repairs of one region than this mean that repairing does not help.
+// If one region needs more repairs than this, repairing does not help.
 constexpr uint32_t kRepairsMax = 4 * kMaxChunks * kRows;
 
 }  // namespace
 
 Status RegionRepair::Prepare(uint32_t granule_bytes) {
   granule_bytes_ = granule_bytes;
-  // All zeros is kMapped; pages get memory as they are touched.
+  // A fresh page is all zeros, and 0 is kMapped. Pages get memory when they are touched.
   const uint64_t bytes = (space_.bytes() / granule_bytes + granule_bytes - 1) / granule_bytes * granule_bytes;
   if (Status status = state_space_.Make(bytes, Reservation::Of::kPrivate); !status.ok()) return status;
   if (mprotect(state_space_.base(), bytes, PROT_READ | PROT_WRITE) != 0) return {Code::kMemory, errno, "mprotect"};

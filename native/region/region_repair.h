@@ -30,7 +30,8 @@ class RegionRepair {
   // Allocates the states. Without this call, Repair repairs nothing.
   Status Prepare(uint32_t granule_bytes);
 
-  // After RowMappings::Map: connects the mapping to the new memory of its row if the row was replaced in the meantime.
+  // Call it after RowMappings::Map. It connects the mapping to the new memory of its row if the row was replaced in the
+  // meantime.
   void CatchUp(const RowMappings::Entry& entry, void* address);
 
   // When `address` is in the region or in a second mapping: puts new memory there, all 0. False when the address is in
@@ -38,7 +39,7 @@ class RegionRepair {
   // same thread could wait for it for ever.
   bool Repair(void* address);
 
-  // In a forked child, whose region has no file any more.
+  // For a forked child, whose region has no file any more.
   void Abandon();
 
  private:

@@ -1,4 +1,4 @@
-// A Reservation is a range of address space. It takes no memory and cannot be touched, until Use makes parts of it
+// A Reservation is a range of address space. It takes no memory, and cannot be touched until Use makes parts of it
 // usable. In a process that locks its memory (mlockall with MCL_FUTURE), only the parts in use are locked and count
 // against RLIMIT_MEMLOCK.
 //

@@ -20,7 +20,7 @@ void RowMappings::Attach(unsigned char* base, uint32_t granule_bytes, bool is_fi
   is_file_ = is_file;
 }
 
-// A free entry that is in the list, made when there is none.
+// Returns a free entry of the list. If there is none, makes one and adds it to the list.
 RowMappings::Entry* RowMappings::FreeEntry() {
   Entry* entry = first_.load(std::memory_order_relaxed);  // written under the lock only
   // Acquire: pairs with the release store in Forget, after which no handler reads the entry's other fields.
@@ -48,7 +48,7 @@ Status RowMappings::Map(uint64_t granule, Entry** entry, void** address) {
 }
 
 bool RowMappings::Reconnect(const Entry& entry, void* address) const {
-  // As in Map; with MREMAP_FIXED it replaces the mapping that is there in one step.
+  // An old size of 0, as in Map. MREMAP_FIXED replaces the mapping at `address` in one step.
   void* const from = base_ + entry.granule * granule_bytes_;
   return mremap(from, 0, granule_bytes_, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED;
 }

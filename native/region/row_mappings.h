@@ -6,8 +6,8 @@
 //
 // Thread-safety:       Attach and Map are called by one thread at a time (the store's lock); the rest by any thread.
 // Async-signal-safety: ForEach, Reconnect and gate() are safe; the others are not.
-// Memory ordering:     an entry's address publishes the entry. Forget and ForEach are sequentially consistent with each
-//                      other, see HandlerGate.
+// Memory ordering:     `first_` publishes a new entry, and an entry's address publishes its row. Forget and ForEach are
+//                      sequentially consistent with each other, see HandlerGate.
 // Lifetime:            a mapping is its owner's until Unmap, and may outlive this object. An entry lives as long as
 //                      this object; Map uses an entry again once its mapping is forgotten.
 
@@ -28,7 +28,7 @@ class RowMappings {
     std::atomic<void*> address{nullptr};  // null: the entry is free
     uint64_t granule = 0;                 // the mapped row, counted from the start of the region
     Entry* next = nullptr;
-    char leaving = 0;  // its own address in `address`: Forget has hidden the mapping, and still waits for handlers
+    char leaving = 0;  // `address` points here after Forget has hidden the mapping, while it waits for handlers
   };
 
   RowMappings() = default;
@@ -48,13 +48,13 @@ class RowMappings {
   void Disconnect(void* address);
   static void Unmap(void* address, size_t bytes);
 
-  // Maps what the region has in this row by now, in place of the old mapping at `address`.
+  // Replaces the mapping at `address` by one of the memory that the region's row has now.
   bool Reconnect(const Entry& entry, void* address) const;
 
   // Calls `visit(entry, address)` for each mapping until it returns true. The caller is inside the gate.
   template <typename Visit>
   void ForEach(Visit visit) {
-    // Acquire: pairs with the release store in Map, which publishes a new entry.
+    // Acquire: pairs with the release store in FreeEntry, which publishes a new entry.
     for (Entry* entry = first_.load(std::memory_order_acquire); entry != nullptr; entry = entry->next) {
       // Sequentially consistent, with Forget: either this sees no mapping, or Forget sees that the gate is entered.
       void* const address = entry->address.load(std::memory_order_seq_cst);

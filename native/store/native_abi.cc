@@ -10,7 +10,7 @@ namespace {
 
 Store& StoreOf(void* store) { return *static_cast<Store*>(store); }
 
-// The address at which a shard's cells begin. A metric has the same offset in each shard.
+// The address of a shard's first cell. A metric has the same offset in each shard.
 unsigned char* BaseOf(Store& store, uint32_t shard) {
   const Region& region = store.cells().region();
   return region.base() + region.OffsetOf(kFirstShardRow + shard, 0);

@@ -49,7 +49,7 @@ void Periodic::Run() {
     lock.unlock();
     tick_();
     lock.lock();
-    // The grid is fixed. Ticks that have passed are skipped.
+    // The times of the ticks are fixed. A time that has passed is skipped.
     const auto now = std::chrono::steady_clock::now();
     if (due <= now) due += interval_ * ((now - due) / interval_ + 1);
   }

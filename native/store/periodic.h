@@ -1,7 +1,7 @@
 // A Periodic calls a function at fixed intervals on a thread of its own, whatever the event loop does.
 //
 // Thread-safety:       any thread, except that the function itself must call neither Start nor Stop.
-// Async-signal-safety: none. Its thread blocks every signal that no instruction raises, so the host's handlers never
+// Async-signal-safety: none. Its thread blocks signals, see AsynchronousSignalsBlocked, so the host's handlers never
 //                      run on it.
 // Units:               milliseconds.
 // Lifetime:            the thread runs from the first Start to Stop.
@@ -25,7 +25,7 @@ class Periodic {
   Periodic(const Periodic&) = delete;
   Periodic& operator=(const Periodic&) = delete;
 
-  // Starts the calls; the first one comes after one interval. When they run already, changes the interval.
+  // Starts the calls; the first one comes after one interval. If the calls run already, changes their interval.
   Status Start(uint64_t interval_ms);
 
   // Returns when the thread has ended. A second call is harmless.
@@ -35,7 +35,7 @@ class Periodic {
   void Run();
 
   const std::function<void()> tick_;
-  // Start and Stop hold it from beginning to end, so that no two of them make or join the thread at the same time.
+  // Start and Stop hold this lock from beginning to end, so that only one of them makes or joins the thread at a time.
   std::mutex control_;
   std::thread thread_;
   std::mutex mutex_;  // guards the members below, which the thread uses too

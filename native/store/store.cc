@@ -156,7 +156,7 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
   BeforeFlush();
   const FlushResult result = flusher_.Flush(status, patience_ms);
   if (result == FlushResult::kOut && leaving_.epoch() != 0) {
-    // Without the lock, this leaves the work to a later flush.
+    // If another thread has the lock, a later flush does this work.
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     while (lock.owns_lock() && RetireLeaving()) {
     }

@@ -40,7 +40,7 @@ struct OpenConflict {
 class Store {
  public:
   // Attaches to the open store of that name, or makes the store. The caller owns one attachment. When the open store
-  // has another schema_text, `*store` is null, the status is ok, and `conflict` has the other text.
+  // has another schema_text, `*store` is null, the status is ok, and `conflict` holds the other text.
   static Status Open(StoreSpec&& spec, Store** store, OpenConflict* conflict);
 
   // Gives one attachment back. The last attachment closes the store, which ends as `ending` says. An ending by close()
@@ -51,7 +51,7 @@ class Store {
   // The main thread is about to end the process in this way. The exit code may still change.
   void NoteEnding(const Ending& ending);
 
-  // Writes a line if there is something to flush.
+  // Writes a line if there is something to flush. Otherwise sends what is left of the last lines of earlier lives.
   void FlushIfChanged();
   // The process is in exit(), and no thread has detached: writes a line if there is something to flush, ends the
   // profile, and writes the ending into the region.
@@ -79,8 +79,7 @@ class Store {
   // device or, when it is pinned, until ReleaseDevice. kKeyTaken: the line has that key. kTooManyDevices,
   // kTooManyCells, kLineTooLong: a limit of the store is met. kMemory: there is no memory.
   Status AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned = false);
-  // False when there is no device of that id. `self` is the holder of the calling thread, which needs no call to let
-  // go.
+  // False when there is no device of that id. `self` is the holder of the calling thread, which is not asked to let go.
   bool RemoveDevice(uint32_t group, const std::string& id, const Holder* self = nullptr);
   // Removes one pin from the device whose cells begin there. False when it has no pin.
   bool ReleaseDevice(uint32_t group, uint32_t first_cell);
@@ -92,13 +91,13 @@ class Store {
   // Whether there are leaving devices that the holder has not let go of. Cheap. Relaxed: publishes nothing; LeavingOf
   // takes the lock.
   bool HasLeaving(const Holder& holder) const { return holder.seen.load(std::memory_order_relaxed) != leaving_.epoch(); }
-  // Those devices. When the holder has let go of all of them, it stores `*epoch` in `seen`, with release.
+  // Returns those devices. When the holder has let go of all of them, it stores `*epoch` in `seen`, with release.
   std::vector<Removed> LeavingOf(const Holder& holder, uint64_t* epoch);
   // The first cell of the group's rest: it counts what is added through accessors of devices that were let go of.
   uint32_t RestOf(uint32_t group);
 
-  // All totals. First those of the schema's own cells. Then, for each group, the sums over its removed devices (inc
-  // metrics only, 0 for the others), and the totals of each living device, in the order of `ids`.
+  // All totals. The schema's own cells come first. For each group, the sums over its removed devices follow (inc
+  // metrics only, 0 for the others), and then the totals of each living device, in the order of `ids`.
   struct Snapshot {
     std::vector<uint64_t> totals;
     std::vector<std::vector<std::string>> ids;
@@ -111,7 +110,8 @@ class Store {
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
   Status CaptureSignals(const CaptureOptions& options = {});
 
-  // Does what captured signals and a region file need before each flush, and then Flusher::Flush.
+  // Does what captured signals and a region file need before each flush, and then Flusher::Flush. When the line is out,
+  // retires leaving devices, unless another thread has the store's lock.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
   // The captured signals that another handler has displaced. Counts each of them once in the metric for errors.
@@ -142,7 +142,8 @@ class Store {
   void Close(const Ending& ending, bool awaits_exit);
   // Under the lock. Makes a new device.
   Status MakeDevice(uint32_t group, const std::string& id, const Device** device);
-  // Under the lock. Retires leaving devices, if it need not wait for that. False when there is nothing more to do now.
+  // Under the lock. Retires leaving devices, if that is possible without waiting. False: nothing more can be retired
+  // now.
   bool RetireLeaving();
   // Under the lock, where no thread walks the lists of devices.
   void RetireQuietly(size_t* retired);

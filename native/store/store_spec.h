@@ -1,5 +1,4 @@
-// A StoreSpec is everything that TypeScript made of a schema and of the options of Metrics.open(), as native code takes
-// it.
+// A StoreSpec is what native code needs of a schema and of the options of Metrics.open(). TypeScript makes it.
 //
 // Thread-safety:       a plain value.
 // Async-signal-safety: none.
@@ -21,9 +20,9 @@ namespace vmm {
 
 // A metric by its name, for native threads.
 struct NamedMetric {
-  std::string name;  // "vcpu.exit_io_out"; of a device "read_count"
+  std::string name;  // "vcpu.exit_io_out"; for a device's metric, "read_count"
   uint32_t kind;     // vmm_metrics_kind
-  uint32_t cell;     // of a device: counted from its first cell
+  uint32_t cell;     // for a device's metric: counted from the device's first cell
 };
 
 struct StoreSpec {
@@ -66,7 +65,7 @@ inline ProgramView ViewOf(const StoreSpec& spec) {
           static_cast<uint32_t>(spec.kinds.size())};
 }
 
-// `program` is that of the spec, and sound. Without memory it throws.
+// `program` is ViewOf(spec), and sound. Throws when there is no memory.
 inline void MakeTemplate(const StoreSpec& spec, const ProgramView& program, LineTemplate* made) {
   std::vector<const CellKind*> group_kinds;
   for (const std::vector<CellKind>& kinds : spec.group_kinds) group_kinds.push_back(kinds.data());
