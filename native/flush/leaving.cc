@@ -6,7 +6,7 @@
 namespace vmm {
 
 void Leaving::Add(Holder* holder) {
-  // Relaxed: of what has left by now it holds nothing.
+  // Relaxed: the thread holds no device that is leaving already.
   holder->seen.store(epoch(), std::memory_order_relaxed);
   holders_.push_back(holder);
 }
@@ -32,13 +32,13 @@ void Leaving::Note(uint32_t group, const Device* device, const Holder* self) {
   lingering.erase(leaves);
   epoch_.store(next, std::memory_order_relaxed);  // see epoch()
   for (Holder* holder : holders_) {
-    // Relaxed: a call that is on its way finds this device too, since it takes the lock.
+    // Relaxed: a holder that was asked before takes the lock, and then finds this device too.
     if (holder != self && holder->call && !holder->is_called.exchange(true, std::memory_order_relaxed)) holder->call();
   }
 }
 
 std::vector<Removed> Leaving::Since(const Holder& holder) const {
-  const uint64_t seen = holder.seen.load(std::memory_order_relaxed);  // its own
+  const uint64_t seen = holder.seen.load(std::memory_order_relaxed);  // the holder's own
   std::vector<Removed> since;
   for (auto one = leaving_.rbegin(); one != leaving_.rend() && one->epoch > seen; ++one) since.push_back(one->removed);
   return since;
@@ -75,7 +75,7 @@ std::vector<Removed> Leaving::Take(size_t most, uint64_t commit, const std::func
     }
   }
   uint64_t seen = ~uint64_t{0};
-  // Acquire: pairs with the release in which a thread let go.
+  // Acquire: pairs with the release with which a holder lets go.
   for (const Holder* holder : holders_) seen = std::min(seen, holder->seen.load(std::memory_order_acquire));
   while (!leaving_.empty() && leaving_.front().epoch <= seen && taken.size() < most) {
     const Removed one = leaving_.front().removed;

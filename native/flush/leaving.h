@@ -1,16 +1,17 @@
-// Leaving is who may still write to devices that were removed, and which of them nobody can write to any more.
+// Leaving follows removed devices until no thread can write to them any more.
 //
 //   removed ──► lingering ──► leaving ──► let go ──► retired
 //
-// The devices of each group that were removed last linger: nothing happens to them until others follow. Then a device
-// is leaving: it has a number, the epoch, and each holder lets go of it in its own time, by saying which epoch it has
-// seen. Native code that has pinned the device, and a profile that samples it, hold it too.
+// The devices that a group removed last linger: nothing happens to them until more devices are removed. Then a device
+// is leaving. It gets a number, the epoch, and each thread that may write to it, a holder, lets go of it at some time:
+// the holder publishes the epoch that it has seen. Native code that has pinned a device holds it too, and so does a
+// profile that samples it.
 //
-// Thread-safety:       under the store's lock, but for the atomic members.
+// Thread-safety:       every function is called under the store's lock, except epoch(). A holder stores its own `seen`.
 // Async-signal-safety: none.
-// Memory ordering:     `seen` is stored with release after the holder's thread has written to a leaving device for the
-//                      last time; whoever retires the device acquires it. A thread's own plain adds come before.
-// Lifetime:            holders are their owners', from Add to Remove.
+// Memory ordering:     a holder stores `seen` with release after its last write to a device that is leaving. Take
+//                      acquires it, so the thread that retires the device sees that write.
+// Lifetime:            a holder's owner keeps it from Add to Remove.
 
 #pragma once
 
@@ -28,16 +29,16 @@ namespace vmm {
 // A thread that may write to devices until it has let go of them.
 struct Holder {
   std::atomic<uint64_t> seen{0};
-  // Asks the thread to let go soon; called under the store's lock, by any thread. Once until `is_called` is false
-  // again.
+  // Asks the thread to let go soon. Any thread calls it, under the store's lock; not again before the holder clears
+  // `is_called`.
   std::function<void()> call;
   std::atomic<bool> is_called{false};
 };
 
 class Leaving {
  public:
-  // How many removed devices of a group linger, and how many of one id. Each keeps its own cells for that long, and
-  // what comes through its accessors is its own.
+  // How many removed devices of a group linger, and how many of the same id. A lingering device keeps its own cells, so
+  // increments through its accessors still count as its own.
   static constexpr size_t kLingering = 16;
   static constexpr size_t kLingeringOfOneId = 2;
 
@@ -46,27 +47,27 @@ class Leaving {
   void Add(Holder* holder);
   void Remove(Holder* holder);
 
-  // A device was removed. Holders but `self` are asked to let go of what is leaving now.
+  // A device was removed. If that makes another device leave, all holders but `self` are asked to let go.
   void Note(uint32_t group, const Device* device, const Holder* self);
 
-  // The epoch up to which devices are leaving. Relaxed: who acts on it takes the lock.
+  // The epoch of the device that began to leave last. Any thread. Relaxed: a thread that acts on it takes the lock.
   uint64_t epoch() const { return epoch_.load(std::memory_order_relaxed); }
-  // What is leaving, after what `holder` has seen.
+  // The devices that began to leave after the epoch that `holder` has seen.
   std::vector<Removed> Since(const Holder& holder) const;
 
   void Pin(const Device* device) { pins_[device]++; }
-  // False when it is not pinned.
+  // False: the device is not pinned.
   bool Unpin(const Device* device);
 
-  // What was not free may be free now, though there was no commit.
+  // A device that was not free may be free now, although there was no commit.
   void AskAgain() { is_to_ask_ = true; }
 
-  // How many wait for somebody to let go of them.
+  // How many devices wait until all holders have let go.
   size_t count() const { return leaving_.size(); }
   bool HasAny() const { return !leaving_.empty() || !waiting_.empty(); }
 
-  // Takes up to `most` devices that every holder has let go of, and for which `is_free` says true. What is not free is
-  // asked for again once there was another commit, or a pin less, or AskAgain.
+  // Takes up to `most` devices that every holder has let go of, that nobody has pinned, and for which `is_free` returns
+  // true. A device that is not free is checked again after another commit, after an Unpin, or after AskAgain.
   std::vector<Removed> Take(size_t most, uint64_t commit, const std::function<bool(const Removed&)>& is_free);
 
  private:
@@ -78,7 +79,7 @@ class Leaving {
   std::vector<Holder*> holders_;
   std::vector<std::deque<const Device*>> lingering_;
   std::deque<Stamped> leaving_;   // in the order of their epochs
-  std::vector<Removed> waiting_;  // everybody has let go of them, and they were not free
+  std::vector<Removed> waiting_;  // all holders have let go of them, but they were not free
   std::unordered_map<const Device*, uint32_t> pins_;
   std::atomic<uint64_t> epoch_{0};
   uint64_t asked_commit_ = 0;

@@ -113,7 +113,7 @@ Status LineSender::SendRest(Line& line) {
   if (!line.is_partly_sent()) {
     if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
     // A last line does not wait for those of earlier lives, one of which may have left its half there.
-    line.Begin(cells_.region(), sink_, recoveries_.HasCut(sink_));
+    line.Begin(cells_.region(), sink_, recoveries_.HasHalfLineIn(sink_));
   }
   Status status;
   sending_.store(&line, std::memory_order_relaxed);
@@ -121,7 +121,7 @@ Status LineSender::SendRest(Line& line) {
   // Null: there was a fault in Write, which was repaired, but its handler has settled the line already.
   if (sending_.exchange(nullptr, std::memory_order_relaxed) == nullptr) return {Code::kCrashing, ECANCELED, "write"};
   line.Sent(cells_.region(), bytes);
-  if (bytes != 0) recoveries_.EndCut(sink_);
+  if (bytes != 0) recoveries_.EndHalfLineIn(sink_);
   if (status.ok()) line.Commit(cells_.region());
   Hold(line.is_partly_sent() ? &line : nullptr);
   return status;

@@ -14,7 +14,7 @@ namespace vmm {
 
 namespace {
 
-// LineInFlight as it stands in a file.
+// LineInFlight without atomics, as a file has it.
 struct Record {
   uint64_t commit, device, inode, offset, bytes, sent;
   uint32_t is_regular_file, reserved;
@@ -23,7 +23,7 @@ static_assert(sizeof(Record) == sizeof(LineInFlight));
 static_assert(offsetof(Record, sent) == offsetof(LineInFlight, sent) && offsetof(Record, bytes) == offsetof(LineInFlight, bytes));
 static_assert(offsetof(Record, is_regular_file) == offsetof(LineInFlight, is_regular_file));
 
-// In one call, which a kill does not interrupt: either all of it is in the file, or nothing.
+// One system call, which no kill interrupts: either all bytes are in the file, or none.
 bool WriteAt(int file, const void* bytes, size_t count, size_t offset) {
   ssize_t written;
   do {
@@ -32,12 +32,12 @@ bool WriteAt(int file, const void* bytes, size_t count, size_t offset) {
   return written == static_cast<ssize_t>(count);
 }
 
-// What a forked child has to close: a fork copies the descriptors and with them the locks, which would then outlive
-// this process. As many places as a process may have region files.
+// The recoveries whose files a forked child must close: a fork copies the descriptors and with them the locks, which
+// would then outlive this process. There are as many places as a process may have region files.
 constexpr int kRecoveriesMax = 64;
 std::atomic<Recoveries*> g_recoveries[kRecoveriesMax];
 
-// Replaces `from` by `to` in the first place that holds `from`.
+// Stores `to` in the first place that holds `from`.
 void Replace(Recoveries* from, Recoveries* to) {
   for (std::atomic<Recoveries*>& place : g_recoveries) {
     Recoveries* expected = from;
@@ -52,18 +52,18 @@ struct Recoveries::Recovery {
   Recovery* newer;
   int file;
   uint64_t commit;
-  Record earlier;  // the file's record before this line began
+  Record earlier;  // the record in the file before this line began
   bool has_line;
   size_t begin;  // of `text`: 0 with a newline before the line, 1 without
   size_t sent;
   size_t end;
-  bool is_writing;    // or a fault ended that, and nobody can tell how much the sink took
-  char* remove_path;  // in the same memory, as is the text
+  bool is_writing;    // it is being written, or was when a fault came, and nobody can tell how much the sink took
+  char* remove_path;  // behind this struct, as is the text
   char* text;
 
   bool is_partly_sent() const { return sent > begin && sent < end && !is_writing; }
-  // Half a line of the dead process is in that pipe, and its file says so still.
-  bool IsCutIn(const Sink::Position& position) const {
+  // Whether the dead process has left half a line in that pipe, and its file still says so.
+  bool IsHalfIn(const Sink::Position& position) const {
     return has_line && !is_writing && sent == begin && !position.is_regular_file && earlier.device == position.device &&
            earlier.inode == position.inode && earlier.sent > 0 && earlier.sent < earlier.bytes;
   }
@@ -101,7 +101,7 @@ Status Recoveries::Add(const RecoverySpec& spec) {
   std::memcpy(recovery->remove_path, spec.remove_path, path_bytes);
   (newest_ == nullptr ? oldest_ : newest_->newer) = recovery;
   newest_ = recovery;
-  if (is_empty()) first_.store(recovery, std::memory_order_relaxed);  // nobody else knows of this yet
+  if (is_empty()) first_.store(recovery, std::memory_order_relaxed);  // no other thread knows of this yet
   return {};
 }
 
@@ -109,41 +109,41 @@ void Recoveries::Take(Recoveries* other) {
   if (other->is_empty()) return;
   oldest_ = other->oldest_;
   newest_ = other->newest_;
-  first_.store(other->first_.load(std::memory_order_relaxed), std::memory_order_relaxed);  // as in Add
+  first_.store(other->First(), std::memory_order_relaxed);
   other->oldest_ = other->newest_ = nullptr;
   other->first_.store(nullptr, std::memory_order_relaxed);
   static const int registered = pthread_atfork(nullptr, nullptr, AbandonAll);
-  if (registered == 0) Replace(nullptr, this);  // else a child that lives on keeps the locks
+  if (registered == 0) Replace(nullptr, this);  // otherwise a forked child keeps the locks
 }
 
-// In the child, right after a fork, where nothing else runs.
+// Runs in the child right after a fork, where no other thread exists.
 void Recoveries::AbandonAll() {
   for (std::atomic<Recoveries*>& place : g_recoveries) {
     Recoveries* const recoveries = place.load(std::memory_order_acquire);  // pairs with the release in Replace
     if (recoveries == nullptr) continue;
-    for (Recovery* one = recoveries->first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) close(one->file);
+    for (Recovery* one = recoveries->First(); one != nullptr; one = one->newer) close(one->file);
     recoveries->first_.store(nullptr, std::memory_order_relaxed);
     place.store(nullptr, std::memory_order_relaxed);
   }
 }
 
 bool Recoveries::is_partly_sent() const {
-  const Recovery* const first = first_.load(std::memory_order_relaxed);  // the flusher's phase publishes it
+  const Recovery* const first = First();
   return first != nullptr && first->is_partly_sent();
 }
 
-bool Recoveries::HasCut(const Sink& sink) const {
+bool Recoveries::HasHalfLineIn(const Sink& sink) const {
   const Sink::Position position = sink.position();
-  for (const Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
-    if (one->IsCutIn(position)) return true;
+  for (const Recovery* one = First(); one != nullptr; one = one->newer) {
+    if (one->IsHalfIn(position)) return true;
   }
   return false;
 }
 
-void Recoveries::EndCut(const Sink& sink) {
+void Recoveries::EndHalfLineIn(const Sink& sink) {
   const Sink::Position position = sink.position();
-  for (Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) {  // as above
-    if (!one->IsCutIn(position)) continue;
+  for (Recovery* one = First(); one != nullptr; one = one->newer) {
+    if (!one->IsHalfIn(position)) continue;
     one->earlier.sent = 0;
     WriteAt(one->file, &one->earlier.sent, sizeof(one->earlier.sent),
             offsetof(RegionHeader, line) + offsetof(LineInFlight, sent));
@@ -151,7 +151,7 @@ void Recoveries::EndCut(const Sink& sink) {
 }
 
 Status Recoveries::Send(Sink& sink) {
-  while (Recovery* const first = first_.load(std::memory_order_relaxed)) {  // as above
+  while (Recovery* const first = First()) {
     if (Status status = SendFirst(*first, sink); !status.ok()) return status;
     struct stat open_file, named;
     const bool is_out = first->sent == first->end;
@@ -159,7 +159,7 @@ Status Recoveries::Send(Sink& sink) {
         lstat(first->remove_path, &named) == 0 && named.st_dev == open_file.st_dev && named.st_ino == open_file.st_ino) {
       unlink(first->remove_path);
     }
-    first_.store(first->newer, std::memory_order_relaxed);  // as above
+    first_.store(first->newer, std::memory_order_relaxed);
     close(first->file);
   }
   return {};
@@ -167,30 +167,30 @@ Status Recoveries::Send(Sink& sink) {
 
 Status Recoveries::FinishSent(Sink& sink) {
   if (!is_partly_sent()) return {};
-  Recovery* const first = first_.load(std::memory_order_relaxed);  // the flusher's phase publishes it
+  Recovery* const first = First();
   if (Status status = SendFirst(*first, sink); !status.ok()) return status;
-  first_.store(first->newer, std::memory_order_relaxed);  // as above
+  first_.store(first->newer, std::memory_order_relaxed);
   close(first->file);
   return {};
 }
 
 void Recoveries::Restart() {
-  Recovery* const first = first_.load(std::memory_order_relaxed);  // as above
+  Recovery* const first = First();
   if (first == nullptr || !first->is_partly_sent()) return;
-  // What is in the other file is no line, and the record of it says what became of it. The next one begins in a sink of
-  // its own.
+  // The part in the other file is no line. In the new sink nothing is in flight.
   first->begin = first->sent = 1;
   first->has_line = false;
   first->earlier.commit = 0;
 }
 
-// False: the region cannot be written. Then nobody could tell whether its line is out, and it stays where it is.
+// Notes in the region that its line is on its way. False: that is not possible; without the note nobody could tell
+// whether the line is out, so it must not be sent.
 bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
   const Sink::Position position = sink.position();
-  // As long as nothing is known of this line, its record must still say of the half before it that it is there: who
-  // finds the region then puts a newline first too.
-  const uint64_t sent = recovery.IsCutIn(position) ? 1 : 0;
-  recovery.begin = recovery.sent = sink.needs_newline() || HasCut(sink) ? 0 : 1;
+  // Until a part of this line is out, its record must still say that the half line of the dead process is there: a
+  // reader that finds the region then also puts a newline first.
+  const uint64_t sent = recovery.IsHalfIn(position) ? 1 : 0;
+  recovery.begin = recovery.sent = sink.needs_newline() || HasHalfLineIn(sink) ? 0 : 1;
   const Record record = {recovery.commit,
                          position.device,
                          position.inode,
@@ -203,8 +203,8 @@ bool Recoveries::Begin(Recovery& recovery, const Sink& sink) const {
 }
 
 Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
-  // The process survived a fault in the middle of it. The file says that the line is in flight: the next life settles
-  // it.
+  // This process has survived a fault in the middle of the write. The file says that the line is in flight, and the
+  // next life settles it.
   if (recovery.is_writing) return {};
   if (!recovery.is_partly_sent()) {
     if (!sink.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
@@ -215,28 +215,28 @@ Status Recoveries::SendFirst(Recovery& recovery, Sink& sink) {
   }
   Status status;
   recovery.is_writing = true;
-  // A handler on this very thread sees it: the compiler must not know better.
+  // A handler on this thread may read it, so the compiler must not move the stores across the write.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   recovery.sent += sink.Write(recovery.text + recovery.sent, recovery.end - recovery.sent, &status);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   recovery.is_writing = false;
   const uint64_t sent = recovery.sent - recovery.begin;
   if (sent == 0) {
-    // Nothing of it is out, so nothing is in flight but what was before.
+    // Nothing is out, so the earlier record is true again.
     WriteAt(recovery.file, &recovery.earlier, sizeof(recovery.earlier), offsetof(RegionHeader, line));
     return status;
   }
-  EndCut(sink);  // of those that come after this one
+  EndHalfLineIn(sink);  // for the recoveries after this one
   WriteAt(recovery.file, &sent, sizeof(sent), offsetof(RegionHeader, line) + offsetof(LineInFlight, sent));
-  // When this fails, the record says that all of it was sent, and settles it.
+  // If this fails, the record still says that all bytes were sent, which settles the line.
   if (status.ok()) WriteAt(recovery.file, &recovery.commit, sizeof(recovery.commit), offsetof(RegionHeader, commit));
   return status;
 }
 
 void Recoveries::Close() {
   Replace(this, nullptr);
-  for (Recovery* one = first_.load(std::memory_order_relaxed); one != nullptr; one = one->newer) close(one->file);
-  first_.store(nullptr, std::memory_order_relaxed);  // nobody is left who could look
+  for (Recovery* one = First(); one != nullptr; one = one->newer) close(one->file);
+  first_.store(nullptr, std::memory_order_relaxed);  // no other thread is left
 }
 
 }  // namespace vmm

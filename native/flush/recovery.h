@@ -1,13 +1,16 @@
-// Recoveries are the last lines of earlier lives of a region file, on their way to the sink that those lives had: each
-// goes out whole before any line of the store's own, and is committed in the dead region that it comes from. Whoever
-// finds that region when this process died in the middle sees a line in flight, and settles it like any other.
+// Recoveries are the last lines of earlier lives of a store: processes that had the same region file and died with
+// pending deltas. These lines go to the sink that those processes had, each one whole and before any line of the
+// store's own, and each is committed in the dead region that it comes from. If this process dies in the middle, a
+// reader of that region finds a line in flight, and settles it like any other.
 //
-// Made by Add, before the flusher that takes them has a sink; then the flusher sends them, in the order in which they
-// were added.
+// Add makes them, before the store has a sink. Then a LineSender takes them, and sends them in the order of Add.
 //
-// Thread-safety:       one thread at a time; the flusher's phase sees to it. is_empty may be asked by any thread.
-// Async-signal-safety: FinishSent, Restart, HasCut, EndCut and is_partly_sent are safe; the rest is not.
-// Lifetime:            each keeps its region file open and locked until its line is out, or Close.
+// Thread-safety:       one thread at a time: the owner's, and after Take the one that has the LineSender's phase. Any
+//                      thread may call is_empty.
+// Async-signal-safety: FinishSent, Restart, HasHalfLineIn, EndHalfLineIn and is_partly_sent are safe; the others are
+//                      not.
+// Memory ordering:     relaxed: the LineSender's phase publishes everything here.
+// Lifetime:            each recovery keeps its region file open and locked until its line is out, or until Close.
 
 #pragma once
 
@@ -22,17 +25,17 @@
 namespace vmm {
 
 struct RecoverySpec {
-  // The dead region, open for writing and locked by LockFile. It is duplicated: the caller closes its own.
+  // The dead region, open for writing and locked by LockFile. Add duplicates it, and the caller closes the original.
   int file = -1;
-  // What RegionHeader::commit is once the line is out. Its bank has the line's values already.
+  // The value of RegionHeader::commit for when the line is out. Its bank holds the values of the line already.
   uint64_t commit = 0;
-  // The line with its newline; copied.
+  // The line with its newline; Add copies it.
   const char* text = "";
   size_t text_bytes = 0;
-  // RegionHeader::line as it is now, and whether that says that a line of the dead process is in flight.
+  // RegionHeader::line as it is now, and whether a line of the dead process is in flight there.
   const void* record = nullptr;
   bool has_line = false;
-  // The region's path: it is removed there when the line is out. Empty: it stays.
+  // The region's path, which is removed when the line is out. Empty: nothing is removed.
   const char* remove_path = "";
 };
 
@@ -43,29 +46,31 @@ class Recoveries {
   Recoveries(const Recoveries&) = delete;
   Recoveries& operator=(const Recoveries&) = delete;
 
-  // kMemory, kLock: it is not added, and the file is as it was.
+  // kMemory, kLock: nothing was added, and the file is unchanged.
   Status Add(const RecoverySpec& spec);
-  // Takes over what `other` has. Before anybody else knows of this one.
+  // Takes over the recoveries of `other`, before any other thread knows of this object.
   void Take(Recoveries* other);
 
-  bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }  // publishes nothing
+  bool is_empty() const { return First() == nullptr; }
+  // Whether a part of a recovery's line is out.
   bool is_partly_sent() const;
 
-  // Whether half a line is in this sink, a pipe, of a life whose line is still to come: what goes there next must not
-  // be taken for the other half.
-  bool HasCut(const Sink& sink) const;
-  // Something of the next line is out, behind a newline: says so in the files, so that nobody puts another one there.
-  void EndCut(const Sink& sink);
+  // Whether an earlier life has left half a line in this pipe, and its recovery is still to come. Then a newline must
+  // go first, so that the next line is not read as the other half.
+  bool HasHalfLineIn(const Sink& sink) const;
+  // A newline and a part of the next line are out: notes in the region files that the half line is ended.
+  void EndHalfLineIn(const Sink& sink);
 
-  // Sends all that the sink takes, in order. Not ok: one is left, and `status` says why; nothing else may go out when
-  // it is partly sent.
+  // Sends the recoveries in order, as many as the sink takes. Not ok: some are left. If the first of these is partly
+  // sent, nothing else may go out.
   Status Send(Sink& sink);
-  // The rest of the one that is partly sent, and no other: for a crash handler.
+  // Sends the rest of the recovery that is partly sent, and no other. For a crash handler.
   Status FinishSent(Sink& sink);
-  // What was sent of a line is in a file that is no longer the sink: it begins again.
+  // The part of a line that was sent is in a file that is no longer the sink: that line will be sent again from its
+  // beginning.
   void Restart();
 
-  // Lets go of the files. What is not out is still pending there.
+  // Closes the files. What is not out stays pending there.
   void Close();
 
  private:
@@ -74,9 +79,11 @@ class Recoveries {
   Status SendFirst(Recovery& recovery, Sink& sink);
   bool Begin(Recovery& recovery, const Sink& sink) const;
   static void AbandonAll();
+  // Relaxed, as every store to `first_`: the phase publishes what it points to.
+  Recovery* First() const { return first_.load(std::memory_order_relaxed); }
 
-  std::atomic<Recovery*> first_{nullptr};  // that is not out; the flusher's phase publishes what it points to
-  Recovery* oldest_ = nullptr;             // of all, those that are out too: their memory goes with this
+  std::atomic<Recovery*> first_{nullptr};  // the first that is not out
+  Recovery* oldest_ = nullptr;             // the first of all: the memory of those that are out is freed with this
   Recovery* newest_ = nullptr;
 };
 

@@ -33,7 +33,7 @@ uint32_t Retirement::TakeRun(uint32_t group) {
   return first;
 }
 
-bool Retirement::IsSaid(const Removed& removed) const {
+bool Retirement::IsFullyFlushed(const Removed& removed) const {
   if (HasAggregate(program_, removed.group)) return true;
   const Region& region = cells_.region();
   const uint32_t bank = region.committed_bank();
@@ -59,7 +59,7 @@ uint64_t Retirement::Retire(const std::vector<Removed>& leaving) {
     Stored();
   }
 
-  // Release: from here on the other copy counts, and the devices do not.
+  // Release: publishes the other copy. From here on that copy counts, and the devices do not.
   cells_.region().header().retired_epoch.store(next, std::memory_order_release);
   epoch_ = next;
   Stored();
@@ -86,13 +86,13 @@ void Retirement::Fold(uint32_t from, uint32_t to, bool is_first) {
   const uint64_t total = cells_.Total(from);
   for (uint32_t bank = 0; bank < kBanks; bank++) {
     const uint64_t flushed = Read(region.InBank(bank, from));
-    // A counter whose memory was lost begins anew, and nothing of it was flushed.
+    // A counter whose memory was lost starts again at 0, and nothing of it was flushed.
     const uint64_t counted = total < flushed && region.is_degraded() ? 0 : flushed;
     Cell& cell = region.InBank(bank, to);
     Set(cell, is_first ? counted : Read(cell) + counted);
     Stored();
   }
-  // In the shared shard alone: nobody else writes there.
+  // In the shared shard only: no other thread writes to this cell.
   Cell& cell = cells_.Shared(to);
   Set(cell, is_first ? total : Read(cell) + total);
   Stored();

@@ -1,15 +1,14 @@
-// Retirement takes devices out of the store that nobody can write to any more: their totals go into those of their
-// group's retired devices, and their cells and entries are free for others. Their groups add up as before for every
-// reader, also for who finds the process dead in the middle.
+// Retirement frees the cells of devices that no thread can write to any more. It moves their totals to the totals of
+// the retired devices of their group, so that the sums of the group stay the same for every reader, also for a reader
+// that finds the process dead in the middle.
 //
-// Each group has three runs of cells beside those of its devices, see EntryState: one where stale accessors count, and
-// two copies of the totals of its retired devices, each with its own words in the banks. The copy that does not count
-// is written first: for the totals, and for each bank, the sum of the other copy and of the devices. Then one store of
-// the header's epoch exchanges the copies and retires the devices. What was not flushed yet stays pending, since the
-// difference of total and bank stays.
+// Besides the cells of its devices, each group has three runs of cells (see EntryState): one where stale accessors
+// count, and two copies of the totals of its retired devices. Every copy has its own words in the banks. Retire writes
+// the copy that does not count: for the totals, and for each bank, the sum of the other copy and of the devices. Then
+// one store of the header's epoch exchanges the copies and retires the devices. Pending deltas stay pending, because
+// the differences between totals and banks stay the same.
 //
-// Thread-safety:       under the store's lock; Retire besides only where no walker of the lists and no reader of a bank
-//                      can be, see Flusher::TryQuiet.
+// Thread-safety:       every function is called under the store's lock; Retire only inside Flusher::TryQuiet.
 // Async-signal-safety: none.
 // Memory ordering:     the epoch is stored with release: it publishes the copy that it names, and the entries' states.
 // Lifetime:            as long as the store.
@@ -38,24 +37,24 @@ class Retirement {
   Retirement(Cells& cells, Directory& directory, Devices& devices, const ProgramView& program)
       : cells_(cells), directory_(directory), devices_(devices), program_(program) {}
 
-  // Makes the runs of each group; before there is any device.
+  // Makes the three runs of each group. Called before any device is made.
   Status Create(const std::vector<std::vector<CellKind>>& kinds);
 
-  // Where the cells begin that count what comes through stale accessors.
+  // The first of the cells where stale accessors of the group count. From now on, flushes collect these cells.
   uint32_t UseRest(uint32_t group);
 
   bool HasRun(uint32_t group) const { return !groups_[group].free.empty(); }
-  // The first cell of a run of a device that was retired; all its cells are 0.
+  // Takes the cells of a retired device, and returns the first of them. All of them are 0.
   uint32_t TakeRun(uint32_t group);
 
-  // Whether nothing that the device has counted waits for a line of its own: in a group with an aggregate nothing ever
-  // does.
-  bool IsSaid(const Removed& removed) const;
+  // Whether lines have shown all that the device has counted. In a group with an aggregate the answer is always true:
+  // the aggregate shows what the device no longer does.
+  bool IsFullyFlushed(const Removed& removed) const;
 
-  // Says how many bytes of a line are no longer needed for keys that were kept.
+  // Retires these devices. Returns how many bytes of a line are no longer needed, because keys that were kept are free.
   uint64_t Retire(const std::vector<Removed>& leaving);
 
-  // For tests: called after each store that a reader could find to be the last one.
+  // For tests: called after each store to the region. If the process died there, a reader would find that state.
   std::function<void()> after_store;
 
  private:
@@ -69,7 +68,7 @@ class Retirement {
   void Stored() const {
     if (after_store) after_store();
   }
-  // Adds what a cell has to another one: in the banks, and as a total.
+  // Adds the words of one cell to those of another, in the banks and in the total; if `is_first`, it replaces them.
   void Fold(uint32_t from, uint32_t to, bool is_first);
   void Clear(uint32_t first_cell, uint32_t count);
 

@@ -16,7 +16,7 @@ namespace vmm {
 
 namespace {
 
-// /dev/tty, which is whichever terminal controls the process.
+// The device number of /dev/tty, which stands for the terminal that controls the process.
 constexpr dev_t kControllingTerminal = 5 << 8;  // major 5, minor 0
 
 int OpenRetrying(const char* path, int flags, mode_t mode) {
@@ -26,7 +26,7 @@ int OpenRetrying(const char* path, int flags, mode_t mode) {
   }
 }
 
-// "/proc/self/fd/<fd>", without a formatted print, which a handler may not call.
+// Makes "/proc/self/fd/<fd>". A handler must not call snprintf().
 void DescriptorPath(int fd, char* out) {
   static const char kPrefix[] = "/proc/self/fd/";
   memcpy(out, kPrefix, sizeof(kPrefix) - 1);
@@ -40,11 +40,11 @@ void DescriptorPath(int fd, char* out) {
   out[sizeof(kPrefix) - 1 + count] = '\0';
 }
 
-// What a file has there; false when that cannot be told.
+// Reads exactly `count` bytes at `at`. False: that is not possible.
 bool ReadAt(int fd, void* bytes, size_t count, off_t at) {
   ssize_t result = pread(fd, bytes, count, at);
   if (result < 0 && errno == EBADF) {
-    // Open for writing only: the same file once more, for reading.
+    // It is open for writing only: opens the same file for reading.
     char self[32];
     DescriptorPath(fd, self);
     const int readable = OpenRetrying(self, O_RDONLY, 0);
@@ -55,7 +55,7 @@ bool ReadAt(int fd, void* bytes, size_t count, off_t at) {
   return result == static_cast<ssize_t>(count);
 }
 
-// When it cannot be told, it is taken to end in one.
+// A file that cannot be read counts as one that does.
 bool EndsInNewline(int fd, off_t size) {
   char last = '\n';
   return size == 0 || !ReadAt(fd, &last, 1, size - 1) || last == '\n';
@@ -70,8 +70,9 @@ bool IsRegion(int fd) {
 
 Status Sink::OpenPath(const char* path) {
   if (strlen(path) >= sizeof(path_)) return {Code::kOpen, ENAMETOOLONG, "open"};
-  // Reading is for the last byte of a file, and keeps a pipe open without a reader. Where it is not allowed, go
-  // without. Without O_CREAT first: with it, a pipe of another user in a shared folder is refused (fs.protected_fifos).
+  // Reading is for the last byte of a file, and keeps a pipe open without a reader; a path that does not allow it is
+  // opened for writing only. The first attempt is without O_CREAT: with it, the kernel refuses a pipe of another user
+  // in a shared folder (fs.protected_fifos).
   int fd = OpenRetrying(path, O_RDWR | O_APPEND, 0);
   if (fd < 0 && errno == ENOENT) fd = OpenRetrying(path, O_RDWR | O_APPEND | O_CREAT, 0600);
   if (fd < 0 && (errno == EACCES || errno == EPERM)) fd = OpenRetrying(path, O_WRONLY | O_APPEND, 0);
@@ -125,9 +126,9 @@ Status Sink::OpenDescriptor(int fd) {
   if (Status status = Duplicate(fd, &own, &info); !status.ok()) return status;
   if (S_ISREG(info.st_mode)) return Adopt(own, Kind::kFile, info);
   if (S_ISSOCK(info.st_mode)) return Adopt(own, Kind::kSocket, info);
-  // O_NONBLOCK belongs to the open file, which the caller shares: setting it would change the caller's own writes, and
-  // where it is set, whoever shares it may clear it. Opening the same pipe or terminal once more gives a file of our
-  // own.
+  // O_NONBLOCK belongs to the open file, which the caller shares: if this sink set it, the caller's writes would
+  // change, and the caller may clear it at any time. Opening the pipe or terminal again gives the sink an open file of
+  // its own.
   const int again = OpenAgain(own, info);
   if (again < 0) {
     blocking_.Prepare(info);
@@ -204,8 +205,8 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
       return {};
     }
   } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && lstat(path_, &info) != 0)) {
-    // The path cannot be looked at just now; or a pipe has lost its name: its reader may still have it open, and a file
-    // made in its place would be read by nobody. A link that points to where nothing is yet is another matter.
+    // The path cannot be looked at now. Or a pipe was removed: its reader may still have it open, and nobody would read
+    // a file made in its place. (A symbolic link without a target does get a file.)
     return {};
   }
   const int old = fd_;
@@ -307,7 +308,7 @@ bool Sink::FindWritten(const char* bytes, size_t count, size_t* out) {
   for (size_t at = 0; at < common;) {
     char there[1024];
     const size_t piece = common - at < sizeof(there) ? common - at : sizeof(there);
-    // Somebody else's bytes came first: ours may be behind them or not.
+    // Another process has written there first: our bytes may or may not follow.
     if (!ReadAt(fd_, there, piece, began_at_ + static_cast<off_t>(at)) || memcmp(there, bytes + at, piece) != 0) return false;
     at += piece;
   }

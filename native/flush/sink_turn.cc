@@ -9,36 +9,37 @@
 
 namespace vmm {
 
-struct SinkPlace {
-  // 0: the turn is free; else who has it: its number, the thread that took it last, and whether it is writing now.
+struct TurnPlace {
+  // 0: the turn is free. Otherwise the number of the store that has it, the thread that took it last, and whether that
+  // thread is writing now.
   std::atomic<uint64_t> state{0};
-  // Written by who has g_is_joining. Relaxed: 0 means that the keys below are nobody's.
+  // Written under g_is_joining. Relaxed: it publishes nothing; 0 means that the keys below are unused.
   std::atomic<uint32_t> users{0};
-  // Written by who has the turn, or by who takes it away from itself; published by `state`.
+  // Whether the place ends in half a line that no store will finish. Written with the turn; `state` publishes it.
   std::atomic<bool> is_torn{false};
-  // What it is; written and read by who has g_is_joining.
+  // The keys: what the place is. Written and read under g_is_joining.
   uint64_t device = 0;
   uint64_t inode = 0;
 };
 
 namespace {
 
-// /dev/null, /dev/full, /dev/kmsg have major number 1. Without major(3), which is a function call in some C libraries.
+// Whether it is /dev/null, /dev/full or /dev/kmsg: their major number is 1. major(3) is a function in some C libraries.
 constexpr bool IsMemoryDevice(dev_t device) { return device >> 8 == 1; }
 constexpr uint64_t kWriting = 1;
 constexpr int kPauseUs = 50;
 constexpr int kJoinMs = 100;
 
-// What stores write to now. Beyond as many, stores take no turns.
+// The places that stores write to now. A store that finds no free one takes no turns.
 constexpr int kPlaces = 128;
-SinkPlace g_places[kPlaces];
-// Guards the keys of the places. Waited for with a limit only: the thread that has it may be the one that a handler
-// interrupts.
+TurnPlace g_places[kPlaces];
+// A lock for the keys of the places. No thread waits for it longer than kJoinMs: a handler may have interrupted the
+// thread that has it.
 std::atomic<bool> g_is_joining{false};
 
 // Runs in the child right after a fork, where no other thread exists: stores and locks are those of the parent.
 void FreeAllInChild() {
-  for (SinkPlace& place : g_places) {
+  for (TurnPlace& place : g_places) {
     place.state.store(0, std::memory_order_relaxed);
     place.is_torn.store(false, std::memory_order_relaxed);
   }
@@ -62,10 +63,10 @@ bool LockPlaces() {
 
 void UnlockPlaces() { g_is_joining.store(false, std::memory_order_release); }
 
-// The place of that key, made if there is none, with one more user. Null when there is no room.
-SinkPlace* Enter(uint64_t device, uint64_t inode) {
-  SinkPlace* unused = nullptr;
-  for (SinkPlace& place : g_places) {
+// Adds a user to the place with these keys, and makes that place if there is none. Null: no place is free.
+TurnPlace* Enter(uint64_t device, uint64_t inode) {
+  TurnPlace* unused = nullptr;
+  for (TurnPlace& place : g_places) {
     const uint32_t users = place.users.load(std::memory_order_relaxed);  // under the lock
     if (users == 0) {
       if (unused == nullptr) unused = &place;
@@ -77,7 +78,7 @@ SinkPlace* Enter(uint64_t device, uint64_t inode) {
   if (unused == nullptr) return nullptr;
   unused->device = device;
   unused->inode = inode;
-  // Relaxed, all: nobody else has the place yet, and the lock publishes it.
+  // Relaxed, all: no other thread uses the place yet, and the lock publishes it.
   unused->state.store(0, std::memory_order_relaxed);
   unused->is_torn.store(false, std::memory_order_relaxed);
   unused->users.store(1, std::memory_order_relaxed);
@@ -101,49 +102,49 @@ void SinkTurn::Unregister() {
 void SinkTurn::Join(const struct stat& info) {
   Leave();
   if (number_ == 0 || (S_ISCHR(info.st_mode) && IsMemoryDevice(info.st_rdev))) return;
-  // A device is the same by each of its names. No file system has the number of all ones.
+  // A device is known by its own number, whatever file names it. No file system has the number ~0.
   const bool is_device = S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode);
   const uint64_t device = is_device ? ~uint64_t{0} : info.st_dev;
   const uint64_t inode = is_device ? info.st_rdev : info.st_ino;
-  const SignalMask mask;  // a handler on this thread would wait for the lock in vain
+  const SignalMask mask;  // a handler on this thread could not get the lock
   if (!LockPlaces()) return;
   place_.store(Enter(device, inode), std::memory_order_relaxed);
   UnlockPlaces();
 }
 
 void SinkTurn::Leave(bool is_gone) {
-  SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return;
   place_.store(nullptr, std::memory_order_relaxed);
-  if (NumberOf(place->state.load(std::memory_order_relaxed)) == number_) {  // only this one changes it then
+  if (NumberOf(place->state.load(std::memory_order_relaxed)) == number_) {  // then only this SinkTurn changes it
     if (!is_gone) place->is_torn.store(true, std::memory_order_relaxed);
     place->state.store(0, std::memory_order_release);  // pairs with the acquire in Take
   }
   const SignalMask mask;
-  if (!LockPlaces()) return;                             // a place less
+  if (!LockPlaces()) return;                             // the place is never used again
   place->users.fetch_sub(1, std::memory_order_relaxed);  // under the lock
   UnlockPlaces();
 }
 
 void SinkTurn::Drop() {
-  SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr || NumberOf(place->state.load(std::memory_order_relaxed)) != number_) return;
   place->state.store(0, std::memory_order_release);  // pairs with the acquire in Take
 }
 
 bool SinkTurn::Take() {
-  SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
   const uint32_t thread = static_cast<uint32_t>(ThreadId());
   const uint64_t mine = StateOf(number_, thread, true);
   uint64_t now = place->state.load(std::memory_order_relaxed);  // the exchange below acquires
   for (int waited_us = 0;;) {
     const bool is_mine = NumberOf(now) == number_;
-    // This is the handler of a signal that came in the middle of that write, which does not go on before the handler
+    // This thread is in the handler of a signal that interrupted that write, which goes on only when the handler
     // returns.
     const bool is_interrupted = !is_mine && (now & kWriting) != 0 && ThreadOf(now) == thread;
     if (now == 0 || is_mine || is_interrupted) {
-      // Acquire: pairs with the releases of who had the turn before.
+      // Acquire: pairs with the release of the store that had the turn before.
       if (!place->state.compare_exchange_weak(now, mine, std::memory_order_acquire, std::memory_order_relaxed)) continue;
       if (is_interrupted) place->is_torn.store(true, std::memory_order_relaxed);  // nobody knows how much is out
       return true;
@@ -156,38 +157,38 @@ bool SinkTurn::Take() {
 }
 
 void SinkTurn::Pass(bool is_begun, bool is_whole) {
-  SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return;
   uint64_t mine = place->state.load(std::memory_order_relaxed);
-  if (NumberOf(mine) != number_) return;  // it was taken from a write that was interrupted
+  if (NumberOf(mine) != number_) return;  // a handler has interrupted the write and taken the turn
   if (is_begun) place->is_torn.store(false, std::memory_order_relaxed);
-  // Release: pairs with the acquire in Take. Should a handler take the turn just now, it has it.
+  // Release: pairs with the acquire in Take. It fails when a handler takes the turn at this moment.
   const uint64_t next = is_begun && !is_whole ? mine & ~kWriting : 0;
   place->state.compare_exchange_strong(mine, next, std::memory_order_release, std::memory_order_relaxed);
 }
 
 bool SinkTurn::needs_newline() const {
-  const SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  const TurnPlace* const place = place_.load(std::memory_order_relaxed);
   return place != nullptr && place->is_torn.load(std::memory_order_relaxed);
 }
 
 bool SinkTurn::is_shared() const {
-  const SinkPlace* const place = place_.load(std::memory_order_relaxed);
-  return place != nullptr && place->users.load(std::memory_order_relaxed) > 1;  // how it is just now
+  const TurnPlace* const place = place_.load(std::memory_order_relaxed);
+  return place != nullptr && place->users.load(std::memory_order_relaxed) > 1;  // publishes nothing
 }
 
 bool SinkTurn::IsOthers() const {
-  const SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  const TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return false;
-  const uint64_t now = place->state.load(std::memory_order_relaxed);  // how it is just now
+  const uint64_t now = place->state.load(std::memory_order_relaxed);  // publishes nothing
   return now != 0 && NumberOf(now) != number_;
 }
 
 bool SinkTurn::LetOtherFinish() const {
-  SinkPlace* const place = place_.load(std::memory_order_relaxed);
+  TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
   for (int waited_us = 0; waited_us < kTakeMs * 1000 && IsOthers(); waited_us += kPauseUs) {
-    if (LineFinishers::TryFinish(NumberOf(place->state.load(std::memory_order_relaxed)))) break;  // as it is just now
+    if (LineFinishers::TryFinish(NumberOf(place->state.load(std::memory_order_relaxed)))) break;  // publishes nothing
     SleepUs(kPauseUs);
   }
   return !IsOthers();

@@ -1,21 +1,21 @@
-// A SinkTurn keeps lines whole where several stores of this process write to one pipe, file, terminal or socket: a
-// store begins a line there only when no other store has a line half sent. What is one and the same is known by device
-// and inode (of a terminal or another device by its number), so that duplicates, links and a pipe that is opened twice
-// count as one. /dev/null and the like need no turns.
+// A SinkTurn keeps lines whole when several stores of this process write to the same pipe, file, terminal or socket,
+// the place: a store begins a line there only if no other store has a half-sent line there. A place is known by device
+// and inode, or by the device number of a terminal, so duplicated descriptors, links, and a pipe that was opened twice
+// are the same place. /dev/null and similar devices need no turns.
 //
 //   free ──Take──► writing ──Pass, all is out──► free
 //                    │  ▲
-//     Pass, only half is out; Take by the same store
+//     Pass, a part is out; Take by the same store
 //                    ▼  │
-//                   half sent: nobody else can take the turn
+//                 half sent: no other store can take the turn
 //
-// Thread-safety:       one thread at a time for each SinkTurn; IsOthers and LetOtherFinish by any.
-// Async-signal-safety: Join, Leave, Take, Pass, IsOthers, needs_newline and is_shared are safe: they take no lock that
-// they would
-//                      wait for without limit. Register, Unregister and LetOtherFinish are not.
-// Memory ordering:     Take acquires what Pass and Leave released: the bytes, and whether the place ends in half a
-//                      line.
-// Lifetime:            per process. Who has joined leaves before its end. A forked child begins with all turns free.
+// Thread-safety:       one thread at a time for each SinkTurn; any thread may call IsOthers and LetOtherFinish.
+// Async-signal-safety: Register, Unregister and LetOtherFinish are not safe. The others are: they wait for no lock
+//                      longer than a fixed time.
+// Memory ordering:     Pass and Leave release, and Take acquires: the bytes that were written, and whether the place
+//                      ends in half a line.
+// Lifetime:            places are per process. A SinkTurn leaves its place before it ends. In a forked child all turns
+//                      are free.
 
 #pragma once
 
@@ -29,7 +29,7 @@
 
 namespace vmm {
 
-struct SinkPlace;
+struct TurnPlace;
 
 class SinkTurn {
  public:
@@ -37,43 +37,42 @@ class SinkTurn {
   SinkTurn(const SinkTurn&) = delete;
   SinkTurn& operator=(const SinkTurn&) = delete;
 
-  // From now on this takes turns; without it all functions below do nothing, and each turn is had. `finish(store)` is
-  // called by another store's thread while this one has a line half sent; it sends the tail if it can do so at once.
+  // From now on this takes turns. Before, the functions below do nothing, and Take always succeeds. The threads of
+  // other stores call `finish(store)` while this store has a half-sent line, see LineFinishers.
   void Register(FinishLine finish, void* store);
-  // No `finish` is under way when it returns.
+  // When it returns, no `finish` is under way.
   void Unregister();
 
-  // The turns of what `info` describes; a place that was joined before is left.
+  // Joins the place that `info` describes, and leaves the one that was joined before.
   void Join(const struct stat& info);
-  // A line that is half sent stays so: the next line there begins with a newline, unless `is_gone` says that the half
-  // is gone.
+  // A half-sent line stays in the place, and the next line there begins with a newline; unless `is_gone`: the half was
+  // removed from the place.
   void Leave(bool is_gone = false);
-  // The half line is gone from the place, which stays joined.
+  // The half-sent line was removed from the place, which stays joined.
   void Drop();
 
-  // Takes the turn, to write. Waits, at most kTakeMs, for a store that is in the middle of a write. False: another
-  // store has a line half sent, or its write takes longer.
+  // Takes the turn to write. Waits up to kTakeMs for a store that is in the middle of a write. False: another store has
+  // a half-sent line, or its write takes longer.
   bool Take();
-  // After each Take: whether any byte of a line is out since it was begun, and whether all of it.
+  // After each Take. `is_begun`: a part of a line is out. `is_whole`: all of it is.
   void Pass(bool is_begun, bool is_whole);
 
-  // With the turn: whether the place ends in half a line that nobody will finish.
+  // Whether the place ends in half a line that no store will finish. For the store that has the turn.
   bool needs_newline() const;
   // Whether another store has joined the same place.
   bool is_shared() const;
 
-  // Whether another store has the turn just now.
+  // Whether another store has the turn now.
   bool IsOthers() const;
-  // Asks the store that has a line half sent to send the tail. False when that store still has the turn afterwards.
+  // Asks the store with the half-sent line to send the rest. False: that store still has the turn.
   bool LetOtherFinish() const;
 
  private:
   static constexpr int kTakeMs = 100;
 
-  uint32_t number_ = 0;  // of this among all that ever registered; 0: not registered
-  // Relaxed: whoever looks at it without being the one who joins only wants to know how things stand just now; places
-  // are static.
-  std::atomic<SinkPlace*> place_{nullptr};
+  uint32_t number_ = 0;  // see LineFinishers::Add; 0: not registered
+  // Relaxed: places are static, and a thread that reads it while another one joins may get either answer.
+  std::atomic<TurnPlace*> place_{nullptr};
 };
 
 }  // namespace vmm

@@ -164,7 +164,7 @@ void Store::RetireQuietly(size_t* retired) {
   if (ended != profiles_ended_) leaving_.AskAgain();
   profiles_ended_ = ended;
   const std::vector<Removed> free = leaving_.Take(kRetiredAtOnce, cells_.region().commit(), [this](const Removed& one) {
-    return retirement_.IsSaid(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
+    return retirement_.IsFullyFlushed(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
   });
   *retired = free.size();
   line_bytes_ -= retirement_.Retire(free);

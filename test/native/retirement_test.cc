@@ -132,7 +132,7 @@ TEST("given devices with pending counts, when they are retired, then after each 
     std::vector<Removed> free;
     for (const Removed& one : leaving) {
       if (one.group == kWith) scene.Count(one.device, kWith, 5);  // pending at any rate
-      CHECK(one.group != kWith || scene.retirement.IsSaid(one));
+      CHECK(one.group != kWith || scene.retirement.IsFullyFlushed(one));
       free.push_back(one);
     }
     if (round % 4 != 0) scene.Count(scene.retirement.UseRest(kWith), kWith, 3);  // through a stale accessor
@@ -216,10 +216,10 @@ TEST("given a group without an aggregate, when a device has something to say, th
   const Device* device = scene.Add(kWithout, "x");
   AddShared(scene.At(device, kWithout, "j"), 3);
   const Removed removed = scene.Remove(kWithout, "x");
-  CHECK(!scene.retirement.IsSaid(removed));
+  CHECK(!scene.retirement.IsFullyFlushed(removed));
   CHECK(scene.devices.HasKey(kWithout, "x"));
   CHECK_EQ(scene.Flush(), FlushResult::kOut);
-  CHECK(scene.retirement.IsSaid(removed));
+  CHECK(scene.retirement.IsFullyFlushed(removed));
   const uint64_t room = scene.devices.KeyBytes(kWithout, "x") + DeviceBytesMax(scene.program, kWithout);
   CHECK_EQ(scene.retirement.Retire({removed}), room);
   CHECK(!scene.devices.HasKey(kWithout, "x"));
