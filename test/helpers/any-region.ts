@@ -1,10 +1,10 @@
 // Any store, as a model that has lived a while, and how its region lies in the file.
 
 import fc from 'fast-check';
-import { group, inc, latency, type MetricDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import { group, inc, latency, type MetricDef, type PerDeviceDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 
 import { deviceId, someDevices, someFields, someIdentity, text } from './any-schema.ts';
-import { type Identity, MAX, Model, NOTHING, type Picture, u64 } from './model.ts';
+import { type Holder, type Identity, isLetGo, MAX, Model, NOTHING, type Picture, u64 } from './model.ts';
 import type { RegionOptions } from './region-writer.ts';
 
 export type Step =
@@ -84,10 +84,13 @@ export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands):
   const model = new Model(shape, identity);
   const groups = Object.entries(shape).flatMap(([key, def]) => (def.kind === 'perDevice' ? [key] : []));
   let before = NOTHING;
+  const removed: Holder[] = [];
   for (const step of steps) {
     if (step.do === 'bump') {
       const holder = model.holders[step.holder % model.holders.length];
       if (holder === undefined) continue;
+      // Without an aggregate, what comes through an accessor that was let go stands in no line.
+      if (isLetGo(holder, removed) && !(holder.def as PerDeviceDef).aggregate) continue;
       const names = Object.keys(holder.def.fields);
       const name = names[step.field % names.length]!;
       holder.bump(name, step.value);
@@ -102,7 +105,10 @@ export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands):
       if (step.do === 'alloc') {
         const holder = model.alloc(key, step.id);
         if (holder !== undefined && there === undefined) hands?.alloc(holder);
-      } else if (model.remove(key, step.id)) hands?.remove(key, step.id);
+      } else if (model.remove(key, step.id)) {
+        removed.push(there!);
+        hands?.remove(key, step.id);
+      }
     }
   }
   return { model, before };

@@ -45,6 +45,17 @@ export class Holder {
   }
 }
 
+/**
+ * Whether so many devices were removed after this one that its accessors count for the group alone; `removed`: all that
+ * were, in their order.
+ */
+export function isLetGo(holder: Holder, removed: readonly Holder[]): boolean {
+  const at = removed.indexOf(holder);
+  if (at < 0) return false;
+  const later = removed.slice(at + 1).filter(({ key }) => key === holder.key);
+  return later.filter(({ id }) => id === holder.id).length >= 2 || later.length >= 16;
+}
+
 /** Everything at one moment. */
 export type Picture = ReadonlyMap<Holder, { readonly removed: boolean; readonly states: ReadonlyMap<string, State> }>;
 

@@ -9,7 +9,7 @@ import { type Devices, defineSchema, type Fields, type MetricDef, Metrics, type 
 import type { Scenario, Step } from './any-scenario.ts';
 import { FlakySink } from './flaky-sink.ts';
 import { collectHere } from './garbage.ts';
-import { type Holder, Model, NOTHING, type Picture, u64 } from './model.ts';
+import { type Holder, isLetGo, Model, NOTHING, type Picture, u64 } from './model.ts';
 import { type Accessors, nameOf, type Reading, type Readings, readingOf, readingsOf } from './readings.ts';
 import { SecondThread } from './second-thread.ts';
 import { at, freshName, type Line, parseLine } from './workplace.ts';
@@ -167,12 +167,8 @@ export class Play {
     return made;
   }
 
-  /** Whether so many devices were removed after this one that its accessors count for the group alone. */
   #isLetGo(holder: Holder): boolean {
-    const at = this.#removed.indexOf(holder);
-    if (at < 0) return false;
-    const later = this.#removed.slice(at + 1).filter(({ key }) => key === holder.key);
-    return later.filter(({ id }) => id === holder.id).length >= 2 || later.length >= 16;
+    return isLetGo(holder, this.#removed);
   }
 
   #secondHold(holder: Holder): boolean {
