@@ -105,10 +105,11 @@ function homesOfThisCode(): string[] {
   return homes;
 }
 
-/** The package's root, if this file is in the package: in `dist/lib`, or in `lib`. */
+/** The package's root, if this code is in the package: in `dist/lib`, in the command's `dist/lib/cli`, or in `lib`. */
 function packageOf(home: string): string[] {
-  if (basename(home) !== 'lib') return [];
-  const parent = dirname(home);
+  const lib = basename(home) === 'cli' ? dirname(home) : home;
+  if (basename(lib) !== 'lib') return [];
+  const parent = dirname(lib);
   return [basename(parent) === 'dist' ? dirname(parent) : parent];
 }
 

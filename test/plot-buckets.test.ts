@@ -2,11 +2,11 @@
 
 import { describe, expect, test, vi } from 'vitest';
 
-import { type BucketOptions, bucketsOf } from '../dist/lib/profile/buckets.js';
-import { PAGE_TOOLS } from '../dist/lib/profile/page.js';
-import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../dist/lib/profile/series.js';
-import { profileTableOf } from '../dist/lib/profile/table.js';
-import { showProfile } from '../dist/lib/profile/view.js';
+import { type BucketOptions, bucketsOf } from '../lib/profile/buckets.ts';
+import { PAGE_TOOLS } from '../lib/profile/page.ts';
+import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../lib/profile/series.ts';
+import { profileTableOf } from '../lib/profile/table.ts';
+import { showProfile } from '../lib/profile/view.ts';
 
 const range = (count: number) => [...Array(count).keys()];
 const series = (values: readonly (number | null)[], more: Partial<Series> = {}): Series => ({ name: 'g.n', values, ...more });

@@ -2,12 +2,13 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
 
-import { profilePage } from '../dist/lib/profile/page.js';
-import { type ProfileSeries, profileSeriesOf } from '../dist/lib/profile/series.js';
-import { profileTableOf } from '../dist/lib/profile/table.js';
+import { profilePage } from '../lib/profile/page.ts';
+import { type ProfileSeries, profileSeriesOf } from '../lib/profile/series.ts';
+import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
 import { program } from './helpers/command.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
@@ -288,6 +289,41 @@ describe('given a page', () => {
     const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, code]) => code!);
     expect(scripts).toHaveLength(2);
     for (const code of scripts) execFileSync(node, ['--check', '-'], { input: code });
+  });
+
+  test('when the command, which is bundled, makes it, then its code needs nothing that the page lacks', () => {
+    const folder = temporaryFolder();
+    const many = Array.from({ length: 3000 }, (_, i): [number, number] => [i + 1, i * i]);
+    writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows(...many)].map((line) => `${line}\n`).join(''));
+    expect(cli('plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`).status).toBe(0);
+    const page = readFileSync(`${folder}/p.html`, 'utf8');
+    const [, textContent] = /<script type="application\/json" id="profile">(.*)<\/script>/.exec(page)!;
+    const code = page.slice(page.lastIndexOf('<script>') + 8, page.lastIndexOf('</script>'));
+    const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {}, textContent });
+    const points: number[] = [];
+    class Plot {
+      readonly over = element();
+      readonly series: object[];
+      constructor(options: { series: object[] }, [times]: number[][]) {
+        this.series = options.series.map(() => ({}));
+        points.push(times!.length);
+      }
+      setData() {}
+      setScale() {}
+    }
+    runInNewContext(code, {
+      uPlot: Plot,
+      document: { getElementById: element, createElement: element, querySelectorAll: () => [], body: {} },
+      getComputedStyle: () => ({ color: '#000' }),
+      matchMedia: () => ({ matches: false }),
+      addEventListener() {},
+      ResizeObserver: class {
+        observe() {}
+      },
+    });
+    // Means, since there are more points than pixels.
+    expect(points.length).toBeGreaterThan(0);
+    for (const count of points) expect(count).toBeLessThan(800);
   });
 });
 
