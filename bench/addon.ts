@@ -11,29 +11,32 @@ export const BARE_CRASH = built('bare_crash');
 export const ADDON = built('vmm_bench.node');
 
 export interface BenchAddon {
-  /** Nanoseconds of a `lock xadd`, over so many. */
+  /** Nanoseconds of one `lock xadd`, the mean of `times`. */
   xaddNs(times: number): number;
-  /** Nanoseconds of processor time that this thread has had. */
+  /** Nanoseconds of processor time that this thread has used. */
   threadCpuNs(): number;
-  /** The same of all children that have ended, with all their threads. */
+  /** Nanoseconds of processor time that all ended child processes have used, with all their threads. */
   childrenCpuNs(): number;
-  /** The part of all ticks that a loop met which only waits for them, for so long; it spins for the last `spinNs`. */
+  /**
+   * Runs a loop that only waits for ticks, for `ms` milliseconds. It spins for the last `spinNs` before a tick. Returns
+   * the part of the ticks that the loop met.
+   */
   keepTime(intervalNs: number, ms: number, spinNs: number): number;
-  /** Dies of SIGSEGV; the time before goes into the file. Returns only when it cannot, and says why. */
+  /** Writes the time to the file, and dies of SIGSEGV. Returns only if that is not possible, and says why. */
   dieTimed(path: string, where: string): string;
-  /** When a line, or the end of the pipe, was with a reader that waits: CLOCK_MONOTONIC in nanoseconds. */
+  /** When a line, or the end of the pipe, reached a reader that waits: CLOCK_MONOTONIC in nanoseconds. */
   arrivalTime(fifo: string, what: 'line' | 'end'): Promise<bigint>;
-  /** Takes the store of `metrics.native`, for the functions below. */
+  /** Selects the store of `metrics.native` for the functions below. */
   attach(native: object): void;
   /** Increments 64 metrics in turn, in a shard of this thread's own. */
   inc(paths: readonly string[], times: number): void;
-  /** The same in shard 0, atomically. */
+  /** Increments 64 metrics in turn, in shard 0, atomically. */
   incShared(paths: readonly string[], times: number): void;
   /** Observes durations in turn; their number is a power of two. */
   observe(path: string, us: Uint32Array, times: number): void;
-  /** The same with nanoseconds. False: the public header cannot. */
+  /** Like observe(), with nanoseconds. False: the public header of the tree has no such function. */
   observeNs(path: string, ns: Uint32Array, times: number): boolean;
-  /** As many threads as that live at the same time, count once each, and end. */
+  /** Starts `threads` threads that live at the same time, count once each, and end. */
   live(path: string, threads: number): void;
 }
 

@@ -8,7 +8,7 @@ import { environmentOf, type Tree } from './tree.ts';
 
 export const childPath = (name: string) => fileURLToPath(new URL(`./children/${name}.js`, import.meta.url));
 
-/** Starts the child, and waits for its first message. It ends by itself when it is disconnected. */
+/** Starts the child, and waits for its first message. The child ends by itself when it is disconnected. */
 export async function startChild(
   tree: Tree,
   name: string,
@@ -18,7 +18,7 @@ export async function startChild(
   const ended = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`${name} ended with ${signal ?? `exit code ${code}`}`);
   });
-  ended.catch(() => {}); // later it may end
+  ended.catch(() => {}); // after the first message, the child may end
   const [message] = await Promise.race([once(child, 'message'), ended]);
   return { child, message };
 }

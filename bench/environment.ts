@@ -1,4 +1,4 @@
-// The machine and the moment that figures come from. Without them figures mean nothing.
+// The machine on which figures were measured, and when. Without these, figures mean nothing.
 
 import { cpus, loadavg, release, totalmem } from 'node:os';
 

@@ -12,7 +12,7 @@ export interface Range {
 }
 
 export interface Figure extends Range {
-  /** In `lock xadd` of the same turns, for rows of nanoseconds. */
+  /** The figure as a multiple of a `lock xadd` in the same turns, for rows of nanoseconds. */
   readonly inXadd?: Range;
   /** What the bound compares: the figure, or its ratio to another figure. */
   readonly compared?: number;
@@ -23,7 +23,7 @@ export interface Figure extends Range {
 export interface Result {
   readonly subject: string;
   readonly row: Row;
-  /** One for each tree, or one in all for a row that is measured once. Undefined: the row was not measured. */
+  /** One figure for each tree, or a single one for a row that is measured once. Undefined: the row was not measured. */
   readonly figures: readonly (Figure | undefined)[];
   /** Why a tree has no figure. */
   readonly notes: readonly string[];

@@ -1,8 +1,9 @@
 // npm run bench: prints what operations cost, beside a `lock xadd`, other packages and bounds. A run measures all rows
-// in a first round, then all rows in a second one, so that a machine that changes its speed changes all rows alike.
+// in a first round, then all rows again in a second round, and so on. So a machine that changes its speed changes all
+// rows alike.
 //
-// The loops are the trials' own. A harness that calls a function for each operation would measure its own call, since
-// some operations take a nanosecond.
+// Each trial has a loop of its own. Some operations take a nanosecond, so a harness that called a function for each
+// operation would measure that call.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -15,11 +16,11 @@ import { commitOf, HERE, type Tree, treeAt } from './tree.ts';
 
 const HELP = `Usage: npm run bench -- [--only NAME]... [--rounds N] [--against DIR] [--json FILE]
 
-  --only NAME     only rows and subjects whose name has NAME in it
-  --rounds N      rounds of all rows, turn about (default 5)
-  --turn-ms N     how long one turn of an operation takes (default 20)
-  --against DIR   another built tree of this package, turn about with this one
-  --json FILE     everything that was measured, too
+  --only NAME     measure only rows and subjects whose name contains NAME
+  --rounds N      measure all rows N times, round by round (default 5)
+  --turn-ms N     let one turn of an operation take N milliseconds (default 20)
+  --against DIR   compare with another built tree of this package; the two trees alternate
+  --json FILE     also write all results to FILE
 `;
 
 const SUBJECTS = [
@@ -49,7 +50,7 @@ interface Plan {
   readonly rounds: Measurement[][];
 }
 
-/** The rows that `only` names. An empty list names all rows. */
+/** Plans the rows that `only` names. An empty list names all rows. */
 function planOf(subject: Subject, only: readonly string[]): Plan {
   const isNamed = (name: string) => only.some((part) => name.toLowerCase().includes(part.toLowerCase()));
   const rows = subject.rows.filter(({ name }) => only.length === 0 || isNamed(subject.name) || isNamed(name));
@@ -120,12 +121,12 @@ async function run(): Promise<void> {
   const trees = [treeAt(HERE), ...(values.against === undefined ? [] : [treeAt(values.against)])];
   const modules = await Promise.all(SUBJECTS.map((name) => import(`./subjects/${name}.js`) as Promise<{ subject: Subject }>));
   const plans = modules.map(({ subject }) => planOf(subject, values.only)).filter(({ wanted }) => wanted.size > 0);
-  if (plans.length === 0) throw new Error(`no row has ${values.only.map((name) => `'${name}'`).join(' or ')} in its name`);
+  if (plans.length === 0) throw new Error(`no row or subject has ${values.only.map((name) => `'${name}'`).join(' or ')} in its name`);
   const where = environment();
   const commits = trees.map(commitOf);
   console.log(environmentText(where));
   console.log(`commit ${commits[0]}${commits.length > 1 ? `; before: commit ${commits[1]}, ${trees[1]!.folder}` : ''}`);
-  console.log(`medians of ${rounds} rounds of all rows, turn about; in brackets the lowest and the highest round; ns are processor time`);
+  console.log(`medians of ${rounds} rounds; the lowest and the highest round in brackets; ns are processor time`);
 
   await measured(plans, trees, rounds, { turnMs, turns: TURNS });
 
@@ -143,7 +144,7 @@ async function run(): Promise<void> {
   process.exitCode = isBad ? 1 : 0;
 }
 
-process.once('SIGINT', () => process.exit(130)); // else its files would stay
+process.once('SIGINT', () => process.exit(130)); // otherwise the files of the run would stay
 try {
   if (values.help) process.stdout.write(HELP);
   else await run();

@@ -1,5 +1,5 @@
-// Other packages that stand beside this one. They are development dependencies that only the benchmarks need. Where one
-// is not installed, its rows say so; therefore this file declares the few types that the benchmarks use.
+// Other packages that the benchmarks compare with this one. They are development dependencies that only the benchmarks
+// need. If a package is not installed, its rows say so. So this file declares the few types that the benchmarks use.
 
 import { Absent } from './subject.ts';
 
@@ -35,7 +35,7 @@ export interface HdrHistogram {
 
 export const PROMETHEUS = ['prom-client', '@prometheus-io/client'] as const;
 
-/** @throws Absent where the package is not installed. */
+/** @throws Absent if the package is not installed. */
 export async function peer<T>(name: string): Promise<T> {
   let module: { default?: T };
   try {
@@ -46,7 +46,7 @@ export async function peer<T>(name: string): Promise<T> {
   return (module.default ?? module) as T;
 }
 
-/** A meter with one reader that collects when it is asked to, and that reader. */
+/** A meter with one reader, and a function that makes the reader collect. */
 export async function openTelemetry(exponential = false): Promise<{ meter: Meter; collect: () => Promise<object> }> {
   const { AggregationType, MetricReader, MeterProvider } = await peer<OpenTelemetry>('@opentelemetry/sdk-metrics');
   class Reader extends MetricReader {

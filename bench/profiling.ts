@@ -1,8 +1,10 @@
-// npm run bench:profiling: how many ticks a profile meets, how late, what it costs, and what it costs those who count.
-// Ten metrics, two seconds a run, a worker that increments all the while; three rounds of all rates, and medians.
-// Around each run, on the same machine at that moment, two loops that only keep time at that rate: one that spins, and
-// one that waits as the profile does; more ticks than those the machine does not give. With --tries N, a run in which
-// other processes took more than a twentieth of a core is done again, up to so many times, and the quietest counts.
+// npm run bench:profiling: how many ticks a profile meets, how late the samples are, what the profile costs, and what
+// it costs the threads that count. A run samples ten metrics for two seconds, while a worker increments metrics. There
+// are three rounds of all rates; the figures are medians.
+//
+// Before and after each run, two loops only keep time at that rate: one spins, and the other waits as the profile does.
+// They show how many ticks the machine lets anything meet at that moment. With --tries N, a run in which other
+// processes took more than a twentieth of a core is repeated, up to N runs in all, and the quietest run counts.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +28,7 @@ const KEEP_TIME_MS = 500;
 const SLOWDOWN_TURNS = 12;
 const SLOWDOWN_TURN_MS = 400;
 const SLOWDOWN_AT_MOST = 1.05;
-const ALIKE = 0.002; // what two runs of the same thing differ by
+const ALIKE = 0.002; // by how much two equal runs differ
 const QUIET_CORES = 0.05;
 const TICKS_PER_SECOND = 100; // of /proc, on Linux
 
@@ -40,16 +42,17 @@ const rates = [
 type Rate = (typeof rates)[number];
 
 interface Run extends ProfileStats {
-  /** Of all ticks, the part that was sampled. */
+  /** The part of all ticks that was sampled. */
   readonly met: number;
-  /** The same for the loop that only spins, and for the one that only waits as the profile does. */
+  /** The part of all ticks that the spinning loop met. */
   readonly spinning: number;
+  /** The part of all ticks that the loop met that waits as the profile does. */
   readonly waiting: number;
   readonly samplingCores: number;
   readonly writingCores: number;
-  /** Of all samples, the part that came within half an interval of the one before. */
+  /** The part of all samples that came within half an interval of the sample before. */
   readonly crowded: number;
-  /** What other processes took meanwhile. */
+  /** How many cores other processes used meanwhile. */
   readonly othersCores: number;
 }
 
@@ -63,13 +66,13 @@ const KEEP_TIME = `
   keepTime(100_000, ms, 20_000);
 `;
 const metrics = Metrics.open(firecracker, { name: 'bench-profiling' });
-// In memory: at 1 us it gets a hundred megabytes a second.
+// In memory: at 1 us the file grows by a hundred megabytes a second.
 const output = join(folderInMemory(), 'profile.tsv');
 const options = { metrics: PROFILED, output };
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Seconds of processor time that all other processes have had. */
+/** Seconds of processor time that all other processes have used. */
 function othersSeconds(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = readFileSync('/proc/stat', 'utf8')
     .split('\n', 1)[0]!
@@ -80,7 +83,7 @@ function othersSeconds(): number {
   return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND - (own.user + own.system) / 1e6;
 }
 
-/** The quietest of several runs; one that is quiet enough is the last. */
+/** The quietest of several runs. A run that is quiet enough ends the tries. */
 async function quietRunAt(rate: Rate): Promise<Run> {
   let quietest: Run | undefined;
   for (let i = 0; i < tries && (quietest?.othersCores ?? 1) > QUIET_CORES; i++) {
@@ -118,7 +121,7 @@ async function runAt({ intervalUs, spinUs }: Rate): Promise<Run> {
   };
 }
 
-/** Reads the times in the file, which may have hundreds of megabytes. */
+/** Reads the times in the file, which may be hundreds of megabytes long. */
 function crowdedIn(path: string, closerThanNs: number): number {
   const file = openSync(path, 'r');
   const chunk = Buffer.alloc(1 << 20);
@@ -152,14 +155,14 @@ interface Times {
 
 /**
  * How much longer an increment takes while a profile runs at 100 us, and while a loop that touches no metric waits as
- * that profile does: what both cost is the machine's, whose processors share a core or its cache. In turns with
- * neither.
+ * that profile does. A cost that both have is due to the machine, whose processors share a core or its cache. The turns
+ * alternate with turns in which neither runs.
  */
 async function slowdowns(worker: Worker): Promise<{ profiled: Times; waited: Times }> {
   let times: Times[] = [];
   worker.on('message', (one: Times) => times.push(one));
   const turn = async (): Promise<Times> => {
-    await sleep(0); // what came meanwhile is of the turn before
+    await sleep(0); // messages that have come belong to the turn before
     times = [];
     await sleep(SLOWDOWN_TURN_MS);
     return middle(times.slice(1));
@@ -201,9 +204,11 @@ try {
   }
   const { profiled, waited } = await slowdowns(worker);
   console.log(`${environmentText(environment())}, commit ${commitOf(treeAt(HERE))}`);
-  console.log(`${options.metrics.length} metrics, ${RUN_MS / 1000} s, medians of ${ROUNDS}; the worker increments all the while\n`);
+  console.log(
+    `${options.metrics.length} metrics, ${RUN_MS / 1000} s a run, medians of ${ROUNDS} rounds, while a worker increments metrics\n`,
+  );
   console.log('              a loop that  late us:                          cores:              within half');
-  console.log('rate    ticks met   spins  waits alike   median       p99       max  sampling  writing      a tick  others');
+  console.log('rate    ticks met   spins   only waits   median       p99       max  sampling  writing      a tick  others');
   for (const [{ name, atLeast, coresAtMost }, all] of runs) {
     const of = (figure: (run: Run) => number) => median(all.map(figure));
     const met = of((run) => run.met);
@@ -219,14 +224,14 @@ try {
         `${of((run) => run.othersCores).toFixed(2)}   at least ${percent(atLeast).trim()}${coresAtMost === undefined ? '' : `, ${coresAtMost} cores`}`,
     );
   }
-  console.log('~ is below its bound, where a loop that does nothing but wait as the profile does met no more');
+  console.log('~ below the bound, but a loop that only waits as the profile does met no more ticks');
 
   const isDear = profiled.processorNs > SLOWDOWN_AT_MOST * Math.max(1, waited.processorNs);
   if (isDear) process.exitCode = 1;
   console.log(
-    `\n${isDear ? '!' : ' '} an increment while profiled at 100 us: ${profiled.processorNs.toFixed(3)} times its processor time (at most ` +
-      `${SLOWDOWN_AT_MOST}), beside a loop that waits alike and reads no metric ${waited.processorNs.toFixed(3)} times; by the clock, which ` +
-      `counts what other processes took as well, ${profiled.ns.toFixed(3)} and ${waited.ns.toFixed(3)}`,
+    `\n${isDear ? '!' : ' '} an increment while profiled at 100 us takes ${profiled.processorNs.toFixed(3)} times its processor time (at most ` +
+      `${SLOWDOWN_AT_MOST}), and ${waited.processorNs.toFixed(3)} times beside a loop that waits in the same way and reads no metric; by the ` +
+      `clock, which counts other processes too, ${profiled.ns.toFixed(3)} and ${waited.ns.toFixed(3)} times`,
   );
 } finally {
   Atomics.store(stop, 0, 1);

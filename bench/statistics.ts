@@ -1,6 +1,6 @@
-// The figures that stand for many measurements.
+// Figures that summarise many measurements.
 
-/** The value that the part `q` of all values does not exceed; of an even number of values the upper median. */
+/** The `q` quantile of the values. The median of an even number of values is the upper of the two middle values. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;

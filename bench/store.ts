@@ -1,4 +1,4 @@
-// The store that trials measure. It has the Firecracker schema. Here is also what several trials do before they begin.
+// The store that trials measure, with the Firecracker schema, and the preparations that several trials share.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ export async function openedWithHistograms(): Promise<Store> {
   return Metrics.open(firecrackerSchema({ histograms: 'groups' }), { name: 'bench' });
 }
 
-/** The counters of the schema's groups and their paths, as many as are wanted. */
+/** The first `count` counters of the schema's groups, with their paths. */
 export function counters(metrics: Store, count: number): { path: string; metric: IncMetric }[] {
   const all = Object.entries(metrics.app as object).flatMap(([group, fields]) =>
     Object.entries(fields as object).map(([name, metric]) => ({ path: `${group}.${name}`, metric: metric as IncMetric })),

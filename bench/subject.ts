@@ -10,7 +10,7 @@ export const XADD = 'lock xadd';
 export interface Bound {
   readonly atMost?: number;
   readonly atLeast?: number;
-  /** The figure is divided by this before it is compared: `XADD`, or another row of the subject. Default: it is not. */
+  /** The figure is divided by this one before the comparison: `XADD`, or another row of the subject. Default: none. */
   readonly of?: string;
 }
 
@@ -23,7 +23,7 @@ export interface Row {
   readonly bound?: Bound;
   /** Which quantile of its samples is the figure. Default: 0.5, the median. */
   readonly quantile?: number;
-  /** The row does not depend on the tree, and is measured once where two trees are compared. */
+  /** Whether the row does not depend on the tree. If so, it is measured once, even when two trees are compared. */
   readonly once?: boolean;
 }
 
@@ -36,12 +36,12 @@ export interface Sample {
 /** The samples of one row of one tree in one round. */
 export interface Measurement {
   readonly row: string;
-  /** The index of the tree; 0 for what is measured once. */
+  /** The index of the tree; 0 for a row that is measured once. */
   readonly tree: number;
   readonly samples: readonly Sample[];
-  /** What the tree or this Node lacks, where there are no samples. */
+  /** If there are no samples: what the tree or this Node lacks. */
   readonly absent?: string;
-  /** What went wrong, where there are no samples. */
+  /** If there are no samples: what went wrong. */
   readonly failed?: string;
 }
 

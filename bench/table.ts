@@ -1,4 +1,4 @@
-// The table on the screen: a line a row, grouped by subject.
+// The table on the screen: one line for each row, grouped by subject.
 
 import type { Figure, Range, Result } from './figures.ts';
 import type { Row } from './subject.ts';
@@ -6,10 +6,10 @@ import type { Row } from './subject.ts';
 /** Widths of columns. */
 const NAME = 50;
 const RANGE = 25;
-/** A row whose figure is beyond this multiple of the other tree's is marked. */
+/** A row is marked if its figure is worse than that of the other tree by more than this factor. */
 export const WORSE = 1.03;
 
-/** Three digits or more, with commas between thousands. */
+/** The value with three significant digits or more, and commas between thousands. */
 export function shown(value: number): string {
   const size = Math.abs(value);
   if (size >= 100) return Math.round(value).toLocaleString('en');

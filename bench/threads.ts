@@ -1,4 +1,4 @@
-// What the threads of this process have had of the processors.
+// The processor time that the threads of this process have used.
 
 import { readdirSync, readFileSync } from 'node:fs';
 

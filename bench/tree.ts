@@ -35,7 +35,7 @@ export function measuredTree(): Tree {
 
 type Package = typeof import('vmm-metrics') & {
   readonly firecracker: typeof firecracker;
-  /** Later versions have it. */
+  /** Only in later versions. */
   readonly firecrackerSchema?: (options: { histograms: 'groups' | 'all' }) => typeof firecracker;
 };
 

@@ -6,7 +6,7 @@ import { Absent, type Sample } from './subject.ts';
 import type { Answer, Operation, Trial, TrialSubject } from './trial.ts';
 
 const XADDS = 500_000;
-/** An operation warms up for so many turns, so that it is compiled. */
+/** For how many turns an operation warms up, so that it is compiled. */
 const WARM_TURNS = 8;
 
 const [module, name, turnText] = process.argv.slice(2);
@@ -28,7 +28,7 @@ function xaddNs(): number {
   return (addon.threadCpuNs() - beganNs) / XADDS;
 }
 
-/** Nanoseconds of one operation, or the figure that it gives itself. */
+/** Nanoseconds of one operation, or the figure that the operation returns. */
 async function figureOf(operation: Operation, times: number): Promise<number> {
   const beganNs = timeNs();
   const given = operation(times);

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Effort, Measurement, Row, Sample, Subject, Unit } from './subject.ts';
 import { environmentOf, type Tree } from './tree.ts';
 
-/** Repeats the operation. A number that it returns, or resolves to, is the figure; otherwise its time is. */
+/** Repeats the operation. The figure is the number that this returns or resolves to; otherwise, it is the time. */
 export type Operation = (times: number) => unknown;
 
 export interface Trial extends Omit<Row, 'unit'> {
@@ -17,7 +17,7 @@ export interface Trial extends Omit<Row, 'unit'> {
   readonly unit?: Unit;
   /** Sets the trial up, once per process. Throws `Absent` if the tree or this Node lacks what the trial measures. */
   readonly prepare: () => Operation | Promise<Operation>;
-  /** How often a turn repeats the operation. Default: as often as a turn has room for. */
+  /** How often a turn repeats the operation. Default: as often as it fits into `turnMs`. */
   readonly times?: number;
   /**
    * Whose processor time is measured: that of the main thread, or that of all threads of the process, for an operation
@@ -25,7 +25,7 @@ export interface Trial extends Omit<Row, 'unit'> {
    * clock also counts other processes. Default: `thread`.
    */
   readonly counts?: 'thread' | 'process';
-  /** How Node is started. */
+  /** Options for Node itself. */
   readonly execArgv?: readonly string[];
 }
 
@@ -101,7 +101,7 @@ class Turns {
 
   async run(): Promise<Measurement[]> {
     for (let turn = 0; turn < this.#effort.turns; turn++) {
-      // Every second turn goes backwards, so that no trial always follows the same other one.
+      // Every second turn goes in reverse order, so that no trial always follows the same other trial.
       const inOrder = turn % 2 === 0 ? this.#participants : this.#participants.toReversed();
       for (const participant of inOrder) {
         participant.child.send('turn');

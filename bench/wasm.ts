@@ -1,5 +1,4 @@
-// A WebAssembly trap. What TypeScript's library for the browser says of WebAssembly is said here as far as it is
-// needed.
+// A WebAssembly trap. TypeScript declares WebAssembly only in its browser library, so this file declares what it uses.
 
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;

@@ -1,12 +1,12 @@
-// Two ways of writing that a thread takes only when it must: `shared` when all shards are taken, and `native` when this
-// Node allows no view over the cells.
+// Two ways of writing that a thread uses only if it must: `shared` if all shards are taken, and `native` if this Node
+// allows no view over the cells.
 
 interface Attachment {
   readonly shard: number;
   row(chunk: number, shard: number): ArrayBuffer | null;
 }
 
-/** From now on every store that this process opens is written in that way. */
+/** Makes this process write in that way to every store that it opens from now on. */
 export function forceWriteMode(mode: 'shared' | 'native'): void {
   const { dlopen } = process;
   process.dlopen = (module: object, file: string) => {

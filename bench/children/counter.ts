@@ -1,4 +1,4 @@
-// A worker that counts when the gate opens, and sends how many nanoseconds of processor time that took.
+// A worker that counts when the gate opens, and sends how many nanoseconds of processor time the counting took.
 
 import { parentPort, workerData } from 'node:worker_threads';
 

@@ -1,5 +1,5 @@
-// A worker that increments metrics in turn, again and again, until it is told to stop. In between it says how long an
-// increment took: by the clock, and in processor time, which does not count what other processes took away.
+// A worker that increments metrics in turn, again and again, until it is told to stop. After each round it
+// sends how long an increment took: by the clock, and in processor time, which leaves out other processes.
 
 import { parentPort, workerData } from 'node:worker_threads';
 
@@ -10,7 +10,7 @@ import { addon } from '../addon.ts';
 
 const ROUNDS = 2_000_000;
 
-/** Shared with the parent: how it is told to stop. */
+/** `stop` is shared with the parent, which sets it to end this worker. */
 const { stop, fields } = workerData as { stop: Int32Array; fields: string[] };
 const { vcpu } = Metrics.open(firecracker, { name: 'bench-profiling' }).app;
 const metrics = fields.map((field) => vcpu[field as keyof typeof vcpu] as IncMetric);

@@ -1,5 +1,5 @@
-// A process that plays random operations and flushes their lines: line-player.js SEED LINES FILE. With the same seed it
-// does the same in every tree.
+// A process that plays random operations and flushes lines: line-player.js SEED LINES FILE. With the same seed, the
+// operations are the same in every tree.
 
 import type { IncMetric, LatencyMetric, StoreMetric } from 'vmm-metrics';
 
@@ -12,7 +12,7 @@ const below = (n: number) => Math.floor(random() * n);
 const metrics = await opened();
 metrics.init(file!);
 
-/** Of every length: from 0 to 64 bits. */
+/** A random value of 0 to 64 bits, of every length. */
 function value(): bigint {
   const bits = BigInt.asUintN(64, (BigInt(below(2 ** 32)) << 32n) | BigInt(below(2 ** 32)));
   return bits >> BigInt(below(65));

@@ -10,7 +10,7 @@ try {
   await profile.stop();
 } catch (error) {
   const { code } = (error as { cause?: NodeJS.ErrnoException }).cause ?? {};
-  if (code !== 'EAGAIN') throw error; // else rows are lost, as they must be
+  if (code !== 'EAGAIN') throw error; // with EAGAIN, rows are lost, as they must be
 }
 process.send!(performance.now() - began);
 process.disconnect();

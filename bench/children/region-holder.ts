@@ -1,5 +1,5 @@
 // A process with a region of the Firecracker schema and 35 devices: region-holder.js FILE [counting]. With the second
-// word the process increments metrics without pause.
+// argument, the process increments metrics without pause.
 
 import { COUNTED } from '../profile-names.ts';
 import { counters, opened, plugDevices } from '../store.ts';

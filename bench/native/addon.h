@@ -1,6 +1,7 @@
-// The native half of the benchmarks: yardsticks, and both ends of what is timed from outside of JavaScript. Another
-// package's code, which knows nothing of vmm-metrics but its public header.
-// Thread-safety: each function is for the thread that calls it.
+// The native half of the benchmarks: yardsticks, loops that count in C++, and both ends of the time that a crash takes.
+// It uses stores as another package would, through the public header alone.
+//
+// Thread-safety: each function is for the JavaScript thread of its environment.
 #pragma once
 
 #include <napi.h>

@@ -1,5 +1,5 @@
-// The least that a crash can cost: a process that does nothing but die of SIGSEGV. bare_crash FILE, where FILE has
-// eight bytes for the time of the fault. What pipes it was started with end with it.
+// The least that a crash can cost: a process that does nothing but die of SIGSEGV. Usage: bare_crash FILE, where FILE
+// has eight bytes for the time of the fault. The pipes that the process was started with end when it dies.
 
 #include "fault_time.h"
 

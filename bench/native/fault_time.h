@@ -1,4 +1,5 @@
-// When a process faulted, in a file that outlives the process.
+// The time at which a process faulted, in a file that outlives the process.
+//
 // Thread-safety: any thread.
 // Units:         nanoseconds of CLOCK_MONOTONIC.
 #pragma once
@@ -11,7 +12,7 @@
 
 #include "base/clock.h"
 
-// The first eight bytes of the file, or null, with errno.
+// Maps the first eight bytes of the file. Null on failure, with errno.
 inline volatile int64_t* MapFaultTime(const char* path) {
   const int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return nullptr;

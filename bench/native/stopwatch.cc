@@ -1,5 +1,5 @@
-// The two ends of a crash's time, both by CLOCK_MONOTONIC: the process that dies says when, and a reader that waits in
-// a blocking read says when the bytes, or the end of the pipe, were there.
+// The two ends of a crash's time, both by CLOCK_MONOTONIC: the process that dies records when it faults, and a reader
+// that waits in a blocking read records when the bytes, or the end of the pipe, arrive.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 
 namespace {
 
-// dieTimed(path, where): a null dereference, on this thread ('main') or on a thread of its own ('thread'). The moment
-// before goes into the file `path`, which has eight bytes. Returns only when that file cannot be mapped, and says why.
+// dieTimed(path, where): dereferences null, on this thread ('main') or on a thread of its own ('thread'). First writes
+// the time to the file `path`, which has eight bytes. Returns only if that file cannot be mapped, and says why.
 Napi::Value DieTimed(const Napi::CallbackInfo& info) {
   volatile int64_t* const fault_ns = MapFaultTime(info[0].As<Napi::String>().Utf8Value().c_str());
   if (fault_ns == nullptr) return Napi::String::New(info.Env(), strerror(errno));
@@ -49,8 +49,8 @@ class Arrival : public Napi::AsyncWorker {
   int64_t arrival_ns_ = 0;
 };
 
-// arrivalTime(fifo, what): when the end of a line was there ('line'), or when the last writer was gone ('end'), in
-// nanoseconds; 0n when all writers left without a line. The fifo has a writer when this is called.
+// arrivalTime(fifo, what): the time at which the end of a line arrived ('line'), or the last writer was gone ('end'),
+// in nanoseconds; 0n if all writers left without a line. The fifo must have a writer when this is called.
 Napi::Value ArrivalTime(const Napi::CallbackInfo& info) {
   const int fd = open(info[0].As<Napi::String>().Utf8Value().c_str(), O_RDONLY | O_CLOEXEC);
   auto* const arrival = new Arrival(info.Env(), fd, info[1].As<Napi::String>().Utf8Value() == "end");

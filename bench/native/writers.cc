@@ -16,7 +16,7 @@ void Check(Napi::Env env, vmm_metrics_status status) {
   if (status != VMM_METRICS_OK) throw Napi::Error::New(env, vmm_metrics_status_text(status));
 }
 
-// attach(external): the store that the functions below count into, for the rest of the process.
+// attach(external): selects the store that the functions below count into, for the rest of the process.
 void Attach(const Napi::CallbackInfo& info) { Check(info.Env(), vmm_metrics_attach(info.Env(), info[0], 0, &g_store)); }
 
 vmm_metrics_metric Find(Napi::Env env, const Napi::Value& path, vmm_metrics_kind kind) {
@@ -34,7 +34,7 @@ std::array<vmm_metrics_metric, 64> Find64(const Napi::CallbackInfo& info) {
 
 // In the loops below no add is merged with the next one, since compilers leave atomic operations as they are.
 
-// inc(paths, times): 64 metrics in turn, in a shard of this thread's own.
+// inc(paths, times): increments 64 metrics in turn, in a shard of this thread's own.
 void Inc(const Napi::CallbackInfo& info) {
   const auto metrics = Find64(info);
   const vmm_metrics::Shard shard(g_store);
@@ -42,7 +42,7 @@ void Inc(const Napi::CallbackInfo& info) {
   for (int i = 0; i < times; i++) vmm_metrics::IncMetric(metrics[i & 63]).inc(shard);
 }
 
-// incShared(paths, times): 64 metrics in turn, in shard 0, which all threads share.
+// incShared(paths, times): increments 64 metrics in turn, in shard 0, which all threads share.
 void IncShared(const Napi::CallbackInfo& info) {
   const auto metrics = Find64(info);
   vmm_metrics_shard shard;
@@ -51,8 +51,8 @@ void IncShared(const Napi::CallbackInfo& info) {
   for (int i = 0; i < times; i++) vmm_metrics_add(&shard, metrics[i & 63], 1);
 }
 
-// observe(path, values, times): durations in microseconds, again and again those of a Uint32Array, whose length is a
-// power of two; in a shard of this thread's own.
+// observe(path, values, times): observes the durations of a Uint32Array in turn, in microseconds and in a shard of this
+// thread's own. The length of the array is a power of two.
 void Observe(const Napi::CallbackInfo& info) {
   const vmm_metrics::LatencyMetric metric(Find(info.Env(), info[0], VMM_METRICS_LATENCY));
   const vmm_metrics::Shard shard(g_store);
@@ -75,8 +75,7 @@ bool ObserveNsIn(const Metric&, const vmm_metrics::Shard&, uint64_t, long) {
   return false;
 }
 
-// observeNs(path, values, times): as observe(), with durations in nanoseconds. False: the public header has no
-// observe_ns.
+// observeNs(path, values, times): like observe(), with nanoseconds. False: the public header has no observe_ns.
 Napi::Value ObserveNs(const Napi::CallbackInfo& info) {
   const vmm_metrics::LatencyMetric metric(Find(info.Env(), info[0], VMM_METRICS_LATENCY));
   const vmm_metrics::Shard shard(g_store);
@@ -89,7 +88,7 @@ Napi::Value ObserveNs(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), is_there);
 }
 
-// live(path, shards): as many threads as that live at the same time, count once each, and end.
+// live(path, shards): starts as many threads, which live at the same time, count once each, and end.
 void Live(const Napi::CallbackInfo& info) {
   const vmm_metrics_metric metric = Find(info.Env(), info[0], VMM_METRICS_INC);
   std::vector<vmm_metrics_shard> shards(info[1].As<Napi::Number>().Uint32Value());

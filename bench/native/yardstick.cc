@@ -1,5 +1,5 @@
-// The yardsticks of the benchmarks, so that figures of machines and of moments can be compared: a native `lock xadd`,
-// and loops that only keep time.
+// The yardsticks of the benchmarks: a native `lock xadd`, and loops that only keep time. With them, figures of
+// different machines and different moments can be compared.
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,7 +25,7 @@ Napi::Value XaddNs(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), (NowNs() - began) / times);
 }
 
-// threadCpuNs(): the processor time that this thread has had.
+// threadCpuNs(): the processor time that this thread has used.
 Napi::Value ThreadCpuNs(const Napi::CallbackInfo& info) {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -42,8 +42,9 @@ Napi::Value ChildrenCpuNs(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ns(usage.ru_utime) + ns(usage.ru_stime));
 }
 
-// keepTime(intervalNs, ms, spinNs): of the ticks in that time, the part that was met before the next one by a loop that
-// does nothing but wait for them. The loop sleeps until `spinNs` before a tick, and then reads the clock.
+// keepTime(intervalNs, ms, spinNs): runs a loop that only waits for ticks, for `ms` milliseconds. The loop sleeps until
+// `spinNs` before a tick, and then reads the clock. Returns the part of the ticks that the loop met before the next
+// tick.
 Napi::Value KeepTime(const Napi::CallbackInfo& info) {
   const double interval_ns = info[0].As<Napi::Number>();
   const double ms = info[1].As<Napi::Number>();

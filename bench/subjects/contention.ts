@@ -11,7 +11,7 @@ import { median } from '../statistics.ts';
 import { counters, folderInMemory, opened } from '../store.ts';
 import { trialSubject } from '../trial.ts';
 
-/** How long so many workers take, each for its own count, all on one metric: the longest processor time. */
+/** The longest processor time of several workers that each add to one metric, `times` times, at the same time. */
 async function together(workers: number, times: number): Promise<number> {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const running = Array.from(
@@ -38,7 +38,7 @@ async function beingRead() {
   await new Promise((resolve) => reader.stdout.once('data', resolve));
   reader.kill('SIGSTOP');
   reader.stdout.destroy();
-  reader.unref(); // from here on nothing waits for it
+  reader.unref(); // from now on nothing waits for the reader
   const count = (times: number) => {
     const beganNs = addon.threadCpuNs();
     for (let i = 0; i < times; i++) metrics[i & 63]!.inc();

@@ -1,5 +1,5 @@
-// How long does a crash take, from before the fault until the whole line is with a reader that waits in a blocking
-// read? The floor is a process that does nothing but die, whose pipe ends. Each crash is one of a process of its own.
+// How long does a crash take, from just before the fault until a reader that waits in a blocking read has the whole
+// line? The floor is a process that does nothing but die, until its pipe ends. Each crash has a process of its own.
 // Both ends read CLOCK_MONOTONIC in native code, so that no event loop is in between.
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -35,9 +35,10 @@ async function crashUs(command: readonly string[], what: 'line' | 'end', tree: T
   });
   if (what === 'end') closeSync(writer);
   const [code, signal] = await once(child, 'exit');
-  if (what === 'line') closeSync(writer); // the reader waits no longer than for the child's death
+  if (what === 'line') closeSync(writer); // if the child died without a line, the reader must not wait for ever
   const arrivalNs = await arrival;
-  if (signal !== 'SIGSEGV' || arrivalNs === 0n) throw new Error(`a crash ended with ${code ?? signal}, and its line came at ${arrivalNs}`);
+  if (signal !== 'SIGSEGV' || arrivalNs === 0n)
+    throw new Error(`a crash ended with ${signal ?? `exit code ${code}`}, and its line arrived at ${arrivalNs}`);
   return Number(arrivalNs - readFileSync(fault).readBigInt64LE()) / 1000;
 }
 

@@ -11,7 +11,7 @@ const PLAIN = 'write() to /dev/null';
 const DEVICES = 'write(), 35 devices';
 
 interface Conditions {
-  /** Done before the first line. */
+  /** Called before the first line. */
   readonly begin?: (metrics: Store) => void;
   readonly destination?: string;
   readonly open?: () => Promise<Store>;
@@ -57,7 +57,7 @@ const trials: Trial[] = [
       const file = join(folderInMemory(), 'metrics.jsonl');
       const write = await writing({ destination: file });
       return (times) => {
-        truncateSync(file); // else it would fill the memory
+        truncateSync(file); // otherwise the file would fill the memory
         write(times);
       };
     },

@@ -1,4 +1,4 @@
-// What does an increment cost, in each way of writing, and beside others?
+// What does an increment cost, in each way of writing, and in other packages?
 
 import { openTelemetry, PROMETHEUS, type Prometheus, peer } from '../peers.ts';
 import { attached, counters, opened } from '../store.ts';
@@ -6,7 +6,7 @@ import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 import { forceWriteMode } from '../write-mode.ts';
 
-// Each loop stands in its trial, over its own locals: as a closure that is handed to a timer it would measure the call.
+// Each trial has a loop over its own locals. A timer that called a closure for each increment would measure the calls.
 
 async function over64() {
   const metrics = counters(await opened(), 64).map(({ metric }) => metric);

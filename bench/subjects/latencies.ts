@@ -1,4 +1,4 @@
-// What does it cost to time something, and to record a duration? To time reads a clock twice, which is the floor.
+// What does it cost to time something, and to record a duration? The floor is two clock reads, since timing takes two.
 
 import { createHistogram } from 'node:perf_hooks';
 
@@ -16,7 +16,7 @@ const TWO_READS = 'two clock reads';
 const clock = new BigUint64Array(2);
 const { bigint: hrtime } = process.hrtime;
 
-/** Durations of which neither the bucket nor a branch can be foreseen: lognormal, around 20 us. */
+/** Durations whose buckets and branches the processor cannot predict: lognormal, around 20 us. */
 function durations(): Uint32Array {
   return Uint32Array.from({ length: 4096 }, (_, i) => {
     const [a, b] = [(i + 0.5) / 4096, ((i * 2531) % 4096) / 4096];
@@ -25,7 +25,7 @@ function durations(): Uint32Array {
   }).map((_, i, all) => all[(i * 1597) % 4096]!);
 }
 
-/** What later versions have beside the disposal. */
+/** What a record has in later versions, besides the disposal. */
 interface FullRecord extends LatencyRecord {
   end?(): void;
   lap?(): void;

@@ -1,4 +1,4 @@
-// Are the lines of two trees the same bytes? Both play the same random operations: values of every length, devices that
+// Do two trees write the same bytes? Both play the same random operations: values of every length, and devices that
 // come and go.
 
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import type { Subject } from '../subject.ts';
 import type { Tree } from '../tree.ts';
 
 const LINES = 1000;
-const ROW = `of ${LINES} lines of both trees, those that differ`;
+const ROW = `lines of the two trees that differ, of ${LINES}`;
 
 const folder = folderInMemory();
 let seed = Date.now() % 2 ** 31;
@@ -29,7 +29,7 @@ export const subject: Subject = {
   name: 'lines',
   rows: [{ name: ROW, unit: 'lines', once: true, bound: { atMost: 0 } }],
   async measure([one, other]) {
-    if (other === undefined) return [{ row: ROW, tree: 0, samples: [], absent: 'it needs a second tree: --against DIR' }];
+    if (other === undefined) return [{ row: ROW, tree: 0, samples: [], absent: 'this needs a second tree: --against DIR' }];
     seed++;
     const [lines, others] = [await played(one!), await played(other)];
     const differing = lines.filter((line, i) => line !== others[i]).length + Math.abs(lines.length - others.length);

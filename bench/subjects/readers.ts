@@ -1,5 +1,5 @@
-// What does it cost another process to read a region? The process that has the region is idle meanwhile. A reading
-// waits for nothing, but may use several threads, so its processor time counts.
+// What does it cost another process to read a region? The owner of the region is idle meanwhile. A read waits for
+// nothing but may use several threads, so the processor time of the whole process counts.
 
 import { join } from 'node:path';
 
@@ -21,7 +21,7 @@ async function reading() {
   };
 }
 
-/** On the heap, and in buffers that the heap refers to. */
+/** The bytes on the heap, and in buffers that the heap refers to. */
 function allocatedBytes(): number {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
@@ -30,7 +30,7 @@ function allocatedBytes(): number {
 const trials: Trial[] = [
   { name: 'readRegion(), 35 devices, again and again', counts: 'process', bound: { atMost: 25_000 }, prepare: reading },
   {
-    name: 'the same by native code, a call for many files',
+    name: 'native reader, one call for many files',
     counts: 'process',
     bound: { atMost: 8000 },
     prepare: () => {

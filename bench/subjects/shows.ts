@@ -16,7 +16,7 @@ const PAGE_BYTES = 4096;
 const CLOCK = `vmm-metrics show of ${FILES} files: by a clock`;
 const PROCESSOR = `vmm-metrics show of ${FILES} files: processor time`;
 
-/** A folder of regions of processes that were killed: copies of one, with holes where it has holes. */
+/** A folder of regions of killed processes: copies of one region, with the same holes. */
 async function folderOfRegions(tree: Tree): Promise<string> {
   const folder = folderInMemory();
   const original = join(folder, 'region');

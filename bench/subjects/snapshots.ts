@@ -7,7 +7,7 @@ import { type Trial, trialSubject } from '../trial.ts';
 
 const METRICS = 234;
 
-/** Takes the values, so that the compiler cannot leave the snapshot out. */
+/** Keeps the values, so that the compiler cannot drop the snapshot. */
 const last: { value?: unknown } = {};
 
 const ours: Trial[] = [

@@ -1,6 +1,6 @@
-// How long does a process take to start with the package, and how much memory? Both are counted beyond a process that
-// imports an empty module. Time is the processor time of all threads. The whole start, and the import of peers, are
-// timed by a clock as well, since Node's loader also waits.
+// How long does a process take to start with the package, and how much memory? A process that imports an empty module
+// is subtracted from both. Time is the processor time of all threads. The whole start and the import of peers are also
+// timed by a clock, since Node's loader waits too.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,10 +14,10 @@ const MIB = 2 ** 20;
 
 interface Step {
   readonly name: string;
-  /** What children/start.ts knows it by. */
+  /** The name of the step in children/start.ts. */
   readonly word: string;
   readonly once?: boolean;
-  /** Whether the time by a clock is a row, too. */
+  /** Whether the time by a clock has a row too. */
   readonly isClocked?: boolean;
   readonly atMostMs?: number;
   readonly atMostMiB?: number;
@@ -67,7 +67,7 @@ async function started(step: Step, tree: Tree): Promise<Start | undefined> {
   });
   const [code] = await once(child, 'close');
   if (code === 0) return JSON.parse(text) as Start;
-  if (step.once) return undefined; // it is not installed
+  if (step.once) return undefined; // the package is not installed
   throw new Error(`"${step.name}" ended with exit code ${code}`);
 }
 
@@ -84,7 +84,7 @@ export const subject: Subject = {
       const key = `${row.name}, ${tree}`;
       const measurement = samples.get(key) ?? { row: row.name, tree, samples: [] };
       if (value !== undefined) measurement.samples.push({ value });
-      else measurement.absent = 'it cannot be imported';
+      else measurement.absent = 'the package cannot be imported';
       samples.set(key, measurement);
     };
     for (let turn = 0; turn < turns; turn++) {

@@ -1,5 +1,5 @@
-// How many of its ticks does a profile meet, from inside the process and from outside? Beside them stands a loop that
-// only waits for ticks. Meanwhile the process increments metrics without pause. `npm run bench:profiling` shows more.
+// How many of its ticks does a profile meet, from inside the process and from outside? A loop that only waits for ticks
+// is the reference. Meanwhile the process increments metrics without pause. `npm run bench:profiling` shows more.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ async function outsideOf({ folder: root }: Tree, folder: string, region: string,
   const [code] = await once(child, 'exit');
   const [, samples, missed] = /^# samples=(\d+) missed_ticks=(\d+)/m.exec(readFileSync(output, 'utf8')) ?? [];
   if (code !== 0 || samples === undefined) throw new Error(`vmm-metrics profile ended with exit code ${code}`);
-  const met = Number(samples) - 1; // the last sample is that of the end
+  const met = Number(samples) - 1; // the last sample is taken at the end, and has no tick
   return met / (met + Number(missed));
 }
 
@@ -64,7 +64,7 @@ export const subject: Subject = {
         wait();
         add(outside, 100 * (await outsideOf(tree, folder, region, rate)));
         wait();
-        counting.kill('SIGSTOP'); // the next one counts by itself
+        counting.kill('SIGSTOP'); // the next process counts by itself
         const { met, tickNs } = await insideOf(tree, folder, rate);
         counting.kill('SIGCONT');
         add(inside, 100 * met);

@@ -1,4 +1,4 @@
-// Does the capture of signals slow WebAssembly traps down? They are signals, too.
+// Does the capture of signals slow down WebAssembly traps? A trap is a signal too.
 
 import { opened } from '../store.ts';
 import { trialSubject } from '../trial.ts';

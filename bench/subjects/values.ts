@@ -5,7 +5,7 @@ import { opened } from '../store.ts';
 import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 
-/** Takes what was read, so that the compiler cannot leave the read out. */
+/** Keeps the value that was read, so that the compiler cannot drop the read. */
 const sink = new BigUint64Array(1);
 
 const ours: Trial[] = [

@@ -1,5 +1,5 @@
-// How long does a dying process wait for a pipe that nobody reads, and how long does the stop of a profile? Both must
-// give up within a second. The tests only check that the waits end, since a busy machine is late.
+// How long does a dying process wait for a pipe that nobody reads, and how long does stop() of a profile wait? Both
+// must give up within a second. The tests only check that the waits end, since everything is late on a busy machine.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const STOP = 'stop() of a profile, the pipe stays full';
 
 const folder = folderInMemory();
 
-/** A pipe without room, while `run` runs. */
+/** Calls `run` with a pipe that stays full until `run` ends. */
 async function withFullPipe<T>(run: (pipe: string) => Promise<T>): Promise<T> {
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
@@ -46,8 +46,8 @@ async function deathMs(tree: Tree, pipe: string): Promise<number> {
   const words = ['-c', 'ulimit -c 0; exec "$@"', 'sh', process.execPath, childPath('crasher'), fault, 'main', pipe];
   const child = spawn('/bin/sh', words, { env: environmentOf(tree), stdio: ['ignore', 'ignore', 'inherit'] });
   const [code, signal] = await once(child, 'exit');
-  const endNs = process.hrtime.bigint(); // CLOCK_MONOTONIC, as is the time of the fault
-  if (signal !== 'SIGSEGV') throw new Error(`a crash ended with ${code ?? signal}`);
+  const endNs = process.hrtime.bigint(); // CLOCK_MONOTONIC, like the time of the fault
+  if (signal !== 'SIGSEGV') throw new Error(`a crash ended with ${signal ?? `exit code ${code}`}`);
   return Number(endNs - readFileSync(fault).readBigInt64LE()) / 1e6;
 }
 
