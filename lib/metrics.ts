@@ -179,7 +179,8 @@ export class Metrics<S extends SchemaShape> {
    *
    * Nothing else changes: a process that a signal kills still dies by the same signal, an ignored signal stays ignored,
    * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. A listener that
-   * `process.on('SIGHUP')` adds later is called too, and the signal is still counted.
+   * `process.on()` adds later is called too, and the signal is still counted. There is one exception: if SIGTERM,
+   * SIGINT or SIGHUP is neither marked nor asked for, a later listener has that signal alone.
    *
    * A second call can capture more signals. It also puts our handler back above a handler that native code has
    * installed since. Each flush checks for such a handler, and raises the metric marked `onError` when it finds one.

@@ -19,7 +19,7 @@ namespace vmm {
 
 namespace {
 
-// A write of so many bytes goes into a pipe whole or not at all.
+// A write of up to this many bytes goes into a pipe whole or not at all.
 constexpr size_t kPipeAtomBytes = PIPE_BUF;
 
 int OpenToWrite(const char* path) {
@@ -29,7 +29,7 @@ int OpenToWrite(const char* path) {
   }
 }
 
-// By its name in /dev/pts, if the file of that name is the same terminal.
+// Opens a terminal by its name in /dev/pts, if the file of that name is the same terminal.
 int OpenByName(const struct stat& info) {
   constexpr unsigned kFirstMajor = 136, kLastMajor = 143;
   const dev_t device = info.st_rdev;

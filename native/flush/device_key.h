@@ -1,4 +1,4 @@
-// What a device is called: the ids that a store accepts, and how a key stands in the line.
+// The ids of devices: which ids a store accepts, and how a key is written in the line.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none.

@@ -3,7 +3,7 @@
 //
 // Thread-safety:       every function is called under the store's lock; Erase only inside Flusher::TryQuiet. Any thread
 //                      may walk the lists.
-// Async-signal-safety: only the lists, see device_list.h.
+// Async-signal-safety: none, but handlers may walk the lists, see device_list.h.
 // Lifetime:            a device keeps its cells until it is erased. An id that was removed and comes back is another
 //                      device.
 
@@ -39,12 +39,12 @@ class Devices {
   // A device that only the aggregate shows. It costs a flush nothing before it is linked.
   Device* MakeHidden(uint32_t first_cell);
   // Puts a hidden device into the list of its group, before all others there. Call it before anything is counted in the
-  // device; again is harmless.
+  // device. A second call is harmless.
   void LinkHidden(uint32_t group, Device* hidden);
-  // Null when there is no living device of that id. `keeps_key`: the device has the key until it is erased, for deltas
-  // that no line has shown yet.
+  // Removes the living device of that id. Null when there is none. `keeps_key`: the device keeps its key until it is
+  // erased, for deltas that no line has shown yet.
   const Device* Remove(uint32_t group, const std::string& id, bool keeps_key = false);
-  // Frees a device that was removed. True when that also freed a key that it had kept.
+  // Frees a device that was removed. True if that also freed a key that the device had kept.
   bool Erase(uint32_t group, const Device* device);
 
   // The device whose cells begin there, living or removed; null when there is none.
@@ -84,11 +84,11 @@ class Devices {
   std::unique_ptr<DeviceList[]> lists_;
   DeviceLists view_;
   std::vector<std::unique_ptr<Device>> hidden_;
-  std::vector<Device*> last_hidden_;  // of each group, that is linked; null: there is none
+  std::vector<Device*> last_hidden_;  // the newest linked one of each group; null: none
   std::vector<Nodes> nodes_;
   std::vector<std::map<std::string, Node*>> living_;
   std::vector<std::unordered_map<uint32_t, Node*>> by_cell_;
-  // What has each key of the line: the number of a group, or kNoDevice.
+  // The owner of each key of the line: the number of a group, or kNoDevice.
   std::map<std::string, uint32_t> keys_;
 };
 

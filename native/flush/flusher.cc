@@ -80,7 +80,7 @@ void Flusher::FlushAtExit(int patience_ms) {
     if (is_own || MonotonicMs() >= deadline_ms) break;
     SleepUs(1'000);
   }
-  // The thread that has the lock never gives it back while this thread is here.
+  // The lock was not given back in time. The thread that has it may be this one.
   sender_.LastLine(MonotonicMs() + patience_ms);
 }
 

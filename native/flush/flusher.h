@@ -1,4 +1,5 @@
-// A Flusher lets every thread flush: flushes take turns, and may wait for a full pipe. The lines are its LineSender's.
+// A Flusher lets every thread flush. Flushes take turns, and may wait for a full pipe. Its LineSender builds and sends
+// the lines.
 //
 // Thread-safety:       any thread; flushes wait for one another.
 // Async-signal-safety: none. A crash handler uses sender() alone, which has no lock.
@@ -21,51 +22,55 @@ enum class FlushResult { kNotInitialized, kOut, kFailed };
 
 class Flusher {
  public:
-  // `missed_cell` is raised by each flush whose line did not get out whole; kNoCell: nothing is.
+  // `missed_cell` counts the flushes whose line did not get out whole. kNoCell: nothing counts them.
   Flusher(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell)
       : sender_(cells, line_template, devices, missed_cell) {}
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
-  // Opens the sink, once; after a failure it may be called again. `path` null: `descriptor`. On success it takes over
-  // the last lines of earlier lives from `recoveries`; those go out before any line of this flusher.
+  // Opens `path` as the sink, or `descriptor` if `path` is null. kAlready: there is a sink. After a failure it may be
+  // called again. On success it takes over the last lines of earlier lives from `recoveries`; those go out before any
+  // line of this flusher.
   InitResult Init(const char* path, int descriptor, Status* status, Recoveries* recoveries = nullptr);
-  // Sends what is left of those lines, and no line of this flusher.
+  // Sends what is left of the last lines of earlier lives, and no new line. Does nothing if nothing is left.
   Status Recover();
-  // Closes the sink, once nobody flushes and no crash handler knows of this any more.
+  // Closes the sink. Call it when no thread flushes any more, and no crash handler can find this object.
   void Close();
 
   // Whether Init succeeded, in any thread. Relaxed: it publishes nothing to the caller.
   bool is_initialized() const { return sender_.is_open(); }
-  // Where lines go, as Sink::position tells it. All zeros without a sink.
+  // Where lines go, see Sink::position. All zeros without a sink.
   Sink::Position sink_position() const;
 
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
   Status Fit(uint64_t line_bytes) { return sender_.Fit(line_bytes); }
 
-  // Writes one line. Waits up to `patience_ms` for a full pipe. kFailed: `*status` says why, nothing is lost, and the
-  // next line has the deltas.
+  // Writes one line. Waits for other flushes, and then up to `patience_ms` for a full pipe or for the turn of another
+  // store. kFailed: `*status` says why. Nothing is lost: a later flush sends the deltas.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
-  // For exit(), which a signal handler may call: writes a line if it would say more than the last one did. Waits up to
-  // `patience_ms` for the lock, but not at all when the signal has interrupted a flush on this very thread. Without the
-  // lock, the line goes out as the last line of a dying process does.
+  // For exit(), which a signal handler may call. Writes a line if HasUnflushed(), and otherwise does what Recover does.
+  // Waits up to `patience_ms` for the lock, and then again for a full pipe. If the signal has interrupted a flush on
+  // this very thread, it does not wait for the lock. Without the lock, it sends a line by LineSender::LastLine, and no
+  // line follows that one.
   void FlushAtExit(int patience_ms);
 
-  // Whether a flush would write more than the last one did, or the last line has a tail yet to go.
+  // Whether a new line would show changes since the last one, or the rest of the last line is still to be sent.
   bool HasUnflushed() const;
 
-  // Does `work` where nobody walks the devices' lists or reads a bank: no flush is under way, and the crash handler of
-  // another thread waits, so `work` must be short. False: somebody is busy there, and nothing was done; it never waits.
+  // Calls `work` while no thread walks the lists of devices or reads a bank: no flush is under way, and a crash handler
+  // on another thread waits until `work` returns, so `work` must be short. False: a flush or a crash handler is at
+  // work, and nothing was done. Never waits.
   bool TryQuiet(void (*work)(void* context), void* context);
 
   LineSender& sender() { return sender_; }
 
  private:
-  // The functions below are called with the lock.
+  // Called with the lock, as is RecoverLocked.
   FlushResult FlushLocked(Status* status, int patience_ms);
   Status RecoverLocked();
-  // For another store that waits for its turn at the same sink: sends the rest of a line, unless a flush is under way.
+  // Called by another store that waits for its turn at the same sink: sends the rest of a line, unless a flush is under
+  // way. Never waits for the lock.
   static void FinishHeld(void* self);
 
   mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -34,8 +34,8 @@ Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
 }
 
 bool Line::Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
-  // Read before the buffer: there is room for a device before it is counted here. Acquire: pairs with the release in
-  // Devices::Add.
+  // Read this before the buffer: a device is counted here only after there is room for it. Acquire: pairs with the
+  // release in Devices::Add.
   const uint64_t made = devices.made.load(std::memory_order_acquire);
   Buffer* buffer = buffer_.load(std::memory_order_acquire);
   bank_ = bank;

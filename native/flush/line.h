@@ -32,7 +32,7 @@ class Line {
   bool Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
   // Starts the sending, and notes in the region's header that this line is on its way. A newline goes first if the sink
-  // needs one or if `follows_half`: the sink ends in half a line. No other line is on its way.
+  // needs one, or if `follows_half`: the sink ends in half a line. Call it while no other line is on its way.
   void Begin(Region& region, const Sink& sink, bool follows_half = false);
   // The sink took `bytes` more.
   void Sent(Region& region, size_t bytes);

@@ -13,8 +13,8 @@
 // A line of which a pipe took only a part is held: its tail goes first at the next flush, and then the line is
 // committed. The last lines of earlier lives of the process (see Recoveries) go before any line of its own.
 //
-// Thread-safety:       one thread at a time, which is the one that holds the flusher's lock. Any thread may call
-//                      is_open and WaitsForTurn.
+// Thread-safety:       one thread at a time, which holds the flusher's lock. Fit needs the store's lock instead. Any
+//                      thread may call is_open, WaitsForTurn and LastLine.
 // Async-signal-safety: LastLine and WaitsForTurn are safe, at any moment; the others are not.
 // Memory ordering:     each change of the phase is an acquire and a release: the line, the sink and what is held go
 //                      from one owner of the phase to the next one, which may be a crash handler on another thread.
@@ -37,39 +37,40 @@ namespace vmm {
 
 class LineSender {
  public:
-  // `missed_cell` is raised for each line that did not get out whole when it was due; kNoCell: nothing is.
+  // `missed_cell` counts the lines that did not get out whole when they were due. kNoCell: nothing counts them.
   LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell);
   ~LineSender() { sink_.Close(); }
   LineSender(const LineSender&) = delete;
   LineSender& operator=(const LineSender&) = delete;
 
-  // Opens the sink; `path` null: `descriptor`. Then takes over what `recoveries` has, which may be null.
-  // `finish(flusher)` is what another store calls that waits for the rest of a line of this one.
+  // Opens `path` as the sink, or `descriptor` if `path` is null. Then takes over `recoveries`, unless that is null.
+  // Another store that waits for the rest of a line of this store calls `finish(flusher)`.
   Status Open(const char* path, int descriptor, FinishLine finish, void* flusher, Recoveries* recoveries);
   // Whether Open succeeded. Relaxed: it publishes nothing to the caller.
   bool is_open() const { return is_open_.load(std::memory_order_relaxed); }
-  // Once no crash handler knows of this any more.
+  // Closes the sink. Call it when no crash handler can find this object any more.
   void Close();
 
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
   Status Fit(uint64_t line_bytes);
 
-  // Sends what is held, then a new line. Not ok: the new line, if it was built, counts for nothing or is held.
+  // Sends what is held, and then a new line. Not ok: the new line was not built, was dropped, or is held.
   Status SendNew();
   // Sends what is held, and no new line.
   Status SendHeld();
-  // Waits up to `deadline_ms` for a full pipe, or for another store's turn, and sends what is held and one new line.
+  // Sends what is held, and then one new line. Waits until `deadline_ms` for a full pipe or for the turn of another
+  // store.
   Status SendNewBy(int64_t deadline_ms);
 
   // Whether a part of a line is out, and the rest is not.
   bool HasTail() const { return HeldLine() != nullptr || recoveries_.is_partly_sent(); }
   // Whether last lines of earlier lives are still to be sent.
   bool HasRecoveries() const { return !recoveries_.is_empty(); }
-  // Whether a new line would say more than the last one did, or the last one has a tail yet to go.
+  // Whether a new line would show changes since the last one, or the rest of the last line is still to be sent.
   bool HasUnflushed() const;
 
-  // Does `work` while no line is built or sent: a crash handler of another thread waits for its end. False: a crash
-  // handler is at work, and nothing was done.
+  // Calls `work` while no line is built or sent: a crash handler on another thread waits until `work` returns. False: a
+  // crash handler is at work, and nothing was done.
   bool DoQuiet(void (*work)(void* context), void* context);
 
   void CountMissed();
@@ -77,8 +78,9 @@ class LineSender {
 
   // Whether another store has a half-sent line in the same sink, which must go first.
   bool WaitsForTurn() const { return is_open_.load(std::memory_order_acquire) && sink_.is_others_turn(); }
-  // The last line of a dying process, from its crash handler. Gives up at `deadline_ms`. True when the line is out; a
-  // line that is not out is counted as missed.
+  // Sends the last line of a dying process, after the rest of a line that is partly out. For a crash handler, and for
+  // exit() in a signal handler. Gives up at `deadline_ms`. No line follows until Revive. True: the line is out. False:
+  // it is not, and counts as missed if there is a sink.
   bool LastLine(int64_t deadline_ms);
   // The process has survived its last line: allows flushes again.
   void Revive();
@@ -86,31 +88,31 @@ class LineSender {
  private:
   enum Phase : uint32_t { kIdle, kBuilding, kSending, kTaken };
 
-  // Does `work` with every signal blocked and the phase at kSending; only there are the sink and a held line touched.
+  // Calls `work` under a SignalMask, with the phase at kSending. Flushes use the sink and a held line only there.
   // `from` is the phase to leave. kCrashing: a crash handler has the phase already.
   template <typename Work>
   Status InSending(Phase from, Work work);
   // False when the phase is not `from`: a crash handler has taken it.
   bool PassPhase(uint32_t from, uint32_t to);
-  // Looks whether the path still names the open sink. When it does not, no tail of ours is in the sink any more. Even
-  // this look needs the phase at kSending: the handler of a crash on another thread may be about to reopen the sink.
+  // Opens the sink again if the path names another file. Then no half-sent line of ours is in the sink. This needs the
+  // phase at kSending, even to check: a crash handler on another thread may be about to reopen the sink.
   Status Reopen();
   // Reopens the sink, and sends what goes before the next line: the tail of a held one, then recoveries.
   Status Resume();
   // Sends what is left of a line, and commits it when all is out. A line that is out in part is held.
   Status SendRest(Line& line);
-  // Null: no line has a tail to send, and none is on its way.
+  // Notes the line whose tail is to be sent. Null: there is none, and no line is on its way.
   void Hold(Line* line);
   Line* HeldLine() const { return held_.load(std::memory_order_relaxed); }  // see Hold
   // Whether something goes before the next line: the tail of a held line, or recoveries.
   bool HasEarlier() const { return HeldLine() != nullptr || HasRecoveries(); }
 
-  // The rest is LastLine's.
+  // The functions below are parts of LastLine.
   bool SendLastLine(int64_t deadline_ms);
   // Calls `send` until all is out, at most until the deadline.
   template <typename Send>
   bool SendBy(int64_t deadline_ms, Send send);
-  // Takes the phase for good. False when the deadline has passed.
+  // Takes the phase, until Revive. False: the deadline has passed, or the phase was taken before.
   bool TakePhase(int64_t deadline_ms);
   // This thread had a fault between the first byte and the commit of a line: finds out how much of the line is out.
   void SettleInterrupted();

@@ -25,9 +25,9 @@ struct Stretch {
 };
 
 // A range of a program's instructions. An instruction for text alone, or for a number that is always 0, is in no
-// stretch: the text has all of it.
+// stretch: the text contains its whole output.
 struct RangeTemplate {
-  const char* text = nullptr;  // as RawWriter::PaddedText takes it
+  const char* text = nullptr;  // padded, see RawWriter::PaddedText
   size_t bytes = 0;
   const size_t* places = nullptr;  // for each instruction, where its number stands in the text
   const Stretch* stretches = nullptr;
@@ -39,8 +39,8 @@ struct GroupTemplate {
   RangeTemplate aggregate;
   const CellRun* runs = nullptr;
   uint32_t run_count = 0;
-  // Whether a device for which Collection::Collect returns false is written as the text of `fields` stands, and changes
-  // no running value of the aggregate.
+  // If Collection::Collect returns false for a device: whether its output is the unchanged text of `fields`, and the
+  // device changes no running value of the aggregate.
   bool may_copy = false;
 };
 

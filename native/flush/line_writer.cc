@@ -8,7 +8,7 @@ namespace vmm {
 
 namespace {
 
-// So many numbers are checked at once; only when one of them is not 0 is each looked at.
+// How many numbers are compared with 0 together. Each is compared by itself only if one of them is not 0.
 constexpr uint32_t kCheckedAtOnce = 8;
 
 // Calls put(i) for each i below `count` whose bits are not all 0.
@@ -145,9 +145,9 @@ void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, b
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) FillStretch(group.fields.stretches[i], device.first_cell, filling);
 }
 
-// Without an aggregate, the deltas that a removed device has left can stand only under its own key. Devices of the same
-// id share that key and are one object in the line. Its deltas are the sums over all of them; its other values are
-// those of the living device, or else of the last one with deltas.
+// Without an aggregate, the deltas that a removed device has left can be written only under its own key. Devices of the
+// same id share that key and are one object in the line. The deltas of the object are the sums over all of them; its
+// other values are those of the living device or, without one, of the last removed device with deltas.
 const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Device& begin) {
   const Device* shown = nullptr;
   const Device* end = &begin;
@@ -212,7 +212,7 @@ void LineWriter::Fold(const GroupTemplate& group, const Device& device, bool is_
       for (uint32_t i = 0; i < stretch.count; i++) running[i] += collection_.Delta(now[i], flushed[i]);
       continue;
     }
-    // Of a removed device only the deltas count; nothing sets its other values any more.
+    // Only the deltas of a removed device count: nothing sets its other values any more.
     if (is_removed) continue;
     for (uint32_t i = 0; i < stretch.count; i++) {
       const uint64_t value = Read(now[i]);

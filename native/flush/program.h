@@ -1,5 +1,5 @@
 // A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it;
-// here it is checked once. LineTemplate makes it ready to be run, and LineWriter runs it at every flush.
+// here it is checked once. LineTemplate prepares it, and LineWriter runs it at every flush.
 //
 // Thread-safety:       immutable.
 // Async-signal-safety: safe.
@@ -11,6 +11,7 @@
 
 namespace vmm {
 
+// What an instruction writes. Each one writes its literal first.
 enum class Op : uint32_t {
   kText = 0,       // the literal alone
   kTimestamp = 1,  // then the wall clock in milliseconds
@@ -19,7 +20,7 @@ enum class Op : uint32_t {
   kMin = 4,        // then the minimum in cell `operand`, whose maximum is the next cell
   kMax = 5,        // then the maximum in cell `operand`
   kDevices = 6,    // then the devices of group `operand`, and their aggregate
-  // In an aggregate: over one cell of each device, `operand` cells behind the first cell of the device.
+  // In an aggregate: over one cell of each device, `operand` cells after the first cell of the device.
   kSumOfInc = 7,
   kSumOfStore = 8,
   kMinOfStore = 9,
@@ -27,7 +28,7 @@ enum class Op : uint32_t {
   kZero = 11,  // then 0
 };
 
-// TypeScript writes it as four 32-bit words.
+// TypeScript writes an instruction as four 32-bit words.
 struct Instruction {
   uint32_t op;
   uint32_t literal_offset;

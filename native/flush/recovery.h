@@ -27,7 +27,7 @@ namespace vmm {
 struct RecoverySpec {
   // The dead region, open for writing and locked by LockFile. Add duplicates it, and the caller closes the original.
   int file = -1;
-  // The value of RegionHeader::commit for when the line is out. Its bank holds the values of the line already.
+  // The value that RegionHeader::commit gets when the line is out. Its bank already holds the values of the line.
   uint64_t commit = 0;
   // The line with its newline; Add copies it.
   const char* text = "";

@@ -55,7 +55,7 @@ bool ReadAt(int fd, void* bytes, size_t count, off_t at) {
   return result == static_cast<ssize_t>(count);
 }
 
-// A file that cannot be read counts as one that does.
+// True also for a file that cannot be read.
 bool EndsInNewline(int fd, off_t size) {
   char last = '\n';
   return size == 0 || !ReadAt(fd, &last, 1, size - 1) || last == '\n';

@@ -34,6 +34,7 @@ class Sink {
   Status OpenDescriptor(int fd);
   // Empties the file. Does nothing to a pipe, a socket or a terminal.
   Status Truncate();
+  // Not in a handler.
   void Close();
   bool is_open() const { return fd_ >= 0; }
 

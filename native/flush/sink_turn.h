@@ -1,5 +1,5 @@
-// A SinkTurn keeps lines whole when several stores of this process write to the same pipe, file, terminal or socket,
-// the place: a store begins a line there only if no other store has a half-sent line there. A place is known by device
+// A SinkTurn keeps lines whole when several stores of this process write to the same place: a pipe, file, terminal or
+// socket. A store begins a line there only if no other store has a half-sent line there. A place is known by device
 // and inode, or by the device number of a terminal, so duplicated descriptors, links, and a pipe that was opened twice
 // are the same place. /dev/null and similar devices need no turns.
 //
