@@ -1,8 +1,10 @@
 // The charts of a profile's page where points outnumber pixels: a line of means, and a band from minimum to maximum.
 
+import { runInNewContext } from 'node:vm';
+
 import { describe, expect, test, vi } from 'vitest';
 
-import { type BucketOptions, bucketsOf } from '../lib/profile/buckets.ts';
+import { BUCKET_PARTS, type BucketOptions, bucketsOf } from '../lib/profile/buckets.ts';
 import { PAGE_TOOLS } from '../lib/profile/page.ts';
 import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../lib/profile/series.ts';
 import { profileTableOf } from '../lib/profile/table.ts';
@@ -105,6 +107,14 @@ describe('given points in buckets', () => {
     });
     expect(part.times[0]).toBe(324);
     expect(part.times.at(-1)).toBe(508);
+  });
+
+  test('when the page runs the texts of the functions, then it gets the same buckets', () => {
+    const times = range(200).filter((i) => i % 50 < 40);
+    const lines = [series(times.map((i) => (i === 20 ? null : i * i)))];
+    const options = whole(times, 8, true);
+    const ofPage = runInNewContext(`${BUCKET_PARTS.join('\n')}; (${bucketsOf})`) as typeof bucketsOf;
+    expect(JSON.stringify(ofPage(times, lines, options))).toBe(JSON.stringify(bucketsOf(times, lines, options)));
   });
 });
 

@@ -2,7 +2,7 @@
 // texts are passed in.
 
 import { digits } from '../text.ts';
-import { bucketsOf } from './buckets.ts';
+import { BUCKET_PARTS, bucketsOf } from './buckets.ts';
 import { drawChart } from './chart.ts';
 import { dashesOf, linesOf } from './lines.ts';
 import type { ProfileSeries, Total } from './series.ts';
@@ -23,6 +23,7 @@ export function profilePage(title: string, table: ProfileTable, series: ProfileS
   // The page may load nothing, so it works anywhere and reports to nobody.
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
   const tools = Object.entries(PAGE_TOOLS).map(([name, tool]) => `${name}: ${inScript(String(tool))}`);
+  const parts = BUCKET_PARTS.map((part) => inScript(String(part)));
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -55,7 +56,9 @@ ${series.totals.map(totalRow).join('\n')}
 </tbody></table>
 <script>${inScript(library.script)}</script>
 <script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
-<script>(${inScript(String(showProfile))})(uPlot, {${tools}}, JSON.parse(document.getElementById('profile').textContent));</script>
+<script>
+${parts.join('\n')}
+(${inScript(String(showProfile))})(uPlot, {${tools}}, JSON.parse(document.getElementById('profile').textContent));</script>
 </body>
 </html>
 `;

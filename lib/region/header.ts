@@ -146,86 +146,129 @@ function checkLength(file: RegionFile, header: RegionHeader, sizeBefore: number)
 }
 
 function headerOf(file: RegionFile, bytes: Buffer): RegionHeader {
-  const u32 = (offset: number) => bytes.readUInt32LE(offset);
-  const u64 = (offset: number) => bytes.readBigUInt64LE(offset);
-  const must = (holds: boolean, field: string, value: unknown) => {
-    if (!holds) throw file.trouble(`its header is damaged: ${field} is ${value}`);
-  };
-  const fixed = (field: 'shards' | 'banks' | 'directoryRows', expected: number) =>
-    must(u32(HeaderOffset[field]) === expected, field, `${u32(HeaderOffset[field])} instead of ${expected}`);
-
-  if (u32(HeaderOffset.byteOrder) !== BYTE_ORDER) {
-    if (bytes.readUInt32BE(HeaderOffset.byteOrder) === BYTE_ORDER)
-      throw file.trouble('it was written on a machine with the other byte order');
-    must(false, 'byteOrder', u32(HeaderOffset.byteOrder));
-  }
-  const version = u32(HeaderOffset.version);
-  if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION)
-    throw file.trouble(`its format has version ${version}, but this reader knows only versions ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`);
-  fixed('shards', SHARDS);
-  fixed('banks', BANKS);
-  fixed('directoryRows', DIRECTORY_ROWS);
-
-  const granuleBytes = u32(HeaderOffset.granuleBytes);
-  const isPowerOf2 = (granuleBytes & (granuleBytes - 1)) === 0;
-  must(isPowerOf2 && granuleBytes >= GRANULE_BYTES_MIN && granuleBytes <= GRANULE_BYTES_MAX, 'granuleBytes', granuleBytes);
-  const offset = (field: 'documentOffset' | 'chunksOffset', least: number) => {
-    const value = u64(HeaderOffset[field]);
-    must(value >= least && value <= OFFSET_MAX && value % BigInt(granuleBytes) === 0n, field, value);
-    return Number(value);
-  };
-  const documentOffset = offset('documentOffset', granuleBytes);
-  must(u64(HeaderOffset.documentBytes) <= DOCUMENT_BYTES_MAX, 'documentBytes', u64(HeaderOffset.documentBytes));
-  const documentBytes = Number(u64(HeaderOffset.documentBytes));
-  const chunksOffset = offset('chunksOffset', documentOffset + documentBytes);
-
-  const pid = bytes.readInt32LE(HeaderOffset.processId);
-  must(pid > 0, 'processId', pid);
-  const fingerprint = u64(HeaderOffset.schemaFingerprint);
-  must(fingerprint !== 0n, 'schemaFingerprint', fingerprint);
-  const commit = u64(HeaderOffset.commit);
-  must(bankOf(commit) < BANKS, 'commit', commit);
-  const count = (field: 'cellsUsed' | 'shardsUsed' | 'devicesUsed', most: number) => {
-    must(u32(HeaderOffset[field]) <= most, field, u32(HeaderOffset[field]));
-    return u32(HeaderOffset[field]);
-  };
-  const cellsUsed = count('cellsUsed', CELLS_MAX);
-  const shardsUsed = count('shardsUsed', SHARDS);
-  const devicesUsed = count('devicesUsed', version === 1 ? DEVICES_MAX_1 : DEVICES_MAX);
-  const degraded = u32(HeaderOffset.degraded);
-  must(degraded <= 1, 'degraded', degraded);
-  const unsettled = u32(HeaderOffset.unsettled);
-  must(unsettled <= 1, 'unsettled', unsettled);
-
-  const stateNumber = u32(HeaderOffset.state);
-  const state = Object.entries(RegionStateNumber).find(([, n]) => n === stateNumber)?.[0] as RegionHeader['state'] | undefined;
-  must(state !== undefined, 'state', stateNumber);
-  const hasCode = state === 'exited' || state === 'panicked';
-  const exitCode = bytes.readInt32LE(HeaderOffset.exitCode);
-  must(!hasCode || (exitCode >= -1 && exitCode <= 255), 'exitCode', exitCode);
+  const fields = new HeaderFields(file, bytes);
+  const version = checkedVersion(fields);
+  const places = placesOf(fields);
+  const pid = fields.i32('processId');
+  fields.must(pid > 0, 'processId', pid);
+  const fingerprint = fields.u64('schemaFingerprint');
+  fields.must(fingerprint !== 0n, 'schemaFingerprint', fingerprint);
+  const commit = fields.u64('commit');
+  fields.must(bankOf(commit) < BANKS, 'commit', commit);
+  const cellsUsed = fields.atMost('cellsUsed', CELLS_MAX);
+  const shardsUsed = fields.atMost('shardsUsed', SHARDS);
+  const devicesUsed = fields.atMost('devicesUsed', version === 1 ? DEVICES_MAX_1 : DEVICES_MAX);
+  const degraded = fields.atMost('degraded', 1) === 1;
+  const isUnsettled = fields.atMost('unsettled', 1) === 1;
+  const { state, exitCode } = endingOf(fields);
   return {
-    granuleBytes,
+    ...places,
     fingerprint,
-    documentOffset,
-    documentBytes,
-    chunksOffset,
     pid,
-    state: state!,
-    exitCode: hasCode && exitCode >= 0 ? exitCode : undefined,
-    startTicks: u64(HeaderOffset.processStartTicks),
+    state,
+    exitCode,
+    startTicks: fields.u64('processStartTicks'),
     startedAt: dateOf(bytes.readBigInt64LE(HeaderOffset.processStartRealtimeNs)),
     bootId: textUpToNul(bytes.subarray(HeaderOffset.bootId, HeaderOffset.bootId + BOOT_ID_BYTES)),
     commit,
     cellsUsed,
     shardsUsed,
     devicesUsed,
-    degraded: degraded === 1,
-    isUnsettled: unsettled === 1,
-    retiredEpoch: u64(HeaderOffset.retiredEpoch),
+    degraded,
+    isUnsettled,
+    retiredEpoch: fields.u64('retiredEpoch'),
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
     line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),
     sinkPath: textUpToNul(bytes.subarray(HeaderOffset.sinkPath, HeaderOffset.sinkPath + SINK_PATH_BYTES_MAX)),
   };
+}
+
+type Field = keyof typeof HeaderOffset;
+
+/** The fields of a header by name. An error names the field that is damaged. */
+class HeaderFields {
+  readonly file: RegionFile;
+  readonly #bytes: Buffer;
+
+  constructor(file: RegionFile, bytes: Buffer) {
+    this.file = file;
+    this.#bytes = bytes;
+  }
+
+  i32(field: Field): number {
+    return this.#bytes.readInt32LE(HeaderOffset[field]);
+  }
+
+  u32(field: Field): number {
+    return this.#bytes.readUInt32LE(HeaderOffset[field]);
+  }
+
+  u32BigEndian(field: Field): number {
+    return this.#bytes.readUInt32BE(HeaderOffset[field]);
+  }
+
+  u64(field: Field): bigint {
+    return this.#bytes.readBigUInt64LE(HeaderOffset[field]);
+  }
+
+  atMost(field: Field, most: number): number {
+    const value = this.u32(field);
+    this.must(value <= most, field, value);
+    return value;
+  }
+
+  must(holds: boolean, field: Field, value: unknown): void {
+    if (!holds) throw this.file.trouble(`its header is damaged: ${field} is ${value}`);
+  }
+}
+
+/** The version of the format, if this reader knows it and its fixed numbers are right. */
+function checkedVersion(fields: HeaderFields): number {
+  const byteOrder = fields.u32('byteOrder');
+  if (fields.u32BigEndian('byteOrder') === BYTE_ORDER) throw fields.file.trouble('it was written on a machine with the other byte order');
+  fields.must(byteOrder === BYTE_ORDER, 'byteOrder', byteOrder);
+  const version = fields.u32('version');
+  if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION)
+    throw fields.file.trouble(
+      `its format has version ${version}, but this reader knows only versions ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`,
+    );
+  for (const [field, expected] of [
+    ['shards', SHARDS],
+    ['banks', BANKS],
+    ['directoryRows', DIRECTORY_ROWS],
+  ] as const) {
+    const value = fields.u32(field);
+    fields.must(value === expected, field, `${value} instead of ${expected}`);
+  }
+  return version;
+}
+
+/** Where the document and the chunks are. */
+function placesOf(fields: HeaderFields): Pick<RegionHeader, 'granuleBytes' | 'documentOffset' | 'documentBytes' | 'chunksOffset'> {
+  const granuleBytes = fields.u32('granuleBytes');
+  const isPowerOf2 = (granuleBytes & (granuleBytes - 1)) === 0;
+  fields.must(isPowerOf2 && granuleBytes >= GRANULE_BYTES_MIN && granuleBytes <= GRANULE_BYTES_MAX, 'granuleBytes', granuleBytes);
+  const offset = (field: 'documentOffset' | 'chunksOffset', least: number) => {
+    const value = fields.u64(field);
+    fields.must(value >= least && value <= OFFSET_MAX && value % BigInt(granuleBytes) === 0n, field, value);
+    return Number(value);
+  };
+  const documentOffset = offset('documentOffset', granuleBytes);
+  const documentBytes = fields.u64('documentBytes');
+  fields.must(documentBytes <= DOCUMENT_BYTES_MAX, 'documentBytes', documentBytes);
+  const chunksOffset = offset('chunksOffset', documentOffset + Number(documentBytes));
+  return { granuleBytes, documentOffset, documentBytes: Number(documentBytes), chunksOffset };
+}
+
+/** Whether the process runs, or how it ended. */
+function endingOf(fields: HeaderFields): Pick<RegionHeader, 'state' | 'exitCode'> {
+  const number = fields.u32('state');
+  const state = Object.entries(RegionStateNumber).find(([, n]) => n === number)?.[0] as RegionHeader['state'] | undefined;
+  fields.must(state !== undefined, 'state', number);
+  const hasCode = state === 'exited' || state === 'panicked';
+  const exitCode = fields.i32('exitCode');
+  fields.must(!hasCode || (exitCode >= -1 && exitCode <= 255), 'exitCode', exitCode);
+  return { state: state!, exitCode: hasCode && exitCode >= 0 ? exitCode : undefined };
 }
 
 function crashOf(file: RegionFile, bytes: Buffer): CrashReport | undefined {
