@@ -55,7 +55,7 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
     expect(time.sum_us.count()).toBe(15n + 2n ** 35n + 2n ** 40n);
   });
 
-  test('when a value is none, then nothing changes', () => {
+  test('when a value is invalid, then nothing changes', () => {
     const before = [n.count(), level.fetch(), time.sum_us.count()];
     for (const value of [-1, 1.5, Number.NaN, 2n ** 64n, '3', null] as never[]) {
       expect(() => n.add(value)).toThrow();
@@ -65,7 +65,7 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
     expect([n.count(), level.fetch(), time.sum_us.count()]).toEqual(before);
   });
 
-  test('when a record ends, then the time is in it, and ending it again changes nothing', () => {
+  test('when a record ends, then it holds the time, and ending it again changes nothing', () => {
     const sum = time.sum_us.count();
     const nowUs = () => process.hrtime.bigint() / 1000n;
     // The clock of the record, read before and after each of the record's own readings.

@@ -118,7 +118,7 @@ function unsafeWays(from: string): string[] {
 }
 
 describe('given the machine code of the addon', () => {
-  test('when everything that the handler reaches is followed, then it imports only what is safe in a handler', () => {
+  test('when every function that the handler reaches is followed, then the imported functions are all safe in a handler', () => {
     const ways = reachable(functionNamed('HandleSignal'));
     // The walk is worth something only if it finds the way to the sink.
     for (const part of [
@@ -141,7 +141,7 @@ describe('given the machine code of the addon', () => {
     expect(unsafeWays(functionNamed('HandleSignal'))).toEqual([]);
   });
 
-  test('when the functions that the handler reaches are looked up, then their files are those of the list', () => {
+  test('when the functions that the handler reaches are looked up, then exactly the listed files define them', () => {
     const byFunction = filesByFunction();
     const reached = [...reachable(functionNamed('HandleSignal')).keys()].map((name) => byFunction.get(name));
     expect([...new Set(reached.filter((file) => file !== undefined))].sort()).toEqual(HANDLER_FILES);

@@ -28,7 +28,7 @@ const values = [
   { value: true, error: TypeError, shown: 'true' },
 ];
 
-describe('given a value that is none', () => {
+describe('given an invalid value', () => {
   test.each(values)('when $shown is added, stored or observed, then an error names it and nothing changes', ({ value, error, shown }) => {
     const metrics = open();
     metrics.app.g.n.add(2);
@@ -47,7 +47,7 @@ describe('given a value that is none', () => {
     expect(metrics.snapshot()).toEqual(before);
   });
 
-  test('when a value is at the edge, then it is taken', () => {
+  test('when a value is at the limit, then it is accepted', () => {
     const metrics = open();
     for (const value of [0, 0n, -0, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 2n ** 64n - 1n]) {
       const { n, level, time } = metrics.app.g;
@@ -62,7 +62,7 @@ describe('given a value that is none', () => {
   });
 });
 
-describe('given a device id that is none', () => {
+describe('given an invalid device id', () => {
   test.each([
     { name: 'empty', id: '', error: RangeError, message: /must not be empty/ },
     { name: 'with NUL', id: 'a\0b', error: RangeError, message: /must not contain NUL/ },
@@ -72,7 +72,7 @@ describe('given a device id that is none', () => {
     { name: 'a number', id: 3, error: TypeError, message: /device id must be a string; got 3/ },
     { name: 'null', id: null, error: TypeError, message: /got null/ },
     { name: 'missing', id: undefined, error: TypeError, message: /got undefined/ },
-  ])('when it is $name, then alloc and remove say so, and there is no device', ({ id, error, message }) => {
+  ])('when it is $name, then alloc and remove reject it, and no device is made', ({ id, error, message }) => {
     const metrics = open();
     for (const use of [() => metrics.app.d.alloc(bad(id)), () => metrics.app.d.remove(bad(id))]) {
       expect(use).toThrow(error);
@@ -82,7 +82,7 @@ describe('given a device id that is none', () => {
   });
 });
 
-describe('given options that are none', () => {
+describe('given invalid options', () => {
   test.each([
     {
       name: 'open: misspelled',
@@ -207,14 +207,14 @@ describe('given options that are none', () => {
     expect(use).toThrow(message);
   });
 
-  test('when a property of the identity is a key of the schema, then ERR_METRICS_SCHEMA', () => {
+  test('when a property of the identity is a key of the schema, then ERR_METRICS_SCHEMA is thrown', () => {
     const withId = defineSchema({ id: group({ n: inc('n') }) });
     expect(() => Metrics.open(withId, { name: freshName(), id: 'x' })).toThrow(expect.objectContaining({ code: 'ERR_METRICS_SCHEMA' }));
     closing(Metrics.open(withId, { name: freshName() }));
   });
 });
 
-describe('given a destination that is none', () => {
+describe('given an invalid destination', () => {
   const folder = { path: '' };
   beforeAll(() => {
     folder.path = execFileSync('mktemp', ['-d'], { encoding: 'utf8' }).trim();
@@ -229,7 +229,7 @@ describe('given a destination that is none', () => {
     { name: 'null', destination: null, error: TypeError, message: /path or a descriptor; got null/ },
     { name: 'missing', destination: undefined, error: TypeError, message: /got undefined/ },
     { name: 'an object', destination: {}, error: TypeError, message: /got \{\}/ },
-  ])('when it is $name, then an error names it, and a good one is still taken', ({ destination, error, message }) => {
+  ])('when it is $name, then an error names it, and a good destination is still accepted', ({ destination, error, message }) => {
     const metrics = open();
     expect(() => metrics.init(bad(destination))).toThrow(error);
     expect(() => metrics.init(bad(destination))).toThrow(message);
@@ -246,7 +246,7 @@ describe('given a destination that is none', () => {
     { name: 'a descriptor that is not open', destination: () => 987_654, code: 'EBADF' },
     { name: 'a descriptor for reading', destination: () => openSync('/dev/null', 'r'), code: 'EBADF' },
     { name: 'a descriptor of a folder', destination: () => openSync(folder.path, 'r'), code: 'EBADF' },
-  ])('when it is $name, then ERR_METRICS_OPEN with $code, and a good one is still taken', ({ destination, code }) => {
+  ])('when it is $name, then ERR_METRICS_OPEN with $code is thrown, and a good destination is still accepted', ({ destination, code }) => {
     const metrics = open();
     const cause = expect.objectContaining({ code, errno: expect.any(Number), syscall: expect.any(String) });
     const where = destination();

@@ -36,21 +36,21 @@ describe('given the samples of several rounds', () => {
     [samples(FAST, 0, 8, 8, 8), samples(SLOW, 0, 32, 32, 32)],
   ];
 
-  test('when they become a figure, then it is the median of the rounds, between the lowest and the highest one', () => {
+  test('when they become a figure, then it is the median of the rounds, with the lowest and the highest round', () => {
     const [figure] = resultOf(FAST, rounds).figures;
     expect(figure).toMatchObject({ value: 10, lowest: 8, highest: 12 });
     expect(figure!.inXadd).toEqual({ value: 2, lowest: 1.6, highest: 2.4 });
   });
 
-  test('when a bound is of lock xadd, then that ratio is compared, and equal holds', () => {
+  test('when a bound is a ratio to lock xadd, then that ratio is compared, and an equal ratio holds', () => {
     expect(resultOf(FAST, rounds).figures[0]).toMatchObject({ compared: 2, holds: true });
   });
 
-  test('when a bound is of another row, then the ratio of each round counts, and not that of the medians', () => {
+  test('when a bound is a ratio to another row, then the ratio of each round counts, not the ratio of the medians', () => {
     expect(resultOf(SLOW, rounds).figures[0]).toMatchObject({ value: 32, compared: 4, holds: false });
   });
 
-  test('when a row was not measured, then the table says why, with the bound', () => {
+  test('when a row was not measured, then the table gives the reason and the bound', () => {
     const results = [resultOf(SLOW, [[{ row: 'slow', tree: 0, samples: [], absent: 'there is no such thing' }]])];
     expect(results[0]!.figures).toEqual([undefined]);
     expect(tableOf('words', results, false).join('\n')).toMatch(/- slow +there is no such thing \(at most 3\.00 × fast\)/);
@@ -72,7 +72,7 @@ describe('given two trees', () => {
     expect(change).toEqual({ value: 1.1, lowest: 1, highest: 1.5 });
   });
 
-  test('when a row is measured once, then it has one figure and no change', () => {
+  test('when only one tree has a row, then the row has one figure and no change', () => {
     const { figures, change } = resultOf(PEER, [round(10, 10)], 2);
     expect(figures.map((figure) => figure?.value)).toEqual([7]);
     expect(change).toBeUndefined();
@@ -82,7 +82,7 @@ describe('given two trees', () => {
     { change: { value: 1.04, lowest: 1.01, highest: 1.1 }, is: true },
     { change: { value: 1.04, lowest: 0.99, highest: 1.1 }, is: false },
     { change: { value: 1.02, lowest: 1.01, highest: 1.1 }, is: false },
-  ])('when the change is $change, then it is worse: $is', ({ change, is }) => {
+  ])('when the change is $change, then isWorse is $is', ({ change, is }) => {
     expect(isWorse(FAST, change)).toBe(is);
   });
 

@@ -88,7 +88,7 @@ const run = (file: string, args: readonly string[] = [], env: NodeJS.ProcessEnv 
 describe.each(Object.keys(bundlers))('given a program that %s bundled, far from the package', (name) => {
   const program = () => `${slug(name)}/program.${extension(name)}`;
 
-  test('when there is no addon, then it can be imported, and open() says what was tried and what to do', async () => {
+  test('when there is no addon, then the package can be imported, and the error of open() lists what was tried and what to do', async () => {
     const { stdout, stderr } = await run(program());
     expect(stderr).toBe('');
     const [imported, error] = stdout.split('\n');
@@ -100,12 +100,12 @@ describe.each(Object.keys(bundlers))('given a program that %s bundled, far from 
     );
   });
 
-  test('when the addon is named, by the variable or by the option, then it works', async () => {
+  test('when the variable or the option names the addon, then the program works', async () => {
     expect(await run(program(), [], { VMM_METRICS_ADDON: addon })).toMatchObject({ stdout: 'imported\ncounted 1\n', stderr: '' });
     expect(await run(program(), [JSON.stringify({ addon })])).toMatchObject({ stdout: 'imported\ncounted 1\n', stderr: '' });
   });
 
-  test('when the addon lies beside it, then it works', async () => {
+  test('when the addon lies beside the program, then the program works', async () => {
     const beside = join(folder, slug(name), 'vmm_metrics.node');
     symlinkSync(addon, beside);
     try {
@@ -143,7 +143,7 @@ test('given a bundle in a vm context, whose Symbol may lack dispose, when it is 
   expect({ stdout, stderr }).toEqual({ stdout: 'imported\ncounted 1\ntrue 2 false\n', stderr: '' });
 });
 
-describe('given the package as it is', () => {
+describe('given the package without a bundler', () => {
   const program = join(root, 'dist/lib/index.js');
   const text = (options: object) =>
     PROGRAM.replaceAll("'vmm-metrics'", JSON.stringify(program)).replace(
@@ -162,13 +162,13 @@ describe('given the package as it is', () => {
       says: /that the environment variable VMM_METRICS_ADDON names, on .*: \/no\/addon\.node /,
     },
     { what: 'is no addon', path: join(root, 'package.json'), says: /VMM_METRICS_ADDON names, on .*: .*package\.json cannot be loaded: / },
-  ])('when the file that the variable names $what, then an error says so, and no other is taken', async ({ path, says }) => {
+  ])('when the file that the variable names $what, then an error says so, and no other file is loaded', async ({ path, says }) => {
     const { stdout } = await runText({}, { VMM_METRICS_ADDON: path });
     expect(stdout).toMatch(/ERR_METRICS_NATIVE/);
     expect(stdout).toMatch(says);
   });
 
-  test('when the option names one, then it comes before the variable', async () => {
+  test('when the option names an addon, then the option overrides the variable', async () => {
     expect(await runText({ addon }, { VMM_METRICS_ADDON: '/no/addon.node' })).toMatchObject({ stdout: 'imported\ncounted 1\n' });
     const { stdout } = await runText({ addon: '/no/addon.node' }, { VMM_METRICS_ADDON: addon });
     expect(stdout).toMatch(/ERR_METRICS_NATIVE .* that the option 'addon' names, on .*: \/no\/addon\.node /);
@@ -182,7 +182,7 @@ describe('given the package as it is', () => {
     );
   });
 
-  test('when Node may read nothing but the program and the package, then it works', async () => {
+  test('when Node may read only the program and the package, then the program works', async () => {
     const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
     const narrow = [
       flag,

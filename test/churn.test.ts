@@ -11,7 +11,7 @@ import { temporaryFolder } from './helpers/workplace.ts';
 const seconds = soakNumber('SECONDS', 2);
 
 test(
-  `given threads that do anything to any store at any time (seed ${seed}), when all have let go, then the lines have every count`,
+  `given threads that do anything to any store at any time (seed ${seed}), when all have detached, then the lines hold every count`,
   { timeout: 2 * HANG_MS + seconds * 1000 },
   async () => {
     // Memory that was given back is filled: whoever uses it all the same is found out.

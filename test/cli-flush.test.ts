@@ -24,7 +24,7 @@ describe('vmm-metrics flush', () => {
     expect(values['vcpu']).toMatchObject({ exits: 2n ** 64n - 3n });
   };
 
-  test('when a killed process had something to say, then it is appended to the file, once', async () => {
+  test('when a killed process had pending counts, then they are appended to the file once', async () => {
     const path = vcpuRegionFile({ shards: 3 });
     const sink = join(temporaryFolder(), 'lines');
     const line = (await readRegion(path)).line();
@@ -37,7 +37,7 @@ describe('vmm-metrics flush', () => {
     expect(readFileSync(sink, 'utf8')).toBe(line);
   });
 
-  test('when the file ends in half a line, then a newline goes first', async () => {
+  test('when the file ends in half a line, then a newline is written first', async () => {
     const path = vcpuRegionFile();
     const sink = join(temporaryFolder(), 'lines');
     writeFileSync(sink, '{"half":');
@@ -47,14 +47,14 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when it goes to standard output, then it is there', async () => {
+  test('when the sink is standard output, then the line is printed', async () => {
     const path = vcpuRegionFile();
     const line = (await readRegion(path)).line();
     expect(await cli('flush', '--to', '-', path)).toEqual({ code: 0, stdout: line, stderr: '' });
     await expectFlushed(path);
   });
 
-  test('when it would go to a region, then it is refused, and both are as they were', async () => {
+  test('when the sink is a region, then the command refuses it, and both files stay unchanged', async () => {
     const paths = [vcpuRegionFile(), vcpuRegionFile()];
     const before = paths.map((path) => readFileSync(path));
     for (const sink of paths) {
@@ -67,7 +67,7 @@ describe('vmm-metrics flush', () => {
     expect(paths.map((path, i) => readFileSync(path).equals(before[i]!))).toEqual([true, true]);
   });
 
-  test('when it goes to a pipe that somebody reads, then they get it', async () => {
+  test('when the sink is a pipe with a reader, then the reader gets the line', async () => {
     const path = vcpuRegionFile();
     const pipe = makeFifo(join(temporaryFolder(), 'pipe'));
     const line = (await readRegion(path)).line();
@@ -79,7 +79,7 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when nobody reads the pipe, then it gives up after a while, and everything is still pending', async () => {
+  test('when nobody reads the pipe, then the command gives up after a while, and everything is still pending', async () => {
     const path = vcpuRegionFile();
     const before = readFileSync(path);
     const pipe = makeFifo(join(temporaryFolder(), 'pipe'));
@@ -90,7 +90,7 @@ describe('vmm-metrics flush', () => {
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 
-  test('when the disk is full, then the line stays pending, and goes out whole later', async () => {
+  test('when the disk is full, then the line stays pending, and a later flush writes it whole', async () => {
     const path = vcpuRegionFile();
     const { code, stderr } = await cli('flush', path, '--to', '/dev/full');
     expect(code).toBe(1);
@@ -100,7 +100,7 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when the process lives, then it is refused by its number', async () => {
+  test('when the process is alive, then the command refuses, and the error gives the pid', async () => {
     const path = vcpuRegionFile();
     const release = await holdLock(path);
     const { code, stdout, stderr } = await cli('flush', path, '--to', '-');
@@ -110,7 +110,7 @@ describe('vmm-metrics flush', () => {
     expect(stderr).toContain('process 4242 is running');
   });
 
-  test('when two flush at once, then the line is out once', async () => {
+  test('when two commands flush at once, then the line is written once', async () => {
     const path = vcpuRegionFile();
     const sink = join(temporaryFolder(), 'lines');
     const line = (await readRegion(path)).line();
@@ -119,7 +119,7 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when it dies between the line and its commit, then the line counts as flushed all the same', async () => {
+  test('when the command dies between the line and its commit, then the line still counts as flushed', async () => {
     const path = vcpuRegionFile();
     const sink = join(temporaryFolder(), 'lines');
     const whole = readFileSync(path);
@@ -142,7 +142,7 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when it is killed while it sends, then the region says that a line was on its way, and nothing is lost', async () => {
+  test('when the command is killed while it writes, then the region records a line in flight, and nothing is lost', async () => {
     const path = vcpuRegionFile();
     const pipe = makeFifo(join(temporaryFolder(), 'pipe'));
     const held = new HeldPipe(pipe);
@@ -160,7 +160,7 @@ describe('vmm-metrics flush', () => {
     await expectFlushed(path);
   });
 
-  test('when the line of the dead process was out after all, then it stays so, even when the next does not get out', async () => {
+  test('when the line of the dead process was complete, then it stays flushed, even if the next line fails', async () => {
     const sink = join(temporaryFolder(), 'lines');
     const { model, before } = vcpuCounted();
     const picture = model.picture();
@@ -174,7 +174,7 @@ describe('vmm-metrics flush', () => {
     expect((await cli('flush', path, '--to', '-')).stdout).toContain('"exits":1,');
   });
 
-  test('when a pipe has half a line of the dead process, then the other line begins anew', async () => {
+  test('when a pipe holds half a line of the dead process, then the next line begins with a newline', async () => {
     const pipe = makeFifo(join(temporaryFolder(), 'pipe'));
     const { dev, ino } = statSync(pipe, { bigint: true });
     const { model, before } = vcpuCounted();

@@ -27,7 +27,7 @@ async function counter(file: string) {
   return child;
 }
 
-test('given a process that counts, when it is sampled for a second, then the rows are on the grid, whole, and only go up', async () => {
+test('given a process that counts, when it is sampled for a second, then the rows are whole, on the grid, and never decrease', async () => {
   const file = `${temporaryFolder()}/r`;
   await counter(file);
   const { status, stdout, stderr } = run(file, '--metrics', 'g.m0,g.m63', '-o', `${file}.tsv`, '--seconds', '1');
@@ -51,7 +51,7 @@ test('given a process that counts, when it is sampled for a second, then the row
   }
 });
 
-test('given a process that is killed meanwhile, when it is sampled without an end, then that ends with its last values', async () => {
+test('given a process that is sampled without an end, when it is killed, then the profile ends with its last values', async () => {
   const file = `${temporaryFolder()}/r`;
   const child = await counter(file);
   const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', '-'], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -67,7 +67,7 @@ test('given a process that is killed meanwhile, when it is sampled without an en
   expect(text).toMatch(/\n# samples=\d+ missed_ticks=.*\n$/);
 });
 
-test('given Ctrl-C, when it comes, then the rows so far and the closing line are there, and the exit code is 0', async () => {
+test('given a running profile, when Ctrl-C is pressed, then the table has the rows so far and the closing line, and the exit code is 0', async () => {
   const file = `${temporaryFolder()}/r`;
   await counter(file);
   const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`, '--interval-us', '50000']);
@@ -78,7 +78,7 @@ test('given Ctrl-C, when it comes, then the rows so far and the closing line are
   expect(figures['samples']).toBeGreaterThan(3);
 });
 
-test('given metrics of every kind in two files, when they are sampled, then each has its columns, with the values of snapshot()', () => {
+test('given metrics of every kind in two files, when they are sampled, then each file has its columns, with the values of snapshot()', () => {
   const folder = temporaryFolder();
   const schema = defineSchema({
     g: group({ n: inc('n'), level: store('level'), took: latency('took') }),
@@ -123,7 +123,7 @@ describe('given a wrong call', () => {
     expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 });
   });
 
-  test('when the metric or the file is not there, then one line names it, the exit code is 1, and no table is made', () => {
+  test('when the metric or the file does not exist, then one line names it, the exit code is 1, and no table is made', () => {
     const folder = temporaryFolder();
     closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
     for (const [file, metric, says] of [
@@ -137,7 +137,7 @@ describe('given a wrong call', () => {
     }
   });
 
-  test('when the table would be a region, then one line says so, the exit code is 2, and the region is as it was', () => {
+  test('when the output is a region, then one line says so, the exit code is 2, and the region stays unchanged', () => {
     const folder = temporaryFolder();
     const metrics = closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
     const before = readFileSync(`${folder}/r`);
@@ -151,7 +151,7 @@ describe('given a wrong call', () => {
     metrics.close();
   });
 
-  test('when none of the processes runs, then one line says so, the exit code is 1, and no table is made', () => {
+  test('when none of the processes is running, then one line says so, the exit code is 1, and no table is made', () => {
     const folder = temporaryFolder();
     Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }).close();
     const { status, stderr } = run(`${folder}/r`, '--metrics', 'g.n', '-o', `${folder}/t`);
@@ -160,7 +160,7 @@ describe('given a wrong call', () => {
     expect(existsSync(`${folder}/t`)).toBe(false);
   });
 
-  test('when the region is cut meanwhile, then one line says so, the exit code is 1, and no row has what was not there', async () => {
+  test('when the region is cut meanwhile, then one line says so, the exit code is 1, and no row has a value that was not in the file', async () => {
     const file = `${temporaryFolder()}/r`;
     await counter(file);
     const sampling = spawn(node, [program, 'profile', file, '--metrics', 'g.m0', '-o', `${file}.tsv`], {
@@ -179,7 +179,7 @@ describe('given a wrong call', () => {
   test.each([
     { end: 'a signal', more: [], isNamed: true },
     { end: 'its time', more: ['--seconds', '1'], isNamed: false },
-  ])('when the table goes to a pipe that nobody reads, then $end ends it all the same, and the exit code is 1', async ({
+  ])('when the table goes to a pipe that nobody reads, then $end still ends the command, and the exit code is 1', async ({
     more,
     isNamed,
   }) => {

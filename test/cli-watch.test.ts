@@ -17,14 +17,14 @@ describe('vmm-metrics watch', () => {
     { how: 'Ctrl-C', end: '\x03', code: 0, signal: null },
     { how: 'SIGTERM', end: { kill: 'SIGTERM' }, code: null, signal: 'SIGTERM' },
     { how: 'SIGHUP', end: { kill: 'SIGHUP' }, code: null, signal: 'SIGHUP' },
-  ])('when it ends by $how, then the terminal is as it was', async ({ end, code, signal }) => {
+  ])('when it ends by $how, then the terminal is restored', async ({ end, code, signal }) => {
     const session = await inTerminal(80, 24, [[STARTED, end]], 'watch', vcpuRegionFile());
     expect(session).toMatchObject({ code, signal, restored: true });
     expect(session.screens[0]).toContain('\x1b[?1049h');
     expect(session.last).toContain(LEFT);
   });
 
-  test('when a counter goes up, then its rate is there; and when the process is another one, or the file is gone, it says so', async () => {
+  test('when a counter goes up, then its rate is shown; when another process takes the file, or the file is removed, then a message says so', async () => {
     const folder = temporaryFolder();
     const path = vcpuRegion(join(folder, 'region'));
     const { model, before } = vcpuCounted();
@@ -60,7 +60,7 @@ describe('vmm-metrics watch', () => {
     expect(gone).toMatch(/ops +1,000,003 /);
   });
 
-  test('when keys are pressed, then it filters, sorts, helps, shows all, and fits the terminal whatever its size', async () => {
+  test('when keys are pressed, then it filters, sorts, shows help or all metrics, and fits a terminal of any size', async () => {
     const session = await inTerminal(
       80,
       24,

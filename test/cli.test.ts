@@ -20,7 +20,10 @@ describe('given vmm-metrics', () => {
     { args: ['watch', '--interval', '-h'], says: 'Usage: vmm-metrics watch FILE|DIR' },
     { args: ['flush', 'x', '--help'], says: 'Usage: vmm-metrics flush FILE --to SINK' },
     { args: ['--version'], says: `${JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version}\n` },
-  ])('when it is called with $args, then it says so and ends well, in lines of 80 columns', async ({ args, says }) => {
+  ])('when it is called with $args, then it prints the right text in at most 80 columns, and the exit code is 0', async ({
+    args,
+    says,
+  }) => {
     const { code, stdout, stderr } = await cli(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain(says);
@@ -68,7 +71,7 @@ describe('given vmm-metrics', () => {
     expect(stderr).toContain(says);
   });
 
-  test('when nobody reads its output, then it ends quietly', async () => {
+  test('when nobody reads its output, then it ends without a message', async () => {
     const end = await new Promise<{ code: number | null; stderr: string }>((resolve) => {
       const child = spawn('/bin/sh', [
         '-c',
@@ -91,7 +94,7 @@ describe('given vmm-metrics', () => {
 });
 
 describe('vmm-metrics show', () => {
-  test('when a region is shown, then its process is, and what is not 0, without what a terminal would obey', async () => {
+  test('when a region is shown, then its process and all values but zeros are printed, without terminal control characters', async () => {
     const path = vcpuRegionFile({ name: 'vm\u0007' });
     const { code, stdout, stderr } = await cli('show', path);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -113,7 +116,7 @@ disk, all devices
     expect((await cli('show', '--all', path)).stdout).toContain('  idle ');
   });
 
-  test('when its process crashed and memory was lost, then the first lines say it', async () => {
+  test('when its process crashed and memory was lost, then the first lines say so', async () => {
     const crash = { signal: 7, code: 2, address: 0xabcn, threadId: 99, ns: 1_700_000_001_456_000_000n };
     const { stdout } = await cli('show', vcpuRegionFile({ state: 3, crash, degraded: true }));
     expect(stdout.split('\n')[1]).toBe(
@@ -121,7 +124,7 @@ disk, all devices
     );
   });
 
-  test('when JSON is asked for, then it is one document of everything, integers exact', async () => {
+  test('when JSON is requested, then one document holds everything, with exact integers', async () => {
     const path = vcpuRegionFile();
     const { stdout } = await cli('show', '--json', path);
     expect(stdout.endsWith('}\n')).toBe(true);
@@ -134,13 +137,13 @@ disk, all devices
     expect(plain['schema']).toEqual(JSON.parse(JSON.stringify(vcpuShape)));
   });
 
-  test('when the line is asked for, then it is that and nothing else', async () => {
+  test('when the line is requested, then only the line is printed', async () => {
     const path = vcpuRegionFile();
     const { stdout } = await cli('show', '--line', path);
     expect(stdout).toBe((await readRegion(path)).line());
   });
 
-  test('when a folder is shown, then all its regions are, broken ones are told of, and the exit code is 1', async () => {
+  test('when a folder is shown, then all its regions are shown, damaged regions are reported, and the exit code is 1', async () => {
     const folder = temporaryFolder();
     vcpuRegion(join(folder, 'b'), { name: 'second' });
     vcpuRegion(join(folder, 'a'), { name: 'first' });
@@ -162,7 +165,7 @@ disk, all devices
     expect(stderr).toContain(`Region file '${join(folder, 'aa')}': it is cut short`);
   });
 
-  test('when there is no region in a folder, then that is a failure', async () => {
+  test('when a folder contains no region, then the command fails', async () => {
     const folder = temporaryFolder();
     expect(await cli('show', folder)).toEqual({ code: 1, stdout: '', stderr: `vmm-metrics: There is no region file in '${folder}'\n` });
   });

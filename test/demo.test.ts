@@ -51,7 +51,7 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     expect(exits).toBe(BigInt(shown ?? -1));
   });
 
-  test('when it runs with --profile, then what the guest did is in the table, and on the page', async () => {
+  test('when it runs with --profile, then the table and the page show what the guest did', async () => {
     const folder = temporaryFolder();
     const { code, text } = await demoIn(folder, '--profile', '--seconds', '1', ...options);
     expect(text).toMatch(/\d+ samples in kvm-vmm-profile\.tsv, .*\nPlot in .*kvm-vmm-profile\.html\n/);
@@ -72,7 +72,7 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     expect(code).toBe(0);
   });
 
-  test('when it runs with --kill, then its region file has its last numbers, and says that it was killed', async () => {
+  test('when it runs with --kill, then its region file holds its last numbers and says that it was killed', async () => {
     const { code, text } = await demo('--kill', ...options);
     expect(text).toContain('The process was killed by SIGKILL');
     expect(text).toMatch(/killed/);
@@ -86,7 +86,7 @@ describe('given `npm run demo`', () => {
   const built = ['dist/examples/kvm-vmm/main.js', 'build/Release/vmm_metrics.node', 'examples/kvm-vmm/build/Release/kvm_vmm.node'];
   const modified = () => built.map((file) => statSync(`${root}${file}`).mtimeMs);
 
-  test('when it is started twice, then the second start builds nothing, and no compiler prints a line', async () => {
+  test('when it is started twice, then the second start builds nothing, and no compiler output is printed', async () => {
     const start = () => runProgram(node, [`${root}scripts/demo.mjs`, '--help']);
     await start(); // npm pack takes the addon out of build/
     const before = modified();
@@ -97,7 +97,7 @@ describe('given `npm run demo`', () => {
     expect(modified()).toEqual(before);
   });
 
-  test('when a source does not compile, then it prints what the compiler said, runs nothing, and exits with 1', async () => {
+  test('when a source does not compile, then it prints the compiler output, runs nothing, and exits with 1', async () => {
     const folder = temporaryFolder();
     mkdirSync(`${folder}/scripts`);
     copyFileSync(`${root}scripts/demo.mjs`, `${folder}/scripts/demo.mjs`);

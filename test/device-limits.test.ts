@@ -26,7 +26,7 @@ function open() {
 
 describe('given a region of Firecracker', () => {
   test(
-    'when 33,000 devices without an aggregate came and went with something to say, then each of them says it',
+    'when 33,000 devices without an aggregate are removed with pending counts, then the reader and the line have all their counts',
     { timeout: HANG_MS },
     async () => {
       const { metrics, dead, sink } = open();
@@ -52,7 +52,7 @@ describe('given a region of Firecracker', () => {
     },
   );
 
-  test('when 2,300 network devices are there, then each is read, shown and flushed', { timeout: HANG_MS }, async () => {
+  test('when 2,300 network devices exist, then each is read, shown and flushed', { timeout: HANG_MS }, async () => {
     const { metrics, dead, sink } = open();
     const count = 2300;
     for (let i = 0; i < count; i++) metrics.app.net.alloc(`eth${i}`).rx_count.add(i + 1);
@@ -65,7 +65,7 @@ describe('given a region of Firecracker', () => {
     for (let i = 0; i < count; i++) expect(at(flushed!, `net_eth${i}.rx_count`)).toBe(BigInt(i + 1));
   });
 
-  test('when 60,000 devices came and went, then what they counted is in the aggregate', { timeout: HANG_MS }, async () => {
+  test('when 60,000 devices were added and removed, then the aggregate holds their counts', { timeout: HANG_MS }, async () => {
     const { metrics, dead, sink } = open();
     const count = 60_000;
     for (let i = 0; i < count; i++) {
@@ -84,7 +84,7 @@ describe('given a region of Firecracker', () => {
 });
 
 describe('given a store that is full', () => {
-  test('when one more device is asked for, then ERR_METRICS_DEVICE names the limit, and all is as it was', () => {
+  test('when one more device is allocated, then ERR_METRICS_DEVICE names the limit, and nothing changes', () => {
     const fields = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`m${i}`, inc('i')]));
     const metrics = closing(Metrics.open(defineSchema({ d: perDevice(fields, { aggregate: false }) }), { name: freshName() }));
     let made = 0;

@@ -19,7 +19,7 @@ function open() {
 }
 
 describe('given devices', () => {
-  test('when one is removed, then its last deltas are in the next aggregate and it is in no line', () => {
+  test('when a device is removed, then its last deltas are in the next aggregate, and no line shows the device', () => {
     const { metrics, disks, path } = open();
     disks.alloc('x').ops.add(2);
     disks.alloc('y').ops.add(3);
@@ -61,7 +61,7 @@ describe('given devices', () => {
     expect(other.ops.count()).toBe(0n);
   });
 
-  test('when ids would give the key of something else, then ERR_METRICS_DEVICE, and nothing changes', () => {
+  test('when the key of an id is taken by something else, then ERR_METRICS_DEVICE is thrown, and nothing changes', () => {
     const { metrics, disks } = open();
     const taken = expect.objectContaining({ code: 'ERR_METRICS_DEVICE', message: expect.stringContaining('disk_a') });
     expect(() => disks.alloc('a')).toThrow(taken);
@@ -74,7 +74,7 @@ describe('given devices', () => {
     expect(() => metrics.app.disk_b.alloc('c')).toThrow(expect.objectContaining({ code: 'ERR_METRICS_DEVICE' }));
   });
 
-  test('when one is removed where there is no aggregate, then what it still had to say is in the next line, under its key', () => {
+  test('when a device without an aggregate is removed, then the next line has its last deltas under its key', () => {
     const { metrics, path } = open();
     const { nic } = metrics.app;
     const old = nic.alloc('x');
@@ -92,7 +92,7 @@ describe('given devices', () => {
     expect(old.n.fetchDiff()).toBe(0n);
   });
 
-  test('when there are 1,000 of each kind, then each is in the line with its own number', () => {
+  test('when there are 1,000 devices of each kind, then each is in the line with its own number', () => {
     const metrics = closing(Metrics.open(firecracker, { name: freshName() }));
     const path = `${temporaryFolder()}/lines`;
     metrics.init(path);
@@ -113,7 +113,7 @@ describe('given devices', () => {
     expect(metrics.app.block.ids()).toHaveLength(1000);
   });
 
-  test('when a device has more than 512 cells, then each of its metrics still counts for itself', () => {
+  test('when a device has more than 512 cells, then each of its metrics still counts separately', () => {
     const fields = Object.fromEntries(Array.from({ length: 700 }, (_, i) => [`m${i}`, i % 3 === 0 ? latency('l') : inc('i')]));
     const metrics = closing(Metrics.open(defineSchema({ d: perDevice(fields) }), { name: freshName() }));
     for (const id of ['x', 'y']) {

@@ -16,7 +16,7 @@ describe('given the document of a store', () => {
     d: here.perDevice({ low: here.store('low', { aggregate: 'min' }) }, { aggregate: false, latencyAggregate: 'zero' }),
   });
 
-  test('when it is read again, then it is the same store', () => {
+  test('when it is read again, then it describes the same store', () => {
     const identity = { id: 'é\u{1f600}', properties: { ['__proto__']: 'x', 10: 'y' } };
     const again = documentFrom(documentOf('vm0', schema, identity));
     expect(again).toEqual({ name: 'vm0', schema, identity });
@@ -51,7 +51,7 @@ describe('given the document of a store', () => {
       says: "both the option 'id' and the schema define the key 'id' of the line",
     },
     { text: '{"name":1,"schema":{"t":{"kind":"utcTimestampMs"}}}', says: 'name must be a string' },
-  ])('when it is $text, then it is refused: $says', ({ text, says }) => {
+  ])('when it is $text, then it is refused with "$says"', ({ text, says }) => {
     expect(() => documentFrom(text)).toThrow(
       expect.objectContaining({ code: 'ERR_METRICS_REGION', message: expect.stringContaining(says) }),
     );

@@ -29,7 +29,7 @@ const quoted = (document: string) => [...textOf(document).matchAll(/`([^`\n]+)`/
 describe.each(documents)('given %s', (document) => {
   const text = textOf(document);
 
-  test('when it links to a file or a section, then that is there', () => {
+  test('when it links to a file or a section, then the target exists', () => {
     for (const [, path, section] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
       const target = path === '' ? document : join(dirname(document), path!);
       expect(existsSync(join(root, target)), target).toBe(true);
@@ -37,7 +37,7 @@ describe.each(documents)('given %s', (document) => {
     }
   });
 
-  test('when it names a path of this repository, then that is there', () => {
+  test('when it names a path of this repository, then the path exists', () => {
     // Placeholders such as lib/cli/NAME.ts are in capitals.
     const paths = [...text.matchAll(new RegExp(`(?<![\\w./:-])(?:${TOP.join('|')})/[\\w./-]*`, 'g'))].map(([path]) => path);
     const missing = paths
@@ -46,7 +46,7 @@ describe.each(documents)('given %s', (document) => {
     expect(missing).toEqual([]);
   });
 
-  test('when it names a script of package.json, then that is there', () => {
+  test('when it names a script of package.json, then the script exists', () => {
     const scripts = Object.keys(JSON.parse(textOf('package.json')).scripts);
     for (const [, script] of text.matchAll(/npm run (?:--silent )?([a-z:]+)/g)) expect(scripts).toContain(script);
   });
@@ -62,7 +62,7 @@ function sectionsOf(document: string): string[] {
   );
 }
 
-test('given the documents, when they name a class or a function of the code, then the code has it', () => {
+test('given the documents, when they name a class or a function, then the code defines it', () => {
   const words = new Set(sources.filter((file) => !file.endsWith('.md')).flatMap((file) => textOf(file).match(/\w+/g) ?? []));
   const named = documents
     .filter((document) => document !== 'CHANGELOG.md')
@@ -85,13 +85,13 @@ describe('given the environment variables VMM_METRICS_...', () => {
   const macros = new Set(textOf('include/vmm_metrics.h').match(/\bVMM_METRICS_[A-Z_]+\b/g));
   const documented = documents.flatMap((document) => textOf(document).match(/\bVMM_METRICS_[A-Z]+(?:_[A-Z]+)*\b/g) ?? []);
 
-  test('when the code reads one, then CONTRIBUTING.md has it in its table', () => {
+  test('when the code reads a variable, then the table in CONTRIBUTING.md lists it', () => {
     const table = new Set([...textOf('CONTRIBUTING.md').matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name!));
     expect([...new Set(read)].filter((name) => !macros.has(name) && !table.has(name))).toEqual([]);
     expect(new Set(read).size).toBeGreaterThan(6);
   });
 
-  test('when a document names one, then the code reads it', () => {
+  test('when a document names a variable, then the code reads it', () => {
     expect(documented.filter((name) => !macros.has(name) && !read.includes(name))).toEqual([]);
   });
 });

@@ -51,7 +51,7 @@ describe.each([true, false])('given a main thread, with panics captured: %s', (p
     { how: 'close after a panic', code: 1, ending: { state: 'closed', shown: 'was closed' } },
     { how: 'kill', code: null, ending: { state: 'killed', shown: 'was killed' } },
     { how: 'segv', code: null, ending: { state: 'crashed', shown: 'crashed by SIGSEGV' } },
-  ])('when it ends by $how, then it is $ending.shown', async ({ how, code, ending }) => {
+  ])('when it ends by $how, then the region shows $ending.shown', async ({ how, code, ending }) => {
     const { death, file, reading } = await ended({ how, panics });
     expect(death.code, death.stderr).toBe(code);
     expect(reading.state).toBe(ending.state);
@@ -63,7 +63,7 @@ describe.each([true, false])('given a main thread, with panics captured: %s', (p
   });
 });
 
-describe('given a worker that has the store alone', () => {
+describe('given a worker that alone has opened the store', () => {
   test.each([
     { how: 'end', ending: exited(0) },
     { how: 'exit code', ending: exited(3) },
@@ -71,7 +71,10 @@ describe('given a worker that has the store alone', () => {
     { how: 'throw', ending: panicked(1) },
     { how: 'reject', ending: panicked(1) },
     { how: 'close', ending: { state: 'closed' } },
-  ])('when it ends by $how and the process goes on, then the end is that of the worker: $ending.state', async ({ how, ending }) => {
+  ])('when it ends by $how and the process goes on, then the region shows the end of the worker: $ending.state', async ({
+    how,
+    ending,
+  }) => {
     for (const panics of [true, false]) {
       const { death, reading } = await ended({ how, where: 'worker', panics });
       expect(death.code, death.stderr).toBe(2);
@@ -83,7 +86,7 @@ describe('given a worker that has the store alone', () => {
     }
   });
 
-  test('when the process ends under it, then the exit code is that of the process', async () => {
+  test('when the process ends while the worker runs, then the region has the exit code of the process', async () => {
     const { death, reading } = await ended({ how: 'end', where: 'terminated' });
     expect(death.code).toBe(12);
     expect(reading.state).toBe('exited');
@@ -91,20 +94,20 @@ describe('given a worker that has the store alone', () => {
   });
 });
 
-describe('given a worker beside a main thread that has the store too', () => {
+describe('given a worker and a main thread that have both opened the store', () => {
   test.each([
     'throw',
     'exit',
     'reject',
     'close',
-  ])('when the worker ends by %s and the process goes on, then the end is that of the process', async (how) => {
+  ])('when the worker ends by %s and the process goes on, then the region shows the end of the process', async (how) => {
     const { death, reading } = await ended({ how, where: 'worker', stays: true });
     expect(death.code, death.stderr).toBe(2);
     expect(reading).toMatchObject({ state: 'exited', exitCode: 2 });
   });
 });
 
-test('given many stores with files in a thread, when they are opened, then there is no warning of listeners, and all say how it ended', async () => {
+test('given many stores with files in a thread, when they are opened, then Node warns of no listener leak, and all regions show how the process ended', async () => {
   const folder = temporaryFolder();
   const { stderr } = await runChild('endings-of-many.mjs', [folder]);
   expect(stderr).not.toContain('Warning');

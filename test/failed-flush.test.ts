@@ -18,7 +18,7 @@ async function killed() {
   return { folder, file };
 }
 
-test('given a sink that takes nothing, when a dead region is flushed, then no line is in flight, and all is pending', async () => {
+test('given a sink that takes nothing, when a dead region is flushed, then no line is in flight, and everything is still pending', async () => {
   const { folder, file } = await killed();
   const before = await readRegion(file);
   expect(command('flush', file, '--to', '/dev/full')).toMatchObject({ status: 1, stderr: expect.stringContaining('ENOSPC') });
@@ -31,7 +31,7 @@ test('given a sink that takes nothing, when a dead region is flushed, then no li
   expect(linesIn(`${folder}/lines`)).toHaveLength(1);
 });
 
-test('given a pipe with half a line in it, when the next flush gets nothing into it, then that half is not forgotten', async () => {
+test('given a pipe with half a line in it, when the next flush can write nothing, then the region still records the half line', async () => {
   const { folder, file } = await killed();
   const fifo = makeFifo(`${folder}/lines`);
   const pipe = new HeldPipe(fifo);

@@ -31,7 +31,9 @@ const TABLE: Readonly<Record<FailureCode, { readonly code: ErrorCode; readonly w
 };
 
 describe('given a failure of native code', () => {
-  test.each(Object.entries(TABLE))("when it is '%s', then the error has its code, the operation and the reason", (code, expected) => {
+  test.each(
+    Object.entries(TABLE),
+  )("when it is '%s', then the error has its code and names the operation and the reason", (code, expected) => {
     const failure: Failure = { code: code as FailureCode, errno: 13, syscall: 'open', reason: 'is a symbolic link', holder: 7 };
     const { message, cause, ...error } = failureError(failure, operation) as MetricsError & { cause?: NodeJS.ErrnoException };
     expect(error.code).toBe(expected.code);
@@ -42,12 +44,12 @@ describe('given a failure of native code', () => {
     expect(cause?.path).toBe(expected.path);
   });
 
-  test('when nobody knows who uses a file, then the message says so much', () => {
+  test('when the owner of a busy file is unknown, then the message says so', () => {
     const failure: Failure = { code: 'busy', errno: 11, syscall: 'flock', reason: '', holder: 0 };
     expect(failureError(failure, operation).message).toBe("Cannot open 'a': it is in use by another process");
   });
 
-  test('when native code names its codes, then they are those of the table', () => {
+  test('when native code lists its codes, then they are the codes of the table', () => {
     const source = readFileSync(new URL('../native/node/napi_util.h', import.meta.url), 'utf8');
     const names = [...source.matchAll(/case Code::k\w+: code = "(\w+)"/g)].map(([, name]) => name!);
     expect(names.toSorted()).toEqual(Object.keys(TABLE).toSorted());

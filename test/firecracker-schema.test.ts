@@ -83,7 +83,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
     expect(Object.entries(fields).map(([name, { kind }]) => ({ name, kind }))).toEqual(expected);
   });
 
-  test('given the facts on devices, when the flags are compared, then the same groups have an aggregate, with 0 where it says so', () => {
+  test('given the facts on devices, when the flags are compared, then the same groups have an aggregate, and the same aggregates show 0', () => {
     const expected = factsOf(arch)
       .filter((g) => g.layout === 'per_device')
       .map((g) => {
@@ -98,17 +98,17 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
     expect(devices).toEqual(expected);
   });
 
-  test('given no devices, when the keys of the line are counted, then it is the total of the facts', () => {
+  test('given no devices, when the keys of the line are counted, then the count is the total of the facts', () => {
     expect(Object.values(shape).filter(isInEveryLine)).toHaveLength(facts.totals[arch].top_level_keys_no_devices);
   });
 
-  test('given no devices, when the numbers of the line are counted, the timestamp too, then it is the total of the facts', () => {
+  test('given no devices, when the numbers of the line and the timestamp are counted, then the count is the total of the facts', () => {
     const leaves = entriesOf(shape).map(([, entry]) => (isInEveryLine(entry) ? leavesOf(entry) : 0));
 
     expect(leaves.reduce((sum, n) => sum + n, 1)).toBe(facts.totals[arch].numeric_leaves_no_devices);
   });
 
-  test('given one device of each kind, when its numbers are counted, then it is the total of the facts', () => {
+  test('given one device of each kind, when its numbers are counted, then the count is the total of the facts', () => {
     const devices = entriesOf(shape).filter(([, { kind }]) => kind === 'perDevice');
 
     expect(Object.fromEntries(devices.map(([key, entry]) => [key, leavesOf(entry)]))).toEqual(facts.totals.leaves_per_device);
@@ -123,7 +123,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
     }
   });
 
-  test('given names that tell of time or memory, when units are asked for, then they are µs and bytes, and counts elsewhere', () => {
+  test('given any metric, when its unit is read, then names of times have µs, names of memory have bytes, and all others have count', () => {
     const told = (key: string, name: string, def: MetricDef): Unit => {
       if (def.kind === 'latency' || /_us$/.test(name) || /_us$/.test(key)) return 'us';
       return /bytes|_freed$/.test(name) ? 'bytes' : 'count';
@@ -135,7 +135,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
     );
   });
 
-  test('given all metrics, when event markers are looked for, then each is on the metric of its event', () => {
+  test('given all metrics, when event markers are looked up, then each marker is on the metric of its event', () => {
     const signals = factsOf(arch).find((g) => g.key === 'signals')?.fields ?? [];
     const marked = metricsOf(shape).flatMap(({ key, name, def }) => {
       const { kind: _kind, doc: _doc, ...options } = def;
@@ -155,7 +155,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
   });
 });
 
-test('given this process, when its schema is taken, then it is the one of the architecture', () => {
+test('given this process, when its schema is used, then it is the schema of the architecture', () => {
   expect(schemaOf(firecracker)).toBe(firecracker);
   expect(firecracker).toBe(process.arch === 'arm64' ? firecrackerAarch64 : firecrackerX86_64);
 });

@@ -9,11 +9,13 @@ import * as format from '../lib/region/format.ts';
 
 const reported = binding().format() as Record<string, unknown>;
 
-test.each(Object.keys(reported))('given %s of native code, when TypeScript says it, then it is the same', (name) => {
+test.each(
+  Object.keys(reported),
+)('given %s of native code, when it is compared with the table in TypeScript, then both are equal', (name) => {
   expect({ ...format }[name]).toEqual(reported[name]);
 });
 
-test('given the offsets of the header, when docs/format.md states them, then they are the same, each named once', () => {
+test('given the offsets of the header, when they are compared with docs/format.md, then all are equal, and the page names each once', () => {
   const text = readFileSync(new URL('../docs/format.md', import.meta.url), 'utf8');
   const header = text.slice(text.indexOf('## The header'), text.indexOf('### The crash record'));
   const stated = [...header.matchAll(/^\| (\d+) \| [^|]+ \| `(\w+)` \|/gm)].map(([, offset, name]) => [name, Number(offset)]);

@@ -11,7 +11,7 @@ import { at, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 const built = fileURLToPath(new URL('./addon/build/Release/', import.meta.url));
 
-describe('given a jail and a watch on what the handler allocates', () => {
+describe('given a jail and a check of what the handler allocates', () => {
   test.each([
     { how: 'null', where: 'main', signal: 'SIGSEGV' },
     { how: 'null', where: 'thread', signal: 'SIGSEGV' },
@@ -20,7 +20,7 @@ describe('given a jail and a watch on what the handler allocates', () => {
     { how: 'divide', where: 'main', signal: 'SIGFPE' },
     { how: 'abort', where: 'main', signal: 'SIGABRT' },
     { how: 'abort', where: 'thread', signal: 'SIGABRT' },
-  ])('when %o, then nothing is allocated or called besides, and one line is out', async (plan) => {
+  ])('when %o, then the handler allocates nothing, makes no other system call, and writes one line', async (plan) => {
     const sink = `${temporaryFolder()}/lines`;
     const before = `export LD_PRELOAD=${built}handler_watch.node`;
     const death = await runChild('confined.mjs', [JSON.stringify({ sink, devices: 0, ...plan })], { before });
@@ -30,7 +30,7 @@ describe('given a jail and a watch on what the handler allocates', () => {
     ]);
   });
 
-  test('when the document of the calls is read, then it lists those that the jail allows', () => {
+  test('when the documented list of system calls is read, then it lists the calls that the jail allows', () => {
     const { crashCalls } = createRequire(import.meta.url)(`${built}vmm_test.node`) as { crashCalls(): string[] };
     const document = readFileSync(new URL('../docs/crash-safety.md', import.meta.url), 'utf8');
     const [, section] = /\n## A jailed host\n([\s\S]*?)\n## /.exec(document)!;

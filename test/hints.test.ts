@@ -12,35 +12,38 @@ async function warningsOf(way: string): Promise<string[]> {
 }
 
 describe('given a periodic flush', () => {
-  test.each(['noSink', 'worker'])('when it has run for an interval and init() was never called (%s), then one warning', async (way) => {
+  test.each([
+    'noSink',
+    'worker',
+  ])('when it has run for an interval and init() was never called (%s), then there is one warning', async (way) => {
     expect(await warningsOf(way)).toEqual([
       expect.stringMatching(/^MetricsWarning METRICS_NO_SINK startPeriodicFlush\(\) of the store 'default' .* Call metrics\.init\(/),
     ]);
   });
 
-  test('when there is a sink by then, or it was closed, then none', async () => {
+  test('when the store has a sink by then, or is closed, then there is no warning', async () => {
     expect(await warningsOf('sink')).toEqual([]);
   });
 });
 
-describe('given a second store of one schema', () => {
+describe('given a second store with the same schema', () => {
   test.each([
     { way: 'forgottenName', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
     { way: 'forgottenInWorker', name: 'default', other: 'vm0', forgot: /perhaps this Metrics\.open\(\) lacks \{ name: 'vm0' \}/ },
     { way: 'forgottenFirst', name: 'vm0', other: 'default', forgot: /perhaps an earlier call lacks \{ name: 'vm0' \}/ },
-  ])('when one of them has no name ($way), then one warning names both', async ({ way, name, other, forgot }) => {
+  ])('when one of the stores has no name ($way), then one warning names both', async ({ way, name, other, forgot }) => {
     const warnings = await warningsOf(way);
     expect(warnings).toEqual([expect.stringMatching(`^MetricsWarning METRICS_SECOND_STORE The store '${name}' .* '${other}' `)]);
     expect(warnings[0]).toMatch(forgot);
   });
 
-  test('when each has a name, or the schemas differ, or a thread attaches, then none', async () => {
+  test('when each store has a name, or the schemas differ, or a thread attaches, then there is no warning', async () => {
     expect(await warningsOf('legitimate')).toEqual([]);
   });
 });
 
 describe('given two copies of the package in a process', () => {
-  test('when the second opens stores, then one warning names both places', async () => {
+  test('when the second copy opens stores, then one warning names the paths of both copies', async () => {
     const [warning, ...more] = await warningsOf('copies');
     expect(warning).toMatch(
       /^MetricsWarning METRICS_TWO_COPIES .*\/vmm_metrics\.node and .*\/vmm_metrics\.node\. Each copy has stores of its own\. Install/,
@@ -51,13 +54,13 @@ describe('given two copies of the package in a process', () => {
   test.each([
     'copiesOfOneName',
     'copyInWorker',
-  ])('when both have a store of one name (%s), then the warning says that they are two', async (way) => {
+  ])('when both copies open a store with the same name (%s), then the warning says that the stores are separate', async (way) => {
     expect(await warningsOf(way)).toEqual([
       expect.stringMatching(/^MetricsWarning METRICS_TWO_COPIES .* Each copy has a store 'a', and neither counts what the other counts\./),
     ]);
   });
 
-  test('when the first has closed its stores, then none', async () => {
+  test('when the first copy has closed its stores, then there is no warning', async () => {
     expect(await warningsOf('copyAfterClose')).toEqual([]);
   });
 });

@@ -14,18 +14,18 @@ const inJail = async (plan: object) => {
   return JSON.parse(stdout);
 };
 
-test('given a limit on file sizes that comes after the open, when devices are allocated, then all are, and no SIGXFSZ is counted', async () => {
+test('given a limit on file sizes that is set after the open, when devices are allocated, then all are made, and no SIGXFSZ is counted', async () => {
   expect(await inJail({ fileBytes: 65_536, devices: 500 })).toEqual({ made: 500, error: null, counted: 500, sigxfsz: 0 });
 });
 
-test('given a region file and a limit on file sizes that comes later, when it is reached, then alloc() says so, and no SIGXFSZ is counted', async () => {
+test('given a region file and a limit on file sizes that is set later, when it is reached, then alloc() throws, and no SIGXFSZ is counted', async () => {
   const { made, error, counted, sigxfsz } = await inJail({ fileBytes: 200_000, devices: 500, file: `${temporaryFolder()}/region` });
   expect(error).toEqual({ code: 'ERR_METRICS_NO_SPACE', message: expect.stringContaining(`'eth${made}'`), cause: 'EFBIG' });
   expect(made).toBeGreaterThan(0);
   expect({ counted, sigxfsz }).toEqual({ counted: made, sigxfsz: 0 });
 });
 
-test('given a store without a file, when its memory is read under /proc, then it has the values, however long it looks', async () => {
+test('given a store without a file, when its memory is read under /proc, then it holds the values, and takes little space', async () => {
   const schema = defineSchema({ g: group({ hits: inc('Hits') }), dev: perDevice({ ops: inc('Operations') }) });
   const metrics = closing(Metrics.open(schema, { name: freshName() }));
   metrics.app.g.hits.add(5);

@@ -31,7 +31,7 @@ function kept(path: string): KeptRegion {
 }
 
 describe('given a region that is read again', () => {
-  test('when its process has counted, flushed, and plugged devices meanwhile, then the reading says so', async () => {
+  test('when its process has counted, flushed, and added devices meanwhile, then the reading shows the changes', async () => {
     const path = join(temporaryFolder(), 'region');
     const model = new Model({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }, {});
     let before: Picture = NOTHING;
@@ -57,7 +57,7 @@ describe('given a region that is read again', () => {
     await written();
   });
 
-  test('when another file took its name, then that one is read, and no descriptor of the old one is left', () => {
+  test('when another file took its name, then the new file is read, and no descriptor of the old file stays open', () => {
     const path = regionFile({ pid: 1 });
     const region = kept(path);
     expect(region.read().header.pid).toBe(1);
@@ -66,7 +66,7 @@ describe('given a region that is read again', () => {
     expect(descriptorsOf(path)).toBe(1);
   });
 
-  test('when the next life renamed it and took its name, then the next life is read', () => {
+  test('when the next process renamed it and took its name, then the region of the next process is read', () => {
     const path = regionFile({ pid: 1 });
     const region = kept(path);
     region.read();
@@ -77,14 +77,14 @@ describe('given a region that is read again', () => {
     expect(region.read().header.pid).toBe(2);
   });
 
-  test('when another process wrote its region into the same file, then its document is read too', async () => {
+  test('when another process wrote its region into the same file, then the new document is read too', async () => {
     const path = regionFile({ pid: 1, name: 'first' });
     expect((await readBothWays(path)).name).toBe('first');
     writeFileSync(path, readFileSync(regionFile({ pid: 2, name: 'other' })));
     expect((await readBothWays(path)).name).toBe('other');
   });
 
-  test('when it is removed, then that is an error, and its memory is free', () => {
+  test('when it is removed, then read() throws, and its descriptor is closed', () => {
     const path = regionFile();
     const region = kept(path);
     region.read();
@@ -95,7 +95,7 @@ describe('given a region that is read again', () => {
     expect(descriptorsOf(path)).toBe(0);
   });
 
-  test('when it is cut short, then that is an error, until it is whole again', () => {
+  test('when it is cut short, then read() throws until the file is whole again', () => {
     const path = regionFile();
     const whole = readFileSync(path);
     const region = kept(path);
@@ -108,7 +108,7 @@ describe('given a region that is read again', () => {
     expect(region.read().header.pid).toBe(4242);
   });
 
-  test('when a link took its name, then it is refused', () => {
+  test('when a link took its name, then the link is refused', () => {
     const path = regionFile();
     const region = kept(path);
     region.read();
@@ -119,7 +119,7 @@ describe('given a region that is read again', () => {
 });
 
 describe('given many regions', () => {
-  test('when more are read than are to be open, then those that were read last are open, and all are read', () => {
+  test('when more regions are read than may stay open, then all are read, and the most recently read ones stay open', () => {
     const folder = temporaryFolder();
     const paths = ['a', 'b', 'c'].map((name, i) => {
       const path = join(folder, name);
@@ -138,7 +138,7 @@ describe('given many regions', () => {
     expect(open()).toEqual([0, 0, 0]);
   });
 
-  test('when one of them has many values, then it is not kept beside others', () => {
+  test('when one region has many values, then it does not stay open beside others', () => {
     const [small, large] = [regionFile(), regionFile()];
     const model = new Model({ d: perDevice({ n: inc('n') }) }, {});
     for (let i = 0; i < 100; i++) model.alloc('d', `${i}`);
@@ -149,7 +149,7 @@ describe('given many regions', () => {
     expect([small, large].map(descriptorsOf)).toEqual([1, 0]);
   });
 
-  test('when one of them cannot be read, then the others can, and its file is closed', () => {
+  test('when one region cannot be read, then its file is closed, and the others can still be read', () => {
     const [good, bad] = [regionFile(), regionFile()];
     const regions = new KeptRegions();
     onTestFinished(() => regions.close());
@@ -160,13 +160,13 @@ describe('given many regions', () => {
     expect([good, bad].map(descriptorsOf)).toEqual([1, 0]);
   });
 
-  test('when their documents differ only around the schema, then they share it', () => {
+  test('when their documents differ only around the schema, then they share the schema', () => {
     const [one, other] = [regionFile({ name: 'one "1"' }), regionFile({ name: 'other' })].map((path) => kept(path).read());
     expect(other!.document.schema).toBe(one!.document.schema);
     expect([one!.document.name, other!.document.name]).toEqual(['one "1"', 'other']);
   });
 
-  test('when a document has a second schema, then no other document gets it', () => {
+  test('when a document contains a second schema, then no other document gets that schema', () => {
     const shape = { g: group({ mine: inc('mine') }) };
     const model = new Model(shape, {});
     const [hostile, honest] = [regionFile(), regionFile()];

@@ -54,7 +54,7 @@ function circleIn(graph: Graph): string[] {
 const importersOf = (isMeant: (file: string) => boolean) =>
   [...imports].flatMap(([file, names]) => names.filter(isMeant).map((name) => `${file} imports ${name}`));
 
-test('given the imports of lib/, when they are read, then every relative one names a file of lib/', () => {
+test('given the imports of lib/, when they are read, then every relative import names a file of lib/', () => {
   const relative = [...imports].flatMap(([file, names]) => names.filter((name) => name.endsWith('.ts')).map((name) => ({ file, name })));
   expect(relative.filter(({ name }) => !isOwn(name))).toEqual([]);
   const stated = [...textOf.values()].reduce((sum, text) => sum + (text.match(/from '\.{1,2}\//g)?.length ?? 0), 0);
@@ -62,28 +62,28 @@ test('given the imports of lib/, when they are read, then every relative one nam
   expect(stated).toBeGreaterThan(150);
 });
 
-test('given two files, when one imports the other, then there is no way back', () => {
+test('given a file, when its imports are followed, then none leads back to the file', () => {
   expect(circleIn(graphOf((file) => file))).toEqual([]);
 });
 
-test('given a folder of lib/, when it imports what is outside, then there is no way back into the folder', () => {
+test('given a folder of lib/, when imports out of the folder are followed, then none leads back into the folder', () => {
   // The format of a region is a table of numbers that imports nothing: a floor for all, wherever it stands.
   const roomOf = (file: string) => (file.includes('/') && file !== 'region/format.ts' ? `${dirname(file)}/` : file);
   expect(imports.get('region/format.ts')).toEqual([]);
   expect(circleIn(graphOf(roomOf))).toEqual([]);
 });
 
-test('given the command, when its importers are looked for, then they are files of the command', () => {
+test('given the command, when its importers are looked up, then only files of the command import it', () => {
   const importers = importersOf((name) => name.startsWith('cli/'));
   expect(importers.filter((text) => !text.startsWith('cli/'))).toEqual([]);
   expect(importers.length).toBeGreaterThan(5);
 });
 
-test('given the public surface, when its importers are looked for, then only index.ts imports metrics.ts, and nothing index.ts', () => {
+test('given the public surface, when its importers are looked up, then only index.ts imports metrics.ts, and no file imports index.ts', () => {
   expect(importersOf((name) => name === 'metrics.ts' || name === 'index.ts')).toEqual(['index.ts imports metrics.ts']);
 });
 
-test('given a file that calls itself pure, when its imports are read, then it has neither files nor clocks nor native code', () => {
+test('given a file that calls itself pure, when its code is read, then it uses no files, clocks or native code', () => {
   const pure = files.filter((file) => /^\/\/[^\n]*(\n\/\/[^\n]*)*\bPure\b/.test(textOf.get(file)!));
   expect(pure.length).toBeGreaterThan(6);
   for (const file of pure) {

@@ -25,7 +25,7 @@ const schema = defineSchema({
 const mismatch = (text: RegExp) => expect.objectContaining({ code: 'ERR_METRICS_LAYOUT_MISMATCH', message: expect.stringMatching(text) });
 
 describe('given a store that is open', () => {
-  test('when the same name is opened again in this thread, then it is the same object', () => {
+  test('when the same name is opened again in this thread, then open() returns the same object', () => {
     const name = freshName();
     const metrics = closing(Metrics.open(schema, { name }));
     expect(Metrics.open(schema, { name })).toBe(metrics);
@@ -33,7 +33,7 @@ describe('given a store that is open', () => {
     expect(closing(Metrics.open(schema))).toBe(Metrics.open(schema, { name: 'default' }));
   });
 
-  test('when the name is opened with another schema or identity, then the first difference is named', () => {
+  test('when the name is opened with another schema or identity, then the error names the first difference', () => {
     const name = freshName();
     closing(Metrics.open(schema, { name, properties: { a: '1', b: '2' } }));
     const other = (shape: SchemaShape) => () => Metrics.open(defineSchema(shape), { name });
@@ -54,7 +54,7 @@ describe('given a store that is open', () => {
     );
   });
 
-  test('when closed, then increments do nothing, everything else throws, and the name is free', () => {
+  test('when it is closed, then increments do nothing, everything else throws, and the name is free', () => {
     const name = freshName();
     const folder = temporaryFolder();
     const metrics = Metrics.open(schema, { name });
@@ -101,7 +101,7 @@ describe('given a store that is open', () => {
     expect(linesIn(`${folder}/first`)).toHaveLength(1);
   });
 
-  test('when disposed, then it is closed', () => {
+  test('when it is disposed, then it is closed', () => {
     const metrics = Metrics.open(schema, { name: freshName() });
     metrics[Symbol.dispose]();
     expect(() => metrics.write()).toThrow(closed);
@@ -120,7 +120,7 @@ describe('given a store that is open', () => {
 });
 
 describe('periodic flush', () => {
-  test('when the event loop is blocked, then lines go on, and their deltas add up', () => {
+  test('when the event loop is blocked, then lines are still written, and their deltas add up', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     const path = `${temporaryFolder()}/lines`;
     metrics.startPeriodicFlush({ intervalMs: 5 }); // before init its ticks do nothing
@@ -143,7 +143,7 @@ describe('periodic flush', () => {
     expect(linesIn(path)).toHaveLength(after.length);
   });
 
-  test('when nothing else is to be done, then it does not keep the process alive, and its last values get out', async () => {
+  test('when nothing else keeps the process alive, then the process ends, and its last values are written', async () => {
     const path = `${temporaryFolder()}/lines`;
     const death = await runChild('leave.mjs', [path, 'natural']);
     expect(death).toMatchObject({ code: 0, signal: null });
@@ -155,19 +155,19 @@ describe('the end of a process', () => {
   test.each([
     { how: 'process.exit', code: 7 },
     { how: 'worker-exit', code: 0 },
-  ])('when it ends by $how without close(), then what is pending is in a last line', async ({ how, code }) => {
+  ])('when it ends by $how without close(), then a last line has everything that was pending', async ({ how, code }) => {
     const path = `${temporaryFolder()}/lines`;
     expect(await runChild('leave.mjs', [path, how])).toMatchObject({ code, signal: null });
     expect(linesIn(path).map((line) => at(line, 'vcpu.exit_io_in'))).toEqual([4n]);
   });
 
-  test('when there is nothing new to say, then there is no further line', async () => {
+  test('when nothing is pending, then no last line is written', async () => {
     const path = `${temporaryFolder()}/lines`;
     expect(await runChild('leave.mjs', [path, 'written'])).toMatchObject({ code: 0, signal: null });
     expect(linesOf(readFileSync(path, 'utf8'))).toHaveLength(1);
   });
 
-  test('when the addon was loaded in a worker alone that has ended, then a later crash is that of stock Node', async () => {
+  test('when only a worker that has ended had loaded the addon, then a later crash behaves as in stock Node', async () => {
     expect(await runChild('leave.mjs', ['', 'worker-then-crash'])).toMatchObject({ code: null, signal: 'SIGSEGV' });
   });
 });
@@ -187,7 +187,7 @@ describe('reportStartTime', () => {
     expect(cpu).toBeLessThanOrEqual(laterCpuUs + 1_000_000_000n);
   });
 
-  test('when only one is given, then only that is set', () => {
+  test('when only one start time is given, then only its metric is set', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     metrics.reportStartTime({ startTimeCpuUs: 0n });
     expect(metrics.snapshot().g.wall).toBe(0n);
@@ -197,7 +197,7 @@ describe('reportStartTime', () => {
     expect(metrics.snapshot().g.wall).toBe(0n);
   });
 
-  test('when a start is in the future or no number, then an error that names it, and nothing is set', () => {
+  test('when a start time is in the future or not a number, then an error names it, and nothing is set', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     const soon = clocks()[0]! + 60_000_000n;
     expect(() => metrics.reportStartTime({ startTimeCpuUs: 0, startTimeUs: soon })).toThrow(RangeError);
@@ -207,7 +207,7 @@ describe('reportStartTime', () => {
     expect(metrics.snapshot().g).toMatchObject({ wall: 0n, cpu: 0n });
   });
 
-  test('when the schema has no metric for it, then ERR_METRICS_SCHEMA', () => {
+  test('when the schema has no metric for a start time, then ERR_METRICS_SCHEMA is thrown', () => {
     const without = closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName() }));
     expect(() => without.reportStartTime({ startTimeUs: 0 })).toThrow(expect.objectContaining({ code: 'ERR_METRICS_SCHEMA' }));
     without.reportStartTime({});
@@ -224,7 +224,7 @@ describe('worker threads', () => {
       worker.on('exit', (code) => resolve({ code, messages }));
     });
 
-  test('when 8 workers add 1 each 1,000,000 times to one metric, then it is exact', async () => {
+  test('when 8 workers each add 1 to one metric 1,000,000 times, then the count is exact', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     await Promise.all(Array.from({ length: 8 }, () => run('increment.mjs', { name, count: 1_000_000 })));
@@ -233,14 +233,14 @@ describe('worker threads', () => {
 
   // In the soak more than the 128 shards.
   const many = soakSeconds === 0 ? 20 : 200;
-  test(`when ${many} workers come one after another, then it is exact, and they share a few shards`, async () => {
+  test(`when ${many} workers come one after another, then the count is exact, and they share a few shards`, async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     for (let i = 0; i < many; i++) await run('increment.mjs', { name, count: 1000 });
     expect(metrics.app.vcpu.exit_io_in.count()).toBe(BigInt(many) * 1000n);
   });
 
-  test('when busy workers are terminated at any moment, then nothing is lost that they had added', async () => {
+  test('when busy workers are terminated at any moment, then nothing that they added is lost', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     const said = new BigUint64Array(new SharedArrayBuffer(8 * 64));
@@ -262,7 +262,7 @@ describe('worker threads', () => {
     expect(counted).toBeLessThanOrEqual(acknowledged + 32n);
   });
 
-  test('when a worker opens the name with another schema, then it is told the first difference', async () => {
+  test('when a worker opens the name with another schema, then the error names the first difference', async () => {
     const name = freshName();
     closing(Metrics.open(schema, { name }));
     const { messages } = await run('open.mjs', { name });
@@ -274,7 +274,7 @@ describe('worker threads', () => {
     ]);
   });
 
-  test('when a worker allocates a device that this thread has, then both count in the same cells', async () => {
+  test('when a worker allocates a device that this thread has allocated, then both count in the same cells', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     metrics.app.pmem.alloc('drv0').event_fails.inc();
@@ -285,7 +285,7 @@ describe('worker threads', () => {
     expect(metrics.app.pmem.alloc('drv1').event_fails.count()).toBe(1n);
   });
 
-  test('when another thread removes a device and makes it anew, then alloc gives the new one', async () => {
+  test('when another thread removes a device and allocates it again, then alloc() returns the new device', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     const old = metrics.app.pmem.alloc('drv0');

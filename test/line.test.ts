@@ -37,7 +37,7 @@ describe("given Firecracker's schema without devices", () => {
   test.each([
     { name: 'x86_64', schema: firecrackerX86_64 as Schema, keys: 23, numbers: 234 },
     { name: 'aarch64', schema: firecrackerAarch64 as Schema, keys: 24, numbers: 237 },
-  ])('when flushed for $name, then $keys keys and $numbers numbers in the exact order', ({ schema, keys, numbers }) => {
+  ])('when it is flushed for $name, then the line has $keys keys and $numbers numbers in the exact order', ({ schema, keys, numbers }) => {
     const { line } = lineOf(schema);
     expect(Object.keys(line)).toHaveLength(keys);
     expect(numbersIn(line)).toBe(numbers);
@@ -81,7 +81,7 @@ describe('given a schema of every kind', () => {
     });
   });
 
-  test('when devices count, then each has its own, sorted by bytes, and the aggregate sums, or takes the extremes', () => {
+  test('when devices count, then each has its own object, sorted by bytes, and the aggregate has the sums and extremes', () => {
     const { line } = lineOf(schema, ({ app }) => {
       for (const [id, n] of [
         ['é', 3],
@@ -103,19 +103,19 @@ describe('given a schema of every kind', () => {
     expect(line['disk']).toEqual({ ops: 6n, speed: 3n, low: 11n, size: 600n, time: { min_us: 1n, max_us: 15n, sum_us: 36n } });
   });
 
-  test('when the schema asks for zeros in an aggregate, then its extremes are 0', () => {
+  test('when the schema sets the aggregate to zeros, then its extremes are 0', () => {
     const zero = defineSchema({ d: perDevice({ time: latency('time') }, { latencyAggregate: 'zero' }) });
     const { line } = lineOf(zero, ({ app }) => app.d.alloc('x').time.observe(7));
     expect(line).toEqual({ d_x: { time: { min_us: 7n, max_us: 7n, sum_us: 7n } }, d: { time: { min_us: 0n, max_us: 0n, sum_us: 7n } } });
   });
 
-  test('when there are only devices without an aggregate and none is there, then the line is an empty object', () => {
+  test('when the schema has only groups of devices without an aggregate, and no device exists, then the line is an empty object', () => {
     const only = defineSchema({ d: perDevice({ n: inc('n') }, { aggregate: false }) });
     expect(lineOf(only).line).toEqual({});
     expect(lineOf(only, ({ app }) => void app.d.alloc('x')).line).toEqual({ d_x: { n: 0n } });
   });
 
-  test('when 0 us was observed, then it stays the minimum', () => {
+  test('when 0 us was observed, then 0 stays the minimum', () => {
     const { line, metrics } = lineOf(schema, ({ app }) => {
       app.g.time.observe(9);
       app.g.time.observe(0);
@@ -126,7 +126,7 @@ describe('given a schema of every kind', () => {
     expect(metrics.app.g.time.min_us.fetch()).toBe(0n);
   });
 
-  test('when flushed again, then incs and sums are deltas, stores and extremes stay', () => {
+  test('when it is flushed again, then counters and sums are deltas, and gauges and extremes stay', () => {
     const { metrics, path } = lineOf(schema, ({ app }) => {
       app.g.hits.add(5);
       app.g.level.store(8);
@@ -138,7 +138,7 @@ describe('given a schema of every kind', () => {
     expect(metrics.snapshot().g).toEqual({ hits: 6n, level: 8n, time: { min_us: 6n, max_us: 6n, sum_us: 6n } });
   });
 
-  test('when a counter passes 2^64, then it wraps, and so does the delta', () => {
+  test('when a counter passes 2^64, then the counter and its delta wrap', () => {
     const { metrics, path } = lineOf(schema, ({ app }) => app.g.hits.add(MAX));
     metrics.app.g.hits.add(3);
     expect(metrics.app.g.hits.count()).toBe(2n);
@@ -148,7 +148,7 @@ describe('given a schema of every kind', () => {
 });
 
 describe('given an identity', () => {
-  test('when flushed, then id and properties come right after the timestamp, keys sorted by bytes', () => {
+  test('when it is flushed, then id and properties come right after the timestamp, with keys sorted by bytes', () => {
     const properties = { zone: 'a"b\\', customer: '1234', é: '\u0001', Z: '' };
     const { line } = lineOf(firecracker, () => {}, { id: 'vm "0"', properties });
     expect(Object.keys(line).slice(0, 3)).toEqual(['utc_timestamp_ms', 'id', 'properties']);
@@ -157,13 +157,13 @@ describe('given an identity', () => {
     expect(Object.keys(line['properties'] as object)).toEqual(['Z', 'customer', 'zone', 'é']);
   });
 
-  test('when there is no timestamp, then they come first', () => {
+  test('when there is no timestamp, then id and properties come first', () => {
     const { line } = lineOf(defineSchema({ g: group({ n: inc('n') }) }), () => {}, { id: 'vm0' });
     expect(line).toEqual({ id: 'vm0', g: { n: 0n } });
   });
 });
 
-test('given ids of every strange kind, when flushed, then each is escaped as JSON and reads back', () => {
+test('given ids with unusual characters, when they are flushed, then each is escaped as JSON and parses to the same id', () => {
   const ids = [
     '"',
     '\\',

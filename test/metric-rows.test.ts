@@ -56,7 +56,7 @@ const expectedOf = ({ schema, values, pending }: RegionReading): Numbers[] =>
 const numbersOf = ({ section, name, total, pending, min, max }: MetricRow): Numbers => ({ section, name, total, pending, min, max });
 const isRemoved = ({ section }: Numbers) => section.endsWith(', removed devices');
 
-test('given any region, when its rows are made, then they say what its reading says, and those that are 0 are left out on demand', async () => {
+test('given any region, when its rows are made, then they have the values of its reading, and rows of zeros can be left out', async () => {
   const path = join(temporaryFolder(), 'region');
   let pid = 1;
   await fc.assert(
@@ -77,7 +77,7 @@ test('given any region, when its rows are made, then they say what its reading s
   );
 }, 60_000);
 
-test('given a group without an aggregate, when devices were removed, then a section has what they counted', () => {
+test('given a group without an aggregate, when devices were removed, then a section shows their counts', () => {
   const path = join(temporaryFolder(), 'region');
   const model = new Model({ d: perDevice({ n: inc('n'), time: latency('time') }, { aggregate: false }) }, {});
   for (const [i, id] of ['a', 'b', 'c'].entries()) {
@@ -96,7 +96,7 @@ test('given a group without an aggregate, when devices were removed, then a sect
   ]);
 });
 
-test('given a region that is watched, when devices come and go, then the rates of the others go on', async () => {
+test('given a region that is watched, when devices come and go, then the rates of the other devices stay right', async () => {
   const path = join(temporaryFolder(), 'region');
   const model = new Model({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }, {});
   model.alloc('d', 'b')!.bump('n', 1n);

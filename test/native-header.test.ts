@@ -35,7 +35,7 @@ const open = () => {
 };
 
 describe('given native code that attaches through the public header', () => {
-  test('when 4 threads of their own and 4 that share count with JavaScript, then it is exact', () => {
+  test('when 4 threads with a shard each and 4 threads that share one count with JavaScript, then the count is exact', () => {
     const metrics = open();
     metrics.app.g.n.add(5);
     expect(addon.count('g.n', 4, 300_000, 'own')).toBe('ok');
@@ -57,7 +57,7 @@ describe('given native code that attaches through the public header', () => {
     expect(metrics.snapshot().g).toEqual({ n: 0n, level: 42n, time: { min_us: 0n, max_us: 9n, sum_us: 19n } });
   });
 
-  test('when both sides name a device, then it is the same one', () => {
+  test('when both sides name a device, then both count on the same device', () => {
     const metrics = open();
     metrics.app.disk.alloc('a').ops.inc();
     expect(addon.countOnDevice('disk', 'a', 'ops', 2)).toBe('ok');
@@ -67,7 +67,7 @@ describe('given native code that attaches through the public header', () => {
     expect(metrics.app.disk.alloc('b').ops.count()).toBe(3n);
   });
 
-  test('when a name, a kind or an id is wrong, then a status says so', () => {
+  test('when a name, a kind or an id is wrong, then the status says so', () => {
     open();
     expect(addon.find('g.n', kinds.inc)).toBe('ok');
     expect(addon.find('g.m', kinds.inc)).toMatch(/no metric or group of that name/);
@@ -78,7 +78,7 @@ describe('given native code that attaches through the public header', () => {
     expect(addon.countOnDevice('disk', 'a'.repeat(256), 'ops', 1)).toMatch(/device id must be/);
   });
 
-  test('when something else is handed over, then it is refused, and the attachment that was there stays', () => {
+  test('when the value is not the `native` of a store, then it is refused, and the earlier attachment stays', () => {
     const metrics = open();
     const { native } = metrics;
     for (const foreign of [{}, null, undefined, 1, 'x', metrics, () => {}]) {
@@ -91,7 +91,7 @@ describe('given native code that attaches through the public header', () => {
     expect(metrics.app.g.n.count()).toBe(1n);
   });
 
-  test('when JavaScript has closed the store, then what is attached stays safe, and nobody attaches any more', () => {
+  test('when JavaScript has closed the store, then attached code stays safe, and no code can attach', () => {
     const metrics = Metrics.open(schema, { name: freshName() });
     const { native } = metrics;
     expect(addon.attach(native, 0n)).toBe('ok');
@@ -105,13 +105,13 @@ describe('given native code that attaches through the public header', () => {
 });
 
 describe('given that every shard is taken', () => {
-  test('when more are claimed, then they share shard 0; given back, they are there again', () => {
+  test('when more shards are claimed, then the claims share shard 0; when they are released, then the shards are free again', () => {
     open();
     expect(addon.claim(200)).toBe(126); // 128, less the shared one and this thread's
     expect(addon.claim(10)).toBe(10);
   });
 
-  test('when a worker comes, then it counts exactly all the same', async () => {
+  test('when a worker attaches, then it still counts exactly', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(schema, { name }));
     addon.attach(metrics.native, 0n);

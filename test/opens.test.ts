@@ -9,8 +9,8 @@ import { freshName, linesIn, sumOf, temporaryFolder } from './helpers/workplace.
 
 const schema = defineSchema({ g: group({ n: inc('n') }) });
 
-describe('given metrics that a function opens and a helper of it opens too', () => {
-  test('when the helper closes its own, then those of its caller go on, and no increment is lost', () => {
+describe('given metrics that a function and its helper both open', () => {
+  test('when the helper closes its metrics, then the metrics of its caller stay open, and no increment is lost', () => {
     const name = freshName();
     const path = `${temporaryFolder()}/lines`;
     const helper = () => {
@@ -32,7 +32,7 @@ describe('given metrics that a function opens and a helper of it opens too', () 
     expect(sumOf(linesIn(path), 'g.n')).toBe(1002n);
   });
 
-  test('when the last is closed and closed again, then that is harmless, and those who open it anew are not harmed', () => {
+  test('when closed metrics are closed again, then that does nothing, also to metrics that were opened since', () => {
     const name = freshName();
     const old = Metrics.open(schema, { name });
     old.close();
@@ -54,7 +54,7 @@ describe('given metrics that a function opens and a helper of it opens too', () 
     expect(() => metrics.write()).toThrow(closed);
   });
 
-  test('when a thread that opened them twice ends without a word, then the name is free', async () => {
+  test('when a thread that opened them twice ends without close(), then the name is free', async () => {
     const thread = new SecondThread();
     const name = freshName();
     thread.call('open', schema.shape, { name });

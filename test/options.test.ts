@@ -20,7 +20,7 @@ function fickle(key: string, first: unknown, later: unknown): { readonly reads: 
 }
 
 describe('given options with getters that change', () => {
-  test('when metrics are opened, then each is read once, and the line is valid', () => {
+  test('when metrics are opened, then each getter is read once, and the line is valid', () => {
     const path = `${temporaryFolder()}/lines`;
     const name = fickle('name', freshName(), 7);
     closing(Metrics.open(schema, name.object));
@@ -38,7 +38,7 @@ describe('given options with getters that change', () => {
     expect(interval.reads()).toBe(1);
   });
 
-  test('when a schema is defined, then it has what was checked', () => {
+  test('when a schema is defined, then it holds the values that were checked', () => {
     const unit = fickle('unit', 'bytes', 'kilobytes');
     expect(inc('n', unit.object).unit).toBe('bytes');
     const aggregate = fickle('aggregate', false, 'no');
@@ -49,7 +49,7 @@ describe('given options with getters that change', () => {
   });
 });
 
-describe('given an object that is no plain one', () => {
+describe('given an object that is not plain', () => {
   test.each([
     { what: 'a Map', value: new Map(), shown: 'Map(0) {}' },
     { what: 'a Date', value: new Date(0), shown: '1970-01-01T00:00:00.000Z' },
@@ -77,7 +77,7 @@ describe('given an object that is no plain one', () => {
 });
 
 describe('given a schema that comes from elsewhere', () => {
-  test('when its objects are of another realm, then it is taken', () => {
+  test('when its objects are from another realm, then it is accepted', () => {
     const realm = createContext({ defineSchema, group, inc, perDevice, utcTimestampMs });
     const text = `defineSchema({ t: utcTimestampMs(), g: group({ n: inc('n', { unit: 'bytes' }) }), d: perDevice({ n: inc('n') }, {}) })`;
     const metrics = closing(
@@ -88,7 +88,7 @@ describe('given a schema that comes from elsewhere', () => {
     expect(() => runInContext('defineSchema({ __proto__: { g: 1 } })', realm)).toThrow(/without a '__proto__' key, which is reserved/);
   });
 
-  test('when it is of another copy of the package, then it is checked again and taken', async () => {
+  test('when it is from another copy of the package, then it is checked again and accepted', async () => {
     const copy = join(temporaryFolder(), 'lib');
     cpSync(resolve(import.meta.dirname, '../dist/lib'), copy, { recursive: true });
     symlinkSync(resolve(import.meta.dirname, '../package.json'), join(copy, '..', 'package.json'));

@@ -10,7 +10,7 @@ import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/work
 const open = () => closing(Metrics.open(firecracker, { name: freshName() }));
 
 describe('logger metrics', () => {
-  test('given no init, when written, then false and no error; after init true; a second init throws', () => {
+  test('given no init(), when write() is called, then it returns false; after init() it returns true, and a second init() throws', () => {
     const metrics = open();
     const folder = temporaryFolder();
     expect(metrics.write()).toBe(false);
@@ -23,7 +23,7 @@ describe('logger metrics', () => {
     expect(linesIn(`${folder}/first`)).toHaveLength(2);
   });
 
-  test('given 123, when 4 threads add 1 each 100,000 times, then the count is exact', async () => {
+  test('given a count of 123, when 4 threads each add 1 100,000 times, then the count is exact', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(firecracker, { name }));
     metrics.app.vcpu.exit_io_in.add(123);
@@ -35,7 +35,7 @@ describe('logger metrics', () => {
     expect(metrics.app.vcpu.exit_io_in.count()).toBe(123n + 4n * 100_000n);
   });
 
-  test('given a store metric, when 1 is stored, then 1 is fetched', () => {
+  test('given a gauge, when 1 is stored, then 1 is fetched', () => {
     const schema = defineSchema({ g: group({ value: store('a value'), other: inc('another') }) });
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     expect(metrics.app.g.value.fetch()).toBe(0n);
@@ -51,7 +51,7 @@ describe('logger metrics', () => {
     expect(linesIn(path)).toHaveLength(1);
   });
 
-  test('given a failed write, then the message is the original one and ends with the cause', () => {
+  test('given a sink that fails, when write() is called, then the message is the original one and ends with the cause', () => {
     const metrics = open();
     metrics.init('/dev/full');
     expect(() => metrics.write()).toThrow(
@@ -65,7 +65,7 @@ describe('logger metrics', () => {
 });
 
 describe('balloon metrics', () => {
-  test('given increments, when flushed, then the next flush is the one of a fresh store', () => {
+  test('given increments, when they are flushed, then the next line is that of a new store', () => {
     const metrics = open();
     const path = `${temporaryFolder()}/lines`;
     metrics.init(path);
@@ -81,7 +81,7 @@ describe('balloon metrics', () => {
 });
 
 describe('pmem metrics', () => {
-  test('given the most devices a machine has, when each counts, then each has its own', () => {
+  test('given as many devices as a machine can have, when each counts, then each has its own count', () => {
     const metrics = open();
     const devices = Array.from({ length: 19 }, (_, i) => metrics.app.pmem.alloc(`pmem${i}`));
     devices.forEach((device, i) => {
@@ -91,7 +91,7 @@ describe('pmem metrics', () => {
     expect(metrics.snapshot().pmem.aggregate.activate_fails).toBe(190n);
   });
 
-  test('given a device, when its id is allocated again, then it is the same one', () => {
+  test('given a device, when its id is allocated again, then alloc() returns the same device', () => {
     const metrics = open();
     const device = metrics.app.pmem.alloc('pmem0');
     device.activate_fails.inc();

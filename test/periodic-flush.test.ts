@@ -16,7 +16,7 @@ describe('periodic flush', () => {
     expect(linesIn(path).length).toBeGreaterThanOrEqual(count);
   };
 
-  test('given an interval of 10 ms, when the event loop is blocked, then lines come, and none too soon', () => {
+  test('given an interval of 10 ms, when the event loop is blocked, then lines are written, and none too soon', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.init(path);
@@ -31,7 +31,7 @@ describe('periodic flush', () => {
     expect(times).toEqual([...times].sort((a, b) => a - b));
   });
 
-  test('given no init, when time passes, then nothing is missed, and after init lines come', () => {
+  test('given no init(), when time passes, then no flush counts as missed, and lines are written after init()', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.startPeriodicFlush({ intervalMs: 5 });
@@ -42,7 +42,7 @@ describe('periodic flush', () => {
     expect(misses(lines)).toBe(0n);
   });
 
-  test('given a long interval, when it is started again with a short one, then lines come at the short one', () => {
+  test('given a long interval, when the flush is started again with a short interval, then lines are written at the short interval', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.init(path);
@@ -56,7 +56,7 @@ describe('periodic flush', () => {
     expect(linesIn(path).length - before).toBeLessThanOrEqual(1);
   });
 
-  test('given a pipe that is full, when time passes and a reader comes, then each miss is counted and nothing is lost', () => {
+  test('given a full pipe, when time passes and a reader opens it, then each missed flush is counted and nothing is lost', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const metrics = openStore();
     metrics.init(path);

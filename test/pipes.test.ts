@@ -11,7 +11,7 @@ import { descriptor, flagsOf, makeFifo, Reader, reading, runSinkChild } from './
 import { linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 describe('named pipes', () => {
-  test('given a pipe that nobody reads, when a reader comes after many lines, then all that it reads is whole and exact', () => {
+  test('given a pipe that nobody reads, when a reader opens it after many lines, then everything it reads is whole and exact', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const metrics = openStore();
     metrics.init(path);
@@ -24,7 +24,7 @@ describe('named pipes', () => {
     expect(text.length).toBeGreaterThan(50_000);
   });
 
-  test('given a slow reader, when lines are written all the while, then all that it reads is whole and exact', () => {
+  test('given a slow reader, when lines are written all the time, then everything it reads is whole and exact', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const metrics = openStore();
     metrics.init(path);
@@ -40,7 +40,7 @@ describe('named pipes', () => {
     expectAllOut(text + last.text, metrics, failed + last.failures);
   });
 
-  test('given a reader that goes in the middle of a line and comes back, when lines are written meanwhile, then nothing is torn', () => {
+  test('given a reader that leaves in the middle of a line and comes back, when lines are written meanwhile, then no line is torn', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const metrics = openStore();
     metrics.init(path);
@@ -54,7 +54,7 @@ describe('named pipes', () => {
     expectAllOut(text, metrics, failed + last.failures);
   });
 
-  test('given a pipe that another one replaces while a line is half in it, when written, then the new pipe has the line anew', () => {
+  test('given half a line in a pipe that another pipe replaces, when write() is called, then the new pipe gets a whole line', () => {
     const folder = temporaryFolder();
     const path = makeFifo(`${folder}/fifo`);
     const metrics = openStore();
@@ -70,7 +70,7 @@ describe('named pipes', () => {
     expect(misses(lines)).toBe(BigInt(failed + failures));
   });
 
-  test('given a pipe with a reader, when the store is closed, then the reader has the last line and comes to the end', () => {
+  test('given a pipe with a reader, when the store is closed, then the reader gets the last line and then the end of the file', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const metrics = openStore();
     metrics.init(path);
@@ -83,7 +83,7 @@ describe('named pipes', () => {
 });
 
 describe('descriptors', () => {
-  test('given a descriptor of a file, when the caller closes it after init, then lines go on', () => {
+  test('given a descriptor of a file, when the caller closes it after init(), then lines are still written', () => {
     const path = `${temporaryFolder()}/lines`;
     const fd = descriptor(path, 'w');
     const metrics = openStore();
@@ -94,7 +94,7 @@ describe('descriptors', () => {
     expect(exits(linesIn(path))).toEqual([1, 1]);
   });
 
-  test('given a descriptor, when the store is closed, then the caller still has it', () => {
+  test('given a descriptor, when the store is closed, then the descriptor of the caller stays open', () => {
     const path = `${temporaryFolder()}/lines`;
     const fd = descriptor(path, 'a');
     const metrics = openStore();
@@ -104,7 +104,7 @@ describe('descriptors', () => {
     expect(linesIn(path)).toHaveLength(2);
   });
 
-  test('given a descriptor of a blocking pipe that fills, when written, then no write blocks, and the descriptor is as it was', () => {
+  test('given a descriptor of a blocking pipe that fills, when lines are written, then no write blocks, and the descriptor keeps its flags', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const reader = reading(path);
     const fd = descriptor(path, constants.O_WRONLY);
@@ -126,20 +126,20 @@ describe('descriptors', () => {
   });
 
   // Through the child's shell, so that the pipe is one without a name.
-  test('given an anonymous pipe that fills, when written, then no write blocks, and the descriptor is as it was', async () => {
+  test('given an anonymous pipe that fills, when lines are written, then no write blocks, and the descriptor keeps its flags', async () => {
     const path = `${temporaryFolder()}/lines`;
     const { report } = await runSinkChild('fill', 1, readLater(path));
     expectFilled(report, readFileSync(path, 'utf8'));
   });
 
-  test('given a pipe that somebody makes blocking after init, when it fills, then no write blocks', async () => {
+  test('given a pipe that other code makes blocking after init(), when it fills, then no write blocks', async () => {
     const path = `${temporaryFolder()}/lines`;
     const { report } = await runSinkChild('blocking-later', 1, readLater(path));
     expect(Number.parseInt(report['flags'] as string, 8) & constants.O_NONBLOCK).toBe(0);
     expectFilled(report, readFileSync(path, 'utf8'));
   });
 
-  test('given a socket that fills, when written, then no write blocks, and the descriptor is as it was', async () => {
+  test('given a socket that fills, when lines are written, then no write blocks, and the descriptor keeps its flags', async () => {
     const parts: Buffer[] = [];
     const full = `${temporaryFolder()}/full`;
     const { report } = await runSinkChild('fill', 3, {
@@ -172,7 +172,7 @@ describe('descriptors', () => {
     expect(misses(lines)).toBe(BigInt(failures as number));
   }
 
-  test('given a pipe whose reader has gone, when written, then EPIPE, and neither death nor signal', async () => {
+  test('given a pipe whose reader has gone, when write() is called, then it throws EPIPE, and no SIGPIPE is seen', async () => {
     const signals: string[] = [];
     const listener = (signal: string) => signals.push(signal);
     process.on('SIGPIPE', listener);
@@ -195,7 +195,7 @@ describe('descriptors', () => {
     expect(misses(lines)).toBe(2n);
   });
 
-  test('given a pipe whose reader went before init, when written, then EPIPE', () => {
+  test('given a pipe whose reader left before init(), when write() is called, then it throws EPIPE', () => {
     const path = makeFifo(`${temporaryFolder()}/fifo`);
     const reader = new Reader(path);
     const fd = descriptor(path, constants.O_WRONLY);

@@ -68,7 +68,7 @@ describe('given points in buckets', () => {
     }
   });
 
-  test('when a bucket at a gap or at an end has few points, then they are in the one beside it', () => {
+  test('when a bucket at a gap or at an end has few points, then they join the bucket beside it', () => {
     const times = [7, ...range(8).map((i) => i + 8), 16, 24, 32, ...range(16).map((i) => i + 40), 56];
     const values = times.map((time) => (time === 24 ? null : time));
     const { times: middles, lines } = bucketsOf(times, [series(values)], whole(times, 8));
@@ -76,13 +76,13 @@ describe('given points in buckets', () => {
     expect(lines[0]).toEqual({ mean: [11.5, null, 380 / 9, 52], low: [7, null, 32, 48], high: [16, null, 47, 56] });
   });
 
-  test('when points have extremes of their own, then the band has those', () => {
+  test('when points have extremes of their own, then the band has these extremes', () => {
     const times = [0, 1, 2, 3];
     const line = series([5, 6, 7, 8], { low: [5, 2, 7, 8], high: [5, 6, 7, 30] });
     expect(bucketsOf(times, [line], whole(times, 2)).lines).toEqual([{ mean: [5.5, 7.5], low: [2, 7], high: [6, 30] }]);
   });
 
-  test('when a series has no value where another has, then only its own line has none', () => {
+  test('when a series has no value where another series has one, then only its own line has no value there', () => {
     const times = [0, 1, 2, 3];
     const { lines } = bucketsOf(times, [series([null, null, 4, 6]), series([1, 2, 3, 4])], whole(times, 2));
     expect(lines[0]).toEqual({ mean: [null, 5], low: [null, 4], high: [null, 6] });
@@ -92,7 +92,7 @@ describe('given points in buckets', () => {
   test.each([
     { areRates: true },
     { areRates: false },
-  ])('when a part is shown, of rates: $areRates, then its buckets are those of the whole, and one more on each side', ({ areRates }) => {
+  ])('when a part is shown, of rates: $areRates, then it has the buckets of the whole, and one more on each side', ({ areRates }) => {
     const times = range(1000).map((i) => i + ((i * 37) % 10) / 16);
     const line = series(times.map((_, i) => (i % 100 > 90 ? null : (i * 7919) % 1024)));
     const all = bucketsOf(times, [line], whole(times, 8, areRates));
@@ -189,7 +189,7 @@ const profileOf = (times: readonly number[], ...charts: readonly Chart[]): Profi
 });
 
 describe('given a chart', () => {
-  test('when points have gaps on both sides, then they are dots, and values have their unit', () => {
+  test('when points have gaps on both sides, then they are drawn as dots, and values have their unit', () => {
     const rows = [1, 2, 4, 6, 7, 9].map((tick, i) => `${tick * 1e6 + 10}\t${i + 1}\t${i + 1}`);
     const lines = ['# start=x interval_ns=1000000\tinc count\tstore us', 'Time (ns)\tg.n\tg.t.max_us', ...rows];
     const profile = profileSeriesOf(profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join(''))), 1000);
@@ -203,7 +203,7 @@ describe('given a chart', () => {
     expect(value!.value(undefined, undefined, 3, 0)).toBe('1 µs');
   });
 
-  test('when points are few, then they are drawn as they are; when they are many, then as means with a band behind all lines', () => {
+  test('when points are few, then each is drawn; when points are many, then their means are drawn, with a band behind all lines', () => {
     const times = range(3000);
     const [noise, wave] = [times.map((i) => (i * 7919) % 1024), times.map((i) => (i * 31) % 100)];
     const few = times.slice(0, 266);
@@ -232,7 +232,7 @@ describe('given a chart', () => {
     expect(all[5]!.value(undefined, undefined, 5, 0)).toBe(`${a!.mean[0]}/s (${a!.low[0]} to ${a!.high[0]})`);
   });
 
-  test('when a line is hidden or shown, then its band is too', () => {
+  test('when a line is hidden or shown, then its band is hidden or shown too', () => {
     const [plot] = drawn(profileOf([1, 2], chart([1, 2], [5, 9])));
     const [hook] = plot!.options.hooks.setSeries;
     hook(plot!, 6, { show: false });
@@ -247,7 +247,7 @@ describe('given a chart', () => {
     ]);
   });
 
-  test('when lines coincide, then dashes of the later ones let the earlier ones be seen; other lines are whole', () => {
+  test('when lines coincide, then the later lines are dashed, so that the earlier ones stay visible; other lines are solid', () => {
     const times = range(100);
     const line = times.map((i) => i % 10);
     const near = line.map((value) => value + 0.05);

@@ -17,8 +17,8 @@ const tableOf = (...lines: string[]) => profileTableOf(Buffer.from(lines.map((li
 const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf(tableOf(...lines), points);
 const cli = (...args: string[]) => spawnSync(node, [program, ...args], { encoding: 'utf8' });
 
-describe('given a profile’s text', () => {
-  test('when it is annotated, then start, interval, kinds and units come from there', () => {
+describe('given the text of a profile', () => {
+  test('when it is annotated, then start, interval, kinds and units come from the annotations', () => {
     const table = tableOf(
       '# start=2026-01-02T03:04:05.000000006Z interval_ns=1000\tinc us\tstore bytes',
       'Time (ns)\ta.x\tb.y',
@@ -39,20 +39,20 @@ describe('given a profile’s text', () => {
     expect([...table.timesNs]).toEqual([1000, 2010]);
   });
 
-  test('when it is not, then kinds and units are guessed, and the interval is that of most rows', () => {
+  test('when it is not annotated, then kinds and units are guessed, and the most frequent interval is taken', () => {
     const table = tableOf('Time (ns)\tg.n_bytes\tg.level\tg.t.max_us', '10\t1\t5\t1', '20\t1\t4\t2', '30\t3\t6\t3');
     expect(table.columns.map(({ kind, unit }) => `${kind} ${unit}`)).toEqual(['inc bytes', 'store count', 'store us']);
     expect(table.intervalNs).toBe(10);
     expect(table.start).toBeUndefined();
   });
 
-  test('when the last row has no end, then it is left out, and that is known', () => {
+  test('when the last row is incomplete, then it is left out, and isCut is true', () => {
     const table = profileTableOf(Buffer.from('Time (ns)\ta.x\n1\t2\n2\t'));
     expect(table.timesNs).toHaveLength(1);
     expect(table.isCut).toBe(true);
   });
 
-  test('when it is annotated but has no closing comment, then it is endless, and the grid tells which ticks were missed', () => {
+  test('when it is annotated but has no closing comment, then isUnfinished is true, and the grid shows which ticks were missed', () => {
     const lines = ['# start=x interval_ns=10\tinc us', 'Time (ns)\ta.x', '31\t1', '40\t1', '79\t1', '83\t1', '85\t1'];
     expect(tableOf(...lines)).toMatchObject({ isUnfinished: true, isGuessed: false, missedTicks: 4 });
     const cutComment = profileTableOf(Buffer.from([...lines, '# samples=5 mis'].join('\n')));
@@ -61,13 +61,13 @@ describe('given a profile’s text', () => {
     expect(ended).toMatchObject({ isUnfinished: false, missedTicks: 7 });
   });
 
-  test('when it is not annotated, then missed ticks are unknown, and kinds guesses', () => {
+  test('when it is not annotated, then the missed ticks are unknown, and isGuessed is true', () => {
     const table = tableOf('Time (ns)\ta.x', '10\t1', '20\t1');
     expect(table).toMatchObject({ isUnfinished: false, isGuessed: true, isCut: false });
     expect(table.missedTicks).toBeUndefined();
   });
 
-  test('when it is what startProfiling() wrote, then names and values are those, whatever the id', async () => {
+  test('when startProfiling() wrote it, then names and values are read back exactly, whatever the id', async () => {
     const metrics = closing(
       Metrics.open(defineSchema({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }), { name: freshName() }),
     );
@@ -100,7 +100,7 @@ describe('given a profile’s text', () => {
       message: /^is not a profile: line 4 is a second header/,
     },
     { lines: ['# c', 'Time (ns)\ta'], message: /^has no samples$/ },
-  ])('when it is $lines, then the error says where', ({ lines, message }) => {
+  ])('when it is $lines, then the error names the place', ({ lines, message }) => {
     expect(() => tableOf(...lines)).toThrow(message);
   });
 });
@@ -116,14 +116,14 @@ describe('given rows', () => {
     { name: 'begins anew', values: [1000, 1500, 30, 40], rates: [null, 500_000, 30_000, 10_000], difference: '540', perSecond: 180_000 },
     { name: 'begins anew twice', values: [9, 3, 1], rates: [null, 3000, 1000], difference: '4', perSecond: 2000 },
     { name: 'passes 2^64', values: [2n ** 64n - 5n, 5], rates: [null, 10_000], difference: '10', perSecond: 10_000 },
-  ])('when a counter $name, then its rates and its difference are what it went up', ({ values, rates, difference, perSecond }) => {
+  ])('when a counter $name, then its rates and its difference show how far it went up', ({ values, rates, difference, perSecond }) => {
     const table = tableOf(...ANNOTATED, ...rows(...values.map((value, i) => [i + 1, value] as const)));
     const { charts, totals } = profileSeriesOf(table, 100);
     expect(charts[0]!.series[0]!.values).toEqual(rates);
     expect(totals[0]).toMatchObject({ difference, perSecond });
   });
 
-  test('when they are shown, then what only goes up is a rate, the rest a value, in charts by group and unit', () => {
+  test('when they are shown, then counters are rates, other metrics are values, and each group and unit has a chart', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 5], [2, 10], [3, 25])]);
     expect(series.times).toEqual([0.00100001, 0.00200001, 0.00300001]);
     expect(series.charts).toEqual([
@@ -140,13 +140,18 @@ describe('given rows', () => {
     { unit: 'ms', shown: 'ms per second', shortUnit: 'ms/s', note: '1,000 is one thread busy all the time' },
     { unit: 'bytes', shown: 'bytes per second', shortUnit: 'bytes/s', note: undefined },
     { unit: 'constructor', shown: 'constructor per second', shortUnit: 'constructor/s', note: undefined },
-  ])('when what goes up is of $unit, then its rate is $shown, and time is explained', ({ unit, shown, shortUnit, note }) => {
+  ])('when the unit of a counter is $unit, then its rate is in $shown, and rates of time have a note', ({
+    unit,
+    shown,
+    shortUnit,
+    note,
+  }) => {
     const [chart] = seriesOf([`# start=x interval_ns=10\tinc ${unit}`, 'Time (ns)\ta.x', '10\t1', '20\t2']).charts;
     expect(chart).toMatchObject({ unit: shown, shortUnit });
     expect(chart!.note).toBe(note);
   });
 
-  test('when ticks were missed, then there is a gap; when a sample was only late, there is none', () => {
+  test('when ticks were missed, then there is a gap; when a sample was only late, then there is no gap', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2.9, 2], [3, 3], [7, 7], [8, 8])]);
     expect(series.charts[0]!.series[0]!.values).toEqual([null, 1000, 1000, null, 1000, 1000]);
     expect(series.charts[1]!.series[0]!.values).toEqual([1, 2, 3, null, 7, 8]);
@@ -162,26 +167,26 @@ describe('given rows', () => {
     { after: 'the first tick, with a gap next', ticks: [1, 1.1, 4], rates: [null, null, null, 666.667] },
     { after: 'the only tick', ticks: [1, 1.1], rates: [null, null] },
     { after: 'the last tick, by half an interval', ticks: [1, 2, 2.5], rates: [null, 1000, 2000] },
-  ])('when a row comes close after $after, then they share a rate, and all values are there', ({ ticks, rates }) => {
+  ])('when a row comes close after $after, then both share a rate, and all values are kept', ({ ticks, rates }) => {
     const series = seriesOf([...ANNOTATED, ...rows(...ticks.map((tick, i) => [tick, i] as const))]);
     expect(series.charts[0]!.series[0]!.values).toEqual(rates);
     expect(series.charts[1]!.series[0]!.values.filter((value) => value !== null)).toEqual(ticks.map((_, i) => i));
     expect(series.totals[0]!.difference).toBe(String(ticks.length - 1));
   });
 
-  test('when the last point has only a row that comes close, then it takes its rate with the point before', () => {
+  test('when the last point has only a row that comes close, then it shares its rate with the point before', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2, 2], [3, 3], [4, 4], [4.01, 5])], 3);
     expect(series.rowsPerPoint).toBe(2);
     expect(series.charts[0]!.series[0]!.values).toEqual([1000, 1492.54, 1492.54]);
   });
 
-  test('when a counter wraps, then its rate does not', () => {
+  test('when a counter wraps, then its rate stays right', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 2n ** 64n - 2n], [2, 3n])]);
     expect(series.charts[0]!.series[0]!.values).toEqual([null, 5000]);
     expect(series.totals[0]!.difference).toBe('5');
   });
 
-  test('when there are more than points, then each is a mean with its extremes, and only long gaps are seen', () => {
+  test('when there are more rows than points, then each point is a mean with its extremes, and only long gaps are shown', () => {
     const ticks = [...Array(100).keys()].map((i) => [i + 1 + (i >= 30 ? 1 : 0) + (i >= 60 ? 40 : 0), i === 15 ? 1000 : i] as const);
     const series = seriesOf([...ANNOTATED, ...rows(...ticks)], 10);
     expect(series.rowsPerPoint).toBe(10);
@@ -198,12 +203,12 @@ describe('given rows', () => {
     expect(perSecond.high).toEqual([1000, 986_000, 1000, 1000, 1000, 1000, null, 1000, 1000, 1000, 1000]);
   });
 
-  test('when there are as many as points, then no point has extremes', () => {
+  test('when there are as many rows as points, then no point has extremes', () => {
     const [chart] = seriesOf([...ANNOTATED, ...rows([1, 1], [2, 2])], 2).charts;
     expect(Object.keys(chart!.series[0]!)).toEqual(['name', 'values']);
   });
 
-  test('when there is one, then there is still a page', () => {
+  test('when there is only one row, then a page is still made', () => {
     const table = tableOf(...ANNOTATED, ...rows([1, 1]));
     expect(profilePage('t', table, profileSeriesOf(table, 10), { script: '', style: '', license: '' })).toContain('<table');
   });
@@ -213,7 +218,7 @@ describe('given a page', () => {
   const library = { script: 'var uPlot;', style: '', license: 'MIT --> <script>' };
   const hostile = '</script><img src=x onerror=alert(1)>';
 
-  test('when names are hostile, then they stay text', () => {
+  test('when names contain HTML, then they stay text', () => {
     const table = tableOf(`Time (ns)\t${hostile}.n`, '1\t2', '2\t3');
     const series: ProfileSeries = profileSeriesOf(table, 10);
     const page = profilePage(hostile, table, series, library);
@@ -249,17 +254,17 @@ describe('given a page', () => {
       facts: ['1 gap', 'no annotations: a metric that never goes down is taken for a counter (annotate: true says what it is)'],
     },
     { of: 'one that was cut', lines: [...ANNOTATED, ...rows([1, 1]), '2\t\0'], facts: ['the last row is incomplete and left out'] },
-  ])('when it is of $of, then the facts say so', ({ lines, facts }) => {
+  ])('when it shows $of, then the facts say so', ({ lines, facts }) => {
     const text = lines.map((line) => `${line}\n`).join('');
     const table = profileTableOf(Buffer.from(text.replace('\0\n', '')));
     expect(factsIn(profilePage('t', table, profileSeriesOf(table, 1000), library))).toEqual(expect.arrayContaining(facts));
   });
 
-  test('when all is well, then no fact says otherwise', () => {
+  test('when nothing went wrong, then no fact reports a problem', () => {
     expect(factsIn(pageOf(...ANNOTATED, ...rows([1, 1], [2, 1]), closingLine))).toHaveLength(4);
   });
 
-  test('when totals are large, then each digit is there, with commas', () => {
+  test('when totals are large, then every digit is shown, with commas', () => {
     const page = pageOf(...ANNOTATED, ...rows([1, 2n ** 53n + 1n], [2, 2n ** 64n - 1n]));
     expect(page).toMatch(
       /g\.n \(count\)<td[^>]*>9,007,199,254,740,993<td[^>]*>18,446,744,073,709,551,615<td[^>]*>18,437,736,874,454,810,622</,
@@ -268,13 +273,13 @@ describe('given a page', () => {
     expect(page).toMatch(/g\.t\.max_us \(µs\).*<td data-of="difference"><td data-of="per second"><\/tr>/);
   });
 
-  test('when it is looked at, then a hint says how to zoom and hide', () => {
+  test('when it is shown, then a hint explains how to zoom and how to hide lines', () => {
     expect(pageOf(...ANNOTATED, ...rows([1, 1]))).toMatch(
       /Drag to zoom, double-click to show all, click a name to hide it[\s\S]*a line is their mean, and the band/,
     );
   });
 
-  test('when it is made by the command, then it is whole, and loads nothing', () => {
+  test('when the command makes it, then it is complete and loads nothing', () => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows([1, 1], [2, 2])].map((line) => `${line}\n`).join(''));
     const { status, stdout, stderr } = cli('plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`, '--title', 'A & B');
@@ -346,7 +351,7 @@ describe('given the command line', () => {
     { name: 'there is none', file: 'none', says: /^vmm-metrics: Cannot read the profile '.*none': ENOENT: no such file/ },
     { name: 'it is no profile', file: 'text', says: /^vmm-metrics: '.*text' is not a profile: it has no header/ },
     { name: 'it has no rows', file: 'header', says: /^vmm-metrics: '.*header' has no samples\n$/ },
-  ])('when the profile cannot be read since $name, then one line says so, the exit code is 1, and no page is made', ({ file, says }) => {
+  ])('when the profile cannot be read because $name, then one line says so, the exit code is 1, and no page is made', ({ file, says }) => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/text`, 'hello\n');
     writeFileSync(`${folder}/header`, 'Time (ns)\ta\n');
@@ -362,7 +367,7 @@ describe('given the command line', () => {
     return text;
   };
 
-  test('when the page is to go over a region, then one line says so, and the region is as it was', () => {
+  test('when the page would overwrite a region, then one line says so, and the region stays unchanged', () => {
     const folder = temporaryFolder();
     profileIn(folder);
     closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
@@ -378,7 +383,7 @@ describe('given the command line', () => {
     { name: 'another path', output: './x/../p.tsv' },
     { name: 'a hard link', output: 'hard' },
     { name: 'a symbolic link', output: 'soft' },
-  ])('when the page is to go over the profile by $name, then one line says so, and the profile is as it was', ({ output }) => {
+  ])('when the page would overwrite the profile by $name, then one line says so, and the profile stays unchanged', ({ output }) => {
     const folder = temporaryFolder();
     const text = profileIn(folder);
     mkdirSync(`${folder}/x`);
@@ -390,7 +395,7 @@ describe('given the command line', () => {
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
   });
 
-  test('when -o is -, then the page goes to standard output, but not onto the profile', () => {
+  test('when -o is -, then the page goes to standard output, unless that is the profile', () => {
     const folder = temporaryFolder();
     const text = profileIn(folder);
     const { status, stdout, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', '-'], { cwd: folder, encoding: 'utf8' });
@@ -401,7 +406,7 @@ describe('given the command line', () => {
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
   });
 
-  test('when standard output is read no further, then it ends without a word', () => {
+  test('when the reader of standard output leaves, then the command ends without a message', () => {
     const folder = temporaryFolder();
     profileIn(folder);
     const script = `set -o pipefail; '${node}' '${program}' plot '${folder}/p.tsv' -o - | head -c 10`;
@@ -409,7 +414,7 @@ describe('given the command line', () => {
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '<!doctype ', stderr: '' });
   });
 
-  test('when an older page is there, then it is replaced at once, with its mode, and nothing else is left', () => {
+  test('when an older page exists, then the new page replaces it atomically with the same mode, and no other file is left', () => {
     const folder = temporaryFolder();
     profileIn(folder);
     const page = `${folder}/p.html`;
@@ -430,7 +435,7 @@ describe('given the command line', () => {
       says: "vmm-metrics: Cannot write the page '/dev/full': ENOSPC: no space left on device, write\n",
     },
     { name: 'in no folder', output: 'none/p', says: /^vmm-metrics: Cannot write the page 'none\/p': ENOENT/ },
-  ])('when the page is $name, then it is written to, or one line says why not', ({ output, says }) => {
+  ])('when the page is $name, then the page is written, or one line gives the reason', ({ output, says }) => {
     const folder = temporaryFolder();
     profileIn(folder);
     writeFileSync(`${folder}/page`, 'old');
@@ -442,7 +447,7 @@ describe('given the command line', () => {
     expect(readdirSync(folder).sort()).toEqual(['link', 'p.tsv', 'page']);
   });
 
-  test('when help is asked for, then it is printed', () => {
+  test('when --help is given, then the help is printed', () => {
     expect(cli('plot', '--help').stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*default: 5000/);
   });
 });

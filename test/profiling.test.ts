@@ -47,7 +47,7 @@ const profileError = (message: RegExp, cause?: string) =>
   });
 
 describe('given a profile', () => {
-  test('when it is stopped, then the file has the header, rows on a grid, and totals that no flush resets', async () => {
+  test('when it is stopped, then the file holds the header and rows on a grid, with totals that no flush resets', async () => {
     const metrics = open();
     const output = `${temporaryFolder()}/p.tsv`;
     metrics.init('/dev/null');
@@ -81,7 +81,7 @@ describe('given a profile', () => {
     expect(stats.lateNs.median).toBeLessThanOrEqual(stats.lateNs.max);
   });
 
-  test('when it names groups, devices and parts of latencies, then each column has its value, removed devices too', async () => {
+  test('when it names groups, devices and parts of latencies, then each column has its value, also for removed devices', async () => {
     const metrics = open();
     const output = `${temporaryFolder()}/p.tsv`;
     const ids = ['a', 'a.b', 'x', '__proto__', 'tab\tand\r\n, \\ more'];
@@ -116,7 +116,7 @@ describe('given a profile', () => {
     expect(tableIn(output).rows.at(-1)!.slice(1)).toEqual(names.map(() => value));
   });
 
-  test('when it annotates, then the first line has start, interval, kinds and units, and the last one what stop() gives', async () => {
+  test('when it annotates, then the first line has start, interval, kinds and units, and the last line has the result of stop()', async () => {
     const metrics = open();
     const output = `${temporaryFolder()}/p.tsv`;
     const before = Date.now();
@@ -140,7 +140,7 @@ describe('given a profile', () => {
     expect(rows).toHaveLength(samples);
   });
 
-  test('when it is stopped from several places at once, and again, and after close(), then all get the same', async () => {
+  test('when stop() is called several times at once, again, and after close(), then all calls get the same result', async () => {
     const metrics = open();
     const profile = metrics.startProfiling({ metrics: 'g.n', output: '/dev/null' });
     const both = await Promise.all([profile.stop(), profile.stop()]);
@@ -160,7 +160,7 @@ describe('given a profile', () => {
     expect(tableIn(output).rows).toHaveLength(1);
   });
 
-  test('when its interval is below a microsecond or an hour, then it samples, and stops', async () => {
+  test('when its interval is below a microsecond or is an hour, then it samples and stops', async () => {
     const metrics = open();
     const output = `${temporaryFolder()}/p.tsv`;
     for (const intervalUs of [0.1, 0.5, 1.25, HOUR_US]) {
@@ -172,7 +172,7 @@ describe('given a profile', () => {
     }
   });
 
-  test('when it goes on, then its rows are in the file', async () => {
+  test('when it is still running, then the file already holds its rows', async () => {
     const output = `${temporaryFolder()}/p.tsv`;
     const profile = open().startProfiling({ metrics: 'g.n', output, intervalUs: 10_000 });
     await awaitRows(output, 10);
@@ -180,7 +180,7 @@ describe('given a profile', () => {
     await profile.stop();
   });
 
-  test('when it is stopped and started again 200 times, then each file has its rows', async () => {
+  test('when it is stopped and started again 200 times, then the file holds the rows of each profile', async () => {
     const metrics = open();
     const output = `${temporaryFolder()}/p.tsv`;
     for (let i = 0; i < 200; i++) {
@@ -189,14 +189,14 @@ describe('given a profile', () => {
     }
   });
 
-  test('when another store has one too, then both run', async () => {
+  test('when another store has a profile too, then both profiles run', async () => {
     const folder = temporaryFolder();
     const profiles = [1, 2].map((n) => open().startProfiling({ metrics: 'g.n', output: `${folder}/${n}`, intervalUs: HOUR_US }));
     for (const profile of profiles) await profile.stop();
     for (const n of [1, 2]) expect(tableIn(`${folder}/${n}`).rows).toHaveLength(1);
   });
 
-  test('when another thread is attached, then its adds are sampled, it cannot start one, and its close() ends none', async () => {
+  test('when another thread is attached, then its adds are sampled, it cannot start a profile, and its close() ends no profile', async () => {
     const name = freshName();
     const metrics = closing(Metrics.open(schema, { name }));
     const output = `${temporaryFolder()}/p.tsv`;
@@ -218,7 +218,7 @@ describe('given a profile', () => {
 });
 
 describe('given an output', () => {
-  test('when it is a file with something in it, then it is emptied; a descriptor is the caller’s own, and goes on', async () => {
+  test('when it is the path of a file, then the file is emptied; when it is a descriptor, then the caller may close it', async () => {
     const metrics = open();
     const folder = temporaryFolder();
     writeFileSync(`${folder}/p`, 'x'.repeat(100_000));
@@ -235,7 +235,7 @@ describe('given an output', () => {
     expect(readFileSync(`${folder}/other`, 'utf8')).toBe('');
   });
 
-  test('when it is a descriptor of a file that ends in half a line, then the table begins on a line of its own', async () => {
+  test('when it is a descriptor of a file that ends in half a line, then the table begins on a new line', async () => {
     const path = `${temporaryFolder()}/p`;
     writeFileSync(path, '# half');
     const descriptor = openSync(path, 'a');
@@ -244,7 +244,7 @@ describe('given an output', () => {
     expect(tableIn(path)).toMatchObject({ comments: ['# half'], header: ['Time (ns)', 'g.n'] });
   });
 
-  test('when all threads of the pool are waiting for something else, then stop() does not wait for them', async () => {
+  test('when all threads of the pool are blocked, then stop() does not wait for them', async () => {
     const folder = temporaryFolder();
     makeFifo(`${folder}/pipe`);
     const output = `${folder}/p`;
@@ -258,7 +258,7 @@ describe('given an output', () => {
     closeSync(writer);
   });
 
-  test('when it is full, then stop() says so, each time, and the next profile runs', async () => {
+  test('when it is full, then each stop() reports the error, and the next profile runs', async () => {
     const metrics = open();
     const profile = metrics.startProfiling({ metrics: 'g.n', output: '/dev/full' });
     await sleep(20);
@@ -268,7 +268,7 @@ describe('given an output', () => {
     expect((await metrics.startProfiling({ metrics: 'g.n', output: '/dev/null' }).stop()).samples).toBeGreaterThan(0);
   });
 
-  test('when it is a pipe that nobody reads, then stop() and close() end, and stop() says what is lost', async () => {
+  test('when it is a pipe that nobody reads, then stop() and close() return, and stop() reports the error', async () => {
     const folder = temporaryFolder();
     const held = new HeldPipe(makeFifo(`${folder}/pipe`));
     onTestFinished(() => held.close());
@@ -285,7 +285,7 @@ describe('given an output', () => {
 });
 
 describe('given wrong arguments', () => {
-  test('when everything is wrong at once, then the errors come in their order', async () => {
+  test('when several arguments are wrong, then their errors come in a fixed order', async () => {
     const metrics = open();
     const folder = temporaryFolder();
     const running = metrics.startProfiling({ metrics: 'g.n', output: '/dev/null' });
@@ -364,14 +364,14 @@ describe('given wrong arguments', () => {
     { name: 'a folder', output: () => '/tmp', code: 'EISDIR' },
     { name: 'in a folder that is not there', output: () => '/nowhere/p', code: 'ENOENT' },
     { name: 'a descriptor for reading', output: () => openSync('/dev/null', 'r'), code: 'EBADF' },
-  ])('when the output is $name, then ERR_METRICS_PROFILE with $code', ({ output, code }) => {
+  ])('when the output is $name, then ERR_METRICS_PROFILE with $code is thrown', ({ output, code }) => {
     const metrics = open();
     expect(() => metrics.startProfiling({ metrics: 'g.n', output: output() })).toThrow(
       profileError(/^Cannot write a profile to ('.*'|descriptor \d+): E/, code),
     );
   });
 
-  test('when a group has many metrics, then some of them are named, and how many more there are', () => {
+  test('when a group has many metrics, then the error names some of them and the number of the others', () => {
     const fields = Object.fromEntries(Array.from({ length: 11 }, (_, i) => [`m${i}`, inc('m')]));
     const metrics = closing(Metrics.open(defineSchema({ g: group(fields), d: perDevice(fields) }), { name: freshName() }));
     const start = (name: string) => () => metrics.startProfiling({ metrics: name, output: '/dev/null' });
@@ -379,7 +379,7 @@ describe('given wrong arguments', () => {
     expect(start('d_a.m0')).toThrow(/there is no metric 'd_a\.m0': 'd' has no device$/);
   });
 
-  test('when the output is a region or where lines go, then it is refused, and nothing is lost', async () => {
+  test('when the output is a region or the sink of the lines, then it is refused, and nothing is lost', async () => {
     const folder = temporaryFolder();
     const metrics = closing(Metrics.open(schema, { name: freshName(), file: `${folder}/region` }));
     metrics.init(`${folder}/lines`);
@@ -403,7 +403,7 @@ describe('given wrong arguments', () => {
     await metrics.startProfiling({ metrics: 'g.n', output: `${folder}/p` }).stop();
   });
 
-  test('when another profile of the process writes there, then it is refused, until that has ended', async () => {
+  test('when another profile of the process has the same output, then the output is refused until that profile ends', async () => {
     const folder = temporaryFolder();
     const [first, second] = [open(), open()];
     const output = `${folder}/p`;
@@ -419,7 +419,12 @@ describe('given wrong arguments', () => {
     expect(tableIn(output).rows).toHaveLength(1);
   });
 
-  test.each(['output', 'metrics', 'intervalUs', 'annotate'])('when the getter of %s closes the store, then ERR_METRICS_CLOSED', (name) => {
+  test.each([
+    'output',
+    'metrics',
+    'intervalUs',
+    'annotate',
+  ])('when the getter of %s closes the store, then ERR_METRICS_CLOSED is thrown', (name) => {
     const metrics = open();
     const options = { metrics: 'g.n', output: '/dev/null', intervalUs: 1000, annotate: false };
     const value = options[name as keyof typeof options];
@@ -433,7 +438,7 @@ describe('given wrong arguments', () => {
     expect(() => metrics.startProfiling(options)).toThrow(closed);
   });
 
-  test('when a name could mean a metric of two devices, then it is refused', () => {
+  test('when a name could mean the metrics of two devices, then it is refused', () => {
     const metrics = closing(Metrics.open(defineSchema({ d: perDevice({ t: latency('t'), sum_us: inc('s') }) }), { name: freshName() }));
     for (const id of ['a', 'a.t']) metrics.app.d.alloc(id);
     expect(() => metrics.startProfiling({ metrics: 'd_a.t.sum_us', output: '/dev/null' })).toThrow(/more than one device/);
@@ -452,7 +457,7 @@ describe('given a process or thread that ends without stop()', () => {
     { how: 'hung', ends: { code: 7 }, lines: 1 },
     { how: 'worker', ends: { code: 0, stdout: '1\n' }, lines: 0 },
     { how: 'worker-stopping', ends: { code: 0, stdout: '1\n' }, lines: 0 },
-  ])('when it is $how, then its samples are in the file', async ({ how, ends, lines }) => {
+  ])('when the ending is $how, then the file holds the samples', async ({ how, ends, lines }) => {
     const folder = temporaryFolder();
     const death = await runChild('profile.mjs', [folder, how]);
     expect(death).toMatchObject(ends);

@@ -20,7 +20,7 @@ import { soakSeconds } from './helpers/soak.ts';
 import { at, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 test(
-  'given any schema and a sink that fails and changes, when threads count, devices come and go and lines are written, then all is as the model says',
+  'given any schema and a sink that fails and changes, when threads count, devices come and go and lines are written, then everything matches the model',
   async () => {
     let runs = 0;
     await fc.assert(

@@ -18,14 +18,14 @@ describe('README', () => {
     expect(shown).toBe(read('examples/quickstart.ts'));
   });
 
-  test('when the quick start runs, then it counts, and its line is out', () => {
+  test('when the quick start runs, then it counts and writes its line', () => {
     const output = execFileSync(node, [`${root}dist/examples/quickstart.js`], { cwd: temporaryFolder(), encoding: 'utf8' });
     const [first, line] = output.split('\n');
     expect(first).toBe('1n { read_bytes: 4096n }');
     expect(at(parseLine(line!), 'block_rootfs.read_bytes')).toBe(4096n);
   });
 
-  test('when its two commands are read, then .ci/run runs the one for the tests', () => {
+  test('when its two commands are read, then .ci/run runs the command for the tests', () => {
     const commands = [...read('README.md').matchAll(/^ {4}(npm ci && .*)$/gm)].map(([, command]) => command);
     expect(commands).toEqual(['npm ci && npm run demo', 'npm ci && npm test']);
     expect(read('.ci/run')).toContain(commands[1]);
