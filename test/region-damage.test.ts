@@ -15,8 +15,8 @@ import { regionBytes } from './helpers/region-writer.ts';
 import { makeFifo } from './helpers/sinks.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
-describe('given a path that is no region of ours', () => {
-  test('when nothing is there, then the error names it, with the cause', async () => {
+describe('given a path that may not name a region', () => {
+  test('when the path does not exist, then the error names the path and the cause', async () => {
     expect(await refused('/nowhere/region')).toMatchObject({
       name: 'MetricsError',
       code: 'ERR_METRICS_REGION',
@@ -25,7 +25,7 @@ describe('given a path that is no region of ours', () => {
     });
   });
 
-  test('when it is a link, a folder, a device or a pipe, then it is refused, and nothing waits', async () => {
+  test('when it is a link, a folder, a device or a pipe, then it is refused without waiting', async () => {
     const path = regionFile();
     const folder = temporaryFolder();
     symlinkSync(path, join(folder, 'link'));
@@ -39,7 +39,7 @@ describe('given a path that is no region of ours', () => {
     expect(await refused(join(folder, 'name'))).toBeUndefined();
   });
 
-  test('when it is an open file under /proc, then it is read, also without a name', async () => {
+  test('when it is an open file under /proc, then it is read, even if the file has no name', async () => {
     const file = await open(regionFile(), 'r');
     expect((await readBothWays(`/proc/${process.pid}/fd/${file.fd}`)).pid).toBe(4242);
     await file.close();
@@ -62,7 +62,7 @@ describe('given a path that is no region of ours', () => {
     }
   });
 
-  test('when the path is none, then the error says so', async () => {
+  test('when the path is invalid, then the error says so', async () => {
     await expect(readRegion(3 as never)).rejects.toThrow(TypeError);
     await expect(readRegion('')).rejects.toThrow(RangeError);
     await expect(readRegion('a\0b')).rejects.toThrow(RangeError);
@@ -121,7 +121,7 @@ describe('given a damaged region', () => {
     expect(error?.message).toContain(says);
   });
 
-  test('when it is cut anywhere, then it is refused, but not when memory was lost under its writer', async () => {
+  test('when it is cut at any length, then it is refused, unless its writer lost memory', async () => {
     const whole = statSync(regionFile()).size;
     for (const bytes of [0, 7, 8, 100, 2559, 2560, 4096, 4100, 8192, whole - 4096, whole - 1]) {
       const path = regionFile();
@@ -133,13 +133,13 @@ describe('given a damaged region', () => {
     expect((await readBothWays(path)).degraded).toBe(true);
   });
 
-  test('when a signal is none, then it is refused', async () => {
+  test('when the number of its signal does not exist, then it is refused', async () => {
     const crash = { signal: 4321, code: 0, address: 0n, threadId: 1, ns: 0n };
     expect((await refused(regionFile({ state: 3, crash })))?.message).toContain('there is no signal 4321');
   });
 });
 
-describe('given a file that claims as much as it can', () => {
+describe('given a file that claims the largest sizes', () => {
   const u32 = (bytes: Buffer, at: number, ...values: number[]) => values.forEach((value, i) => void bytes.writeUInt32LE(value, at + 4 * i));
 
   /** A group of devices with `of`, and as many entries of them as `devices`; the rest of the file is a hole. */
@@ -219,7 +219,7 @@ describe('given a file that claims as much as it can', () => {
       aggregate: true,
       says: 'ERR_METRICS_REGION', // since their cells overlap
     },
-  ])('when it claims $what, then it is read or refused in the memory that it is worth, and it ends', async (one) => {
+  ])('when it claims $what, then it is read or refused within a limit of memory', async (one) => {
     const { of, says, mostMebibytes = 64, ...options }: typeof one & { mostMebibytes?: number } = one;
     const path = await claiming(of, options);
     // The young generation, three semi-spaces, within what is left: else it grows with how late the collector comes.

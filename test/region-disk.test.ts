@@ -36,7 +36,7 @@ async function warningsOf(...files: string[]): Promise<string[]> {
 
 describe('given a region file', () => {
   test.skipIf(onDisk === undefined)(
-    'when it is on a disk, then one warning a process, however many files and threads there are',
+    'when it is on a disk, then each process gets one warning, however many files and threads it has',
     async () => {
       const folder = folderIn(onDisk!);
       const warnings = await warningsOf(join(folder, 'a'), join(folder, 'b'));
@@ -47,7 +47,7 @@ describe('given a region file', () => {
     },
   );
 
-  test.skipIf(inMemory === undefined)('when it is on a tmpfs, then no warning', async () => {
+  test.skipIf(inMemory === undefined)('when it is on a tmpfs, then there is no warning', async () => {
     expect(await warningsOf(join(folderIn(inMemory!), 'a'))).toEqual([]);
   });
 });

@@ -66,8 +66,8 @@ async function holder(file: string, more: object = {}, steps = ['open', 'print',
   return { pid: process.pid!, first, kill };
 }
 
-describe('given a path where nothing is', () => {
-  test('when it is opened, then it is a file of mode 0600 whatever the umask, and nothing else is left beside it', async () => {
+describe('given a path that does not exist', () => {
+  test('when it is opened, then a file of mode 0600 is made whatever the umask, and no other file is left beside it', async () => {
     for (const umask of [0, 0o777]) {
       const folder = temporaryFolder();
       await child({ file: `${folder}/r`, umask, steps: ['open', 'kill'] });
@@ -77,7 +77,7 @@ describe('given a path where nothing is', () => {
     }
   });
 
-  test('when its folder is not there, then ERR_METRICS_REGION with the cause, and nothing is open', () => {
+  test('when its folder does not exist, then ERR_METRICS_REGION with the cause is thrown, and no store is open', () => {
     const name = freshName();
     const error = thrownBy(() => Metrics.open(schema, { name, file: `${temporaryFolder()}/none/r` }));
     expect(error).toMatchObject({ code: 'ERR_METRICS_REGION', cause: { code: 'ENOENT', syscall: 'open' } });
@@ -85,7 +85,7 @@ describe('given a path where nothing is', () => {
     closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name })); // the name is free
   });
 
-  test('when the store is closed, then the file stays, closed, and may be opened again, though an external still has its memory', () => {
+  test('when the store is closed, then the file stays, says closed, and can be opened again, even while `native` is held', () => {
     const file = `${temporaryFolder()}/r`;
     const metrics = open(file);
     const external = metrics.native;
@@ -101,7 +101,7 @@ describe('given a path where nothing is', () => {
   test.each([
     ['exit', 'exited'],
     ['close', 'closed'],
-  ] as const)('when the process ends in order by %s, then it is %s', async (end, state) => {
+  ] as const)('when the process ends in order by %s, then the file says %s', async (end, state) => {
     const file = `${temporaryFolder()}/r`;
     expect(await child({ file, steps: ['open', end] })).toMatchObject({ code: 0 });
     expect(stateOf(file)).toBe(RegionStateNumber[state]);
@@ -118,7 +118,7 @@ describe('given the file of a dead process', () => {
     return { folder, file, inode: statSync(file).ino };
   };
 
-  test('when it is opened again and again with nothing pending, then it is kept beside as .previous, one generation', async () => {
+  test('when it is opened again and again with nothing pending, then one generation is kept as .previous', async () => {
     const { folder, file, inode } = await dead('close');
     open(file).close();
     expect(statSync(`${file}.previous`).ino).toBe(inode);
@@ -128,14 +128,14 @@ describe('given the file of a dead process', () => {
     expect(readdirSync(folder).sort()).toEqual(['r', 'r.previous']);
   });
 
-  test('when it is opened with previous: discard, then it is gone', async () => {
+  test('when it is opened with previous: discard, then it is removed', async () => {
     const { folder, file, inode } = await dead();
     open(file, { previous: 'discard' });
     expect(statSync(file).ino).not.toBe(inode);
     expect(readdirSync(folder)).toEqual(['r']);
   });
 
-  test('when it is opened with previous: refuse, then ERR_METRICS_REGION, and it is untouched', async () => {
+  test('when it is opened with previous: refuse, then ERR_METRICS_REGION is thrown, and the file is untouched', async () => {
     const { folder, file } = await dead();
     const before = readFileSync(file);
     expect(thrownBy(() => open(file, { previous: 'refuse' }))).toMatchObject({ code: 'ERR_METRICS_REGION' });
@@ -143,7 +143,7 @@ describe('given the file of a dead process', () => {
     expect(readdirSync(folder)).toEqual(['r']);
   });
 
-  test('when .previous cannot be replaced, then an error, and it is untouched', async () => {
+  test('when .previous cannot be replaced, then an error is thrown, and the file is untouched', async () => {
     const { file, inode } = await dead();
     mkdirSync(`${file}.previous`);
     expect(thrownBy(() => open(file))).toMatchObject({ code: 'ERR_METRICS_REGION', cause: { code: 'EISDIR' } });
@@ -152,7 +152,7 @@ describe('given the file of a dead process', () => {
 });
 
 describe('given the file of a living process', () => {
-  test('when it is opened, then ERR_METRICS_REGION_BUSY names that process, whatever previous is, and the file is untouched', async () => {
+  test('when it is opened with any value of previous, then ERR_METRICS_REGION_BUSY names the process, and the file is untouched', async () => {
     const file = `${temporaryFolder()}/r`;
     const other = await holder(file);
     const inode = statSync(file).ino;
@@ -168,13 +168,13 @@ describe('given the file of a living process', () => {
     expect(statSync(`${file}.previous`).ino).toBe(inode);
   });
 
-  test('when this same process opens it under another name, then it is busy too', () => {
+  test('when the same process opens it for a store of another name, then the file is busy too', () => {
     const file = `${temporaryFolder()}/r`;
     open(file);
     expect(thrownBy(() => open(file)).message).toContain(`process ${process.pid}`);
   });
 
-  test('when a forked child of it lives on, then the file is free as soon as the process itself is dead', async () => {
+  test('when a forked child outlives the process, then the file is free as soon as the process is dead', async () => {
     const file = `${temporaryFolder()}/r`;
     const other = await holder(file, { sleepMs: 20_000 }, ['open', 'fork', 'wait']);
     await other.kill('SIGKILL');
@@ -188,8 +188,8 @@ describe('given the file of a living process', () => {
   });
 });
 
-describe('given process numbers that say nothing', () => {
-  test('when the number in the file of a killed process is that of one that lives, then it is still killed, and may be opened', async () => {
+describe('given process numbers that do not identify a process', () => {
+  test('when a living process has the number of the killed process, then the file still says killed, and can be opened', async () => {
     const file = `${temporaryFolder()}/r`;
     await child({ file, steps: ['open', 'kill'] });
     const number = Buffer.alloc(4);
@@ -204,7 +204,7 @@ describe('given process numbers that say nothing', () => {
 
   const canUnshare = spawnSync(CONTAINER[0]!, [...CONTAINER.slice(1), 'true']).status === 0;
   if (!canUnshare) console.log('no PID namespace can be made here: containers with the same process numbers are not tested');
-  test.runIf(canUnshare)('when two containers with the same numbers share a folder, then they are told apart', async () => {
+  test.runIf(canUnshare)('when two containers with the same process numbers share a folder, then their files are told apart', async () => {
     const file = `${temporaryFolder()}/r`;
     const first = await holder(file, {}, undefined, CONTAINER);
     expect(await readRegion(file)).toMatchObject({ pid: 1, state: 'running' });
@@ -234,7 +234,7 @@ describe('given something else at the path', () => {
       /: it is a symbolic link$/,
     ],
   ];
-  test.each(cases)('when it is %s, then ERR_METRICS_REGION says so, and it is untouched', (_what, make, reason) => {
+  test.each(cases)('when it is %s, then ERR_METRICS_REGION says so, and nothing is changed', (_what, make, reason) => {
     const file = `${temporaryFolder()}/r`;
     make(file);
     const before = readdirSync(file.slice(0, -2)).sort();
@@ -246,14 +246,14 @@ describe('given something else at the path', () => {
     expect(readdirSync(file.slice(0, -2)).sort()).toEqual(before);
   });
 
-  test.runIf(process.getuid?.() === 0)("when it is another user's region, then it is refused, though root could", () => {
+  test.runIf(process.getuid?.() === 0)("when it is another user's region, then it is refused, even to root", () => {
     const file = `${temporaryFolder()}/r`;
     open(file).close();
     chownSync(file, 65534, 65534);
     expect(thrownBy(() => open(file)).message).toMatch(/: it belongs to another user$/);
   });
 
-  test.runIf(process.getuid?.() !== 0)('when the folder may not be written, then EACCES', () => {
+  test.runIf(process.getuid?.() !== 0)('when the folder is not writable, then EACCES is thrown', () => {
     const folder = temporaryFolder();
     chmodSync(folder, 0o500);
     expect(thrownBy(() => open(`${folder}/r`))).toMatchObject({ cause: { code: 'EACCES' } });
@@ -261,7 +261,7 @@ describe('given something else at the path', () => {
 });
 
 describe('given the options of a file', () => {
-  test('when another thread or call opens the store with another file, then ERR_METRICS_LAYOUT_MISMATCH names it', () => {
+  test('when another call opens the store with another file, then ERR_METRICS_LAYOUT_MISMATCH names the option', () => {
     const name = freshName();
     const folder = temporaryFolder();
     closing(Metrics.open(schema, { name, file: `${folder}/a` }));
@@ -280,7 +280,7 @@ describe('given the options of a file', () => {
     [{ file: '/tmp/x', previous: 'forget' }, RangeError, "'forget'"],
     [{ file: '/tmp/x', previous: 1 }, TypeError, 'previous'],
     [{ flie: '/tmp/x' }, TypeError, "'flie'"],
-  ])('when they are %o, then an error names the offender, and nothing is made', (options, type, text) => {
+  ])('when they are %o, then an error names the wrong option, and no file is made', (options, type, text) => {
     const error = thrownBy(() => Metrics.open(schema, { name: freshName(), ...options } as object));
     expect(error).toBeInstanceOf(type);
     expect(error.message).toContain(text);
@@ -288,10 +288,10 @@ describe('given the options of a file', () => {
   });
 });
 
-describe('given more to say of a store than a region has room for', () => {
+describe('given a description of a store that does not fit into a region', () => {
   const properties = { note: 'x'.repeat(1 << 20) };
 
-  test('when it has a file, then ERR_METRICS_SCHEMA names the sizes, and nothing is made', () => {
+  test('when the store has a file, then ERR_METRICS_SCHEMA names the sizes, and no file is made', () => {
     const folder = temporaryFolder();
     const error = thrownBy(() => open(`${folder}/r`, { properties }));
     expect(error.code).toBe('ERR_METRICS_SCHEMA');
@@ -299,16 +299,16 @@ describe('given more to say of a store than a region has room for', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('when it has none, then it is opened', () => {
+  test('when the store has no file, then it is opened', () => {
     closing(Metrics.open(schema, { name: freshName(), properties }));
   });
 });
 
-describe('given a limit to what the file may be', () => {
+describe('given a limit on the size of the file', () => {
   const limited = (blocks: number, steps: string[], file: string) =>
     runChild('region.mjs', [JSON.stringify({ file, steps })], { before: `ulimit -f ${blocks}` });
 
-  test('when the region does not fit, then ERR_METRICS_NO_SPACE, no signal, and no file', async () => {
+  test('when the region does not fit, then ERR_METRICS_NO_SPACE is thrown, with no signal and no file', async () => {
     const folder = temporaryFolder();
     const { code, signal, stderr } = await limited(8, ['open'], `${folder}/r`);
     expect({ code, signal }).toEqual({ code: 1, signal: null });
@@ -317,7 +317,7 @@ describe('given a limit to what the file may be', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('when there is no room for a device, then ERR_METRICS_NO_SPACE, and the store goes on', () => {
+  test('when there is no room for a device, then ERR_METRICS_NO_SPACE is thrown, and the store keeps working', () => {
     const mounted = temporaryFolder();
     const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'none', mounted]);
     if (mount.status !== 0) return console.log('no small tmpfs can be mounted here: a full disk is not tested');
@@ -342,7 +342,7 @@ describe('given a limit to what the file may be', () => {
   });
 });
 
-describe('given a file that is cut short under the process', () => {
+describe('given a file that is cut short while the process uses it', () => {
   const lives = async (plan: { steps: string[]; [option: string]: unknown }) => {
     const folder = temporaryFolder();
     const [file, sink] = [`${folder}/r`, `${folder}/lines`];
@@ -350,7 +350,7 @@ describe('given a file that is cut short under the process', () => {
     return { ...death, lines: linesIn(sink).map((line) => [at(line, 'vcpu.exit_io_in'), at(line, 'logger.metrics_fails')]) };
   };
 
-  test('when the host had a handler for SIGBUS, then its own faults still go there, and ours do not', async () => {
+  test('when the host had a handler for SIGBUS, then the handler gets the faults of the host, and not those of the region', async () => {
     const { signal, stdout, lines } = await lives({ steps: ['reporter', 'open', 'write', 'truncate', 'add', 'write', 'bus'] });
     expect(signal).toBe('SIGBUS');
     expect(stdout).toBe('reported\n');
@@ -360,14 +360,14 @@ describe('given a file that is cut short under the process', () => {
     ]);
   });
 
-  test('when nothing else of the process is captured, then a SIGBUS of its own kills it as before', async () => {
+  test('when no signal is captured, then another SIGBUS kills the process as before', async () => {
     const { signal, stdout } = await lives({ steps: ['open', 'bus'] });
     expect({ signal, stdout }).toEqual({ signal: 'SIGBUS', stdout: '' });
     expect((await lives({ steps: ['open', 'killBus', 'wait'] })).signal).toBe('SIGBUS');
     expect((await lives({ steps: ['ignoreBus', 'open', 'killBus', 'print', 'exit'] })).code).toBe(0);
   });
 
-  test('when it keeps what was flushed and loses what was counted, then its reader says degraded, and no delta wraps', async () => {
+  test('when it keeps the flushed values and loses the counts, then a reader reports it as degraded, and no delta wraps', async () => {
     const folder = temporaryFolder();
     const file = `${folder}/r`;
     await child({ file, steps: ['open', 'kill'] });
@@ -380,7 +380,7 @@ describe('given a file that is cut short under the process', () => {
     expect(reading.line()).toContain('"exit_io_in":0,');
   });
 
-  test('when it is removed, then nothing is lost and nothing said', async () => {
+  test('when it is removed, then nothing is lost and nothing is reported', async () => {
     const folder = temporaryFolder();
     const metrics = open(`${folder}/r`);
     metrics.init(`${folder}/lines`);
@@ -390,7 +390,7 @@ describe('given a file that is cut short under the process', () => {
     expect(linesIn(`${folder}/lines`)).toEqual([{ g: { n: 2n, trouble: 0n }, d: { n: 0n, wide: 0n } }]);
   });
 
-  test('when it is cut and made longer again, then what threads count goes on being summed', () => {
+  test('when it is cut and made longer again, then the counts of all threads are still summed', () => {
     const folder = temporaryFolder();
     const metrics = open(`${folder}/r`);
     const size = statSync(`${folder}/r`).size;
@@ -409,7 +409,7 @@ describe('given a file that is cut short under the process', () => {
 });
 
 describe('given a region that loses its memory', () => {
-  test('when durations are observed afterwards, then the extremes are those of what came since', async () => {
+  test('when durations are observed afterwards, then the extremes are those of the new observations', async () => {
     const { code, stdout } = await runChild('lost-extremes.mjs', [`${temporaryFolder()}/r`]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '5 5 5\n' });
   });

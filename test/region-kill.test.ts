@@ -13,7 +13,7 @@ afterAll(() => console.log(`${kills} kills, seed ${seed}; lines in flight: ${[..
 
 describe('given 4 workers at full speed and a flush each millisecond', () => {
   test(
-    `when the process is killed at ${kills} random moments, then every acknowledged increment is in the region, and none is said twice`,
+    `when the process is killed at ${kills} random moments, then every acknowledged increment is in the region, and no line repeats one`,
     { timeout: 600_000 + kills * 10_000 },
     async () => {
       const random = randomFrom(seed);

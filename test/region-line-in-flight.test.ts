@@ -9,7 +9,7 @@ import { counted } from './helpers/counted-region.ts';
 import { type RegionOptions, writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
-describe('given a line that was on its way', () => {
+describe('given a line in flight', () => {
   /** A region whose third bank has a later picture, and what its line would be. */
   function withLine(sink: string, line: Partial<NonNullable<RegionOptions['line']>> = {}) {
     const path = join(temporaryFolder(), 'region');
@@ -43,14 +43,14 @@ describe('given a line that was on its way', () => {
     { where: 'there in part', found: (line: string) => line.slice(0, -1), expected: PENDING },
     { where: 'there with other numbers', found: (line: string) => line.replace('"hits":2', '"hits":3'), expected: PENDING },
     { where: 'there with a time that is none', found: (line: string) => line.replace('1700000000000', '17e2'), expected: PENDING },
-  ])('when it is $where in the sink, then it is $expected.lineInFlight', async ({ found, expected }) => {
+  ])('when it is $where in the sink, then lineInFlight is $expected.lineInFlight', async ({ found, expected }) => {
     const sink = sinkFile();
     const { path, text } = withLine(sink);
     writeFileSync(sink, found(text));
     expect(await pendingHits(path)).toEqual(expected);
   });
 
-  test('when the line stands before the place where it was to begin, then that was an earlier one', async () => {
+  test('when the sink has an equal line before the recorded offset, then that is an earlier line', async () => {
     const sink = sinkFile();
     const { text } = withLine(sink);
     writeFileSync(sink, `${text}${'{}\n'.repeat(1000)}`);
@@ -58,7 +58,7 @@ describe('given a line that was on its way', () => {
     expect(await pendingHits(path)).toEqual(PENDING);
   });
 
-  test('when the sink is another file by now, then nobody can tell, unless the kernel had taken it all', async () => {
+  test('when the sink is another file by now, then the result is unknown, unless the kernel took the whole line', async () => {
     const sink = sinkFile();
     const { path, text } = withLine(sink, { inode: 1n });
     writeFileSync(sink, text);
@@ -71,7 +71,7 @@ describe('given a line that was on its way', () => {
     { what: 'of a line that is long to come', commit: (6n << 2n) | 1n },
     { what: 'of the bank that is flushed', commit: 5n << 2n },
     { what: 'of no bank', commit: (5n << 2n) | 3n },
-  ])('when the record is $what, then there was none', async ({ commit }) => {
+  ])('when the record is $what, then no line was in flight', async ({ commit }) => {
     const sink = sinkFile();
     const { path, text } = withLine(sink);
     writeFileSync(sink, text);
@@ -81,7 +81,7 @@ describe('given a line that was on its way', () => {
     expect(await pendingHits(path)).toEqual({ ...PENDING, lineInFlight: undefined });
   });
 
-  test('when it went to a pipe, then it is out if all of it was taken', async () => {
+  test('when the sink is a pipe, then the line is out if the pipe took all of it', async () => {
     const sink = sinkFile();
     const { text } = withLine(sink);
     const bytes = BigInt(text.length);

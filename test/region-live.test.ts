@@ -57,7 +57,7 @@ const ofReading = ({ values, pending }: RegionReading) => {
   return { total: of(values), open: of(pending) };
 };
 
-test('given a process that counts and flushes all the time, when it is read again and again, then no number is negative or goes back', async () => {
+test('given a process that counts and flushes all the time, when its region is read again and again, then no number is negative or decreases', async () => {
   const { region, kill } = await flushing();
   try {
     let last = ofReading(await readRegion(region)).total;
@@ -141,7 +141,7 @@ const changing = () => {
 };
 
 describe('given a region whose devices change while it is read', () => {
-  test('when a device has an entry in each of two chunks by turns, then the one that was made first counts as removed', () => {
+  test('when a device has an entry in each of two chunks, then the older entry counts as removed', () => {
     const { metrics, d, retire, readWith, headerNow, row } = changing();
     d.alloc('x').i.add(5);
     for (let i = 0; i < 600; i++) d.alloc(`k${i}`).i.inc();
@@ -164,7 +164,7 @@ describe('given a region whose devices change while it is read', () => {
     expect(values.d.aggregate['i']).toBe(612n);
   });
 
-  test('when a device in the second chunk has the cells of one that was retired in the first, then they are its own', () => {
+  test('when a device in the second chunk reuses the cells of a device retired from the first chunk, then it starts from its own values', () => {
     const { metrics, d, e, retire, readWith, headerNow, row } = changing();
     d.alloc('first').i.inc();
     for (let i = 0; i < 600; i++) e.alloc(`k${i}`).i.inc();
@@ -194,7 +194,7 @@ describe('given a region whose devices change while it is read', () => {
     expect(values).toEqual(metrics.snapshot());
   });
 
-  test('when devices are retired in each of its first tries, then it is read until it is of one moment', () => {
+  test('when devices are retired during the first tries, then the reader tries again until the reading is of one moment', () => {
     const { metrics, d, retire, readWith, row } = changing();
     let turn = 0;
     let tries = 0;
@@ -212,7 +212,7 @@ describe('given a region whose devices change while it is read', () => {
     expect(values).toEqual(metrics.snapshot());
   });
 
-  test('when devices are retired all the time, then it is an error, and no wrong number', () => {
+  test('when devices are retired all the time, then the reading fails, and gives no wrong number', () => {
     const { d, retire, readWith, row } = changing();
     let turn = 0;
     const read = () =>
@@ -229,7 +229,7 @@ describe('given a region whose devices change while it is read', () => {
     expect(read).toThrow(/its devices come and go too fast for a consistent reading/);
   });
 
-  test('when it is large and not flushed, and devices come and go as fast as they can, then they are retired many at a time', () => {
+  test('when the region is large and not flushed, and devices come and go at full speed, then many devices are retired at a time', () => {
     const { d, headerNow } = changing();
     for (let i = 0; i < 512; i++) d.alloc(`stays${i}`);
     const begin = performance.now();
@@ -246,7 +246,7 @@ describe('given a region whose devices change while it is read', () => {
   });
 });
 
-test('given a running process whose directory of devices was cut off, when it is read, then it is degraded, without those devices', async () => {
+test('given a running process whose directory of devices was cut off, when its region is read, then it is degraded, without those devices', async () => {
   const { d, metrics, path, row } = changing();
   d.alloc('x').i.inc();
   truncateSync(path, row(0, FIRST_DIRECTORY_ROW));

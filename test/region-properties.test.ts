@@ -33,7 +33,7 @@ let pid = 1;
 const nextPid = () => ++pid;
 
 test(
-  'given any store in a file, when it is read, then its values, what is pending and its line are those of the model',
+  'given any store in a file, when it is read, then its values, its pending deltas and its line are those of the model',
   async () => {
     await fc.assert(
       fc.asyncProperty(anyStore, anyPlacing, async (store, placing) => {
@@ -86,7 +86,7 @@ async function native(store: AnyStore): Promise<{ reading: RegionReading; snapsh
 }
 
 test(
-  'given any store in a file of its own, when it is read and then flushed, then the line is byte for byte the one that was read, and that of the same values in a file of ours',
+  'given any store in a real file, when it is read and then flushed, then the reader, native code and a made-up file of the same values give the same line byte for byte',
   async () => {
     await fc.assert(
       fc.asyncProperty(anyStore, async (store) => {
@@ -194,7 +194,7 @@ const strange = fc.oneof(
 );
 
 test(
-  'given a region with whatever done to it, when it is read, then it is a reading or one clear error, and it ends',
+  'given a region with any damage, when it is read, then the reader returns a reading or throws one clear error',
   async () => {
     const original = anyStore.chain((store) => fc.tuple(fc.constant(store), anyPlacing, fc.option(strange, { freq: 6 })));
     await fc.assert(

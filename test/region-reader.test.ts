@@ -22,7 +22,7 @@ import { soakNumber } from './helpers/soak.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
 describe('given a region file', () => {
-  test('when it is read, then it says what was counted, what is pending, and the line', async () => {
+  test('when it is read, then the reading has the counts, the pending deltas and the line', async () => {
     const reading = await readBothWays(regionFile({ name: 'vm zero', pid: 77, lines: 3n, sinkPath: '/run/lines' }));
     expect(reading).toMatchObject({
       state: 'killed',
@@ -57,7 +57,7 @@ describe('given a region file', () => {
     expect(() => reading.line('now' as never)).toThrow(TypeError);
   });
 
-  test('when its writer crashed, then the record and the time of the line are those of the crash', async () => {
+  test('when its writer crashed, then the reading has the record of the crash, and the line has the time of the crash', async () => {
     const at = new Date(1_700_000_001_456);
     const crash = { signal: 11, code: 1, address: 2n ** 63n, threadId: 99, ns: BigInt(at.getTime()) * 1_000_000n };
     const reading = await readBothWays(regionFile({ state: 3, crash }));
@@ -66,16 +66,16 @@ describe('given a region file', () => {
     expect(reading.line()).toContain(`{"at":${at.getTime()},`);
   });
 
-  test('when a record is left of a crash that was survived, then it says nothing', async () => {
+  test('when its writer survived a crash, then the reading has no record of the crash', async () => {
     const crash = { signal: 11, code: 1, address: 0n, threadId: 99, ns: 0n };
     expect(await readBothWays(regionFile({ crash }))).not.toHaveProperty('crash');
   });
 
-  test('when it was closed, or is degraded, then it says so', async () => {
+  test('when it was closed, or is degraded, then the reading says so', async () => {
     expect(await readBothWays(regionFile({ state: 2, degraded: true }))).toMatchObject({ state: 'closed', degraded: true });
   });
 
-  test('when it is of this boot, then it says so', async () => {
+  test('when it is of this boot, then the reading says so', async () => {
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
     expect(await readBothWays(regionFile({ bootId }))).toMatchObject({ bootId, isThisBoot: true });
   });
@@ -89,12 +89,12 @@ describe('given a region file', () => {
     expect(reading.pending['g']).toMatchObject({ hits: 0n, level: 9n });
   });
 
-  test('when a device is still being made, then it is not there yet', async () => {
+  test('when a device is still being made, then the reading does not have it yet', async () => {
     const reading = await readBothWays(regionFile({ cellsMissing: 1 }));
     expect(reading.values['disk']).toEqual({ devices: {}, aggregate: { ops: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } } });
   });
 
-  test('when it is the whole line of Firecracker, then the line is the model of it', async () => {
+  test('when it has the schema of Firecracker, then its line is that of the model', async () => {
     const path = join(temporaryFolder(), 'region');
     const model = new Model(firecracker.shape, {});
     for (const id of ['rootfs', 'data']) model.alloc('block', id);
@@ -103,7 +103,7 @@ describe('given a region file', () => {
     expect((await readBothWays(path)).line(7)).toBe(`${model.line(model.picture(), NOTHING).join('7')}\n`);
   });
 
-  test('when a device was plugged in and out twenty thousand times, then what it counted is in the aggregate', async () => {
+  test('when a device was added and removed twenty thousand times, then the aggregate has its counts', async () => {
     const path = join(temporaryFolder(), 'region');
     const model = new Model({ d: perDevice({ n: inc('n') }) }, {});
     model.alloc('d', 'x')!.bump('n', 3n);
@@ -138,8 +138,8 @@ describe('given a region file', () => {
   });
 });
 
-describe('given somebody who holds the file', () => {
-  test('when it is read, then its writer is running; and killed once it is let go', async () => {
+describe('given a process that holds the lock of the file', () => {
+  test('when it is read, then its writer is running; when the lock is released, then its writer was killed', async () => {
     const path = regionFile();
     const holder = await open(path, 'r+');
     // A writer holds the lock exclusively; what lock() below takes is a shared lock.
@@ -162,7 +162,7 @@ describe('given somebody who holds the file', () => {
 describe('given two threads of another process that count at full speed, with a flush each millisecond', () => {
   const seconds = Math.min(10, soakNumber('SECONDS', 2));
   test.each([{ how: 'readRegion()' }, { how: 'a reader that keeps it open' }])(
-    `when it is read over and over for ${seconds} s by $how, then no number is torn, none goes back, and none is more than was counted`,
+    `when it is read over and over for ${seconds} s by $how, then no number is torn, decreases, or exceeds what was counted`,
     { timeout: 600_000 },
     async ({ how }) => {
       const path = join(temporaryFolder(), 'r');

@@ -54,7 +54,7 @@ describe('given a process in a crash loop', () => {
     expect(await readRegion(`${file}.previous`)).toMatchObject({ hasPending: false, linesFlushed: 1n, state: 'killed' });
   });
 
-  test('when it never gets as far as a sink, then 16 lives are kept, with a warning for each that is not, and .previous is the newest', async () => {
+  test('when no life reaches init(), then 16 lives are kept, each dropped life gives a warning, and .previous is the newest', async () => {
     const folder = temporaryFolder();
     const file = `${folder}/r`;
     let inode = 0;
@@ -69,7 +69,7 @@ describe('given a process in a crash loop', () => {
     expect(metrics.app.g.trouble.count()).toBe(1n);
   });
 
-  test('when an older life has nothing pending, then it is not kept, and does not push out one that has', async () => {
+  test('when an older life has nothing pending, then it is not kept, and does not displace a life with pending deltas', async () => {
     const folder = temporaryFolder();
     const file = `${folder}/r`;
     await life(file); // 5 pending
@@ -86,7 +86,7 @@ describe('given a process in a crash loop', () => {
   });
 });
 
-describe('given a killed life with something pending', () => {
+describe('given a killed process with pending deltas', () => {
   const killed = async (sinkOf: (folder: string) => string = (folder) => `${folder}/lines`) => {
     const folder = temporaryFolder();
     const [file, sink] = [`${folder}/r`, sinkOf(folder)];
@@ -94,7 +94,7 @@ describe('given a killed life with something pending', () => {
     return { folder, file, sink };
   };
 
-  test('when the next has the same sink, then init() writes its line, once', async () => {
+  test('when the next process has the same sink, then init() writes the line once', async () => {
     const { file, sink } = await killed();
     const metrics = open(file);
     metrics.init(sink);
@@ -105,7 +105,7 @@ describe('given a killed life with something pending', () => {
     expect(linesIn(sink).filter((line) => 'vcpu' in line)).toHaveLength(1);
   });
 
-  test('when the next has another sink, or recover: false, or discards it, then nothing is written', async () => {
+  test('when the next process has another sink, recover: false, or previous: discard, then the line is not written', async () => {
     const { folder, file, sink } = await killed();
     const other = open(file);
     other.init(`${folder}/others`);
@@ -121,7 +121,7 @@ describe('given a killed life with something pending', () => {
     expect(generations(folder)).toHaveLength(2);
   });
 
-  test('when the next gives the sink as a descriptor of the same file, then its line is written', async () => {
+  test('when the next process passes a descriptor of the same sink, then the line is written', async () => {
     const { file, sink } = await killed();
     const fd = openSync(sink, 'a');
     open(file).init(fd);
@@ -129,7 +129,7 @@ describe('given a killed life with something pending', () => {
     expect(said(linesIn(sink))).toBe(5n);
   });
 
-  test('when its disk is full, then init() does not throw, write() does, and what comes first when there is room is its line', async () => {
+  test('when the disk is full, then init() succeeds, write() throws, and once there is room, the line is written first', async () => {
     const { folder, file, sink } = await killed();
     unlinkSync(sink);
     symlinkSync('/dev/full', sink);
@@ -151,7 +151,7 @@ describe('given a killed life with something pending', () => {
     expect(at(lines[1]!, 'g.missed')).toBe(1n);
   });
 
-  test('when nobody reads its pipe, then the periodic flush writes its line as soon as somebody does', async () => {
+  test('when nobody reads the pipe, then the periodic flush writes the line as soon as a reader opens the pipe', async () => {
     const { file, sink } = await killed((folder) => makeFifo(`${folder}/lines`));
     const pipe = new HeldPipe(sink);
     pipe.fill();
@@ -178,7 +178,7 @@ describe('given a killed life with something pending', () => {
   test.each([
     { when: 'in the middle of its line', at: [0, 9] },
     { when: 'right after its line, before it is committed', at: [-1, 9] },
-  ])('when the next is killed $when, then the one after it writes what is missing, and nothing twice', async ({ at }) => {
+  ])('when the next process is killed $when, then the process after it writes what is missing, and nothing twice', async ({ at }) => {
     const { file, sink } = await killed();
     expect(await life(file, { at, lines: sink, steps: ['open', 'slow', 'init'] }, slowWrites)).toMatchObject({ signal: 'SIGKILL' });
     expect(await readRegion(`${file}.previous`)).toMatchObject({ lineInFlight: at[0] === 0 ? 'pending' : 'out' });
@@ -187,7 +187,9 @@ describe('given a killed life with something pending', () => {
     expect(wholeLinesIn(sink)).toHaveLength(3);
   });
 
-  test.each([0, 50, 100])('when a fault of its own ends the next after %s percent of the line, then all is said, once', async (percent) => {
+  test.each([
+    0, 50, 100,
+  ])('when a fault ends the next process after %s percent of the line, then every count is written once', async (percent) => {
     const { file, sink } = await killed();
     const plan = { percent, lines: sink, steps: ['open', 'capture', 'faulty', 'init'] };
     expect(await life(file, plan, slowWrites)).toMatchObject({ signal: 'SIGSEGV' });
@@ -196,7 +198,7 @@ describe('given a killed life with something pending', () => {
     expect(wholeLinesIn(sink)).toHaveLength(3);
   });
 
-  test('when the command flushes it while the next one starts, then its line is there once', async () => {
+  test('when the command flushes the region while the next process starts, then the line is written once', async () => {
     const { file, sink } = await killed();
     const metrics = open(file);
     const command = execFileSync.bind(undefined, process.execPath, [program, 'flush', `${file}.previous`, '--to', sink]);
@@ -205,7 +207,7 @@ describe('given a killed life with something pending', () => {
     expect(said(linesIn(sink))).toBe(5n);
   });
 
-  test('when somebody asks just then whether its writer lives, which takes the lock for a moment, then its line is written all the same', async () => {
+  test('when another process holds the lock of the region for a moment, then the line is still written', async () => {
     const { file, sink } = await killed();
     const metrics = open(file);
     const asking = spawn('flock', ['--shared', `${file}.previous`, '-c', 'echo; sleep 0.02'], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -214,7 +216,7 @@ describe('given a killed life with something pending', () => {
     expect(said(linesIn(sink))).toBe(5n);
   });
 
-  test('when the region is damaged, then init() goes on without it, and it stays', async () => {
+  test('when the region is damaged, then init() succeeds without the line, and the region is kept', async () => {
     const { file, sink } = await killed();
     const bytes = readFileSync(file);
     bytes.writeUInt32LE(99, 8); // a version that nobody knows
@@ -227,7 +229,7 @@ describe('given a killed life with something pending', () => {
     expect(said(linesIn(sink).filter((line) => 'vcpu' in line))).toBe(0n);
   });
 
-  test('when init() is called twice, then its line is written once', async () => {
+  test('when init() is called twice, then the line is written once', async () => {
     const { file, sink } = await killed();
     const metrics = open(file);
     metrics.init(sink);

@@ -28,12 +28,12 @@ const includes = files.flatMap((file): Include[] =>
 );
 const shown = ({ file, what }: Include) => `${file} includes ${what}`;
 
-test('given the files of native/, when they are listed, then each is in a room', () => {
+test('given the files of native/, when they are listed, then each file is in a room', () => {
   expect(files.filter((file) => !ROOMS.includes(file.split('/')[0]!))).toEqual([]);
   expect(files.length).toBeGreaterThan(80);
 });
 
-test('given an include, when it names a file of the project, then that is in the same room or in one below, named with its room', () => {
+test('given an include, when it names a file of the project, then the file is in the same room or a lower one, and the include names the room', () => {
   const own = new Set(files);
   const names = new Set(files.map((file) => file.split('/')[1]));
   const above = includes.filter(({ room, what }) => own.has(what) && ROOMS.indexOf(what.split('/')[0]!) > ROOMS.indexOf(room));
@@ -42,7 +42,7 @@ test('given an include, when it names a file of the project, then that is in the
   expect(includes.filter(({ what }) => own.has(what)).length).toBeGreaterThan(150);
 });
 
-test('given an include of Node-API, when it is looked for, then only node/ has it', () => {
+test('given the includes of Node-API, when they are looked up, then only files of node/ have them', () => {
   const api = includes.filter(({ what }) => /^(napi|node_api|node_api_types|js_native_api|uv|v8)\.h$/.test(what));
   expect(api.filter(({ room }) => room !== 'node').map(shown)).toEqual([]);
   expect(api.length).toBeGreaterThan(0);
@@ -68,7 +68,7 @@ function chainsFromHandler(): Map<string, string[]> {
   return chains;
 }
 
-test('given what a signal handler can reach, when its includes are followed, then no string, container, stream, thread or lock is there', () => {
+test('given the files that a signal handler can reach, when their includes are followed, then none uses a string, container, stream, thread or lock', () => {
   const chains = chainsFromHandler();
   const forbidden = includes.filter(({ file, what }) => chains.has(file) && ofCppLibrary(what) && !ALLOWED_IN_HANDLER.includes(what));
   expect(forbidden.map(({ file, what }) => [...chains.get(file)!, `<${what}>`].join(' -> '))).toEqual([]);
@@ -80,13 +80,13 @@ test('given what a signal handler can reach, when its includes are followed, the
   }
 });
 
-test('given the drawing of the rooms in docs/architecture.md, when its arrows are compared with the includes, then they are the same', () => {
+test('given the drawing of the rooms in docs/architecture.md, when its arrows are compared with the includes, then both are equal', () => {
   const drawn = arrowsOfRooms('rooms').map(({ from, to }) => `${from} -> ${to}`);
   const real = includes.filter(({ room, what }) => ROOMS.includes(what.split('/')[0]!) && what.split('/')[0] !== room);
   expect(drawn.sort()).toEqual([...new Set(real.map(({ room, what }) => `${room} -> ${what.split('/')[0]}`))].sort());
 });
 
-test('given the drawing of the parts of native/, when its arrows are followed, then each is an include', () => {
+test('given the drawing of the parts of native/, when its arrows are followed, then each arrow is an include', () => {
   const nameOf = (file: string) => file.replace(/^\w+\/|\.\w+$/g, '');
   const real = new Set(includes.map(({ file, what }) => `${nameOf(file)} -> ${nameOf(what)}`));
   const drawn = arrowsOfRooms('native').map(({ from, to }) => `${from} -> ${to}`);

@@ -157,7 +157,7 @@ describe('given wrong options of a metric, then a TypeError or RangeError that n
   });
 });
 
-test('given a schema, when the object it came from is changed, then the schema is not', () => {
+test('given a schema, when the object that defined it changes, then the schema stays unchanged', () => {
   const fields = { fine };
   const shape: SchemaShape = { g: group(fields) };
   const schema = defineSchema(shape);
@@ -167,7 +167,7 @@ test('given a schema, when the object it came from is changed, then the schema i
   expect(schema.shape['g']).toHaveProperty('fields', { fine });
 });
 
-test('given names and units, when a unit is not given, then it follows from the name', () => {
+test('given a metric without a unit, when it is defined, then its unit follows from its name', () => {
   expect(unitOf('process_startup_time_us', store(''))).toBe('us');
   expect(unitOf('read_bytes', inc(''))).toBe('bytes');
   expect(unitOf('utc_ms', store(''))).toBe('ms');
@@ -177,7 +177,7 @@ test('given names and units, when a unit is not given, then it follows from the 
 });
 
 describe('layout', () => {
-  test('given any number of metrics, when they are laid out, then no two share a cell and none straddles 512 cells', () => {
+  test('given any number of metrics, when they are laid out, then no two share a cell, and none crosses a block of 512 cells', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 1200 }), (isLatency) => {
         const fields = Object.fromEntries(isLatency.map((l, i) => [`m${i}`, l ? latencyHere('') : incHere('')]));

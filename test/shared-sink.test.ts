@@ -9,7 +9,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { makeFifo, Reader } from './helpers/sinks.ts';
 import { closing, freshName, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
-test('given three stores that came to one pipe in different ways, when a slow reader takes it all, then no line is broken or lost', () => {
+test('given three stores that opened one pipe in different ways, when a slow reader reads everything, then no line is broken or lost', () => {
   const path = makeFifo(join(temporaryFolder(), 'fifo'));
   const reader = new Reader(path);
   const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);

@@ -40,7 +40,7 @@ describe('given a signal that kills', () => {
     { signal: 'SIGSEGV', send: 'null', before: 'ignored' },
     { signal: 'SIGFPE', send: 'divide' },
     { signal: 'SIGTRAP', send: 'breakpoint', after: 'reporter' },
-  ] as Plan[])('when %o, then one line, the same death, and others have their report', async (plan) => {
+  ] as Plan[])('when %o, then one line is written, the process dies as without capture, and other reporters are called', async (plan) => {
     const { captured, stock, lines } = await compare(plan);
     expect(captured).toEqual(stock);
     expect(captured.signal).toBe(plan.signal);
@@ -51,7 +51,7 @@ describe('given a signal that kills', () => {
   });
 });
 
-describe('given a signal that nobody marked, and that ends the process', () => {
+describe('given a fatal signal without a marker in the schema', () => {
   test.each([
     'SIGTERM',
     'SIGINT',
@@ -59,24 +59,24 @@ describe('given a signal that nobody marked, and that ends the process', () => {
     'SIGFPE',
     'SIGSYS',
     'SIGTRAP',
-  ] as const)('when it is %s, then one line, and the same death', async (signal) => {
+  ] as const)('when it is %s, then one line is written, and the process dies as without capture', async (signal) => {
     const { captured, stock, lines } = await compare({ signal, unmarked: true });
     expect(captured).toEqual(stock);
     expect(captured.signal).toBe(signal);
     expect(lines.map((line) => at(line, 'g.n'))).toEqual([3n]);
   });
 
-  test('when the host handles it later, then that is its good right, and no warning', async () => {
+  test('when the host installs a listener later, then the listener is called, and there is no warning', async () => {
     const { captured } = await compare({ signal: 'SIGTERM', unmarked: true, after: 'listener' });
     expect(captured.stdout).toBe('listener\nseen 0 errors 0 n 3 write true\nfunction\n');
   });
 
-  test('when it is ignored, as SIGHUP under nohup, then there is nothing to capture, and no handler', async () => {
+  test('when it is ignored, as SIGHUP under nohup, then it stays ignored', async () => {
     const { captured } = await compare({ signal: 'SIGHUP', unmarked: true, before: 'ignored' });
     expect(captured.stdout).toBe('seen 0 errors 0 n 3 write true\nignored\n');
   });
 
-  test('when it is another, then it is left alone', async () => {
+  test('when it is another signal, then it is not captured', async () => {
     const { captured, stock, lines } = await compare({ signal: 'SIGALRM', unmarked: true });
     expect(captured).toEqual(stock);
     expect(lines).toEqual([]);
@@ -88,7 +88,7 @@ describe('given a signal that does not kill', () => {
     { signal: 'SIGSEGV', before: 'ignored' }, // sent by kill: then it is ignored
     { signal: 'SIGCHLD' },
     { signal: 'SIGWINCH' },
-  ] as Plan[])('when %o, then it is counted, and nothing else happens', async (plan) => {
+  ] as Plan[])('when %o, then the signal is counted, and nothing else happens', async (plan) => {
     const { captured, stock, lines } = await compare(plan);
     expect(captured).toMatchObject({ code: 0, signal: null });
     expect(stock).toMatchObject({ code: 0, signal: null });
@@ -96,24 +96,24 @@ describe('given a signal that does not kill', () => {
     expect(at(lines[0]!, 'g.seen')).toBe(1n);
   });
 
-  test('when ignored ones are to be left alone, then they are', async () => {
+  test('when the option ignored is leave, then an ignored signal stays ignored', async () => {
     const { captured } = await compare({ signal: 'SIGPIPE', options: { ignored: 'leave' } });
     expect(captured.stdout).toBe('seen 0 errors 0 n 3 write true\nignored\n');
   });
 
-  test('when other signals were asked for, then this one is not captured', async () => {
+  test('when the option signals names other signals, then this signal is not captured', async () => {
     const { captured, stock, lines } = await compare({ signal: 'SIGHUP', options: { signals: ['SIGSEGV'] } });
     expect(captured).toEqual(stock);
     expect(lines).toEqual([]);
   });
 
-  test('when a listener was there before, then it is called, and the signal is counted', async () => {
+  test('when a listener was added before, then it is called, and the signal is counted', async () => {
     const { captured } = await compare({ signal: 'SIGHUP', before: 'listener' });
     expect(captured).toMatchObject({ code: 0, signal: null });
     expect(captured.stdout).toMatch(/^listener\nseen 1 errors 0/);
   });
 
-  test('when a listener comes later, then it is called, the signal is counted, and there is no warning and no trouble', async () => {
+  test('when a listener is added later, then it is called, the signal is counted, and no warning or error is reported', async () => {
     const { captured } = await compare({ signal: 'SIGHUP', after: 'listener', recapture: true });
     expect(captured.stdout).toMatch(/^listener\nseen 1 errors 0 n 3 write true\nfunction\nlistener\nseen 2n function\n/);
   });
@@ -122,7 +122,7 @@ describe('given a signal that does not kill', () => {
     'SIGTERM',
     'SIGINT',
     'SIGHUP',
-  ] as const)('when a listener for %s comes and goes, then the signal is counted, and kills', async (signal) => {
+  ] as const)('when a listener for %s is added and removed, then the signal is counted, and kills the process', async (signal) => {
     const { captured, stock, lines } = await compare({ signal, after: 'visitor' });
     expect(captured).toEqual(stock);
     expect(captured.signal).toBe(signal);
@@ -130,18 +130,18 @@ describe('given a signal that does not kill', () => {
     expect(lines.map((line) => at(line, 'g.errors'))).toEqual([0n]);
   });
 
-  test('when native code takes the place and does not hand on, then the next flush counts it as trouble', async () => {
+  test('when native code replaces the handler and does not hand signals on, then the next flush counts an error', async () => {
     const { captured, lines } = await compare({ signal: 'SIGHUP', after: 'ignored' });
     expect(captured.stdout).toMatch(/^seen 0 errors 0 n 3 write true\n/);
     expect(lines.map((line) => at(line, 'g.errors'))).toEqual([1n]);
   });
 });
 
-describe('given a process that survives what looked like its death', () => {
+describe('given a process that survives a captured signal', () => {
   test.each([
     { signal: 'SIGFPE', send: 'divide', before: 'mender' },
     { signal: 'SIGTRAP', before: 'listener' },
-  ] as Plan[])('when %o, then after a while it flushes and is captured as before', async (plan) => {
+  ] as Plan[])('when %o, then after a while it flushes and captures signals as before', async (plan) => {
     const { captured, lines } = await compare({ ...plan, twice: 2200 });
     const [first, second] = captured.stdout.split('\n').filter((line) => line.startsWith('seen'));
     expect(first).toMatch(/^seen 1 errors 0 n 5 write true/);
@@ -151,7 +151,7 @@ describe('given a process that survives what looked like its death', () => {
   });
 });
 
-test('given workers that are terminated in the middle of calls, then the process lives, and no attachment is left', async () => {
+test('given workers that call the addon, when they are terminated in the middle of calls, then the process lives, and no attachment is left', async () => {
   const name = freshName();
   const metrics = closing(Metrics.open(firecracker, { name }));
   for (let i = 0; i < 8; i++) metrics.app.pmem.alloc(`d${i}`);
@@ -168,7 +168,7 @@ test('given workers that are terminated in the middle of calls, then the process
   closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name }));
 });
 
-test('given a store that is closed, then its descriptors are closed too', async () => {
+test('given an open store, when it is closed, then its descriptors are closed too', async () => {
   const open = () => readFileSync('/proc/self/maps', 'utf8').match(/vmm-metrics/g)?.length ?? 0;
   const { readdirSync, readlinkSync } = await import('node:fs');
   const descriptors = () =>

@@ -21,7 +21,7 @@ import { descriptor, runSinkChild } from './helpers/sinks.ts';
 import { at, linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
 describe('files', () => {
-  test('given no file, when a line is written, then the file is made with mode 0600', () => {
+  test('given a path that does not exist, when a line is written, then the file is made with mode 0600', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.init(path);
@@ -56,7 +56,7 @@ describe('files', () => {
     { how: 'by path', destination: (path: string) => path },
     { how: 'as a descriptor that can be read', destination: (path: string) => descriptor(path, 'a+') },
     { how: 'as a descriptor that can only be written', destination: (path: string) => descriptor(path, 'a') },
-  ])('given a file that ends in half a line, $how, when lines are written, then one newline goes first', ({ destination }) => {
+  ])('given a file that ends in half a line, $how, when lines are written, then one newline is written first', ({ destination }) => {
     const path = `${temporaryFolder()}/lines`;
     writeFileSync(path, '{"half":');
     const metrics = openStore();
@@ -77,7 +77,7 @@ describe('files', () => {
     expect(exits(linesIn(path))).toEqual([1, 1]);
   });
 
-  test('given a file that is renamed between two lines, when the second is written, then it is in a new file', () => {
+  test('given a file that is renamed between two lines, when the second line is written, then it is in a new file', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.init(path);
@@ -90,7 +90,7 @@ describe('files', () => {
     expect(statSync(path).mode & 0o7777).toBe(0o600);
   });
 
-  test('given a file that is renamed and made anew by somebody, when a line is written, then it is in the new file', () => {
+  test('given a file that other code renames and makes again, when a line is written, then it is in the new file', () => {
     const path = `${temporaryFolder()}/lines`;
     const metrics = openStore();
     metrics.init(path);
@@ -123,7 +123,7 @@ describe('files', () => {
     expect(exits(linesIn(path))).toEqual([1, 1]);
   });
 
-  test('given a folder that is removed, when lines are written, then they fail, and the first one after it is back has all deltas', () => {
+  test('given a folder that is removed, when lines are written, then they fail, and the first line after the folder is back has all deltas', () => {
     const folder = `${temporaryFolder()}/folder`;
     mkdirSync(folder);
     const metrics = openStore();
@@ -139,7 +139,7 @@ describe('files', () => {
     expect(misses(lines)).toBe(3n);
   });
 
-  test('given a folder that a file replaces, when a line is written, then it fails, since nobody could read it', () => {
+  test('given a folder that a file replaces, when a line is written, then it fails, because nobody could read the line', () => {
     const folder = `${temporaryFolder()}/folder`;
     mkdirSync(folder);
     const metrics = openStore();
@@ -152,7 +152,7 @@ describe('files', () => {
   test.each([
     { next: 'rotated', kept: '.old' },
     { next: 'emptied', kept: '' },
-  ])('given a file at the limit on file sizes, when it is $next, then no delta is lost and the process has lived on', async ({
+  ])('given a file at the limit on file sizes, when it is $next, then no delta is lost and the process survives', async ({
     next,
     kept,
   }) => {
@@ -173,7 +173,7 @@ describe('files', () => {
 
   test.each([
     1, 8, 24, 200, 2000,
-  ])('given a limit of %i blocks on file sizes, when a store gets many devices, then it has them', async (blocks) => {
+  ])('given a limit of %i blocks on file sizes, when a store gets many devices, then it has all of them', async (blocks) => {
     const { report } = await runSinkChild('devices', '/dev/null', { wrap: `ulimit -f ${blocks}; exec "$@"` });
     expect(report).toMatchObject({ devices: 100, failures: 0, signals: [] });
   });
@@ -191,7 +191,7 @@ describe('symlinks', () => {
     expect(exits(linesIn(`${folder}/file`))).toEqual([1, 1]);
   });
 
-  test('given a symlink to nothing, when a line is written, then the file is made', () => {
+  test('given a symlink to a path that does not exist, when a line is written, then the file is made', () => {
     const folder = temporaryFolder();
     symlinkSync('file', `${folder}/link`);
     const metrics = openStore();
@@ -200,7 +200,7 @@ describe('symlinks', () => {
     expect(exits(linesIn(`${folder}/file`))).toEqual([1]);
   });
 
-  test('given a symlink that is pointed elsewhere, a full device included, when lines are written, then they follow it', () => {
+  test('given a symlink whose target changes, even to a full device, when lines are written, then they go to the current target', () => {
     const folder = temporaryFolder();
     const point = (target: string) => {
       symlinkSync(target, `${folder}/new`);
@@ -222,7 +222,7 @@ describe('symlinks', () => {
     { what: 'a pipe', wrap: '"$@" | cat >"$LINES"' },
     { what: 'a file', wrap: 'exec "$@" >"$LINES"' },
     { what: 'a file to append to', wrap: 'echo "{}" >"$LINES"; exec "$@" >>"$LINES"', before: [{}] },
-  ])('given /dev/stdout, when it is $what, then it has the lines', async ({ wrap, before = [] }) => {
+  ])('given /dev/stdout, when it is $what, then it gets the lines', async ({ wrap, before = [] }) => {
     const path = `${temporaryFolder()}/lines`;
     const { code } = await runSinkChild('lines', '/dev/stdout', { wrap: `LINES='${path}'; ${wrap}` });
     expect(code).toBe(0);
@@ -236,7 +236,7 @@ describe('a full device', () => {
   test.each([
     { how: 'by path', destination: () => '/dev/full' },
     { how: 'as a descriptor', destination: () => descriptor('/dev/full', 'w') },
-  ])('given it $how, when written, then each write fails and is counted, and nothing is lost', ({ destination }) => {
+  ])('given a full device $how, when write() is called, then each write fails and is counted, and nothing is lost', ({ destination }) => {
     const metrics = openStore();
     metrics.init(destination());
     for (let i = 1; i <= 3; i++) {
@@ -268,7 +268,10 @@ describe('destinations that cannot be opened', () => {
     return folder;
   };
 
-  test.each(cases)('given $what, when init, then an error with its cause, and init succeeds afterwards', ({ destination, cause }) => {
+  test.each(cases)('given $what, when init() is called, then an error has the cause, and a later init() succeeds', ({
+    destination,
+    cause,
+  }) => {
     const folder = prepared();
     const metrics = openStore();
     metrics.app.vcpu.exit_io_in.inc();
@@ -280,7 +283,7 @@ describe('destinations that cannot be opened', () => {
     expect(exits(linesIn(`${folder}/lines`))).toEqual([2]);
   });
 
-  test('given the path of a socket, when init, then an error with its cause', async () => {
+  test('given the path of a socket, when init() is called, then an error has the cause', async () => {
     const path = `${temporaryFolder()}/socket`;
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(path, resolve));
@@ -301,7 +304,7 @@ describe('destinations that cannot be opened', () => {
     { destination: {}, error: TypeError },
     { destination: Buffer.from('/dev/null'), error: TypeError },
     { destination: new URL('file:///dev/null'), error: TypeError },
-  ])('given $destination, when init, then $error.name, and init succeeds afterwards', ({ destination, error }) => {
+  ])('given $destination, when init() is called, then $error.name is thrown, and a later init() succeeds', ({ destination, error }) => {
     const metrics = openStore();
     expect(() => metrics.init(destination as string)).toThrow(error);
     const path = `${temporaryFolder()}/lines`;
@@ -309,7 +312,7 @@ describe('destinations that cannot be opened', () => {
     expect(metrics.write()).toBe(true);
   });
 
-  test('given a failed init, then nothing was made', () => {
+  test('given an invalid destination, when init() fails, then no file is made', () => {
     const folder = temporaryFolder();
     expect(failureOf(() => openStore().init(`${folder}/none/lines`))).toBeDefined();
     expect(existsSync(`${folder}/none`)).toBe(false);

@@ -66,7 +66,7 @@ function randomCase(random: () => number): Case {
 
 describe(`given ${crashes} crashes at random, seed ${seed}`, () => {
   test(
-    'when a process dies in the midst of counting and flushing, then as it would have died, with one last line, and nothing lost or doubled',
+    'when a process dies while it counts and flushes, then it dies as without capture, with one last line, and no count is lost or repeated',
     { timeout: 600_000 + crashes * 10_000 },
     async () => {
       console.log(`VMM_METRICS_SOAK_SEED=${seed} VMM_METRICS_SOAK_CRASHES=${crashes}`);

@@ -49,9 +49,9 @@ function open() {
 
 const turns = soakNumber('TURNS', 3000);
 
-describe('given one id that is plugged in and out over and over', () => {
+describe('given one id that is allocated and removed over and over', () => {
   test(
-    `when two workers and a native thread count through it and through accessors of earlier ones, ${turns} times, then every add is in the lines and in the snapshot, in the cells of four`,
+    `when two workers and a native thread count on it and through old accessors, ${turns} times, then the lines and the snapshot have every add, in the cells of four devices`,
     { timeout: HANG_MS + turns * 2 },
     async () => {
       const { metrics, options, header, path } = open();
@@ -109,7 +109,7 @@ describe('given one id that is plugged in and out over and over', () => {
     },
   );
 
-  test('when nothing is ever flushed, then neither cells nor entries become more, and all is in the snapshot and pending', async () => {
+  test('when nothing is ever flushed, then cells and entries are reused, and every count is in the snapshot and pending', async () => {
     const { metrics, options, header } = open();
     const before = header();
     for (let i = 0; i < 2000; i++) {
@@ -129,7 +129,7 @@ describe('given one id that is plugged in and out over and over', () => {
       expect(of['d']).toMatchObject({ devices: {}, aggregate: { n: 4000n, time: { sum_us: 1_999_000n } } });
   });
 
-  test('when a group has no aggregate, then each delta is under the key once, and what is flushed is recycled', () => {
+  test('when a group has no aggregate, then the lines have each delta once under the key, and flushed entries are reused', () => {
     const { metrics, header, path } = open();
     metrics.init(path);
     const before = header();
@@ -146,8 +146,8 @@ describe('given one id that is plugged in and out over and over', () => {
   });
 });
 
-describe('given a thread with devices that others remove', () => {
-  test('when it only waits for events, then it lets go all the same, and what it adds later counts', async () => {
+describe('given a thread whose devices another thread removes', () => {
+  test('when the thread only waits for events, then it still releases the devices, and later adds count', async () => {
     const { metrics, options, header } = open();
     const second = new SecondThread();
     onTestFinished(() => second.end());
@@ -174,7 +174,7 @@ describe('given a thread with devices that others remove', () => {
     expect(aggregate).toEqual({ n: 51n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 20n } });
   });
 
-  test('when it is blocked, then nothing of its devices is given away, and nothing is lost; when it ends, then they are', async () => {
+  test('when the thread is blocked, then its devices are not retired and no count is lost; when it ends, then they are retired', async () => {
     const { metrics, options, header } = open();
     const second = new SecondThread();
     second.call('open', shape, options);
@@ -197,7 +197,7 @@ describe('given a thread with devices that others remove', () => {
     expect(metrics.snapshot().d.aggregate.n).toBe(n);
   });
 
-  test('when it allocates and another removes, 20,000 times, then it keeps nothing of them', () => {
+  test('when this thread allocates and another removes 20,000 devices, then this thread keeps no memory of them', () => {
     const { metrics, options } = open();
     const second = new SecondThread();
     onTestFinished(() => second.end());
@@ -213,7 +213,7 @@ describe('given a thread with devices that others remove', () => {
   });
 });
 
-describe('given somebody who samples a device', () => {
+describe('given a device that is sampled', () => {
   const retire = (metrics: ReturnType<typeof open>['metrics']) => {
     for (let i = 0; i < 6; i++) {
       metrics.app.d.alloc('x').n.add(1000);
@@ -221,7 +221,7 @@ describe('given somebody who samples a device', () => {
     }
   };
 
-  test('when it samples the region, and the device is removed and its cells are those of others, then its last value stays', () => {
+  test('when a sampler reads the region, and another device takes the cells of the removed device, then the last value stays', () => {
     const { metrics, options, header } = open();
     metrics.app.d.alloc('x').n.add(5);
     metrics.app.d.alloc('y').n.add(6);
@@ -238,7 +238,7 @@ describe('given somebody who samples a device', () => {
     expect([...values]).toEqual([5n, 7n]);
   });
 
-  test('when it is a profile of the process itself, then the device keeps its cells until the profile has ended', async () => {
+  test('when a profile of the process samples it, then the device keeps its cells until the profile ends', async () => {
     const { metrics, path } = open();
     const old = metrics.app.d.alloc('x');
     old.n.add(5);
@@ -251,7 +251,7 @@ describe('given somebody who samples a device', () => {
     expect(metrics.snapshot().d.aggregate.n).toBe(6005n);
   });
 
-  test('when there are many such profiles, and nothing is ever flushed, then its cells are free after each', async () => {
+  test('when many profiles sample it, and nothing is ever flushed, then its cells are free after each profile', async () => {
     const { metrics, header, path } = open();
     const { e } = metrics.app;
     const comeAndGo = () => {
@@ -274,7 +274,7 @@ describe('given somebody who samples a device', () => {
 });
 
 describe('given accessors of removed devices that count for their group', () => {
-  test('when they are read, then a count goes on from what it was, and what is set is their own', () => {
+  test('when they are read, then counters continue from their last count, and gauges keep values of their own', () => {
     const { metrics } = open();
     const { d } = metrics.app;
     const old = d.alloc('x');

@@ -34,7 +34,7 @@ describe('given a schema', () => {
   const metrics = Metrics.open(schema);
   const snapshot = metrics.snapshot();
 
-  test('then the accessors keep its names and kinds', () => {
+  test('when metrics are opened, then the accessors have its names and kinds', () => {
     expectTypeOf(metrics.app.vcpu.exit_io_in).toEqualTypeOf<IncMetric>();
     expectTypeOf(metrics.app.vcpu.exit_io_in_agg).toEqualTypeOf<LatencyMetric>();
     expectTypeOf(metrics.app.signals.sigsegv).toEqualTypeOf<StoreMetric>();
@@ -43,7 +43,7 @@ describe('given a schema', () => {
     expectTypeOf(metrics.app).not.toHaveProperty('utc_timestamp_ms');
   });
 
-  test('then a wrong use is a compile error', () => {
+  test('when it is used wrongly, then that is a compile error', () => {
     // @ts-expect-error an unknown metric
     void (() => metrics.app.vcpu.exit_io_inn);
     // @ts-expect-error an unknown group
@@ -74,7 +74,7 @@ describe('given a schema', () => {
     void (() => defineSchema({ alone: inc('alone') }));
   });
 
-  test('then a profile knows the names of its columns, and takes any text', () => {
+  test('when a profile is started, then its columns have known names, and any other text is accepted', () => {
     expectTypeOf<ProfileName<typeof schema.shape>>().toEqualTypeOf<
       | 'vcpu.exit_io_in'
       | `vcpu.exit_io_in_agg.${'min_us' | 'max_us' | 'sum_us'}`
@@ -90,7 +90,7 @@ describe('given a schema', () => {
     void (() => metrics.startProfiling({ metrics: names }));
   });
 
-  test('then the snapshot has bigints under the same names', () => {
+  test('when a snapshot is taken, then it has bigints under the same names', () => {
     expectTypeOf(snapshot.vcpu.exit_io_in).toEqualTypeOf<bigint>();
     expectTypeOf(snapshot.vcpu.exit_io_in_agg).toEqualTypeOf<LatencyValue>();
     expectTypeOf(snapshot.pmem.aggregate.activate_fails).toEqualTypeOf<bigint>();
@@ -100,7 +100,7 @@ describe('given a schema', () => {
   });
 });
 
-test("given Firecracker's schema, then its metrics are typed, and rtc belongs to aarch64", () => {
+test("given Firecracker's schema, when it is used, then its metrics are typed, and only aarch64 has rtc", () => {
   const metrics = Metrics.open(firecracker);
   expectTypeOf(metrics.app.block.alloc('rootfs').read_agg).toEqualTypeOf<LatencyMetric>();
   expectTypeOf(Metrics.open(firecrackerAarch64).app.rtc.error_count).toEqualTypeOf<IncMetric>();
@@ -108,10 +108,10 @@ test("given Firecracker's schema, then its metrics are typed, and rtc belongs to
   void (() => metrics.app.rtc);
 });
 
-describe('given a schema that is known at run time only', () => {
+describe('given a schema that is known only at run time', () => {
   const metrics = Metrics.open(schema as Schema);
 
-  test('then any name may be used, and values have the types that all schemas have', () => {
+  test('when metrics are used, then any name is accepted, and values have the types that all schemas share', () => {
     void (() => metrics.app['vcpu']!['exit_io_in'].inc());
     void (() => metrics.app['pmem']!['alloc']('drv0').activate_fails.inc());
     expectTypeOf(metrics.snapshot()['vcpu']).toEqualTypeOf<FieldValues<Fields> | DeviceValues<Fields> | undefined>();
@@ -119,13 +119,13 @@ describe('given a schema that is known at run time only', () => {
     expectTypeOf(values['exit_io_in']).toEqualTypeOf<bigint | LatencyValue | undefined>();
   });
 
-  test('then metrics of a known schema are metrics of any schema', () => {
+  test('when metrics of a known schema are passed, then they are metrics of any schema', () => {
     const any: Metrics<SchemaShape>[] = [Metrics.open(schema), Metrics.open(firecracker)];
     void any;
   });
 });
 
-test('given options that may be undefined, then they are taken', () => {
+test('given options that may be undefined, when they are passed, then they are accepted', () => {
   void (() => Metrics.open(schema, { file: process.env['REGION'], id: process.env['ID'], name: undefined, properties: undefined }));
   void (() => inc('', { unit: undefined, onPanic: undefined }));
   void (() => perDevice({ n: inc('') }, { aggregate: undefined }));
@@ -135,7 +135,7 @@ test('given options that may be undefined, then they are taken', () => {
   void (() => metrics.reportStartTime({ startTimeUs: undefined }));
 });
 
-test('given what has an end, then `using` takes it', () => {
+test('given disposable objects, when `using` declares them, then they are accepted', () => {
   const metrics: Disposable = Metrics.open(schema);
   const record: Disposable = Metrics.open(schema).app.vcpu.exit_io_in_agg.record();
   expectTypeOf([metrics, record]).toEqualTypeOf<Disposable[]>();

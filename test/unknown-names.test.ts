@@ -42,7 +42,7 @@ describe('given a misspelt name in plain JavaScript', () => {
       use: (app: Untyped) => app.pmem.list(),
       says: /^metrics\.app\.pmem has no 'list': .* alloc\(id\), ids\(\)/,
     },
-  ])('when it is $what, then an error names what there is', ({ use, says }) => {
+  ])('when it is $what, then an error lists the names that exist', ({ use, says }) => {
     const metrics = open();
     expect(() => use(appOf(metrics))).toThrow(TypeError);
     expect(() => use(appOf(metrics))).toThrow(says);
@@ -50,7 +50,7 @@ describe('given a misspelt name in plain JavaScript', () => {
 });
 
 describe('given accessors', () => {
-  test('when JavaScript and its tools ask what they ask of any object, then they are answered', async () => {
+  test('when JavaScript and its tools read the usual names of objects, then nothing throws', async () => {
     const metrics = closing(
       Metrics.open(defineSchema({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }), { name: freshName() }),
     );

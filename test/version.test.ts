@@ -10,7 +10,7 @@ import { VERSION } from '../lib/version.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
-test('given the package, then package.json, the JavaScript and the addon have one version', () => {
+test('given the package, when its versions are compared, then package.json, the JavaScript and the addon have the same one', () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   expect(VERSION).toBe(version);
   expect(readFileSync(join(root, 'native/store/version.h'), 'utf8')).toContain(`kVersion[] = "${version}"`);

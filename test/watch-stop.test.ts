@@ -6,7 +6,7 @@ import { defineSchema, group, inc, Metrics } from 'vmm-metrics';
 import { inTerminal, LEFT, screenOf } from './helpers/terminal.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
-test('given a screen that is watched, when it is stopped and goes on, then the terminal is as it was meanwhile, and the screen comes back', async () => {
+test('given a running watch, when it is stopped and continued, then the terminal is restored meanwhile, and the screen comes back', async () => {
   const file = `${temporaryFolder()}/region`;
   const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exits: inc('exits') }) }), { name: freshName(), file }));
   metrics.app.vcpu.exits.add(3);
@@ -35,7 +35,7 @@ test('given a screen that is watched, when it is stopped and goes on, then the t
   expect(session.last).toContain(LEFT);
 });
 
-test('given a screen that is watched, when it is stopped by SIGSTOP and a shell resets the terminal, then it has its keys again', async () => {
+test('given a running watch, when SIGSTOP stops it and a shell resets the terminal, then keys work again after it continues', async () => {
   const file = `${temporaryFolder()}/region`;
   const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exits: inc('exits') }) }), { name: freshName(), file }));
   metrics.app.vcpu.exits.add(3);
