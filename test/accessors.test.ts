@@ -1,4 +1,4 @@
-// The three ways in which a thread writes: whichever it is, the values are the same.
+// The three ways in which a thread writes. All give the same values.
 
 import { describe, expect, test } from 'vitest';
 
@@ -16,7 +16,7 @@ import { closed } from './helpers/errors.ts';
 const schema = defineSchema({ g: group({ n: inc('n'), level: store('level'), time: latency('time') }) });
 const layout = layoutOf(schema);
 
-/** A thread's attachment that behaves as if the thread had to write in this way. */
+/** An attachment that forces its thread to write in this way. */
 function cellsFor(mode: WriteMode): ThreadCells {
   const attachment = binding().open(storeSpecOf(`accessors-${mode}`, schema, layout, {}, { previous: 'keep' })) as Attachment;
   const proxied = new Proxy(attachment, {

@@ -1,5 +1,5 @@
-// What the crash handler can reach, read from the machine code: every function that it calls, and those they call, down
-// to the imported ones, which must be on the list of calls that are safe in a signal handler.
+// The functions that the crash handler can reach, read from the machine code, down to the imported functions. These
+// must be on the list of calls that are safe in a signal handler.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -49,7 +49,7 @@ const SAFE = [
   ],
   ...['memcmp', 'memcpy', 'memmove', 'memset', 'strlen', '__errno_location'],
 ];
-/** What the compiler puts in by itself; the last is for exceptions, which nothing here throws. */
+/** Functions that the compiler adds. The last one is for exceptions, which this code never throws. */
 const BY_THE_COMPILER = ['__stack_chk_fail', '_GLOBAL_OFFSET_TABLE_', '_Unwind_Resume'];
 
 /** Variables of the addon: globals, static members, constants. No function has such a name. */
@@ -59,7 +59,7 @@ const compiled = readdirSync(objects, { recursive: true, encoding: 'utf8' }).fil
   (file) => file.endsWith('.o') && file.includes('/') && !file.startsWith('node/'),
 );
 
-/** For each function that the linker knows by its name: its file. Inline functions are in many files, and have none. */
+/** The file of each function that the linker knows by name. Inline functions are in many files and are left out. */
 function filesByFunction(): Map<string, string> {
   const byFunction = new Map<string, string>();
   for (const name of compiled) {
@@ -71,7 +71,7 @@ function filesByFunction(): Map<string, string> {
   return byFunction;
 }
 
-/** For each function of the addon: the functions that it names. */
+/** The functions that each function of the addon names. */
 function callGraph(): Map<string, Set<string>> {
   const graph = new Map<string, Set<string>>();
   for (const name of compiled) {
@@ -99,7 +99,7 @@ function callGraph(): Map<string, Set<string>> {
 const graph = callGraph();
 const functionNamed = (part: string) => [...graph.keys()].find((name) => name.includes(part))!;
 
-/** Everything that can be reached from a function, and by which way. */
+/** Everything that can be reached from a function, each with a path that leads to it. */
 function reachable(from: string): Map<string, string[]> {
   const ways = new Map([[from, [from]]]);
   for (const [name, way] of ways) {
@@ -108,7 +108,7 @@ function reachable(from: string): Map<string, string[]> {
   return ways;
 }
 
-/** The imported functions among them; variables of the addon's own are no calls. */
+/** The imported functions among them. Variables of the addon are not calls. */
 function unsafeWays(from: string): string[] {
   return [...reachable(from)]
     .filter(
@@ -120,7 +120,7 @@ function unsafeWays(from: string): string[] {
 describe('given the machine code of the addon', () => {
   test('when every function that the handler reaches is followed, then the imported functions are all safe in a handler', () => {
     const ways = reachable(functionNamed('HandleSignal'));
-    // The walk is worth something only if it finds the way to the sink.
+    // The walk proves something only if it reaches the sink.
     for (const part of [
       'LastLine',
       'Build',

@@ -1,4 +1,4 @@
-// Wrong arguments: each has its clear error, and changes nothing.
+// Wrong arguments: each gives a clear error and changes nothing.
 
 import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// The benchmarks, as far as they do not measure: how samples become figures, and that a run says something of every
-// row. What the figures are is for `npm run bench`.
+// The benchmarks, without their measurements: how samples become figures, and that a run reports every row. The figures
+// themselves come from `npm run bench`.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

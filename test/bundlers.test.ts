@@ -1,5 +1,5 @@
-// The package in programs that a bundler put together: with the addon beside them they work, without it they say what
-// to do. Each program is moved away from the package, as to another machine.
+// The package in programs that a bundler made. With the addon beside it, a program works; without the addon, an error
+// says what to do. Each program is moved away from the package, as if to another machine.
 
 import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { node, runProgram } from './helpers/children.ts';
 const root = resolve(import.meta.dirname, '..');
 const addon = join(root, 'build/Release/vmm_metrics.node');
 
-/** Opens metrics by way of the package, and says how that went. */
+/** Opens metrics through the package and prints the result. */
 const PROGRAM = `
 import { Metrics, defineSchema, group, inc, readRegion } from 'vmm-metrics';
 export * from 'vmm-metrics';
@@ -29,7 +29,7 @@ try {
 `;
 
 let folder: string;
-/** The package as a bundler reads it; gone before the programs run. */
+/** The package as a bundler reads it. It is removed before the programs run. */
 let source: string;
 let entry: string;
 
@@ -81,7 +81,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs a program of the folder on the Node to test. */
+/** Runs a program of the folder with the Node that is tested. */
 const run = (file: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}, execArgv: readonly string[] = []) =>
   runProgram(node, [...execArgv, join(folder, file), ...args], { cwd: tmpdir(), env: { PATH: process.env['PATH'], ...env } });
 

@@ -1,5 +1,5 @@
-// Everything at once and at random, in Node: see fixtures/churn.mjs, and test/native/soak_test.cc for the same below
-// Node. VMM_METRICS_SOAK_SECONDS says for how long, VMM_METRICS_SOAK_SEED which chance.
+// All operations at once and at random, in Node: see fixtures/churn.mjs. test/native/soak_test.cc does the same without
+// Node. VMM_METRICS_SOAK_SECONDS sets the duration, VMM_METRICS_SOAK_SEED the seed.
 
 import { expect, test } from 'vitest';
 
@@ -14,7 +14,7 @@ test(
   `given threads that do anything to any store at any time (seed ${seed}), when all have detached, then the lines hold every count`,
   { timeout: 2 * HANG_MS + seconds * 1000 },
   async () => {
-    // Memory that was given back is filled: whoever uses it all the same is found out.
+    // Freed memory is filled, so that a use of it is found.
     const death = await runChild('churn.mjs', [JSON.stringify({ folder: temporaryFolder(), seed, seconds })], {
       execArgv: ['--no-warnings'],
       before: 'export MALLOC_PERTURB_=170',

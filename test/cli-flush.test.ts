@@ -1,4 +1,4 @@
-// `vmm-metrics flush`: the last line of a dead process goes out whole, once, whatever the sink does.
+// `vmm-metrics flush` writes the last line of a dead process whole and once, whatever the sink does.
 
 import { spawn } from 'node:child_process';
 import { createReadStream, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -124,7 +124,7 @@ describe('vmm-metrics flush', () => {
     const sink = join(temporaryFolder(), 'lines');
     const whole = readFileSync(path);
     expect((await cli('flush', path, '--to', sink)).code).toBe(0);
-    // As it was just before the commit: the old word, and the record of the line.
+    // Restores the region as it was just before the commit: the old commit word, and the record of the line.
     const flushed = readFileSync(path);
     const commit = flushed.readBigUInt64LE(128);
     flushed.writeBigUInt64LE(whole.readBigUInt64LE(128), 128);
@@ -133,7 +133,7 @@ describe('vmm-metrics flush', () => {
     expect((await readRegion(path)).lineInFlight).toBe('out');
     await expectFlushed(path);
     expect((await cli('flush', path, '--to', '-')).stdout).toBe('');
-    // And just before the line itself.
+    // Restores the region as it was just before the line itself.
     flushed.copy(whole, 0, 0, flushed.length);
     writeFileSync(path, flushed);
     writeFileSync(sink, '');

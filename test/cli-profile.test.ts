@@ -1,4 +1,4 @@
-// `vmm-metrics profile`: what another process counts, sampled from outside.
+// `vmm-metrics profile` samples the counts of another process from outside.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ const torn = fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url));
 
 const run = (...args: string[]) => spawnSync(node, [program, 'profile', ...args], { encoding: 'utf8', timeout: HANG_MS });
 
-/** A process that counts, each number with two equal halves. */
+/** A process that counts. The two halves of each number are equal. */
 async function counter(file: string) {
   const child = spawn(node, [torn, file], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -186,7 +186,7 @@ describe('given a wrong call', () => {
     const file = `${temporaryFolder()}/r`;
     await counter(file);
     const pipe = makeFifo(`${file}.pipe`);
-    const reader = openSync(pipe, 'r+'); // who never reads
+    const reader = openSync(pipe, 'r+'); // a reader that never reads
     const held = new HeldPipe(pipe);
     onTestFinished(() => held.close());
     if (!isNamed) held.fill();
@@ -198,10 +198,10 @@ describe('given a wrong call', () => {
       said += part;
     });
     if (isNamed) {
-      // Once the first bytes are there it samples, and hears signals.
+      // After the first bytes, the command samples and handles signals.
       await vi.waitUntil(() => held.read(1).length > 0, HANG_MS);
       held.fill();
-      await setTimeout(500); // rows that have nowhere to go
+      await setTimeout(500); // for rows that the full pipe cannot take
       sampling.kill('SIGTERM');
     }
     expect((await once(sampling, 'close'))[0]).toBe(1);

@@ -8,7 +8,7 @@ import { inTerminal, LEFT, screenOf } from './helpers/terminal.ts';
 import { vcpuCounted, vcpuRegion, vcpuRegionFile } from './helpers/vcpu-region.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
-/** Drawn, without a filter. */
+/** What a screen without a filter shows. */
 const STARTED = 'vcpu\\s+exits|disk(.|\\s)*ops';
 
 describe('vmm-metrics watch', () => {

@@ -1,4 +1,4 @@
-// What runs after close(): listeners of ours that were on their way, and methods of an attachment that was given back.
+// What runs after close(): listeners of the package that were about to be called, and methods of a released attachment.
 // Row 28 of the fault matrix has the deaths.
 
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { runChild } from './helpers/children.ts';
 import { closed } from './helpers/errors.ts';
 import { freshName } from './helpers/workplace.ts';
 
-/** Freed memory is filled, so that what uses it fails each time. */
+/** Freed memory is filled, so that each use of it fails. */
 const options = { before: 'export MALLOC_PERTURB_=170' };
 
 describe('given captured stores', () => {

@@ -1,4 +1,4 @@
-// The demo is the first user of the package: what breaks it breaks users.
+// The demo is the first user of the package: a change that breaks the demo breaks users.
 
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// What a writer can make, a reader can read: many devices in a region, at one time and over time.
+// A reader can read every region that a writer can make: many devices at one time, and many over time.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ function open() {
   const folder = temporaryFolder();
   const file = `${folder}/region`;
   const metrics = closing(Metrics.open(firecracker, { name: freshName(), file }));
-  /** As its writer would leave it that is killed now: a copy is held by nobody. */
+  /** The region as a writer that is killed now would leave it: a copy, which no process holds. */
   const dead = () => {
     copyFileSync(file, `${folder}/dead`);
     return `${folder}/dead`;
@@ -73,7 +73,7 @@ describe('given a region of Firecracker', () => {
       metrics.app.block.remove(`drv${i % 2}_${i}`);
     }
     const path = dead();
-    expect(readFileSync(path).readUInt32LE(144)).toBeLessThan(60 + 64); // entries of the directory, with those that wait for one another
+    expect(readFileSync(path).readUInt32LE(144)).toBeLessThan(60 + 64); // entries of the directory, with those that wait to be retired
     const { values } = await readRegion(path);
     expect(values['block']).toEqual(metrics.snapshot().block);
     expect(metrics.snapshot().block.aggregate.read_count).toBe(BigInt(2 * count));

@@ -83,7 +83,7 @@ describe('given devices', () => {
     metrics.write();
     metrics.write();
     old.n.inc();
-    nic.alloc('x').n.add(5); // its key is taken again: the old one's rest is in the same object
+    nic.alloc('x').n.add(5); // the same key: the last deltas of the old device are in the same object
     metrics.write();
     nic.remove('x');
     metrics.write();

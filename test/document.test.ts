@@ -1,4 +1,4 @@
-// The document of a region: a store as JSON text, written and read again.
+// The document of a region: the description of a store as JSON text, written and read again.
 
 import { describe, expect, test } from 'vitest';
 

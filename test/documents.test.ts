@@ -1,4 +1,4 @@
-// What the documents name is there: files, scripts, sections, names of the code, environment variables.
+// Everything that the documents name exists: files, scripts, sections, names in the code, environment variables.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const documents = [
   ...sources.filter((file) => /^(docs|examples|prebuilds)\/.*\.md$/.test(file)),
 ];
 
-/** What stands between backticks in the running text of a document. */
+/** The texts between backticks in a document, without its code blocks. */
 const quoted = (document: string) => [...textOf(document).matchAll(/`([^`\n]+)`/g)].map(([, text]) => text!);
 
 describe.each(documents)('given %s', (document) => {

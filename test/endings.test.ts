@@ -1,5 +1,5 @@
-// How a process ended, as the region says it: by close(), with an exit code, by a panic, by a signal, or without a
-// word.
+// How a process ended, as its region records it: by close(), with an exit code, by a panic, by a signal, or without a
+// record.
 
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ interface Plan {
   readonly how: string;
   readonly where?: 'main' | 'worker' | 'terminated';
   readonly panics?: boolean;
-  /** The main thread of a worker has the store too. */
+  /** Whether the main thread has opened the store too. */
   readonly stays?: boolean;
 }
 
@@ -29,7 +29,7 @@ const said = (file: string, ...options: string[]) =>
 const exited = (exitCode: number) => ({ state: 'exited', exitCode, shown: `exited with code ${exitCode}` });
 const panicked = (exitCode: number) => ({ state: 'panicked', exitCode, shown: `panicked (exit code ${exitCode})` });
 
-/** The native exit handlers of a C library that does not tell them the code. */
+/** On C libraries other than glibc, native exit handlers do not learn the exit code. */
 const isGlibc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime !== undefined;
 
 describe.each([true, false])('given a main thread, with panics captured: %s', (panics) => {

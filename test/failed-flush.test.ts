@@ -1,4 +1,4 @@
-// `vmm-metrics flush` that fails: what is in flight afterwards, and what is not.
+// A failed `vmm-metrics flush`, and whether a line is in flight afterwards.
 
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
@@ -35,7 +35,7 @@ test('given a pipe with half a line in it, when the next flush can write nothing
   const { folder, file } = await killed();
   const fifo = makeFifo(`${folder}/lines`);
   const pipe = new HeldPipe(fifo);
-  // Leaves room for a part of the line: Firecracker's has some ten thousand bytes.
+  // Leaves room for a part of the line: a line of Firecracker has about ten thousand bytes.
   const filler = spawnSync('python3', ['-c', `import fcntl,os,sys\nfcntl.fcntl(3,1031,4096)`], {
     stdio: ['ignore', 'inherit', 'inherit', pipe.fd],
   });
@@ -45,7 +45,7 @@ test('given a pipe with half a line in it, when the next flush can write nothing
   expect(command('flush', file, '--to', fifo)).toMatchObject({ status: 1 });
   expect((await readRegion(file)).lineInFlight).toBe('unknown');
   expect(command('show', file).stdout).toMatch(DOUBT);
-  // Somebody reads at last.
+  // Now a reader takes the half line.
   const half = pipe.text();
   expect(half).not.toContain('\n');
   expect(

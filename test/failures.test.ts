@@ -1,4 +1,4 @@
-// What native code reports, and the error that a caller gets for it.
+// The failures that native code reports, and the errors that callers get for them.
 
 import { readFileSync } from 'node:fs';
 

@@ -1,6 +1,7 @@
-// The fault matrix, rows 19 to 31 without 30: the crash reporters and handlers of others, forks and PID namespaces,
-// other copies of the package, exit() and close() at the worst moment, and a fault in the write of a line. What needs
-// no Node is in test/native: handing_on_test.cc (rows 23, 27, 29), exit_test.cc (25, 26), sending_fault_test.cc (31).
+// The fault matrix, rows 19 to 31 without 30: crash reporters and handlers of other code, forks and PID namespaces,
+// other copies of the package, exit() and close() at the worst moment, and a fault in the write of a line. Tests
+// without Node are in test/native: handing_on_test.cc (rows 23, 27, 29), exit_test.cc (25, 26), sending_fault_test.cc
+// (31).
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
@@ -31,7 +32,7 @@ row(19, 'another crash reporter, before or after', (add) => {
   ] as const;
   for (const { how, ends, marks } of faults) {
     for (const place of ['before', 'after'] as const) {
-      // A reporter that came before us for a signal that does not always kill is only counted before.
+      // For a signal that does not always kill, an earlier reporter runs first, and the signal is only counted.
       if (ends === 'SIGHUP' && place === 'before') continue;
       const plan: Plan = { how, signal: ends, [place]: 'reporter' };
       variant(add, { name: `${how} (${ends}), with a reporter installed ${place}`, plan, ends, marks, said: 'reported\n' });
@@ -63,10 +64,10 @@ row(21, 'init process of a PID namespace', (add) => {
     { how: 'illegal', code: 132, marks: { sigill: 1n } },
     { how: 'truncated', code: 135, marks: { sigbus: 1n } },
     { how: 'seccomp', code: 159, marks: { num_faults: 1n } },
-    // Stock Node ends by another fault, since the kernel drops the signal of an abort() here.
+    // Stock Node ends by another fault, because the kernel drops the signal of an abort() here.
     { how: 'js-abort', code: 134, marks: { panic_count: 1n }, incomparable: true },
     { how: 'throw', code: 1, marks: { panic_count: 1n } },
-    // The kernel drops what is sent, and so the process lives; it is counted.
+    // The kernel drops a signal that is sent, so the process survives and the signal is counted.
     { how: 'kill', signal: 'SIGHUP', code: 0, marks: { sighup: 1n } },
     { how: 'kill', signal: 'SIGABRT', code: 0, marks: { panic_count: 1n } },
     { how: 'kill', signal: 'SIGSEGV', code: 0, marks: { sigsegv: 1n } },
@@ -97,7 +98,7 @@ row(22, 'addon loaded by a worker alone, which has ended', (add) => {
     { how: 'illegal', ends: 'SIGILL', where: 'thread' },
     { how: 'throw', ends: 1 },
     { how: 'null', ends: 'SIGSEGV', terminates: true },
-    // Somebody who still hands on to our handler must find it.
+    // Code that still hands signals on to this handler must find it loaded.
     { how: 'js-abort', ends: 'SIGABRT', above: 'SIGABRT' },
     { how: 'divide', ends: 'SIGFPE', above: 'SIGFPE' },
     { how: 'raise:1', ends: 'SIGHUP', above: 'SIGHUP', terminates: true },
@@ -165,11 +166,11 @@ row(23, 'a handler above ours that hands on, and captureSignals() again', (add) 
   }
 });
 
-/** A second copy of the built package, as another place of node_modules has it. */
+/** A second copy of the built package, as in another node_modules folder. */
 function secondCopy(): string {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const folder = `${temporaryFolder()}/node_modules/vmm-metrics`;
-  // What packs the package takes the addon from `build` to `prebuilds`.
+  // Packing moves the addon from `build` to `prebuilds`.
   const addon = existsSync(`${root}build/Release/vmm_metrics.node`) ? 'build/Release/vmm_metrics.node' : 'prebuilds';
   for (const part of ['package.json', 'dist/lib', addon]) cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
   return folder;
@@ -209,7 +210,7 @@ row(24, 'two copies of the package capture', (add) => {
   }
 });
 
-// Without threads of V8's own: an exit() that interrupts one of its locks hangs stock Node.
+// V8 runs without threads of its own: an exit() that interrupts one of V8's locks hangs stock Node.
 row(25, "exit() in a host's signal handler, in a loop that flushes", (add) => {
   for (const delayMs of [3, 10, 21, 33, 47]) {
     add(`when it comes after ${delayMs} ms, then it ends with its code, and all lines are whole`, async () => {
@@ -267,7 +268,7 @@ row(27, "a host's handler that needs a thread's own stack", (add) => {
   });
 });
 
-/** Freed memory is filled, so that what uses it fails each time. */
+/** Freed memory is filled, so that each use of it fails. */
 const perturbed = { before: 'export MALLOC_PERTURB_=170' };
 const withoutStack = (stderr: string) => stderr.split('\n').filter((line) => !/^\s*(at |file:)|^$|^\s*\^/.test(line));
 

@@ -1,5 +1,5 @@
 // Row 32 of the fault matrix: three lives on one region path and one sink, each killed by SIGKILL at any moment.
-// VMM_METRICS_SOAK_LIVES says how often in all, VMM_METRICS_SOAK_SEED which moments.
+// VMM_METRICS_SOAK_LIVES sets how many lives there are in all, VMM_METRICS_SOAK_SEED the moments.
 
 import { afterAll } from 'vitest';
 
@@ -12,7 +12,7 @@ const KINDS: readonly SinkKind[] = ['file', 'pipe', 'unread pipe', 'full disk'];
 const rounds = Math.ceil(soakNumber('LIVES', 8) / KINDS.length);
 const random = randomFrom(seed);
 
-/** Half of them while a life opens, inits and says what earlier ones have left; half while it counts at full speed. */
+/** Half of the kills hit a life that opens and writes the lines of earlier lives; half hit a life that counts. */
 const moment = (): Moment => (random() < 0.4 ? { from: 'start', ms: 30 + random() * 200 } : { from: 'ready', ms: random() * 60 });
 
 row(32, 'three SIGKILLs in a row on one region path and one sink', (add) => {

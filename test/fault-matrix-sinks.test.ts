@@ -14,7 +14,7 @@ import { printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo } from './helpers/sinks.ts';
 import { at, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
-/** One line, with all that one that got nowhere was to have, and that it was missed. */
+/** One line, which has everything of the line that failed, and a count of the missed flush. */
 function expectPendingIn(path: string): void {
   const values = linesIn(path).map((line) => [at(line, 'vcpu.exit_io_out'), at(line, 'logger.missed_metrics_count')]);
   expect(values).toEqual([[7n, 1n]]);
@@ -28,7 +28,7 @@ row(16, 'SIGKILL under full load, with a region file', (add) => {
       checkKilled(await killed(sink, Math.random() * 80));
     });
   }
-  // By its own hand in the middle of the write of a line, or right after it.
+  // The process kills itself in the middle of the write of a line, or right after the write.
   const [midst, end] = [
     [0, constants.signals.SIGKILL],
     [-1, constants.signals.SIGKILL],

@@ -1,8 +1,8 @@
-// The fault matrix: every way to die, and every way not to, each in a process of its own, against the same process
-// without capture where that dies too. Each row was seen to fail with its protection removed.
+// The fault matrix: every way to die, and every way to survive, each in its own process. Where the process also dies
+// without capture, both deaths are compared. Each row was seen to fail with its protection removed.
 //
-// Here are the rows of faults and signals; fault-matrix-sinks has those of region files and sinks,
-// fault-matrix-handlers those of handlers and processes, fault-matrix-restarts that of one life after another.
+// This file has the rows of faults and signals. fault-matrix-sinks has the rows of region files and sinks,
+// fault-matrix-handlers those of handlers and processes, and fault-matrix-restarts the row of restarts.
 
 import { expect } from 'vitest';
 
@@ -70,7 +70,7 @@ row(10, 'illegal instruction, division by zero, truncated mapping, seccomp', (ad
     variant(add, { plan: { how: 'divide', where }, ...FPE });
     variant(add, { plan: { how: 'seccomp', where }, ...SYS });
     variant(add, { plan: { how: 'seccomp', where, load: someLoad }, ...SYS });
-    // A filter that kills leaves nothing to capture.
+    // If the filter kills the process, no signal can be captured.
     variant(add, { plan: { how: 'seccomp-kill', where }, ends: 'SIGSYS', marks: null });
   }
 });

@@ -1,5 +1,5 @@
 // The bundled schemas against `fixtures/firecracker-schema.json`: the facts of Firecracker v1.15.1.
-// Keys, names, kinds and totals are expected from there and never repeated here.
+// The expected keys, names, kinds and totals come from that file and are never repeated here.
 
 import { readFileSync } from 'node:fs';
 
@@ -41,7 +41,7 @@ interface Facts {
 
 const facts: Facts = JSON.parse(readFileSync(new URL('fixtures/firecracker-schema.json', import.meta.url), 'utf8'));
 
-/** What stands before `_{id}`: the schema's key also where the line has no aggregate. */
+/** The text before `_{id}`: the schema's key, even if the line has no aggregate. */
 const keyOf = (g: GroupFacts): string => g.key ?? String(g.device_key).replace(/_\{\w+\}$/, '');
 const factsOf = (arch: Arch): GroupFacts[] => facts.groups.filter((g) => g.emitted_on?.includes(arch) ?? true);
 

@@ -1,4 +1,4 @@
-// The layout of a region, from both sides: what lib/region/format.ts says against what the compiler made of
+// The layout of a region from both sides: lib/region/format.ts is compared with the values that the compiler made from
 // native/region/format.h.
 
 import { readFileSync } from 'node:fs';

@@ -1,5 +1,4 @@
-// The crash handler inside of Node: it allocates nothing, and a jail may forbid all system calls but those that it is
-// documented to make.
+// The crash handler inside Node allocates nothing, and a jail may forbid all system calls but the documented ones.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

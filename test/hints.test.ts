@@ -1,10 +1,11 @@
-// Warnings that end a silence: each once a process, with a stable code, saying what to do.
+// Warnings about mistakes that would stay unnoticed. Each appears once in a process, has a stable code, and says what
+// to do.
 
 import { describe, expect, test } from 'vitest';
 
 import { runChild } from './helpers/children.ts';
 
-/** The warnings of a way, a line each, without those of Node itself. */
+/** The warnings that a fixture prints, one per line, without those of Node itself. */
 async function warningsOf(way: string): Promise<string[]> {
   const { code, signal, stdout, stderr } = await runChild('hints.mjs', [way]);
   expect({ code, signal }, stderr).toEqual({ code: 0, signal: null });

@@ -1,4 +1,4 @@
-// What a jail does to a store: limits that come when the store is open.
+// A store in a jail: limits that are set after the store was opened.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
@@ -41,6 +41,6 @@ test('given a store without a file, when its memory is read under /proc, then it
   const { state, pid, values } = await readRegion(path);
   expect({ state, pid }).toEqual({ state: 'running', pid: process.pid });
   expect(values).toMatchObject({ g: { hits: 5n }, dev: { aggregate: { ops: 7n } } });
-  // As others copy it: what is not there takes no room.
+  // A copy takes no room for memory that was never used.
   expect(Number(execFileSync('stat', ['-L', '-c', '%b', path], { encoding: 'utf8' }))).toBeLessThan(1000);
 });

@@ -1,5 +1,5 @@
-// A region that is read again and again by a reader that keeps its file open: what happens to the file between two
-// readings, and what is kept. That both ways of reading agree on the same file is a part of the other tests of readers.
+// A reader that keeps the file of a region open and reads it again and again: what may happen to the file between two
+// readings, and what the reader keeps. The other tests of readers check that both ways of reading agree.
 
 import { readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { Model, NOTHING, type Picture } from './helpers/model.ts';
 import { writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
-/** How many descriptors this process has of a file, whatever it is called by now. */
+/** How many descriptors of a file this process has, whatever the name of the file is now. */
 const descriptorsOf = (path: string) =>
   readdirSync('/proc/self/fd').filter((fd) => {
     try {
@@ -177,7 +177,7 @@ describe('given many regions', () => {
     expect(() => kept(hostile).read()).toThrow('its schema does not match its fingerprint');
     writeRegion(honest, model, NOTHING);
     expect(kept(honest).read().document.schema.shape).toEqual(shape);
-    // The schema is known by now; what stands around it is still checked.
+    // The schema is known by now. The text around it is still checked.
     for (const text of ['', ',}', ',"id":3}', ',"more":1}', '}}', ',"schema":3}', ',"id":"a"']) {
       writeRegion(hostile, model, NOTHING, { document: tail(text) });
       expect(() => kept(hostile).read(), text).toThrow(`Region file '${hostile}': its document is damaged`);

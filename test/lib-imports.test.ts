@@ -1,4 +1,4 @@
-// The files of lib/: who may import whom.
+// The files of lib/: which file may import which.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path/posix';
@@ -30,7 +30,7 @@ function graphOf(nodeOf: (file: string) => string): Graph {
   return graph;
 }
 
-/** A way through the graph that ends where it began, or none. */
+/** A path through the graph that ends where it begins; empty if there is none. */
 function circleIn(graph: Graph): string[] {
   const done = new Set<string>();
   const search = (node: string, way: readonly string[]): string[] => {
@@ -67,7 +67,7 @@ test('given a file, when its imports are followed, then none leads back to the f
 });
 
 test('given a folder of lib/, when imports out of the folder are followed, then none leads back into the folder', () => {
-  // The format of a region is a table of numbers that imports nothing: a floor for all, wherever it stands.
+  // The format of a region is a table of numbers that imports nothing, so every folder may import it.
   const roomOf = (file: string) => (file.includes('/') && file !== 'region/format.ts' ? `${dirname(file)}/` : file);
   expect(imports.get('region/format.ts')).toEqual([]);
   expect(circleIn(graphOf(roomOf))).toEqual([]);
@@ -87,7 +87,7 @@ test('given a file that calls itself pure, when its code is read, then it uses n
   const pure = files.filter((file) => /^\/\/[^\n]*(\n\/\/[^\n]*)*\bPure\b/.test(textOf.get(file)!));
   expect(pure.length).toBeGreaterThan(6);
   for (const file of pure) {
-    // Types of what native code gives and takes are no calls of it.
+    // An import of the types of native code is not a call of native code.
     const used = textOf.get(file)!.replaceAll(/^import type [^;]*;$/gm, '');
     expect(
       used.match(/'node:(?!(?:os|crypto)')[^']+'|'\.{1,2}\/binding\.ts'|\b(?:Date|performance)\.now\b|\bprocess\.hrtime\b/g),

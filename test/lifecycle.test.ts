@@ -46,9 +46,9 @@ describe('given a store that is open', () => {
     expect(() => Metrics.open(schema, { name, id: 'x', properties: { a: '1', b: '2' } })).toThrow(
       mismatch(/option id is not given in the open store and "x" in this call$/),
     );
-    // In another order they are the same.
+    // The order does not matter.
     Metrics.open(schema, { name, properties: { b: '2', a: '1' } });
-    // Descriptions may differ: they are for people.
+    // Descriptions may differ, because only people read them.
     expect(() => Metrics.open(defineSchema({ ...schema.shape, d: perDevice({ n: inc('another text') }) }), { name })).toThrow(
       mismatch(/properties/),
     );
@@ -93,7 +93,7 @@ describe('given a store that is open', () => {
     ];
     for (const use of uses) expect(use).toThrow(closed);
 
-    // Another store under the name, of another schema even, starts anew.
+    // Another store with the name, even with another schema, starts at 0.
     const next = closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name }));
     expect(next.app.other.n.count()).toBe(0n);
     n.inc();
@@ -130,7 +130,7 @@ describe('periodic flush', () => {
       metrics.app.g.n.inc();
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
-    // However late they are; the event loop is blocked all the time.
+    // The event loop is blocked all the time, so the lines may be late.
     for (let waitedMs = 0; waitedMs < HANG_MS && linesIn(path).length <= 20; waitedMs += 5) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
@@ -231,7 +231,7 @@ describe('worker threads', () => {
     expect(metrics.app.vcpu.exit_io_in.count()).toBe(8_000_000n);
   });
 
-  // In the soak more than the 128 shards.
+  // A soak uses more workers than the 128 shards.
   const many = soakSeconds === 0 ? 20 : 200;
   test(`when ${many} workers come one after another, then the count is exact, and they share a few shards`, async () => {
     const name = freshName();
@@ -249,14 +249,14 @@ describe('worker threads', () => {
         { length: 4 },
         (_, i) => new Worker(new URL('./fixtures/busy.mjs', import.meta.url), { workerData: { name, said, slot: round * 4 + i } }),
       );
-      // Each is in its loop; one round ends some at its start, another some in the middle of compiled code.
+      // Each worker is in its loop: in some rounds at its start, in others in the middle of compiled code.
       while (workers.some((_, i) => said[round * 4 + i] === 0n)) await new Promise((resolve) => setTimeout(resolve, 1));
       await new Promise((resolve) => setTimeout(resolve, 5 * round));
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
     const acknowledged = said.reduce((sum, n) => sum + n, 0n);
     const counted = metrics.app.vcpu.exit_io_in.count();
-    // Each worker says what it has added right after it has added it: at its end it may be one ahead of what it said.
+    // Each worker publishes its count right after an add, so at its end it may be one add ahead.
     expect(acknowledged).toBeGreaterThan(0n);
     expect(counted).toBeGreaterThanOrEqual(acknowledged);
     expect(counted).toBeLessThanOrEqual(acknowledged + 32n);

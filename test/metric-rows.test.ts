@@ -1,4 +1,4 @@
-// The rows that `show` and `watch` print, held against what readRegion() says of the same region.
+// The rows that `show` and `watch` print, compared with readRegion() of the same region.
 
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -101,7 +101,7 @@ test('given a region that is watched, when devices come and go, then the rates o
   const model = new Model({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }, {});
   model.alloc('d', 'b')!.bump('n', 1n);
   const sources = new WatchSources(path);
-  /** What went up in the time between two readings, by section. */
+  /** How much the counters rose between two readings, by section. */
   const risen = async () => {
     writeRegion(path, model, NOTHING);
     await sources.refresh();

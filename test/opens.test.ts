@@ -1,4 +1,4 @@
-// Each open() of a thread has its close().
+// Each open() of a thread needs its own close().
 
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, Metrics } from 'vmm-metrics';

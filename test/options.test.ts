@@ -1,5 +1,5 @@
-// What callers pass in may be odd JavaScript: getters that change their minds, maps and dates for objects, values of
-// another realm or copy.
+// Callers may pass odd JavaScript: getters whose values change, maps and dates instead of objects, and values of
+// another realm or copy of the package.
 
 import { cpSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,7 +12,7 @@ import { closing, freshName, linesIn, temporaryFolder } from './helpers/workplac
 
 const schema = defineSchema({ g: group({ n: inc('n') }) });
 
-/** An object whose property gives one value the first time, and another each time after. */
+/** An object with a property that has one value at the first read, and another value at later reads. */
 function fickle(key: string, first: unknown, later: unknown): { readonly reads: () => number; readonly object: never } {
   let reads = 0;
   const object = Object.defineProperty({}, key, { enumerable: true, get: () => (reads++ === 0 ? first : later) });
@@ -100,12 +100,12 @@ describe('given a schema that comes from elsewhere', () => {
     metrics.app.g.n.inc();
     expect(metrics.snapshot()).toEqual({ g: { n: 1n } });
     expect(closing(Metrics.open(theirs, { name }))).toBe(metrics);
-    // Of a kind that only the other copy knows.
+    // A group of a kind that only the other copy knows.
     const newer = Object.defineProperty({ shape: { g: { kind: 'tree' } } }, Symbol.for('vmm-metrics.schema'), { value: true });
     expect(() => Metrics.open(bad(newer))).toThrow(
       expect.objectContaining({ code: 'ERR_METRICS_SCHEMA', message: expect.stringMatching(/another copy of vmm-metrics.*g: .*tree/) }),
     );
-    // What never was a schema is none.
+    // An object that only looks like a schema is refused.
     expect(() => Metrics.open(bad({ shape: { g: { kind: 'group', fields: {} } } }))).toThrow(/must come from defineSchema\(\)/);
   });
 });

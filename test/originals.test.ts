@@ -1,4 +1,4 @@
-// The unit tests of the originals, carried over: Firecracker's logger, balloon and pmem metrics.
+// Firecracker's own unit tests of its logger, balloon and pmem metrics, translated.
 
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The periodic flush: lines come on a thread of its own, whatever the event loop does.
+// The periodic flush writes lines on its own thread, whatever the event loop does.
 
 import { describe, expect, test } from 'vitest';
 
@@ -10,7 +10,7 @@ import { linesIn, sumOf, temporaryFolder } from './helpers/workplace.ts';
 describe('periodic flush', () => {
   const sleepHard = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-  /** While the event loop is blocked. */
+  /** Waits until the file has `count` lines. The event loop is blocked meanwhile. */
   const awaitLines = (path: string, count: number) => {
     for (let waitedMs = 0; waitedMs < HANG_MS && linesIn(path).length < count; waitedMs += 5) sleepHard(5);
     expect(linesIn(path).length).toBeGreaterThanOrEqual(count);
@@ -47,7 +47,7 @@ describe('periodic flush', () => {
     const metrics = openStore();
     metrics.init(path);
     metrics.startPeriodicFlush({ intervalMs: 3_600_000 });
-    sleepHard(30); // the thread waits by now
+    sleepHard(30); // until the thread waits
     metrics.startPeriodicFlush({ intervalMs: 10 });
     awaitLines(path, 4);
     metrics.startPeriodicFlush({ intervalMs: 3_600_000 });
@@ -65,7 +65,7 @@ describe('periodic flush', () => {
     const missesSoFar = () => Number(metrics.app.logger.missed_metrics_count.count());
     for (let waitedMs = 0; waitedMs < HANG_MS && missesSoFar() <= 3; waitedMs += 5) sleepHard(5);
     metrics.startPeriodicFlush({ intervalMs: 3_600_000 });
-    // One flush may still be under way.
+    // One flush may still be running.
     for (let missed = -1; missed !== missesSoFar(); sleepHard(50)) missed = missesSoFar();
     const missed = missesSoFar();
     expect(missed).toBeGreaterThan(3);

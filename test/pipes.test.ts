@@ -1,4 +1,4 @@
-// Named pipes and descriptors as sinks: no write blocks, and what a reader gets is whole and exact.
+// Named pipes and descriptors as sinks: no write blocks, and readers get whole and exact lines.
 
 import { appendFileSync, closeSync, constants, existsSync, readFileSync, renameSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -20,7 +20,7 @@ describe('named pipes', () => {
     expect(failureOf(() => metrics.write())).toEqual(writeFailure('EAGAIN'));
     const { text, failures } = drained(reading(path), metrics);
     expectAllOut(text, metrics, failed + 1 + failures);
-    // What fitted is there: the pipe takes 64 KiB, less what its pages do not use.
+    // The pipe was full: it takes 64 KiB, less the unused rest of its pages.
     expect(text.length).toBeGreaterThan(50_000);
   });
 
@@ -120,12 +120,12 @@ describe('descriptors', () => {
     expect(flagsOf(fd)).toBe(before);
   });
 
-  /** Nobody reads before the child has seen its writes fail: one that waited for a reader would wait for ever. */
+  /** Nobody reads until the child has seen its writes fail, so a write that waited for a reader would wait for ever. */
   const readLater = (path: string) => ({
     wrap: `FULL='${path}.full' "$@" | { until [ -e '${path}.full' ]; do sleep 0.02; done; cat >'${path}'; }`,
   });
 
-  // Through the child's shell, so that the pipe is one without a name.
+  // The shell of the child makes the pipe, so that the pipe has no name.
   test('given an anonymous pipe that fills, when lines are written, then no write blocks, and the descriptor keeps its flags', async () => {
     const path = `${temporaryFolder()}/lines`;
     const { report } = await runSinkChild('fill', 1, readLater(path));
@@ -168,7 +168,7 @@ describe('descriptors', () => {
     expect(text.endsWith('\n')).toBe(true);
     const lines = linesOf(text);
     expect(sumOf(lines, 'vcpu.exit_io_in')).toBe(BigInt(count as string));
-    // The child's last act was a line that got out, and all misses came before it.
+    // The child's last line was written, and all misses came before it.
     expect(misses(lines)).toBe(BigInt(failures as number));
   }
 
@@ -187,7 +187,7 @@ describe('descriptors', () => {
     expect(writeMany(metrics, 1)).toBe(1);
     await sleep(50);
     expect(signals).toEqual([]);
-    // With a new reader it goes on.
+    // With a new reader, lines are written again.
     const next = reading(path);
     expect(writeMany(metrics, 1)).toBe(0);
     const lines = linesOf(next.text());

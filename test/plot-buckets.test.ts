@@ -38,7 +38,7 @@ describe('given points in buckets', () => {
   });
 
   test('when the values are rates, then the mean is the rate over the whole bucket, however late its samples were', () => {
-    // Counted up to i² at time i, but every third sample comes late, close to the next one.
+    // The count is i² at time i, but every third sample is late, close to the next one.
     const times = range(64).map((i) => (i % 3 === 1 ? i + 0.875 : i));
     const count = (time: number) => time * time;
     const values = times.map((time, i) => (i === 0 ? null : (count(time) - count(times[i - 1]!)) / (time - times[i - 1]!)));
@@ -59,7 +59,7 @@ describe('given points in buckets', () => {
     const times = [...range(15), 16, ...range(10).map((i) => i + 18), 37, ...range(17).map((i) => i + 47)];
     const values = times.map((time) => (time === 16 || time === 37 ? null : time));
     const { times: middles, lines } = bucketsOf(times, [series(values), series(values)], whole(times, 8));
-    // 14 and 18 are in neighbours; 24 to 27 and 47 are few, but not less than half of what is beside them.
+    // 14 and 18 are in adjacent buckets. 24 to 27 and 47 are few, but not fewer than half of the points beside them.
     expect(middles).toEqual([4, 12, 20, 28, 40, 52, 60]);
     for (const line of lines) {
       expect(line.mean).toEqual([3.5, 11, 20.5, 25.5, null, 51, 59.5]);
@@ -154,7 +154,7 @@ class Plot {
 }
 const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {} });
 
-/** What the page draws of a profile, in charts of 800 pixels. */
+/** The plots that the page draws for a profile, in charts of 800 pixels. */
 function drawn(profile: ProfileSeries): Plot[] {
   vi.stubGlobal('document', { getElementById: element, createElement: element, querySelectorAll: () => [], body: {} });
   vi.stubGlobal('getComputedStyle', () => ({ color: '#000' }));
@@ -194,7 +194,7 @@ describe('given a chart', () => {
     const lines = ['# start=x interval_ns=1000000\tinc count\tstore us', 'Time (ns)\tg.n\tg.t.max_us', ...rows];
     const profile = profileSeriesOf(profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join(''))), 1000);
     const [rate, value] = drawn(profile).map(({ options }) => options.series.at(-1)!);
-    // By place: a point, a point, a gap, a point, a gap, a point, a point, a gap, a point; the first has no rate.
+    // In order: a point, a point, a gap, a point, a gap, a point, a point, a gap, a point. The first point has no rate.
     expect(rate!.points.filter(undefined, 1, false)).toEqual([1, 3, 8]);
     expect(value!.points.filter(undefined, 1, false)).toEqual([3, 8]);
     expect(value!.points.filter(undefined, 1, true)).toBeNull();
@@ -211,8 +211,8 @@ describe('given a chart', () => {
       few,
       ...[noise, noise, wave, wave, noise, wave].map((values) => values.slice(0, 266)),
     ]);
-    // One more, and they are closer than 3 pixels. Buckets have at least 3 points; the next round number is 5. The last
-    // two points join the bucket before theirs.
+    // With one more point, the points are closer than 3 pixels. Buckets have at least 3 points; the next round number
+    // is 5. The last two points join the bucket before theirs.
     const [more] = drawn(profileOf(times.slice(0, 267), chart(noise.slice(0, 267)))) as [Plot];
     expect(more.data[0]).toEqual(range(53).map((k) => 5 * k + 2.5));
     const many = drawn(profileOf(times, chart(noise, wave)))[0]!;
@@ -221,7 +221,7 @@ describe('given a chart', () => {
     const [a, b] = buckets.lines;
     expect(many.data).toEqual([buckets.times, a!.high, a!.low, b!.high, b!.low, a!.mean, b!.mean]);
     expect(many.data[0]!.length).toBe(150);
-    // The bands are of the lines' colours, and their edges are neither in the legend nor under the cursor.
+    // The bands have the colours of the lines, and their edges appear neither in the legend nor under the cursor.
     const { bands, series: all } = many.options;
     expect(bands.map((band) => band.series)).toEqual([
       [1, 2],

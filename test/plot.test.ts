@@ -1,4 +1,4 @@
-// The page of a profile: what is read, what is shown, and what the command says when it cannot.
+// The page of a profile: what is read, what is shown, and the errors of the command.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -195,8 +195,8 @@ describe('given rows', () => {
       low: [0, 10, 20, 30, 40, 50, null, 60, 70, 80, 90],
       high: [9, 1000, 29, 39, 49, 59, null, 69, 79, 89, 99],
     });
-    // One more each tick. The jump to 1000 restarts the counter, which is at 16 a tick later; a tick was missed before
-    // row 30, and 40 before row 60.
+    // The counter rises by one each tick. It jumps to 1000, restarts, and is at 16 a tick later. One tick was missed
+    // before row 30, and 40 before row 60.
     const perSecond = series.charts[0]!.series[0]!;
     expect(perSecond.values).toEqual([1000, 101_000, 1000, 909.091, 1000, 1000, null, 200, 1000, 1000, 1000]);
     expect(perSecond.low).toEqual([1000, 1000, 1000, 500, 1000, 1000, null, 24.3902, 1000, 1000, 1000]);
@@ -269,7 +269,7 @@ describe('given a page', () => {
     expect(page).toMatch(
       /g\.n \(count\)<td[^>]*>9,007,199,254,740,993<td[^>]*>18,446,744,073,709,551,615<td[^>]*>18,437,736,874,454,810,622</,
     );
-    // A narrow page leaves out what is empty, so that it may hold no newline.
+    // A narrow page hides empty cells, so an empty cell must not contain a newline.
     expect(page).toMatch(/g\.t\.max_us \(µs\).*<td data-of="difference"><td data-of="per second"><\/tr>/);
   });
 
@@ -290,7 +290,7 @@ describe('given a page', () => {
     expect(page).toContain('uPlot=function');
     expect(page).toContain('Permission is hereby granted');
     expect(page).not.toMatch(/<(script|link|img|iframe)[^>]*(src|href)=|@import|url\(/);
-    // Each script is one that an engine can read.
+    // An engine can parse each script.
     const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, code]) => code!);
     expect(scripts).toHaveLength(2);
     for (const code of scripts) execFileSync(node, ['--check', '-'], { input: code });

@@ -1,4 +1,4 @@
-// Profiles: what a file has, every way to be refused, and every way to end.
+// Profiles: the contents of the file, every reason to refuse a profile, and every way to end one.
 
 import { closeSync, linkSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
@@ -20,7 +20,7 @@ const schema = defineSchema({
 });
 const open = () => closing(Metrics.open(schema, { name: freshName() }));
 const HOUR_US = 3_600_000_000;
-/** A busy machine may let the threads of a profile begin late. */
+/** The threads of a profile may begin late on a busy machine. */
 const awaitRows = (path: string, rows: number) => vi.waitUntil(() => readFileSync(path, 'utf8').split('\n').length > rows + 1, HANG_MS);
 
 interface Table {
@@ -98,7 +98,7 @@ describe('given a profile', () => {
     const stale = metrics.app.d.alloc('x');
     metrics.app.d.remove('x');
     stale.n.add(100);
-    metrics.app.d.alloc('x').n.add(5000); // another device
+    metrics.app.d.alloc('x').n.add(5000); // a new device
     await profile.stop();
     const { header, rows } = tableIn(output);
     expect(header).toEqual(['Time (ns)', ...names.map((name) => JSON.stringify(name).slice(1, -1))]);
@@ -123,7 +123,7 @@ describe('given a profile', () => {
     const profile = metrics.startProfiling({
       metrics: ['g.n', 'g.level', 'g.time.min_us', 'g.time.max_us', 'g.time.sum_us'],
       output,
-      intervalUs: 1024.003, // times 1000 it is a little less than a whole number
+      intervalUs: 1024.003, // multiplied by 1000, it is a little less than a whole number
       annotate: true,
     });
     await awaitRows(output, 2);
@@ -228,7 +228,7 @@ describe('given an output', () => {
     const descriptor = openSync(`${folder}/q`, 'w');
     const profile = metrics.startProfiling({ metrics: 'g.n', output: descriptor, intervalUs: HOUR_US });
     closeSync(descriptor);
-    const other = openSync(`${folder}/other`, 'w'); // takes the number
+    const other = openSync(`${folder}/other`, 'w'); // takes the number of the closed descriptor
     await profile.stop();
     closeSync(other);
     expect(tableIn(`${folder}/q`).rows).toHaveLength(1);

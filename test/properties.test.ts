@@ -7,7 +7,7 @@
 //   of their ids' bytes, store values the latest, extremes true;
 // - snapshot(), ids(), count(), fetch() and the results of alloc() and remove() are the model's.
 //
-// VMM_METRICS_SOAK_SECONDS=600 makes it go on for that long.
+// VMM_METRICS_SOAK_SECONDS=600 runs the tests for that long.
 
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
@@ -67,8 +67,8 @@ test(
       thread.call('race', [...ids.keys(), ids.length], 'hits', stop, rounds);
       return { stop, rounds };
     });
-    metrics.startPeriodicFlush({ intervalMs: 1 }); // two threads that write
-    // First without removals, then with some; the threads go on counting in what was removed.
+    metrics.startPeriodicFlush({ intervalMs: 1 }); // so that two threads write
+    // First without removals, then with removals. The threads go on counting on removed devices.
     const rest = new Int32Array(new SharedArrayBuffer(4));
     const writeFor = (ms: number) => {
       for (const endAt = Date.now() + ms; Date.now() < endAt; Atomics.wait(rest, 0, 0, 1)) {
@@ -77,7 +77,7 @@ test(
     };
     const seconds = Math.max(1, soakSeconds / 20);
     const counted = () => metrics.snapshot().g.hits;
-    // On a busy machine for longer, until they have all done something.
+    // A busy machine needs longer until every thread has done something.
     do writeFor(seconds * 500);
     while (linesIn(path).length <= 100 || counted() <= 1000n);
     const aloneUntil = linesIn(path).length;

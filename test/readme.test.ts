@@ -1,4 +1,4 @@
-// What the README shows is what runs.
+// The code and commands that the README shows are the ones that run.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// readRegion() of what is no region, of a damaged one, and of a file that claims as much as it can: a clear error, or a
-// reading, in little memory.
+// readRegion() of a file that is not a region, of a damaged region, and of a file that claims the largest sizes gives a
+// clear error or a reading, and needs little memory.
 
 import { chmodSync, chownSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -142,11 +142,11 @@ describe('given a damaged region', () => {
 describe('given a file that claims the largest sizes', () => {
   const u32 = (bytes: Buffer, at: number, ...values: number[]) => values.forEach((value, i) => void bytes.writeUInt32LE(value, at + 4 * i));
 
-  /** A group of devices with `of`, and as many entries of them as `devices`; the rest of the file is a hole. */
+  /** A group of devices with the fields `of`, and `devices` entries. The rest of the file is a hole. */
   async function claiming(of: Fields, options: { cells: number; devices: number; removed: boolean; aggregate: boolean; id?: string }) {
     const path = join(temporaryFolder(), 'region');
     const model = new Model({ d: perDevice(of, { aggregate: options.aggregate }) }, {});
-    // The line in flight makes it look at a second bank, and make a line of it.
+    // The line in flight makes the reader read a second bank and make a line of it.
     const bytes = regionBytes(model, NOTHING, { shards: 128, line: { picture: NOTHING, isRegularFile: true }, sinkPath: '/dev/null' });
     u32(bytes, 136, options.cells, 128, options.devices);
     const chunks = Number(bytes.readBigUInt64LE(56));
@@ -198,7 +198,7 @@ describe('given a file that claims the largest sizes', () => {
       removed: false,
       aggregate: true,
       id: '\u0001'.repeat(255),
-      says: '24343564 characters', // as a writer can make it
+      says: '24343564 characters', // a size that a writer can make
       mostMebibytes: 256,
     },
     {
@@ -217,12 +217,13 @@ describe('given a file that claims the largest sizes', () => {
       devices: 2,
       removed: false,
       aggregate: true,
-      says: 'ERR_METRICS_REGION', // since their cells overlap
+      says: 'ERR_METRICS_REGION', // because their cells overlap
     },
   ])('when it claims $what, then it is read or refused within a limit of memory', async (one) => {
     const { of, says, mostMebibytes = 64, ...options }: typeof one & { mostMebibytes?: number } = one;
     const path = await claiming(of, options);
-    // The young generation, three semi-spaces, within what is left: else it grows with how late the collector comes.
+    // The three semi-spaces of the young generation fit into the rest. Otherwise memory would depend on when the
+    // collector runs.
     const execArgv = ['--expose-gc', '--single-threaded-gc', '--max-semi-space-size=4', `--max-old-space-size=${mostMebibytes - 16}`];
     const { code, stdout, stderr } = await runChild('read.mjs', [path], { execArgv });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

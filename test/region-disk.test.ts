@@ -1,4 +1,4 @@
-// Where a region file is: on a tmpfs nothing waits for a disk; anywhere else there is a warning.
+// Where a region file is: on a tmpfs nothing waits for a disk; on other file systems there is a warning.
 
 import { accessSync, constants, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ function folderIn(folder: string): string {
   return made;
 }
 
-/** Without the option of these tests that keeps such warnings away. */
+/** The environment without the option that suppresses such warnings in tests. */
 async function warningsOf(...files: string[]): Promise<string[]> {
   const { code, stdout, stderr } = await runChild('region-disk.mjs', files, { before: 'unset NODE_OPTIONS' });
   expect(code, stderr).toBe(0);

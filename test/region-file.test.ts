@@ -1,5 +1,5 @@
-// The region as a file: whose it is, what becomes of the last one, and what happens to a process whose file is damaged
-// under it.
+// The region as a file: which process owns it, what happens to an earlier file, and what happens to a process whose
+// file is damaged while it runs.
 
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -35,7 +35,7 @@ const schema = defineSchema({
 
 const open = (file: string, options: object = {}) => closing(Metrics.open(schema, { name: freshName(), file, ...options }));
 
-/** What is thrown, which must be a MetricsError. */
+/** The MetricsError that is thrown. */
 function thrownBy(action: () => unknown): MetricsError {
   try {
     action();
@@ -50,10 +50,10 @@ const child = (plan: { file: string; steps: readonly string[]; [option: string]:
   runChild('region.mjs', [JSON.stringify(plan)]);
 
 const fixture = fileURLToPath(new URL('./fixtures/region.mjs', import.meta.url));
-/** Puts a process into a PID namespace of its own, where it is PID 1, and ends with this one. */
+/** Runs a process as PID 1 of its own PID namespace. The process ends with this one. */
 const CONTAINER = ['unshare', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
 
-/** A process that has the file open, until the returned function ends it. */
+/** A process that has the file open until `kill` ends it. */
 async function holder(file: string, more: object = {}, steps = ['open', 'print', 'wait'], launch: readonly string[] = []) {
   const [command, ...args] = [...launch, node, fixture, JSON.stringify({ file, steps, ...more })];
   const process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -180,7 +180,7 @@ describe('given the file of a living process', () => {
     await other.kill('SIGKILL');
     const sleeper = Number(other.first);
     try {
-      process.kill(sleeper, 0); // it is there
+      process.kill(sleeper, 0); // the sleeper exists
       open(file);
     } finally {
       process.kill(sleeper, 'SIGKILL');
@@ -209,7 +209,7 @@ describe('given process numbers that do not identify a process', () => {
     const first = await holder(file, {}, undefined, CONTAINER);
     expect(await readRegion(file)).toMatchObject({ pid: 1, state: 'running' });
     const second = await holder(`${file}2`, { taken: file }, ['open', 'taken', 'wait'], CONTAINER);
-    expect(second.first).toBe('ERR_METRICS_REGION_BUSY\n'); // though it is process 1 itself
+    expect(second.first).toBe('ERR_METRICS_REGION_BUSY\n'); // although it is process 1 itself
     await first.kill('SIGKILL');
     await vi.waitUntil(async () => (await readRegion(file)).state !== 'running', 5000);
     expect(await readRegion(file)).toMatchObject({ pid: 1, state: 'killed' });
@@ -398,7 +398,7 @@ describe('given a file that is cut short while the process uses it', () => {
     for (let i = 0; i < 5; i++) {
       truncateSync(`${folder}/r`, 0);
       device.n.inc();
-      expect(metrics.snapshot().d.devices['a']?.n).toBe(BigInt(i + 1)); // the first cut alone is felt
+      expect(metrics.snapshot().d.devices['a']?.n).toBe(BigInt(i + 1)); // only the first cut has an effect
       truncateSync(`${folder}/r`, size);
       metrics.app.g.n.inc();
       device.wide.inc();

@@ -1,4 +1,4 @@
-// readRegion() of a process that was killed with a line on its way: whether the line is out is found out from the sink.
+// readRegion() of a process that was killed with a line in flight: the sink shows whether the line is out.
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { type RegionOptions, writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
 describe('given a line in flight', () => {
-  /** A region whose third bank has a later picture, and what its line would be. */
+  /** A region whose third bank holds a later picture, and the text of its line. */
   function withLine(sink: string, line: Partial<NonNullable<RegionOptions['line']>> = {}) {
     const path = join(temporaryFolder(), 'region');
     const { model, before } = counted();

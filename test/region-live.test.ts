@@ -1,4 +1,4 @@
-// readRegion() beside the process that counts, and after SIGKILL: nothing is lost, and nothing is said twice.
+// readRegion() while the process counts, and after SIGKILL: nothing is lost, and nothing is counted twice.
 
 import { spawn } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
@@ -82,7 +82,7 @@ test('given processes that are killed at any moment, when lines and region are r
     const { region, sink, kill } = await flushing();
     await sleep(Math.random() * 50);
     await kill();
-    // A kill may leave half a line; it is no line.
+    // A kill may leave half a line, which does not count as a line.
     const text = readFileSync(sink, 'utf8');
     const lines = linesOf(text);
     const reading = await readRegion(region);
@@ -106,11 +106,11 @@ const changing = () => {
   onTestFinished(() => metrics.close());
   metrics.init('/dev/null');
   const { d, e } = metrics.app;
-  /** Lines, and with them all that can be retired. */
+  /** Writes lines, which retire every device that can be retired. */
   const retire = () => {
     for (let i = 0; i < 2; i++) metrics.write();
   };
-  /** Reads the region, with what `before` and `after` do around each read of the file. */
+  /** Reads the region, and calls `before` and `after` around each read of the file. */
   const readWith = (around: { before?: (offset: number) => void; after?: (offset: number, into: Buffer) => void }) => {
     const file = RegionFile.open(path);
     try {
@@ -145,7 +145,7 @@ describe('given a region whose devices change while it is read', () => {
     const { metrics, d, retire, readWith, headerNow, row } = changing();
     d.alloc('x').i.add(5);
     for (let i = 0; i < 600; i++) d.alloc(`k${i}`).i.inc();
-    // The first ones that are removed are retired: their entries, in the second chunk, are free.
+    // The devices that are removed first are retired. Their entries, in the second chunk, are free.
     for (let i = 580; i < 600; i++) d.remove(`k${i}`);
     retire();
     const entries = headerNow().devicesUsed;
@@ -176,13 +176,13 @@ describe('given a region whose devices change while it is read', () => {
       e.remove(`k${i}`);
     }
     retire();
-    // The entry that was given back last is used first, with cells of the own group.
+    // The entry that was freed last is used first, with cells of the same group.
     d.alloc('later').i.add(7);
     const { retiredEpoch } = headerNow();
     const values = readWith({
       after: (offset, into) => {
         if (offset !== row(0, FIRST_DIRECTORY_ROW)) return;
-        // As it was a moment ago: what is free now was being retired.
+        // Restores the state of a moment ago: entries that are free now were being retired.
         for (let at = 0; at < into.length; at += DIRECTORY_ENTRY_BYTES) {
           const state = at + DirectoryEntryOffset.state;
           if ((into.readUInt32LE(state) & 7) === EntryState.free) {
@@ -240,7 +240,7 @@ describe('given a region whose devices change while it is read', () => {
     }
     const ms = performance.now() - begin;
     const { retiredEpoch, devicesUsed } = headerNow();
-    // Nothing for 20 ms, unless 64 wait, an eighth of those that stay.
+    // Nothing is retired for 20 ms, unless 64 devices wait, which is an eighth of those that stay.
     expect(Number(retiredEpoch)).toBeLessThan(turns / 64 + ms / 20 + 10);
     expect(devicesUsed).toBeLessThan(512 + 100);
   });

@@ -1,8 +1,7 @@
-// What must hold for any region and for any bytes: the reader says of a file what the model of its store says, its
-// line is that of native code byte for byte, and whatever is done to a file, it is read or refused, quickly and in
-// little memory.
+// What must hold for any region and for any bytes: a reading agrees with the model of the store, and its line is that
+// of native code byte for byte. A damaged file is read or refused, quickly and in little memory.
 //
-// VMM_METRICS_SOAK_SECONDS=600 makes it go on for that long.
+// VMM_METRICS_SOAK_SECONDS=600 runs the tests for that long.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,7 +28,7 @@ const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const path = join(folder, 'region');
 let pid = 1;
-/** The files below have one path, and a reader that keeps it open tells their writers by their numbers. */
+/** The files below share one path. A reader that keeps the path open tells their writers apart by their pids. */
 const nextPid = () => ++pid;
 
 test(
@@ -53,8 +52,8 @@ test(
 );
 
 /**
- * The same steps on a real store in a file; what its reader says before the last line, what it itself says, and that
- * line.
+ * Plays the same steps on a real store in a file. Returns the reading before the last line, the store's own values, and
+ * the line.
  */
 async function native(store: AnyStore): Promise<{ reading: RegionReading; snapshot: unknown; line: string }> {
   const sink = join(folder, 'lines');
@@ -105,7 +104,7 @@ test(
   TIMEOUT_MS,
 );
 
-/** A number that means something to somebody: 0, few, far too many, all ones. */
+/** A number at a limit: 0, few, far too many, all ones. */
 const number = fc.oneof(
   fc.bigInt({ min: 0n, max: 300n }),
   fc.constantFrom(
@@ -123,7 +122,7 @@ const number = fc.oneof(
   ),
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
 );
-/** Where in the file: of a thousand parts, and nearer to the beginning, where the numbers are. */
+/** A place in the file, in thousandths, mostly near the beginning, where the numbers are. */
 const place = fc
   .oneof(
     fc.nat({ max: 2559 }).map((offset) => () => offset),
@@ -151,7 +150,7 @@ const harm: fc.Arbitrary<Harm> = fc.oneof(
     else bytes.writeUInt32LE(Number(value & 0xffff_ffffn), offset);
     return bytes;
   }),
-  // Two words change places.
+  // Swaps two words.
   fc.tuple(place, place).map(([a, b]) => (bytes: Buffer) => {
     const [one, other] = [a(bytes.length) & ~7, b(bytes.length) & ~7];
     if (Math.max(one, other) + 8 > bytes.length) return bytes;
@@ -164,7 +163,7 @@ const harm: fc.Arbitrary<Harm> = fc.oneof(
   fc.nat({ max: 10_000 }).map((more) => (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(more, 0xa5)])),
 );
 
-/** Documents that look like one for a while. */
+/** Documents whose first part is valid. */
 const strange = fc.oneof(
   fc.json({ maxDepth: 4 }),
   fc.jsonValue().map((schema) => JSON.stringify({ name: 'x', schema })),

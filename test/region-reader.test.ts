@@ -1,4 +1,4 @@
-// The reader against files that docs/format.md describes, made without native code from the model of a store.
+// The reader is tested with files that follow docs/format.md. They are made from a model, without native code.
 
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -109,7 +109,7 @@ describe('given a region file', () => {
     model.alloc('d', 'x')!.bump('n', 3n);
     const bytes = regionBytes(model, NOTHING);
     writeFileSync(path, bytes);
-    // The same entry again and again, each with the next cell, removed.
+    // Copies of one removed entry, each with the next cell.
     const times = 20_000;
     const chunks = Number(bytes.readBigUInt64LE(56));
     const file = await open(path, 'r+');
@@ -142,14 +142,14 @@ describe('given a process that holds the lock of the file', () => {
   test('when it is read, then its writer is running; when the lock is released, then its writer was killed', async () => {
     const path = regionFile();
     const holder = await open(path, 'r+');
-    // A writer holds the lock exclusively; what lock() below takes is a shared lock.
+    // A writer holds the lock exclusively. lock() below takes a shared lock.
     const release = await holdLock(path);
     expect((await readBothWays(path)).state).toBe('running');
     expect(binding().lock(holder.fd)).toBe(false);
     await release();
     expect((await readBothWays(path)).state).toBe('killed');
     expect(binding().lock(holder.fd)).toBe(true);
-    // Who flushes a dead one's file is no living writer.
+    // A process that flushes the file of a dead process is not a living writer.
     expect((await readBothWays(path)).state).toBe('killed');
     const second = await open(path, 'r+');
     expect(binding().lock(second.fd)).toBe(false);
@@ -176,7 +176,7 @@ describe('given two threads of another process that count at full speed, with a 
       await new Promise((resolve) => writer.stdout.once('data', resolve));
       let before: Record<string, bigint> = {};
       let [reads, changes] = [0, 0];
-      // On a busy machine for longer, until there was something to see.
+      // A busy machine needs longer until there is something to see.
       for (const until = Date.now() + seconds * 1000; Date.now() < until || reads <= 40 || changes <= 64 * 10; reads++) {
         const { values, pending } = how === 'readRegion()' ? await readRegion(path) : readingOf(path, region.read());
         const totals = values['g'] as unknown as Record<string, bigint>;

@@ -1,4 +1,4 @@
-// Lives of one region file after another: nothing that was counted is lost, however often they die.
+// One process after another uses a region file. No count is lost, however often they die.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { HeldPipe, makeFifo } from './helpers/sinks.ts';
 import { slowWrites } from './helpers/slow-write.ts';
 import { at, closing, freshName, type Line, linesIn, linesOf, sumOf, temporaryFolder } from './helpers/workplace.ts';
 
-/** Each counts 5. */
+/** Runs a process that counts 5. */
 async function life(
   file: string,
   plan: { sink?: string; steps?: readonly string[]; [more: string]: unknown } = {},
@@ -21,10 +21,7 @@ async function life(
 ) {
   return runChild('region.mjs', [JSON.stringify({ file, steps: ['open', 'kill'], ...plan })], options);
 }
-/**
- * The whole lines among those that a file has; half a line, which its writer left when it died, has been ended by a
- * newline.
- */
+/** The whole lines of a file. Half a line of a writer that died was ended by a newline, and is left out. */
 const wholeLinesIn = (path: string) =>
   linesOf(
     readFileSync(path, 'utf8')
@@ -219,7 +216,7 @@ describe('given a killed process with pending deltas', () => {
   test('when the region is damaged, then init() succeeds without the line, and the region is kept', async () => {
     const { file, sink } = await killed();
     const bytes = readFileSync(file);
-    bytes.writeUInt32LE(99, 8); // a version that nobody knows
+    bytes.writeUInt32LE(99, 8); // an unknown version
     writeFileSync(file, bytes);
     const metrics = open(file);
     metrics.init(sink);

@@ -1,4 +1,4 @@
-// The rooms of native/: who may include whom, and what a signal handler must not reach.
+// The rooms of native/: which file may include which, and what a signal handler must not reach.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -48,15 +48,15 @@ test('given the includes of Node-API, when they are looked up, then only files o
   expect(api.length).toBeGreaterThan(0);
 });
 
-/** Of the C++ library: headers without strings, containers, streams, smart pointers, threads and locks. */
+/** The headers of the C++ library without strings, containers, streams, smart pointers, threads and locks. */
 const ALLOWED_IN_HANDLER = ['atomic', 'initializer_list', 'new', 'type_traits', 'utility'];
-/** Those of the C library are <stdio.h> and the like, or <cstdio> and the like. */
+/** The headers of the C library have names such as <stdio.h> or <cstdio>. */
 const ofCppLibrary = (header: string) => /^[a-z_]+$/.test(header) && !/^c(errno|stddef|stdint|stdio|stdlib|string)$/.test(header);
 
 /** Locks of the C library; <pthread.h> itself is needed for signal masks. */
 const LOCK = /\b(pthread_(mutex|cond|rwlock|spin)|sem_|lockf)\w*/;
 
-/** Files that the handler reaches, each with the chain of includes that leads there. */
+/** The files that the handler reaches, each with the chain of includes that leads to the file. */
 function chainsFromHandler(): Map<string, string[]> {
   const own = new Set(files);
   const chains = new Map(HANDLER_FILES.map((file) => [file, [file]]));
@@ -74,7 +74,7 @@ test('given the files that a signal handler can reach, when their includes are f
   expect(forbidden.map(({ file, what }) => [...chains.get(file)!, `<${what}>`].join(' -> '))).toEqual([]);
   const locking = [...chains.keys()].filter((file) => LOCK.test(readFileSync(`${root}${file}`, 'utf8')));
   expect(locking).toEqual([]);
-  // The walk is worth something only if it finds the way down to the cells.
+  // The walk proves something only if it reaches the cells.
   for (const file of ['crash/capture.h', 'flush/sink.h', 'profile/sample_ring.h', 'region/cells.h', 'base/status.h']) {
     expect([...chains.keys()]).toContain(file);
   }

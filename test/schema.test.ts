@@ -8,7 +8,7 @@ import { bad } from './helpers/errors.ts';
 
 const fine = inc('fine');
 
-/** Arguments that TypeScript would refuse. */
+/** Passes arguments that TypeScript would refuse. */
 
 describe('given a schema that cannot be used, when it is defined, then ERR_METRICS_SCHEMA names the path', () => {
   const cases: { name: string; shape: object; message: RegExp }[] = [

@@ -1,4 +1,4 @@
-// Several stores of one process, and one pipe: they take turns, and each line is whole.
+// Several stores of one process share a pipe. They take turns, and each line is whole.
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ test('given three stores that opened one pipe in different ways, when a slow rea
     }
     text += reader.text(4321); // less than a line
   }
-  // Until nobody has half a line there.
+  // Until no store has half a line in the pipe.
   for (let left = 3; left > 0; ) {
     left = 0;
     for (const metrics of stores) {

@@ -1,5 +1,5 @@
-// What capture does beside the ways to die in fault-matrix.test.ts: signals marked by a schema or not, options,
-// listeners that come later, and processes that live on.
+// Capture, apart from the deaths in fault-matrix.test.ts: signals with and without a marker in the schema, options,
+// listeners that are added later, and processes that survive.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -18,7 +18,7 @@ interface Plan {
   readonly [option: string]: unknown;
 }
 
-/** What happens with capture, the lines that came out, and what happens without. */
+/** The death with capture, the lines that were written, and the death without capture. */
 async function compare(plan: Plan) {
   const sink = `${temporaryFolder()}/lines`;
   const run = (more: object) => runChild('signals.mjs', [JSON.stringify({ sink, ...plan, ...more })]);
@@ -36,7 +36,7 @@ describe('given a signal that kills', () => {
     { signal: 'SIGTERM' }, // Node's own handler for it runs once, and raises it again
     { signal: 'SIGINT' },
     { signal: 'SIGTRAP', send: 'breakpoint' },
-    { signal: 'SIGTRAP', send: 'breakpoint', before: 'ignored' }, // one that is forced kills in spite of that
+    { signal: 'SIGTRAP', send: 'breakpoint', before: 'ignored' }, // a forced signal kills although it is ignored
     { signal: 'SIGSEGV', send: 'null', before: 'ignored' },
     { signal: 'SIGFPE', send: 'divide' },
     { signal: 'SIGTRAP', send: 'breakpoint', after: 'reporter' },
@@ -85,7 +85,7 @@ describe('given a fatal signal without a marker in the schema', () => {
 
 describe('given a signal that does not kill', () => {
   test.each([
-    { signal: 'SIGSEGV', before: 'ignored' }, // sent by kill: then it is ignored
+    { signal: 'SIGSEGV', before: 'ignored' }, // sent by kill, so it is ignored
     { signal: 'SIGCHLD' },
     { signal: 'SIGWINCH' },
   ] as Plan[])('when %o, then the signal is counted, and nothing else happens', async (plan) => {
@@ -163,7 +163,7 @@ test('given workers that call the addon, when they are terminated in the middle 
     await worker.terminate();
   }
   metrics.close();
-  // The last attachment is gone: another schema may have the name.
+  // The last attachment is gone, so another schema may use the name.
   const { defineSchema, group, inc } = await import('vmm-metrics');
   closing(Metrics.open(defineSchema({ other: group({ n: inc('n') }) }), { name }));
 });
@@ -176,7 +176,7 @@ test('given an open store, when it is closed, then its descriptors are closed to
       try {
         return /vmm-metrics|lines/.test(readlinkSync(`/proc/self/fd/${fd}`));
       } catch {
-        return false; // it was that of the listing itself
+        return false; // the descriptor of the listing itself
       }
     }).length;
   const before = [open(), descriptors()];

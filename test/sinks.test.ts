@@ -1,4 +1,4 @@
-// Where lines go, and what goes wrong there. Each sink is a real one.
+// The sinks of lines, and their failures. Each sink is real.
 
 import {
   chmodSync,

@@ -1,5 +1,5 @@
-// Crashes at random: signal, thread, phase and load, from a seed. VMM_METRICS_SOAK_CRASHES says how many,
-// VMM_METRICS_SOAK_SEED which.
+// Random crashes: a seed chooses signal, thread, phase and load. VMM_METRICS_SOAK_CRASHES sets how many crashes there
+// are, VMM_METRICS_SOAK_SEED the seed.
 
 import { describe, test } from 'vitest';
 
@@ -25,7 +25,7 @@ const ENDS = {
 } as const satisfies { [signal in NodeJS.Signals]?: Case['marks'] };
 type Signal = keyof typeof ENDS;
 
-/** What each fault ends with. */
+/** The signal that each fault ends with. */
 const FAULTS: readonly (readonly [how: string, ends: Signal])[] = [
   ['null', 'SIGSEGV'],
   ['overflow', 'SIGSEGV'],
@@ -72,7 +72,7 @@ describe(`given ${crashes} crashes at random, seed ${seed}`, () => {
       console.log(`VMM_METRICS_SOAK_SEED=${seed} VMM_METRICS_SOAK_CRASHES=${crashes}`);
       const random = randomFrom(seed);
       const tally = new Map<string, number>();
-      // A death without capture is the same each time.
+      // The death without capture is always the same.
       const stock = new Map<string, Promise<ChildDeath>>();
       const failures: string[] = [];
       for (let i = 0; i < crashes; i++) {

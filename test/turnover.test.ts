@@ -1,5 +1,5 @@
-// Devices that come and go for ever: there is a limit to how many there are at one time, and none to how often.
-// VMM_METRICS_SOAK_TURNS says how often in the longest of these tests.
+// Devices that come and go for ever: the number of devices at one time is limited, but not the number over time.
+// VMM_METRICS_SOAK_TURNS sets the number of turns of the longest test.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -34,7 +34,8 @@ const shape = {
 const CELLS_OF_D = 5;
 
 /**
- * A store in a file, and what its header says: cells in use, entries of the directory, how often devices were retired.
+ * A store in a file, and the numbers in its header: the cells in use, the entries of the directory, and how often
+ * devices were retired.
  */
 function open() {
   const folder = temporaryFolder();
@@ -158,7 +159,7 @@ describe('given a thread whose devices another thread removes', () => {
       second.call('bump', i, 'n', 'inc');
       metrics.app.d.remove('x');
     }
-    // The other thread makes no call, and is done with its last answer.
+    // The other thread makes no call. It has sent its last answer.
     for (const deadline = Date.now() + HANG_MS; header().epoch === 0 && Date.now() < deadline; ) {
       metrics.app.d.alloc('y');
       metrics.app.d.remove('y');

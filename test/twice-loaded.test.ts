@@ -1,4 +1,4 @@
-// Two copies of the JavaScript, as two bundles have it, with one addon: they share their stores.
+// Two copies of the JavaScript, as in two bundles, share the stores of one addon.
 
 import { expect, test } from 'vitest';
 

@@ -1,4 +1,4 @@
-// A name that an accessor object does not have: an error that names what there is, and nothing else changes.
+// A name that an accessor object does not have gives an error with the names that exist. Nothing else changes.
 
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
@@ -9,7 +9,7 @@ import { firecracker } from 'vmm-metrics/firecracker';
 import { closing, freshName } from './helpers/workplace.ts';
 
 const open = () => closing(Metrics.open(firecracker, { name: freshName() }));
-/** As in plain JavaScript: the types refuse what is tested here. */
+/** Accessors as plain JavaScript sees them: the types would refuse these tests. */
 // biome-ignore lint/suspicious/noExplicitAny: see above.
 type Untyped = any;
 const appOf = (metrics: { app: unknown }) => metrics.app as Untyped;

@@ -1,4 +1,4 @@
-// The version of the package stands in three places, since the addon and a bundled program have no package.json beside
+// The version of the package is in three places, because the addon and a bundled program have no package.json beside
 // them.
 
 import { readFileSync } from 'node:fs';

@@ -28,7 +28,7 @@ test('given a running watch, when it is stopped and continued, then the terminal
     expect({ isStopped, restored }).toEqual({ isStopped: true, restored: true });
     expect(wrote).toContain(LEFT);
   }
-  // It takes the other screen again, and keys reach it one by one.
+  // The command uses the other screen again, and reads keys one by one.
   expect(session.screens[1]).toContain('\x1b[?1049h');
   expect(screenOf(session.screens[3]!)).toContain('vcpu.exits');
   expect(session).toMatchObject({ code: 0, restored: true });

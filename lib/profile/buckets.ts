@@ -47,11 +47,11 @@ export function bucketsOf(times: readonly number[], series: readonly Series[], {
     const next = runs[i + 1];
     return next === undefined ? run : [...run, { time: (run.at(-1)!.time + next[0]!.time) / 2, points: [] }];
   });
-  return { times: buckets.map(({ time }) => time), lines: series.map((one) => lineOf(times, one, buckets, begin, areRates)) };
+  return { times: buckets.map(({ time }) => time), lines: series.map((one) => lineOfSeries(times, one, buckets, begin, areRates)) };
 }
 
 /** The functions that bucketsOf() calls. */
-export const BUCKET_PARTS: readonly ((...values: never[]) => unknown)[] = [firstFrom, runsOf, joinFewPoints, lineOf];
+export const BUCKET_PARTS: readonly ((...values: never[]) => unknown)[] = [firstFrom, runsOf, joinFewPoints, lineOfSeries];
 
 /** The index of the first time that is not before `bound`. */
 function firstFrom(times: readonly number[], bound: number): number {
@@ -99,7 +99,7 @@ function joinFewPoints(run: Bucket[]): void {
 }
 
 /** The line of one series, with a value or null for each bucket. `begin` is the first point that is in a bucket. */
-function lineOf(
+function lineOfSeries(
   times: readonly number[],
   { values, low = values, high = values }: Series,
   buckets: readonly Bucket[],
