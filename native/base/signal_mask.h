@@ -33,12 +33,7 @@ class SignalMask {
   enum class Faults { kOpen, kBlocked };
 
   explicit SignalMask(Faults faults = Faults::kOpen) {
-    sigset_t sent;
-    sigfillset(&sent);
-    for (const int fault : kFaults) {
-      if (fault == SIGBUS || faults == Faults::kOpen) sigdelset(&sent, fault);
-    }
-    pthread_sigmask(SIG_BLOCK, &sent, &before_);
+    pthread_sigmask(SIG_BLOCK, faults == Faults::kOpen ? &sets_.faults_open : &sets_.faults_blocked, &before_);
     for (std::atomic<uintptr_t>& mark : marks_) {
       uintptr_t free = 0;
       if (!mark.compare_exchange_strong(free, ThreadHandle(), std::memory_order_relaxed)) continue;
@@ -84,6 +79,18 @@ class SignalMask {
   // The signals that an instruction raises. SIGABRT is not among them: abort() unblocks it anyway.
   static constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
   static constexpr int kMarks = 64;
+
+  // The signals to block. Made when the library is loaded.
+  struct Sets {
+    Sets() {
+      sigfillset(&faults_blocked);
+      sigdelset(&faults_blocked, SIGBUS);
+      faults_open = faults_blocked;
+      for (const int fault : kFaults) sigdelset(&faults_open, fault);
+    }
+    sigset_t faults_open, faults_blocked;
+  };
+  static inline const Sets sets_;
 
   // The threads on which a mask is in force; 0: the mark is free.
   static inline std::atomic<uintptr_t> marks_[kMarks] = {};

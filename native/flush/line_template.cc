@@ -1,6 +1,6 @@
 #include "flush/line_template.h"
 
-#include <cstring>
+#include <algorithm>
 #include <list>
 #include <string>
 #include <vector>
@@ -17,7 +17,8 @@ struct LineTemplate::Storage {
   std::list<std::vector<CellRun>> runs;
   std::vector<GroupTemplate> groups;
 
-  RangeTemplate MakeRange(const ProgramView& program, uint32_t begin, uint32_t end);
+  RangeTemplate MakeRange(const ProgramView& program, uint32_t begin, uint32_t end, const CellKind* kinds,
+                          const std::vector<CellRun>& cell_runs);
   const std::vector<CellRun>& MakeRuns(const CellKind* kinds, uint32_t count);
 };
 
@@ -43,28 +44,38 @@ bool Continues(const Stretch& stretch, Op op, uint32_t slot, uint32_t operand) {
 // Collection::Collect).
 bool IsSilent(Op op, CellKind kind) {
   switch (op) {
+    case Op::kMinOfStore: return false;  // 0 is the smallest value
     case Op::kInc:
     case Op::kSumOfInc: return kind == CellKind::kInc || kind == CellKind::kNone;
-    case Op::kMinOfStore: return false;  // 0 is the smallest value
     default: return kind != CellKind::kInc;
   }
 }
 
-bool AreSilent(const ProgramView& program, uint32_t begin, uint32_t end, const CellKind* kinds) {
-  for (uint32_t i = begin; i < end; i++) {
-    const Op op = OpOf(program.code[i]);
-    if (!HasWork(op)) continue;
-    if (!IsSilent(op, kinds[program.code[i].operand])) return false;
-    if (op == Op::kMin && !IsSilent(op, kinds[program.code[i].operand + 1])) return false;
+// The bits of a stretch with this instruction alone.
+uint64_t BitsOf(Op op, uint32_t operand, const CellKind* kinds, const std::vector<CellRun>& runs) {
+  uint64_t bits = 0;
+  if (op == Op::kTimestamp || op == Op::kDevices) return Stretch::kAlways;
+  for (uint32_t index = operand; index <= operand + (op == Op::kMin ? 1 : 0); index++) {
+    if (!IsSilent(op, kinds[index])) return Stretch::kAlways;
+    for (const CellRun& run : runs) {
+      if (index - run.first < run.count) bits |= run.bit;
+    }
   }
-  return true;
+  return bits;
+}
+
+bool HaveWorkAlways(const RangeTemplate& range) {
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < range.stretch_count; i++) bits |= range.stretches[i].bits;
+  return (bits & Stretch::kAlways) != 0;
 }
 
 }  // namespace
 
 LineTemplate::~LineTemplate() { delete storage_; }
 
-RangeTemplate LineTemplate::Storage::MakeRange(const ProgramView& program, uint32_t begin, uint32_t end) {
+RangeTemplate LineTemplate::Storage::MakeRange(const ProgramView& program, uint32_t begin, uint32_t end, const CellKind* kinds,
+                                               const std::vector<CellRun>& cell_runs) {
   std::string& text = texts.emplace_back();
   std::vector<size_t>& zeros = places.emplace_back();
   std::vector<Stretch>& joined = stretches.emplace_back();
@@ -75,10 +86,12 @@ RangeTemplate LineTemplate::Storage::MakeRange(const ProgramView& program, uint3
     zeros.push_back(text.size());
     if (HasZero(op)) text += '0';
     if (!HasWork(op)) continue;
+    const uint64_t bits = BitsOf(op, step.operand, kinds, cell_runs);
     if (!joined.empty() && Continues(joined.back(), op, i - begin, step.operand)) {
       joined.back().count++;
+      joined.back().bits |= bits;
     } else {
-      joined.push_back({op, i - begin, 1, step.operand});
+      joined.push_back({op, i - begin, 1, step.operand, bits});
     }
   }
   const size_t bytes = text.size();
@@ -94,7 +107,9 @@ const std::vector<CellRun>& LineTemplate::Storage::MakeRuns(const CellKind* kind
     if (!made.empty() && made.back().kind == kind && made.back().first + made.back().count == i && i % kRunCells != 0) {
       made.back().count++;
     } else {
-      made.push_back({i, 1, kind});
+      // The runs beyond share a bit.
+      const size_t number = std::min<size_t>(made.size(), 62);
+      made.push_back({i, 1, kind, uint64_t{1} << number});
     }
   }
   return made;
@@ -103,18 +118,20 @@ const std::vector<CellRun>& LineTemplate::Storage::MakeRuns(const CellKind* kind
 void LineTemplate::Make(const ProgramView& program, const CellKind* kinds, const CellKind* const* group_kinds) {
   storage_ = new Storage;
   program_ = &program;
-  line_ = storage_->MakeRange(program, 0, program.main_end);
   const std::vector<CellRun>& runs = storage_->MakeRuns(kinds, program.static_cells);
+  line_ = storage_->MakeRange(program, 0, program.main_end, kinds, runs);
   runs_ = runs.data();
   run_count_ = static_cast<uint32_t>(runs.size());
   for (uint32_t g = 0; g < program.group_count; g++) {
-    const DeviceGroup& group = program.groups[g];
-    const std::vector<CellRun>& group_runs = storage_->MakeRuns(group_kinds[g], group.cells);
-    storage_->groups.push_back({storage_->MakeRange(program, group.fields_begin, group.fields_end),
-                                storage_->MakeRange(program, group.aggregate_begin, group.aggregate_end), group_runs.data(),
-                                static_cast<uint32_t>(group_runs.size()),
-                                AreSilent(program, group.fields_begin, group.fields_end, group_kinds[g]) &&
-                                    AreSilent(program, group.aggregate_begin, group.aggregate_end, group_kinds[g])});
+    const DeviceGroup& range = program.groups[g];
+    GroupTemplate group;
+    const std::vector<CellRun>& group_runs = storage_->MakeRuns(group_kinds[g], range.cells);
+    group.fields = storage_->MakeRange(program, range.fields_begin, range.fields_end, group_kinds[g], group_runs);
+    group.aggregate = storage_->MakeRange(program, range.aggregate_begin, range.aggregate_end, group_kinds[g], group_runs);
+    group.runs = group_runs.data();
+    group.run_count = static_cast<uint32_t>(group_runs.size());
+    group.may_copy = !HaveWorkAlways(group.fields) && !HaveWorkAlways(group.aggregate);
+    storage_->groups.push_back(group);
   }
   groups_ = storage_->groups.data();
 }

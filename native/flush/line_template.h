@@ -18,10 +18,15 @@ namespace vmm {
 // Consecutive instructions with the same op and with consecutive operands. If the operands are cells, these are in one
 // chunk.
 struct Stretch {
+  // In `bits`, beside those of runs of cells: the stretch has work at each flush, whatever has changed.
+  static constexpr uint64_t kAlways = uint64_t{1} << 63;
+
   Op op;
   uint32_t slot;  // the first instruction, counted from the first one of its range
   uint32_t count;
   uint32_t operand;  // of the first instruction
+  // When Collection::Collect returns none of these bits, every number is 0 and changes no aggregate.
+  uint64_t bits;
 };
 
 // A range of a program's instructions. An instruction for text alone, or for a number that is always 0, is in no
@@ -39,8 +44,8 @@ struct GroupTemplate {
   RangeTemplate aggregate;
   const CellRun* runs = nullptr;
   uint32_t run_count = 0;
-  // If Collection::Collect returns false for a device: whether its output is the unchanged text of `fields`, and the
-  // device changes no running value of the aggregate.
+  // If Collection::Collect returns 0 for a device: whether its output is the unchanged text of `fields`, and the device
+  // changes no running value of the aggregate. False when a stretch has kAlways.
   bool may_copy = false;
 };
 

@@ -67,36 +67,66 @@ class LineWriter::Filling {
   size_t copied_ = 0;
 };
 
-void LineWriter::Write() {
-  collection_.Collect(0, template_.runs(), template_.run_count());
-  const RangeTemplate& line = template_.line();
-  Filling filling(line, out_);
-  for (uint32_t i = 0; i < line.stretch_count; i++) {
-    const Stretch& stretch = line.stretches[i];
-    switch (stretch.op) {
-      case Op::kTimestamp: filling.Put(stretch.slot, static_cast<uint64_t>(RealtimeNs()) / 1'000'000); break;
+// Finds the cells of a device, or the schema's own, in the two banks. It computes addresses only when a multiple of
+// kRunCells is crossed.
+class LineWriter::Cursor {
+ public:
+  Cursor(const Collection& collection, uint32_t first_cell) : collection_(collection), first_cell_(first_cell) { MoveTo(0); }
+
+  // The cell of that operand. Those of the next operands follow, up to a multiple of kRunCells.
+  const Cell* Now(uint32_t operand) {
+    if (operand - begin_ >= kRunCells) MoveTo(operand);
+    return now_ + (operand - begin_);
+  }
+  const Cell* Flushed(uint32_t operand) {
+    if (operand - begin_ >= kRunCells) MoveTo(operand);
+    return flushed_ + (operand - begin_);
+  }
+
+ private:
+  void MoveTo(uint32_t operand) {
+    begin_ = operand / kRunCells * kRunCells;
+    now_ = collection_.Now(first_cell_ + begin_);
+    flushed_ = collection_.Flushed(first_cell_ + begin_);
+  }
+
+  const Collection& collection_;
+  const uint32_t first_cell_;
+  uint32_t begin_;
+  const Cell* now_;
+  const Cell* flushed_;
+};
+
+void LineWriter::Write() { FillRange(template_.line(), 0, collection_.Collect(0, template_.runs(), template_.run_count())); }
+
+void LineWriter::FillRange(const RangeTemplate& range, uint32_t first_cell, uint64_t changes) {
+  Filling filling(range, out_);
+  Cursor cursor(collection_, first_cell);
+  for (const Stretch* stretch = range.stretches; stretch != range.stretches + range.stretch_count; stretch++) {
+    if ((stretch->bits & (changes | Stretch::kAlways)) == 0) continue;
+    switch (stretch->op) {
+      case Op::kTimestamp: filling.Put(stretch->slot, static_cast<uint64_t>(RealtimeNs()) / 1'000'000); break;
       case Op::kDevices:
-        filling.CopyUpTo(stretch.slot);
-        WriteDevices(stretch.operand);
+        filling.CopyUpTo(stretch->slot);
+        WriteDevices(stretch->operand);
         break;
-      default: FillStretch(stretch, 0, filling); break;
+      default: FillStretch(*stretch, cursor, filling); break;
     }
   }
 }
 
-void LineWriter::FillStretch(const Stretch& stretch, uint32_t first_cell, Filling& filling) const {
-  const uint32_t index = first_cell + stretch.operand;
-  const Cell* const now = collection_.Now(index);
+inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const {
+  const Cell* const now = cursor.Now(stretch.operand);
   switch (stretch.op) {
     case Op::kInc: {
-      const Cell* const flushed = collection_.Flushed(index);
+      const Cell* const flushed = cursor.Flushed(stretch.operand);
       ForEachNonZero(
           stretch.count, [&](uint32_t i) { return Read(now[i]) ^ Read(flushed[i]); },
           [&](uint32_t i) { filling.Put(stretch.slot + i, collection_.Delta(now[i], flushed[i])); });
       break;
     }
     case Op::kMin:
-      if (const uint64_t minimum = MinimumOf(Read(*now), Read(*collection_.Now(index + 1))); minimum != 0) {
+      if (const uint64_t minimum = MinimumOf(Read(*now), Read(*cursor.Now(stretch.operand + 1))); minimum != 0) {
         filling.Put(stretch.slot, minimum);
       }
       break;
@@ -112,9 +142,7 @@ void LineWriter::WriteDevices(uint32_t number) {
   const ProgramView& program = template_.program();
   const GroupTemplate& group = template_.group(number);
   const bool has_aggregate = HasAggregate(program, number);
-  const DeviceGroup& range = program.groups[number];
-  std::memset(aggregate_, 0, (range.aggregate_end - range.aggregate_begin) * sizeof(*aggregate_));
-  bool is_first = true;
+  bool is_first = true, has_folded = false;
   for (const Device* device = FirstOf(devices_[number]); device != nullptr;) {
     if (IsForNextLine(*device)) {  // this line may have no room for it
       device = After(*device);
@@ -124,25 +152,38 @@ void LineWriter::WriteDevices(uint32_t number) {
       device = WriteNamesakes(group, *device);
       continue;
     }
-    const bool has_changed = Collect(group, *device);
+    const uint64_t changes = Collect(group, *device);
     const bool is_removed = IsRemoved(*device);
-    if (!is_removed) WriteObject(group, *device, has_changed);
-    if (has_changed || !group.may_copy) Fold(group, *device, is_removed, is_first);
+    if (!is_removed) WriteObject(group, *device, changes);
+    if (changes != 0 || !group.may_copy) {
+      if (!has_folded) {
+        const DeviceGroup& range = program.groups[number];
+        std::memset(aggregate_, 0, (range.aggregate_end - range.aggregate_begin) * sizeof(*aggregate_));
+        has_folded = true;
+      }
+      Fold(group, *device, changes, is_removed, is_first);
+    }
     if (!is_removed) is_first = false;
     device = After(*device);
   }
-  if (has_aggregate) WriteAggregate(group);
+  if (has_folded) {
+    WriteAggregate(group);
+  } else {
+    out_.PaddedText(group.aggregate.text, group.aggregate.bytes);
+  }
 }
 
-bool LineWriter::Collect(const GroupTemplate& group, const Device& device) const {
+uint64_t LineWriter::Collect(const GroupTemplate& group, const Device& device) const {
   return collection_.Collect(device.first_cell, group.runs, group.run_count);
 }
 
-void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, bool has_changed) {
+void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, uint64_t changes) {
   out_.Text(device.key, device.key_bytes);
-  Filling filling(group.fields, out_);
-  if (!has_changed && group.may_copy) return;
-  for (uint32_t i = 0; i < group.fields.stretch_count; i++) FillStretch(group.fields.stretches[i], device.first_cell, filling);
+  if (changes != 0 || !group.may_copy) {
+    FillRange(group.fields, device.first_cell, changes);
+  } else {
+    out_.PaddedText(group.fields.text, group.fields.bytes);
+  }
 }
 
 // Without an aggregate, the deltas that a removed device has left can be written only under its own key. Devices of the
@@ -151,18 +192,18 @@ void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, b
 const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Device& begin) {
   const Device* shown = nullptr;
   const Device* end = &begin;
-  bool has_changed = false;
+  uint64_t changes = 0;
   int count = 0;
   for (; end != nullptr && HaveSameKey(*end, begin); end = After(*end)) {
     if (IsForNextLine(*end)) continue;
     count++;
-    if (Collect(group, *end)) has_changed = true;
+    changes |= Collect(group, *end);
     // The living device, which was made last, comes last.
     if (!IsRemoved(*end) || HasPending(group, *end)) shown = end;
   }
   if (shown == nullptr) return end;
   if (count == 1) {
-    WriteObject(group, *shown, has_changed);
+    WriteObject(group, *shown, changes);
   } else {
     WriteSum(group, begin, end, *shown);
   }
@@ -184,10 +225,11 @@ bool LineWriter::HasPending(const GroupTemplate& group, const Device& device) co
 void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const Device* end, const Device& shown) {
   out_.Text(shown.key, shown.key_bytes);
   Filling filling(group.fields, out_);
+  Cursor cursor(collection_, shown.first_cell);
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
     const Stretch& stretch = group.fields.stretches[i];
     if (stretch.op != Op::kInc) {
-      FillStretch(stretch, shown.first_cell, filling);
+      FillStretch(stretch, cursor, filling);
       continue;
     }
     for (uint32_t at = 0; at < stretch.count; at++) {
@@ -201,14 +243,15 @@ void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const
   }
 }
 
-void LineWriter::Fold(const GroupTemplate& group, const Device& device, bool is_removed, bool is_first) {
+void LineWriter::Fold(const GroupTemplate& group, const Device& device, uint64_t changes, bool is_removed, bool is_first) {
+  Cursor cursor(collection_, device.first_cell);
   for (uint32_t s = 0; s < group.aggregate.stretch_count; s++) {
     const Stretch& stretch = group.aggregate.stretches[s];
-    const uint32_t index = device.first_cell + stretch.operand;
-    const Cell* const now = collection_.Now(index);
+    if ((stretch.bits & (changes | Stretch::kAlways)) == 0) continue;
+    const Cell* const now = cursor.Now(stretch.operand);
     uint64_t* const running = aggregate_ + stretch.slot;
     if (stretch.op == Op::kSumOfInc) {
-      const Cell* const flushed = collection_.Flushed(index);
+      const Cell* const flushed = cursor.Flushed(stretch.operand);
       for (uint32_t i = 0; i < stretch.count; i++) running[i] += collection_.Delta(now[i], flushed[i]);
       continue;
     }

@@ -29,22 +29,24 @@ class LineWriter {
 
  private:
   class Filling;
+  class Cursor;
 
-  // Puts the numbers of a stretch. Its operands count from `first_cell`.
-  void FillStretch(const Stretch& stretch, uint32_t first_cell, Filling& filling) const;
+  // Writes a range. The operands of cells count from `first_cell`. `changes`, here and below: what Collect returned.
+  void FillRange(const RangeTemplate& range, uint32_t first_cell, uint64_t changes);
+  // Puts the numbers of a stretch of cells.
+  void FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const;
   void WriteDevices(uint32_t number);
   // For a group without an aggregate: writes the devices that have the id of `begin`, which follow one another in the
   // list. Returns the first device with another id.
   const Device* WriteNamesakes(const GroupTemplate& group, const Device& begin);
   void WriteSum(const GroupTemplate& group, const Device& begin, const Device* end, const Device& shown);
-  // `has_changed`: what Collect returned for the device.
-  void WriteObject(const GroupTemplate& group, const Device& device, bool has_changed);
-  bool Collect(const GroupTemplate& group, const Device& device) const;
+  void WriteObject(const GroupTemplate& group, const Device& device, uint64_t changes);
+  uint64_t Collect(const GroupTemplate& group, const Device& device) const;
   bool IsForNextLine(const Device& device) const { return device.number > made_; }
   // Whether a removed device has deltas that no line has shown.
   bool HasPending(const GroupTemplate& group, const Device& device) const;
   // Adds a device to the running values of the aggregate.
-  void Fold(const GroupTemplate& group, const Device& device, bool is_removed, bool is_first);
+  void Fold(const GroupTemplate& group, const Device& device, uint64_t changes, bool is_removed, bool is_first);
   void WriteAggregate(const GroupTemplate& group);
 
   const LineTemplate& template_;

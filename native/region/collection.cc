@@ -92,7 +92,7 @@ uint64_t CollectIncs(const ManyShards& shards, Rows rows, uint32_t count) {
 }
 
 template <typename Shards, typename RowsAt>
-inline bool CollectRuns(const Shards& shards, const CellRun* runs, uint32_t run_count, RowsAt rows_at) {
+inline uint64_t CollectRuns(const Shards& shards, const CellRun* runs, uint32_t run_count, RowsAt rows_at) {
   uint64_t changes = 0;
   Rows begin = {};
   uint32_t chunk = ~0u;
@@ -103,13 +103,15 @@ inline bool CollectRuns(const Shards& shards, const CellRun* runs, uint32_t run_
     }
     const uint32_t at = run->first % kRunCells;
     const Rows rows = {begin.shared + at, begin.flushed + at, begin.to + at};
+    uint64_t difference = 0;
     switch (run->kind) {
-      case CellKind::kInc: changes |= CollectIncs(shards, rows, run->count); break;
-      case CellKind::kStore: changes |= StoreOthers(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
-      default: changes |= StoreOthers(rows, run->count, [&](uint32_t i) { return shards.Largest(rows.shared + i); }); break;
+      case CellKind::kInc: difference = CollectIncs(shards, rows, run->count); break;
+      case CellKind::kStore: difference = StoreOthers(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
+      default: difference = StoreOthers(rows, run->count, [&](uint32_t i) { return shards.Largest(rows.shared + i); }); break;
     }
+    if (difference != 0) changes |= run->bit;
   }
-  return changes != 0;
+  return changes;
 }
 
 }  // namespace
@@ -119,7 +121,7 @@ Collection::Collection(const Cells& cells, uint32_t bank, uint32_t flushed)
   std::atomic_thread_fence(std::memory_order_release);  // pairs with the acquire fence in Cells::Pending
 }
 
-bool Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const {
+uint64_t Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const {
   const auto rows_at = [&](uint32_t offset) {
     const uint32_t index = first + offset;
     return Rows{&region_.InShard(kSharedShard, index), Flushed(index), &region_.InBank(bank_, index)};

@@ -20,6 +20,7 @@ struct CellRun {
   uint32_t first;  // counted from the first cell of the schema or of a device
   uint32_t count;
   CellKind kind;  // kInc, kStore, or kMax for minima and maxima; gaps are in no run
+  uint64_t bit;   // stands for this run in the result of Collect
 };
 
 class Collection {
@@ -27,9 +28,9 @@ class Collection {
   // Stores values in bank `bank`. Bank `flushed` holds the values of the last flush.
   Collection(const Cells& cells, uint32_t bank, uint32_t flushed);
 
-  // Reads the cells of these runs, which are counted from cell `first`. False: no inc has changed since the last flush,
-  // and every other cell is 0.
-  bool Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
+  // Reads the cells of these runs, which are counted from cell `first`. The result has the bits of the runs in which
+  // something has changed: an inc since the last flush, or another cell that is not 0.
+  uint64_t Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
 
   // The collected value, and the value of the last flush. Neighbouring cells of a run are neighbours here too.
   const Cell* Now(uint32_t index) const { return &region_.InBank(bank_, index); }

@@ -160,7 +160,7 @@ struct OneOfEach {
   }
   // The inc alone.
   void Collect(uint32_t bank, uint32_t flushed) {
-    const CellRun run = {0, 1, CellKind::kInc};
+    const CellRun run = {0, 1, CellKind::kInc, 1};
     Collection(cells, bank, flushed).Collect(kIncCell, &run, 1);
   }
   void SetAll(uint32_t index, uint64_t in_0, uint64_t in_1, uint64_t in_2) {

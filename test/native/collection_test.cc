@@ -11,7 +11,7 @@
 namespace vmm {
 namespace {
 
-constexpr CellRun kOneOfEach[] = {{0, 1, CellKind::kInc}, {1, 1, CellKind::kStore}, {2, 2, CellKind::kMax}};
+constexpr CellRun kOneOfEach[] = {{0, 1, CellKind::kInc, 1}, {1, 1, CellKind::kStore, 2}, {2, 2, CellKind::kMax, 4}};
 constexpr CellKind kKinds[] = {CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax};
 
 // Cells of these kinds, with memory in so many shards.
@@ -41,8 +41,8 @@ TEST("given any number of shards and of neighbours, when they are collected, the
         const uint32_t first = static_cast<uint32_t>(random() % (512 - count));
         const uint32_t offset = std::min(first, 3u);
         for (uint32_t index = 0; index < 512; index++) Set(some.cells.region().InBank(1, index), 77);
-        const CellRun run = {offset, count, kind == CellKind::kMin ? CellKind::kMax : kind};
-        CHECK(collection.Collect(first - offset, &run, 1));
+        const CellRun run = {offset, count, kind == CellKind::kMin ? CellKind::kMax : kind, 8};
+        CHECK_EQ(collection.Collect(first - offset, &run, 1), 8);
         for (uint32_t index = 0; index < 512; index++) {
           const bool is_in = index >= first && index < first + count;
           if (!CHECK_EQ(some.InBank(1, index), is_in ? some.cells.Total(index) : 77)) return;
@@ -52,24 +52,23 @@ TEST("given any number of shards and of neighbours, when they are collected, the
   }
 }
 
-TEST("given cells of each kind, when nothing is to be said of them, then Collect says so, and of any news it says that") {
+TEST("given runs of each kind, when cells change, then the result has the bits of their runs and no others") {
   for (const uint32_t shards : {1u, 2u, 3u, 9u}) {
     Some some({kKinds, kKinds + 4}, shards);
-    const auto has_news = [&] { return Collection(some.cells, 1, 0).Collect(0, kOneOfEach, 3); };
-    CHECK(!has_news());
+    const auto changes = [&] { return Collection(some.cells, 1, 0).Collect(0, kOneOfEach, 3); };
+    CHECK_EQ(changes(), 0);
     const uint32_t last = shards - 1;
     for (const uint32_t index : {2u, 3u}) {
       Set(some.At(last, index), 1);
-      CHECK(has_news());
+      CHECK_EQ(changes(), 4);
       Set(some.At(last, index), 0);
     }
     Set(some.At(kSharedShard, 1), 1);
-    CHECK(has_news());
-    Set(some.At(kSharedShard, 1), 0);
+    CHECK_EQ(changes(), 2);
     Set(some.At(last, 0), uint64_t{1} << 63);
-    CHECK(has_news());
+    CHECK_EQ(changes(), 3);
     Set(some.cells.region().InBank(0, 0), uint64_t{1} << 63);  // by now it is flushed
-    CHECK(!has_news());
+    CHECK_EQ(changes(), 2);
   }
 }
 
