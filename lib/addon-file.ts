@@ -38,10 +38,12 @@ export interface LoadedAddon<T> {
  */
 export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
   const named = wanted ?? (process.env[VARIABLE] || undefined);
-  const paths = named === undefined ? candidates() : [resolve(named)];
+  const tried = new Set<string>();
   const problems: string[] = [];
   let cause: unknown;
-  for (const path of paths) {
+  for (const path of named === undefined ? candidates() : [resolve(named)]) {
+    if (tried.has(path)) continue;
+    tried.add(path);
     const module = { exports: {} as Partial<T> };
     try {
       process.dlopen(module, path);
@@ -68,25 +70,21 @@ export function loadAddon<T extends Versioned>(wanted: string | undefined): Load
     const by = wanted === undefined ? `the environment variable ${VARIABLE}` : "the option 'addon'";
     throw nativeError(`Cannot use the native addon that ${by} names, on ${platform}: ${problems[0]}`, cause);
   }
-  const looked = `looked in ${[...new Set(paths.map(dirname))].join(', ')}`;
+  const looked = `looked in ${[...new Set([...tried].map(dirname))].join(', ')}`;
   const found = problems.length === 0 ? '' : `; ${problems.join('; ')}`;
   throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo()}`, cause);
 }
 
-/** Every file that may be the addon, the most likely file first. */
-function candidates(): string[] {
+/** Every file that may be the addon, the most likely first. Node is asked for the package only when it has to be. */
+function* candidates(): Generator<string> {
   const homes = homesOfThisCode();
-  const roots = [...homes.flatMap(packageOf), ...homes.flatMap(packageByName)];
-  return [
-    ...new Set([
-      ...roots.flatMap((root) => [
-        join(root, 'build', 'Release', BUILT),
-        ...prebuilt(root),
-        join(root, 'source', 'build', 'Release', BUILT),
-      ]),
-      ...homes.flatMap((home) => [...[BUILT, ...PREBUILT].map((name) => join(home, name)), ...prebuilt(home)]),
-    ]),
-  ];
+  for (const root of homes.flatMap(packageOf)) yield* inPackage(root);
+  for (const root of homes.flatMap(packageByName)) yield* inPackage(root);
+  for (const home of homes) yield* [...[BUILT, ...PREBUILT].map((name) => join(home, name)), ...prebuilt(home)];
+}
+
+function inPackage(root: string): string[] {
+  return [join(root, 'build', 'Release', BUILT), ...prebuilt(root), join(root, 'source', 'build', 'Release', BUILT)];
 }
 
 function prebuilt(folder: string): string[] {

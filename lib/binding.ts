@@ -151,6 +151,8 @@ export interface Binding {
   openStores(): OpenStore[];
   /** Whether this is the first call with this text in the process. */
   isFirst(text: string): boolean;
+  /** The first 8 bytes, little-endian, of the SHA-256 of the text as UTF-8. */
+  fingerprint(text: string): bigint;
   /**
    * Returns an attachment or a failure. If the facts of the open store differ from those of `spec`, returns the open
    * store's facts as JSON.

@@ -1,7 +1,5 @@
 // The layout of a schema: which cells each metric has. Pure, so that every thread and process computes the same layout.
 
-import { createHash } from 'node:crypto';
-
 import { VALUE_MAX } from './arguments.ts';
 import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
 
@@ -70,11 +68,18 @@ export interface Layout {
   readonly cellKinds: Uint8Array;
   /** Everything that all threads must agree on, as `[path, what it is]`. Descriptions and units are not part of it. */
   readonly facts: readonly (readonly [path: string, fact: string])[];
-  /** A hash of the facts; never 0. */
-  readonly fingerprint: bigint;
 }
 
+const layouts = new WeakMap<Schema, Layout>();
+
+/** The layout of a schema, which is always the same object. */
 export function layoutOf(schema: Schema): Layout {
+  const layout = layouts.get(schema) ?? makeLayout(schema);
+  layouts.set(schema, layout);
+  return layout;
+}
+
+function makeLayout(schema: Schema): Layout {
   const facts: [string, string][] = [];
   const shared = new CellCounter();
   const devices: DeviceGroupLayout[] = [];
@@ -103,7 +108,7 @@ export function layoutOf(schema: Schema): Layout {
     devices.push(entry);
     return entry;
   });
-  return { entries, devices, cellKinds: shared.kinds(), facts, fingerprint: fingerprintOf(facts) };
+  return { entries, devices, cellKinds: shared.kinds(), facts };
 }
 
 /**
@@ -161,9 +166,4 @@ function factOf(def: MetricDef): string {
     return value === undefined ? [] : [`${marker}: ${value}`];
   });
   return `${def.kind}(${options.join(', ')})`;
-}
-
-function fingerprintOf(facts: Layout['facts']): bigint {
-  const hash = createHash('sha256').update(JSON.stringify(facts)).digest().readBigUInt64LE();
-  return hash === 0n ? 1n : hash; // 0 means "any" to native code
 }

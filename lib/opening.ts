@@ -86,7 +86,7 @@ export function openStore(request: StoreRequest): OpenedStore {
     );
   }
   const access = accessTo(opened, layout);
-  hintAtOtherStores(native, openBefore, { name, fingerprint: layout.fingerprint, addon: bindingPath() });
+  hintAtOtherStores(native, openBefore, { name, fingerprint: spec.fingerprint, addon: bindingPath() });
   if (file === undefined) return { ...access, unwatchEnding: () => {} };
   hintAtDisk(native, file);
   const unwatchEnding = watchEnding(opened);

@@ -1,10 +1,9 @@
 // How a thread ends: by a panic, which is how JavaScript crashes, or with an exit code.
 
-import { isMainThread } from 'node:worker_threads';
-
 import { accessorOf } from './accessors/accessors.ts';
 import type { Attachment } from './binding.ts';
 import type { Layout } from './layout.ts';
+import { isMainThread } from './main-thread.ts';
 import { markedMetric } from './store-spec.ts';
 import type { ThreadCells } from './thread-cells.ts';
 
@@ -55,9 +54,10 @@ const ending = new Set<Attachment>();
 
 /** Tells native code how this thread ends, for readers of the region. Returns a function that ends this. */
 export function watchEnding(attachment: Attachment): () => void {
+  isMainThread(); // what it loads is there when the thread ends
   if (!process.listeners('exit').includes(exit)) process.on('exit', exit);
   ending.add(attachment);
-  const unwatch = watchPanics(() => attachment.ends(true, UNKNOWN, isMainThread));
+  const unwatch = watchPanics(() => attachment.ends(true, UNKNOWN, isMainThread()));
   return () => {
     unwatch();
     if (ending.delete(attachment) && ending.size === 0) process.off('exit', exit);
@@ -66,5 +66,5 @@ export function watchEnding(attachment: Attachment): () => void {
 
 // Node does not call exit() when native code ends the process, or when a worker is terminated.
 function exit(code: number): void {
-  for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread);
+  for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread());
 }

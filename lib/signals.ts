@@ -1,9 +1,9 @@
 // Captured signals: the options of captureSignals(), and what happens when Node's handler replaces ours.
 
 import { constants } from 'node:os';
-import { isMainThread } from 'node:worker_threads';
 
 import { type CapturableSignal, checkedChoice, checkedInteger, checkedOptions, checkedSignal, shown } from './arguments.ts';
+import { isMainThread } from './main-thread.ts';
 
 export interface CaptureSignalsOptions {
   /**
@@ -65,7 +65,7 @@ let checking: NodeJS.Immediate | undefined;
  * there is one warning per signal. Returns a function that ends this: `signals` is never used afterwards.
  */
 export function watchDisplacement(signals: CapturedSignals): () => void {
-  if (!isMainThread) return () => {}; // only the main thread can listen for signals
+  if (!isMainThread()) return () => {}; // only the main thread can listen for signals
   // Node is asked each time, because the host may have called removeAllListeners().
   if (!process.listeners('newListener' as never).includes(noteChange as never)) process.on('newListener', noteChange);
   if (!process.listeners('removeListener' as never).includes(noteChange as never)) process.on('removeListener', noteChange);

@@ -1,9 +1,10 @@
-// What native code is told about a store: cells, program, names and marks. Pure.
+// What native code is told about a store: cells, program, names and marks.
 
 import { constants } from 'node:os';
 
 import type { NamedMetric, StoreSpec } from './binding.ts';
 import { checkDocumentLength, documentOf } from './document.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import { type Identity, programOf } from './program.ts';
 import type { EventMarkers, MetricDef, Schema, StoreDef } from './schema.ts';
@@ -37,7 +38,7 @@ export function storeSpecOf(
   return {
     name,
     schemaText: JSON.stringify(factsOf(layout, identity, file)),
-    fingerprint: layout.fingerprint,
+    fingerprint: fingerprintOf(layout),
     kinds: layout.cellKinds,
     ...program,
     keys: lineKeys(layout, identity),

@@ -2,7 +2,7 @@
 // it imports, so a program that loads the package as 36 files starts 25 ms later. tsc makes the types of lib/, and none
 // of its JavaScript.
 
-import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 
@@ -18,9 +18,24 @@ const schemaFromIndex = {
   },
 };
 
+/**
+ * Takes the modules of Node without an import statement, for which Node touches each of their exports: one export of
+ * node:fs loads all of Node's streams.
+ */
+const builtinsWithoutImport = {
+  name: 'builtins without import',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
+    onLoad({ filter: /^node:/, namespace: 'builtin' }, ({ path }) => {
+      const exports = [...namesFrom(path)].map((name) => `export const ${name} = /* @__PURE__ */ from('${name}');`);
+      return { contents: `const from = (name) => process.getBuiltinModule('${path}')[name];\n${exports.join('\n')}` };
+    });
+  },
+};
+
 // No name is minified: stack traces, and the profile's page that takes functions as text, show them as they are. There
 // is no import() either, and no chunk: a user's bundler must be able to put everything into one file.
-await Promise.all([bundle('index'), bundle('firecracker', [schemaFromIndex]), bundle(COMMAND)]);
+await Promise.all([bundle('index', [builtinsWithoutImport]), bundle('firecracker', [schemaFromIndex]), bundle(COMMAND)]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
   const made = ['index', 'firecracker', COMMAND].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
@@ -41,4 +56,13 @@ function bundle(name, plugins = []) {
     logLevel: 'warning',
     plugins,
   });
+}
+
+/** The names that files of lib/ import from a module of Node. */
+function namesFrom(module) {
+  const lib = join(root, 'lib');
+  const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const lists = files.flatMap((file) => [...readFileSync(join(lib, file), 'utf8').matchAll(/^import \{([^}]*)\} from '([^']+)';/gm)]);
+  const names = lists.filter(([, , from]) => from === module).flatMap(([, list]) => list.split(','));
+  return new Set(names.map((name) => name.trim().split(' ')[0]).filter((name) => name !== 'type' && name !== ''));
 }

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, type SchemaShape, store } from 'vmm-metrics';
 
+import { fingerprintOf } from '../lib/fingerprint.ts';
 import { layoutOf } from '../lib/layout.ts';
 import { defineSchema as defineHere } from '../lib/schema.ts';
 import { closing, freshName } from './helpers/workplace.ts';
@@ -84,7 +85,7 @@ describe('given native code that attaches through the public header', () => {
     for (const foreign of [{}, null, undefined, 1, 'x', metrics, () => {}]) {
       expect(addon.attach(foreign, 0n)).toMatch(/not the `native` of a vmm-metrics store/);
     }
-    const { fingerprint } = layoutOf(defineHere(shape as SchemaShape as never));
+    const fingerprint = fingerprintOf(layoutOf(defineHere(shape as SchemaShape as never)));
     expect(addon.attach(native, fingerprint)).toBe('ok');
     expect(addon.attach(native, fingerprint + 1n)).toMatch(/another schema/);
     expect(addon.countInC('g.n', 1)).toBe('ok');

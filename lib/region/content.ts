@@ -1,6 +1,7 @@
 // What a region contains. The reading order keeps every delta from being negative, even while the process counts on.
 
 import type { RegionDocument } from '../document.ts';
+import { fingerprintOf } from '../fingerprint.ts';
 import type { Layout } from '../layout.ts';
 import { CellMap } from './cell-map.ts';
 import { Directory } from './directory.ts';
@@ -170,6 +171,6 @@ function readDocument(file: RegionFile, header: RegionHeader): DecodedDocument {
   } catch (cause) {
     throw file.trouble((cause as Error).message, cause);
   }
-  if (decoded.layout.fingerprint !== header.fingerprint) throw file.trouble('its schema does not match its fingerprint');
+  if (fingerprintOf(decoded.layout) !== header.fingerprint) throw file.trouble('its schema does not match its fingerprint');
   return decoded;
 }

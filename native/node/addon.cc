@@ -6,9 +6,12 @@
 #include <napi.h>
 #include <time.h>
 
+#include <array>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/sha256.h"
 #include "crash/alternate_stack.h"
 #include "node/attachment.h"
 #include "node/format_table.h"
@@ -40,6 +43,15 @@ Napi::Value AskIsFirst(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), IsFirst(info[0].As<Napi::String>().Utf8Value()));
 }
 
+// fingerprint(text): the first 8 bytes, little-endian, of the SHA-256 of the text as UTF-8.
+Napi::Value Fingerprint(const Napi::CallbackInfo& info) {
+  const std::string text = info[0].As<Napi::String>().Utf8Value();
+  const std::array<uint8_t, 32> digest = Sha256(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+  uint64_t fingerprint = 0;
+  for (int i = 7; i >= 0; i--) fingerprint = fingerprint << 8 | digest[static_cast<size_t>(i)];
+  return Napi::BigInt::New(info.Env(), fingerprint);
+}
+
 // clocks(): [CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID] in whole microseconds.
 Napi::Value Clocks(const Napi::CallbackInfo& info) {
   Napi::BigUint64Array out = Napi::BigUint64Array::New(info.Env(), 2);
@@ -65,6 +77,7 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["version"] = kVersion;
   exports["openStores"] = Napi::Function::New(env, AllOpenStores, "openStores");
   exports["isFirst"] = Napi::Function::New(env, AskIsFirst, "isFirst");
+  exports["fingerprint"] = Napi::Function::New(env, Fingerprint, "fingerprint");
   exports["open"] = Napi::Function::New(env, Open, "open");
   exports["format"] = Napi::Function::New(env, FormatTable, "format");
   exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");

@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import type { GroupDef, MetricDef, PerDeviceDef } from 'vmm-metrics';
 
+import { fingerprintOf } from '../../lib/fingerprint.ts';
 import { layoutOf } from '../../lib/layout.ts';
 import { defineSchema } from '../../lib/schema.ts';
 import { type Holder, MAX, type Model, type Picture, type State, u64 } from './model.ts';
@@ -193,7 +194,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   });
 
   // ---- header
-  const fingerprint = options.fingerprint ?? layoutOf(defineSchema(model.shape as never)).fingerprint;
+  const fingerprint = options.fingerprint ?? fingerprintOf(layoutOf(defineSchema(model.shape as never)));
   bytes.write('VMTRICS1', 0, 'latin1');
   for (const [offset, value] of [
     [8, version],
