@@ -14,6 +14,7 @@
 
 #include "base/asynchronous_signals.h"
 #include "base/clock.h"
+#include "base/lock_within.h"
 #include "base/raw_writer.h"
 
 namespace vmm {
@@ -170,6 +171,17 @@ ProfileResult Profile::Stop() {
   if (!is_own()) return {};  // its threads are the parent's
   AskToStop();
   const std::lock_guard<std::mutex> lock(stop_mutex_);
+  return StopLocked();
+}
+
+void Profile::StopAtExit(int patience_ms) {
+  if (!is_own()) return;
+  AskToStop();
+  std::unique_lock<std::mutex> lock(stop_mutex_, std::defer_lock);
+  if (LockWithin(lock, patience_ms)) StopLocked();
+}
+
+ProfileResult Profile::StopLocked() {
   if (stopped_) return result_;
   collector_.join();
   static_cast<SampleFigures&>(result_) = sampler_.Figures();

@@ -9,8 +9,7 @@
 // Thread-safety:       Start makes the object. Any thread may call the rest at any time, except FreeRows. Stop may be
 //                      called several times, also by several threads at once.
 // Async-signal-safety: only is_own is safe. A crash handler finds the ProfileOutput through LastSamples. Both threads
-// block
-//                      the signals that others send, so that no handler of the host runs on them.
+//                      block the signals that others send, so that no handler of the host runs on them.
 // Units:               nanoseconds on CLOCK_MONOTONIC, unless the name says otherwise.
 // Lifetime:            the cells outlive Stop. The writing thread shares the object, so an output that hangs for ever
 //                      hangs that thread alone.
@@ -78,6 +77,9 @@ class Profile {
   // Takes one last sample, writes out the rows that are left, and closes the output. Returns within a second, whatever
   // the output does. In a forked child it does nothing.
   ProfileResult Stop();
+  // The same for exit(), which a signal handler may call: if another call of Stop is under way, the wait for its end is
+  // at most `patience_ms`. That call may be the one that the handler has interrupted, and then it never ends.
+  void StopAtExit(int patience_ms);
 
   // Frees the rows and the buffer, which only a running profile needs. Call it after Stop, once no crash handler uses
   // the output any more.
@@ -103,6 +105,8 @@ class Profile {
   // The body of the writing thread.
   void Write();
   Status WriteUntilCollected();
+  // Waits for both threads. The caller has stop_mutex_.
+  ProfileResult StopLocked();
   // The text before the first row, and after the last one. Both return its length, and allocate nothing: a thread of
   // ours must not end the process when there is no memory.
   size_t FormatOpening();

@@ -34,7 +34,7 @@ void Profiler::Stop() {
 }
 
 void Profiler::StopAtExit(int patience_ms) {
-  if (const auto running = Running(patience_ms); running != nullptr) running->Stop();
+  if (const auto running = Running(patience_ms); running != nullptr) running->StopAtExit(patience_ms);
 }
 
 void Profiler::AskToStopAtExit(int patience_ms) {

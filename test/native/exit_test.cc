@@ -11,8 +11,10 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -81,6 +83,32 @@ TEST(
     CHECK_EQ(lines.broken, 0);
     CHECK_EQ(lines.tail, "");
     CHECK(lines.count() > 0);
+  }
+}
+
+TEST("given a thread that stops a profile whose output hangs, when a signal handler calls exit() on it, then the process ends") {
+  for (int round = 0; round < 5; round++) {
+    const Death death = InChild([&] {
+      Scene scene("stops");
+      int ends[2];
+      CHECK_EQ(pipe(ends), 0);
+      CHECK(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+      CHECK_EQ(write(ends[1], std::string(4096, ' ').data(), 4096), 4096);  // further writes wait for a reader
+      ProfileSpec spec;
+      spec.cells = {CellOf(scene.store->spec(), "g.i")};
+      spec.interval_ns = 1'000'000;
+      spec.header = "Time (ns)\tg.i\n";
+      spec.descriptor = ends[1];
+      std::shared_ptr<Profile> profile;
+      CHECK(scene.store->profiler().Start(std::move(spec), &profile).ok());
+      signal(SIGALRM, [](int) { std::exit(42); });
+      const itimerval soon = {{0, 0}, {0, 20'000 + round * 100'000}};
+      setitimer(ITIMER_REAL, &soon, nullptr);
+      scene.store->profiler().Stop(profile);
+      for (;;) pause();
+    });
+    CHECK_EQ(death.signal, 0);
+    CHECK_EQ(death.exit_code, 42);
   }
 }
 
