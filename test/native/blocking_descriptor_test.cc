@@ -114,7 +114,9 @@ TEST("given a named pipe that cannot be opened once more, when two write there a
   });
 }
 
-TEST("given a named pipe that cannot be opened once more, when it is full for a while, then what goes out is in order, once") {
+TEST(
+    "given a named pipe that cannot be opened once more, when it is full for a while, then what goes out is in order, and "
+    "nothing twice") {
   CheckInChild([] {
     TemporaryFolder folder;
     CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
@@ -140,9 +142,7 @@ TEST("given a named pipe that cannot be opened once more, when it is full for a 
   });
 }
 
-TEST(
-    "given a terminal that cannot be opened once more, when it is stopped, or nobody reads it, then what is written does not "
-    "wait") {
+TEST("given a terminal that cannot be opened once more, when it is stopped or not read, then a write does not wait") {
   CheckInChild([] {
     Terminal terminal;
     OpenedSink sink;
@@ -160,7 +160,9 @@ TEST(
   });
 }
 
-TEST("given no /proc, when a terminal is opened once more, then by its name, and it is the very one, and does not block") {
+TEST(
+    "given no /proc, when a terminal is opened once more, then it is opened by its name, is the same terminal, and does not "
+    "block") {
   CheckInChild([] {
     Terminal terminal;
     if (!HideProc()) return (void)CHECK(true);
@@ -180,7 +182,7 @@ TEST("given no /proc, when a terminal is opened once more, then by its name, and
   });
 }
 
-TEST("given a process that may not open its terminal, when that controls the process, then it is opened as /dev/tty") {
+TEST("given a process that may not open its controlling terminal, when a sink opens it, then it is opened as /dev/tty") {
   CheckInChild([] {
     Terminal terminal;
     setsid();

@@ -28,7 +28,7 @@ void HostHandlerThatEnds(int, siginfo_t* info, void* context) {
   _exit(info != nullptr && info->si_code == SEGV_ACCERR && context != nullptr ? 42 : 43);
 }
 
-TEST("given a host's handler, when the fault comes, then a last line goes out, and the handler is reached with its siginfo") {
+TEST("given a host's handler, when a fault comes, then a last line goes out, and the handler gets the siginfo of the fault") {
   Scene scene;
   const Death death = InChild([&] {
     InstallHandler(SIGSEGV, HostHandlerThatEnds);
@@ -41,7 +41,7 @@ TEST("given a host's handler, when the fault comes, then a last line goes out, a
   scene.CheckLastLine(SIGSEGV);
 }
 
-TEST("given a host's handler that was put above ours and hands on, when the fault comes, then both are reached") {
+TEST("given a host's handler that was put above ours and hands on, when a fault comes, then both are reached") {
   Scene scene;
   static struct sigaction ours;
   const Death death = InChild([&] {
@@ -84,7 +84,7 @@ TEST("given signals that are handled, ignored or harmless, when they come, then 
   });
 }
 
-TEST("given handlers and ignored signals, when the last captured store is released, then all are as they were before") {
+TEST("given handlers and ignored signals, when the last captured store is released, then all dispositions are as before") {
   CheckInChild([] {
     InstallHandler(SIGHUP, HostHandler);
     signal(SIGTERM, SIG_IGN);

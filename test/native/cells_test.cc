@@ -96,7 +96,7 @@ TEST("given more cells than the address space has, when they are reserved, then 
   CHECK_EQ(first, 1);
 }
 
-TEST("given all 127 shards claimed, when one more is, then it is shard 0, until one is given back") {
+TEST("given 127 claimed shards, when one more is claimed, then it is shard 0, until one is given back") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   std::set<uint32_t> claimed;
@@ -129,7 +129,7 @@ TEST("given a shard with values, when it is given back and claimed again, then t
   CHECK_EQ(cells.Total(index), 42);
 }
 
-TEST("given shards and runs that come in turns, when each shard writes each cell, then all of them have memory and count") {
+TEST("given shards and runs that come in turns, when each shard writes each cell, then every cell has memory and counts") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   const std::vector<CellKind> kinds(kRunCells, CellKind::kInc);

@@ -72,7 +72,7 @@ TEST("given runs of each kind, when cells change, then the result has the bits o
   }
 }
 
-TEST("given an inc, when its delta is asked for, then what was flushed is taken off, also past the wrap") {
+TEST("given an inc, when its delta is read, then the flushed value is subtracted, also past the wrap") {
   Some some({kKinds, kKinds + 4}, 2);
   Set(some.cells.region().InBank(2, 0), ~uint64_t{0} - 1);
   Set(some.At(1, 0), 5);

@@ -207,7 +207,9 @@ void AddInDevices(Scene& scene, uint64_t thread, std::atomic<uint64_t>& reads, s
   }
 }
 
-TEST("given writers, flushes, readers and devices that come and go, when all at once, then every add is in one line or pending") {
+TEST(
+    "given writers, flushes, readers and devices that come and go, when all run at once, then every add is in one line or "
+    "pending") {
   Scene scene;
   scene.Init("f");
   constexpr uint64_t kOwners = 3, kSharers = 2, kDeviceWriters = 2;
@@ -291,7 +293,9 @@ TEST("given a thread that is interrupted at any moment, when the handler adds in
   scene.CheckExact(Lines(TextOf(scene.folder / "f")), "g.shared", shared + own + g_handled);
 }
 
-TEST("given devices that only come, when they are written to during flushes, then in each line they add up to their aggregate") {
+TEST(
+    "given devices that are only added, when threads write to them during flushes, then they add up to their aggregate in each "
+    "line") {
   Scene scene;
   scene.Init("f");
   for (uint64_t t = 0; t < 3; t++) {
@@ -336,7 +340,7 @@ TEST("given a shard that goes from thread to thread, when each goes on where the
   CHECK(scene.store->cells().shards_used() <= 1 + kThreads);
 }
 
-TEST("given more threads than shards, when those without one add too, then no add is lost") {
+TEST("given more threads than shards, when the threads without a shard add too, then no add is lost") {
   Scene scene;
   scene.Init("f");
   const vmm_metrics_metric own = scene.Metric("g.own");

@@ -31,7 +31,7 @@ constexpr Way Raise() {
   return {"raise", kSignal, [] { raise(kSignal); }};
 }
 
-TEST("given a captured store, when the process dies in any way, then it dies by that signal, with one last line that has it") {
+TEST("given a captured store, when the process dies in any way, then the signal is the same, and one last line counts it") {
   const Way ways[] = {
     Raise<SIGSEGV>(),
     Raise<SIGBUS>(),
@@ -76,7 +76,7 @@ TEST("given a captured store, when the process dies in any way, then it dies by 
   }
 }
 
-TEST("given a truncated mapping of the host's own, when it is read, then SIGBUS with a last line") {
+TEST("given a truncated mapping of the host, when it is read, then SIGBUS with a last line") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -90,7 +90,9 @@ TEST("given a truncated mapping of the host's own, when it is read, then SIGBUS 
   scene.CheckLastLine(SIGBUS);
 }
 
-TEST("given a thread that claimed a shard, when its stack is used up, then SIGSEGV with a last line, from the alternate stack") {
+TEST(
+    "given a thread that claimed a shard, when its stack is used up, then SIGSEGV with a last line, sent on the alternate "
+    "stack") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -139,7 +141,7 @@ TEST("given two stores, when the process dies, then each has its own last line")
   CHECK_EQ(second.lines().Sum("g.i"), 7);
 }
 
-TEST("given a store without a sink, when the process dies, then its region has the record, and the other store its line") {
+TEST("given a store without a sink, when the process dies, then its region has the record, and another store has its last line") {
   Scene without("without"), with("with");
   const Death death = InChild([&] {
     CHECK(without.store->CaptureSignals().ok());
@@ -154,7 +156,7 @@ TEST("given a store without a sink, when the process dies, then its region has t
   with.CheckLastLine(SIGSEGV);
 }
 
-TEST("given eight threads that crash at once, when the process dies, then one last line, of the signal that it died by") {
+TEST("given eight threads that crash at once, when the process dies, then there is one last line, of the signal that killed it") {
   for (int round = 0; round < 4; round++) {
     Scene scene;
     const Death death = InChild([&] {
@@ -194,8 +196,8 @@ TEST("given a fault inside the handler, when it comes, then the process still di
 }
 
 TEST(
-    "given a thread that blocks a signal, when its own instruction raises it, then the kernel lets no handler see it, and no "
-    "line") {
+    "given a thread that blocks a signal, when its own instruction raises that signal, then the kernel calls no handler, and "
+    "there is no line") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();

@@ -19,7 +19,7 @@ std::vector<std::string> Keys(const DeviceList& list) {
   return keys;
 }
 
-TEST("given ids of bytes, when they are looked at, then those are ids that are 1 to 255 bytes of UTF-8 without NUL") {
+TEST("given bytes, when they are checked as an id, then they are one if they are 1 to 255 bytes of UTF-8 without NUL") {
   const struct {
     const char* what;
     std::string id;
@@ -101,7 +101,7 @@ TEST("given ids added in any order, when the list is walked, then it is sorted b
   for (size_t i = 0; i < all.size(); i++) CHECK_EQ(all[i].id, sorted[i]);
 }
 
-TEST("given an id with characters to escape, when its key is measured, then that is how long it stands in the line") {
+TEST("given an id with characters to escape, when its key is measured, then the measure is its length in the line") {
   Devices devices({"d"}, {});
   for (const std::string& id :
        {std::string("a"), std::string("\"\\\n\x01"), std::string("\xf0\x9f\x98\x80"), std::string(255, '\x02')}) {
@@ -121,7 +121,7 @@ TEST("given groups, when devices have the same id, then each group has its own")
   CHECK(devices.Find(1, "a") == in_e);
 }
 
-TEST("given keys of the line and of other devices, when an id's key would be one of them, then it is taken") {
+TEST("given the keys of the line and of other devices, when an id would get one of them, then its key counts as taken") {
   // "net_a" is a group of the schema; "block" and "block_a" are groups of devices, so that block_a + b and block + a_b
   // collide.
   Devices devices({"net", "block", "block_a"}, {"net", "block", "block_a", "net_a"});
@@ -143,7 +143,9 @@ TEST("given keys of the line and of other devices, when an id's key would be one
   CHECK(devices.IsKeyTaken(1, "a"));
 }
 
-TEST("given a device, when it is removed, then it is found no more but stays in the list, and its id gets a new one after it") {
+TEST(
+    "given a device, when it is removed, then it is no longer found but stays in the list, and a new device of its id stands "
+    "behind it") {
   Devices devices({"d"}, {});
   const Device* before = devices.Add(0, "a", 1);
   const Device* first = devices.Add(0, "b", 2);

@@ -58,8 +58,8 @@ Store* OpenStore(const std::string& name, const std::string& file, Status* statu
 }
 
 TEST(
-    "given a loop that flushes, when a signal handler calls exit() anywhere in it, then the process ends with its code, and all "
-    "lines are whole") {
+    "given a loop that flushes, when a signal handler calls exit() at any point of it, then the process ends with that code, and "
+    "all lines are whole") {
   for (int round = 0; round < 20; round++) {
     TemporaryFolder folder;
     const std::string sink = folder / "f";
@@ -112,7 +112,7 @@ TEST("given a thread that stops a profile whose output hangs, when a signal hand
   }
 }
 
-TEST("given another thread that never gives the flusher's lock back, when the process exits, then it ends all the same") {
+TEST("given a thread that never gives the flusher's lock back, when the process exits, then it ends all the same") {
   const Death death = InChild([&] {
     Scene scene("held");
     int ends[2];
@@ -137,8 +137,8 @@ TEST("given another thread that never gives the flusher's lock back, when the pr
 }
 
 TEST(
-    "given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out when "
-    "it is read") {
+    "given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out as "
+    "soon as the pipe is read") {
   TemporaryFolder folder;
   const std::string fifo = folder / "fifo";
   CHECK_EQ(mkfifo(fifo.c_str(), 0600), 0);
@@ -203,8 +203,8 @@ TEST("given a store whose file system hangs, when other stores are opened and cl
 }
 
 TEST(
-    "given a store that is being closed by another thread, when its name and file are opened again, then that waits, and is not "
-    "busy") {
+    "given a store that another thread is closing, when its name and file are opened again, then the opening waits, and finds "
+    "nothing busy") {
   for (const bool same_name : {true, false}) {
     TemporaryFolder folder;
     const std::string file = folder / "r";

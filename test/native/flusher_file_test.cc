@@ -41,7 +41,7 @@ TEST("given a file that was renamed or removed, when flushed, then the next line
   CHECK_EQ(Lines(TextOf(folder / "f")).broken, 1);
 }
 
-TEST("given a file without a newline at its end, when flushed, then one goes first, once") {
+TEST("given a file without a newline at its end, when it is flushed to twice, then one newline goes first") {
   TemporaryFolder folder;
   WriteText(folder / "f", "{\"half\":");
   Rig rig(SmallSchema());
@@ -81,7 +81,9 @@ TEST("given a file size limit amid a line, when flushed, then the process lives,
   });
 }
 
-TEST("given a line half in a file that is then renamed, when flushed, then the new file begins with a line that has it all") {
+TEST(
+    "given a line half in a file that is then renamed, when the next line is flushed, then the new file begins with a line that "
+    "has all deltas") {
   CheckInChild([] {
     HalfLine half;
     Rig& rig = half.rig;

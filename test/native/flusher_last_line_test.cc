@@ -48,7 +48,7 @@ TEST("given a file that was renamed, when the last line is asked for, then it is
   CHECK_EQ(Lines(TextOf(folder / "f")).count(), 1);
 }
 
-TEST("given a half-sent line, when the last one is asked for and the pipe is read, then its tail goes first") {
+TEST("given a half-sent line, when the last line is sent and the pipe is read, then the tail goes first") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(WideSchema());
@@ -86,7 +86,7 @@ TEST(
   CHECK_EQ(rig.Pending("g.i"), 5);
 }
 
-TEST("given a half-sent line and a process that survives its last one, when flushed again, then nothing counts twice") {
+TEST("given a half-sent line and a process that survives its last line, when it flushes again, then nothing counts twice") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(WideSchema());

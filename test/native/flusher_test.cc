@@ -20,7 +20,7 @@
 namespace vmm {
 namespace {
 
-TEST("given no sink, when flushed, then not initialized, and nothing is committed or missed") {
+TEST("given no sink, when a flush is asked for, then it returns kNotInitialized, and nothing is committed or missed") {
   Rig rig(SmallSchema());
   rig.Add("g.i", 3);
   CHECK_EQ(rig.Flush(), FlushResult::kNotInitialized);
@@ -30,7 +30,7 @@ TEST("given no sink, when flushed, then not initialized, and nothing is committe
   CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 100));
 }
 
-TEST("given a sink, when another is set, then kAlready, and lines go on to the first") {
+TEST("given a sink, when another one is set, then kAlready, and lines still go to the first") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "first"));
@@ -40,7 +40,7 @@ TEST("given a sink, when another is set, then kAlready, and lines go on to the f
   CHECK(access((folder / "second").c_str(), F_OK) != 0);
 }
 
-TEST("given a sink that cannot be opened, when it is set, then kFailed with the cause, and another may be set") {
+TEST("given a sink that cannot be opened, when it is set, then kFailed with the cause, and another sink may be set") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK_EQ(rig.flusher.Init((folder / "no/such").c_str(), -1, &rig.status), InitResult::kFailed);
@@ -53,7 +53,7 @@ TEST("given a sink that cannot be opened, when it is set, then kFailed with the 
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
 }
 
-TEST("given metrics, when flushed, then one line each time, with what came since, and pending begins anew") {
+TEST("given metrics, when they are flushed, then each flush writes one line with what came since, and nothing is pending") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
@@ -98,7 +98,9 @@ TEST("given more and more devices, when flushed after each, then the line grows 
 }
 
 // What another processor may see of an alloc and of an add right after it: first the add, then the device.
-TEST("given cells whose device is not in its list yet, when flushed, then what is in them stays pending until it is") {
+TEST(
+    "given cells whose device is not in the list yet, when a line is flushed, then their values stay pending until the device is "
+    "listed") {
   TemporaryFolder folder;
   Rig rig(SchemaBuilder().PerDevice("d", {Inc("i")}).Build(""));
   CHECK(rig.Init(folder / "f"));
@@ -191,7 +193,7 @@ TEST("given a reader that takes any number of bytes, when all is read, then read
   }
 }
 
-TEST("given a line that is out, when nothing came since, then there is no news, and an add or a set is news") {
+TEST("given a line that is out, when asked for unflushed values, then there are none until an add or a set") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(SmallSchema());
@@ -207,7 +209,7 @@ TEST("given a line that is out, when nothing came since, then there is no news, 
   CHECK(!rig.flusher.HasUnflushed());
 }
 
-TEST("given a line that says nothing new but is only half out, when asked, then its tail is news") {
+TEST("given a line without news that is half out, when asked for unflushed values, then its tail counts as one") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   StoreSpec spec = WideSchema();

@@ -37,7 +37,7 @@ TEST("given a forked child, when it crashes, then it dies as it would, and its p
 }
 
 TEST(
-    "given a forked child with the number of its parent, in a PID namespace of its own, when it crashes, then it is still no "
+    "given a forked child with its parent's number in a PID namespace of its own, when it crashes, then it is not taken for its "
     "parent") {
   Scene scene;
   const Death death = InChild([&] {

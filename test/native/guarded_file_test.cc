@@ -65,7 +65,9 @@ struct FileScene {
   Store* store = nullptr;
 };
 
-TEST("given a host's handler that is to run once, when a file is guarded and the host's own memory is lost, then it runs once") {
+TEST(
+    "given a host's handler installed to run once, when a file is guarded and the host's own memory is lost, then the handler "
+    "runs once") {
   const Death death = InChild([] {
     InstallHandler(SIGBUS, Report, SA_RESETHAND);
     FileScene scene;
@@ -100,7 +102,7 @@ TEST("given a host's handler that mends, when its own memory is lost, then it me
   }
 }
 
-TEST("given a guarded file and no capture, when capture has come and gone, then SIGBUS is the host's again") {
+TEST("given a guarded file, when another store was captured and closed, then SIGBUS reaches the host's handler again") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   CheckInChild([] {
     InstallHandler(SIGBUS, Mend);
@@ -125,7 +127,7 @@ TEST("given a guarded file and no capture, when capture has come and gone, then 
 }
 
 TEST(
-    "given a file that is cut, when lines go out, then one of them says so, once; and the file is free when the store is "
+    "given a file that is cut, when lines go out, then exactly one of them says so, and the file is free when the store is "
     "closed") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   CheckInChild([] {

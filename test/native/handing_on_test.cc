@@ -44,8 +44,8 @@ struct Above {
 };
 
 TEST(
-    "given handlers above ours that hand on, when we are put above them again and a signal that kills comes, then each is "
-    "reached once") {
+    "given handlers above ours that hand on, when ours is put above them again and a killing signal comes, then each is reached "
+    "once") {
   for (const int signal : {SIGTERM, SIGHUP, SIGABRT}) {
     for (const int handlers : {1, 2}) {
       Scene scene("handing" + std::to_string(signal) + std::to_string(handlers));
@@ -70,8 +70,8 @@ TEST(
 }
 
 TEST(
-    "given a handler above ours that hands on, when we are above it again and a fault comes, then it is reached, and the process "
-    "dies of it") {
+    "given a handler above ours that hands on, when ours is put above it again and a fault comes, then the process dies of it, "
+    "with a last line") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -84,8 +84,8 @@ TEST(
 }
 
 TEST(
-    "given handlers above ours that hand on, when a harmless signal comes again and again, then each counts it once, and all "
-    "live") {
+    "given handlers above ours that hand on, when a harmless signal comes again and again, then each handler sees it once each "
+    "time") {
   CheckInChild([] {
     Scene scene;
     static volatile sig_atomic_t g_first = 0;
@@ -114,8 +114,8 @@ void Jump(int) {
 }
 
 TEST(
-    "given a handler that leaves by a jump, when its signal comes a thousand times, then each is counted, and the handler "
-    "reached") {
+    "given a handler that leaves by a jump, when its signal comes a thousand times, then each one is counted and reaches the "
+    "handler") {
   CheckInChild([] {
     Scene scene;
     InstallHandler(SIGHUP, Jump);
@@ -132,8 +132,8 @@ TEST(
 }
 
 TEST(
-    "given a handler that leaves by a jump, when somebody puts a handler above ours afterwards, then each signal is counted "
-    "still") {
+    "given a handler that leaves by a jump, when another handler is put above ours afterwards, then each signal is still "
+    "counted") {
   CheckInChild([] {
     Scene scene;
     InstallHandler(SIGHUP, Jump);
@@ -149,8 +149,8 @@ TEST(
 }
 
 TEST(
-    "given a survived abort under a handler that hands on, when a signal comes after it, then nothing runs in a circle, and it "
-    "dies of it") {
+    "given a survived abort and a handler that hands on, when SIGTERM comes after it, then nothing runs in a circle, and the "
+    "process dies of SIGTERM") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -173,7 +173,8 @@ TEST(
 
 // Calls that come and go: what is noted of them is bounded.
 TEST(
-    "given a place that is taken and given back for ever, when it is taken again each time, then the handlers keep their order") {
+    "given a host that takes its signal and gives it back again and again, when ours takes it again each time, then the handlers "
+    "keep their order") {
   CheckInChild([] {
     Scene scene;
     static volatile sig_atomic_t g_host = 0;
@@ -196,8 +197,8 @@ TEST(
 }
 
 TEST(
-    "given our handler put back by somebody who stood above it, when signals are captured again, then they are looked after as "
-    "ever") {
+    "given a handler above ours that put ours back after a release, when signals are captured again, then they are watched and "
+    "released as before") {
   CheckInChild([] {
     const int failed = check::failed;
     Scene first("first");
@@ -227,8 +228,8 @@ __attribute__((noinline)) void UseALargeFrame() {
 }
 
 TEST(
-    "given a host's handler with a large frame, when its signal is captured or only a region file open, then it runs as without "
-    "us") {
+    "given a host's handler with a large frame, when its signal is captured or a region file is open, then it runs as it would "
+    "without us") {
   for (const bool with_file : {false, true}) {
     CheckInChild([&] {
       static volatile sig_atomic_t g_done = 0;
@@ -254,8 +255,8 @@ TEST(
 }
 
 TEST(
-    "given a host's handler for SIGBUS, when a region file was open before and signals are captured, then an overflow still has "
-    "its line") {
+    "given a host's handler for SIGBUS and an open region file, when signals are captured and the process dies, then SIGBUS has "
+    "an alternate stack") {
   Scene scene;
   const Death death = InChild([&] {
     InstallHandler(SIGBUS, [](int) {});
@@ -276,8 +277,8 @@ TEST(
 // ThreadSanitizer takes what the child does, in which nothing else runs, for the work of a handler.
 #if !defined(__SANITIZE_THREAD__)
 TEST(
-    "given a handler below ours that forks while the process dies, when the child captures a store of its own and dies, then it "
-    "has its line") {
+    "given a handler below ours that forks while the process dies, when the child captures its own store and dies, then that "
+    "store has a last line") {
   for (const bool survived : {false, true}) {
     Scene scene("forking" + std::to_string(survived));
     Scene own("own" + std::to_string(survived));

@@ -217,9 +217,7 @@ void DieWatched(const Way& way, const std::string& said) {
   way.die();
 }
 
-TEST(
-    "given any sink, when the process dies in any way, then its handler allocates nothing, and needs no more calls than are "
-    "documented") {
+TEST("given any sink, when the process dies in any way, then the handler allocates nothing and makes only the documented calls") {
   for (const Situation& situation : kSituations) {
     for (const Way& way : kWays) {
       const int failed = check::failed;
@@ -244,7 +242,9 @@ TEST(
   }
 }
 
-TEST("given a filter, when it meets a call, then SIGSYS, with a last line where it traps and leaves the handler its own calls") {
+TEST(
+    "given a seccomp filter, when it meets a call, then SIGSYS, with a last line if the filter traps and allows the handler's "
+    "calls") {
   const struct {
     uint32_t otherwise;
     size_t allowed;

@@ -10,7 +10,7 @@
 namespace vmm {
 namespace {
 
-TEST("given nothing, when asked, then 0") {
+TEST("given no values, when quantiles are asked for, then they are 0") {
   const Histogram histogram;
   CHECK_EQ(histogram.Quantile(1, 2), 0);
   CHECK_EQ(histogram.max(), 0);
@@ -24,7 +24,7 @@ TEST("given small values, when asked for quantiles, then they are exact") {
   CHECK_EQ(histogram.Quantile(1, 1), 31);
 }
 
-TEST("given one value of each size, when asked for it, then it is at most a thirty-second too low") {
+TEST("given one value of each size, when a quantile is asked for, then it is at most a thirty-second too low") {
   for (unsigned bit = 0; bit < 64; bit++) {
     for (const uint64_t extra : {uint64_t{0}, uint64_t{1}, uint64_t{1} << bit >> 1, (uint64_t{1} << bit) - 1}) {
       const uint64_t value = (uint64_t{1} << bit) + extra;
@@ -37,7 +37,7 @@ TEST("given one value of each size, when asked for it, then it is at most a thir
   }
 }
 
-TEST("given many values, when asked for quantiles, then they are near those of the sorted values") {
+TEST("given many values, when quantiles are asked for, then they are near those of the sorted values") {
   Histogram histogram;
   std::vector<uint64_t> values;
   uint64_t state = 1;

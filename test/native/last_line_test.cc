@@ -52,7 +52,9 @@ TEST("given a last line that is slow to go out, when other threads crash meanwhi
 }
 
 // What was added before the fault is known exactly, and the flushing thread is anywhere in its work when it comes.
-TEST("given threads that flush in a loop, when another one crashes, then every line is whole, and together they have every add") {
+TEST(
+    "given threads that flush in a loop, when another thread crashes, then every line is whole, and together they have every "
+    "add") {
   for (int round = 0; round < 12; round++) {
     Scene scene;
     constexpr uint64_t kAdds = 3000;
@@ -101,7 +103,7 @@ TEST("given a thread that flushes in a loop, when a signal meets it anywhere, th
   }
 }
 
-TEST("given threads that add on and on, when another one crashes, then what the lines have is what is not pending") {
+TEST("given threads that add without pause, when another thread crashes, then lines and pending together have every add") {
   for (int round = 0; round < 4; round++) {
     Scene scene;
     const Death death = InChild([&] {
@@ -125,7 +127,7 @@ TEST("given threads that add on and on, when another one crashes, then what the 
   }
 }
 
-TEST("given a half-sent line in a pipe, when the process dies and the pipe is read, then that line and the last one are whole") {
+TEST("given a half-sent line in a pipe, when the process dies and the pipe is read, then that line and the last line are whole") {
   Scene scene("crash", true);
   Fifo fifo(scene.folder / "fifo");
   std::string text;
@@ -148,7 +150,9 @@ TEST("given a half-sent line in a pipe, when the process dies and the pipe is re
   CHECK_EQ(lines.values[1].at("signals.segv"), 1);
 }
 
-TEST("given pipes that stay full, when the process dies, then it waits no longer than it may, however many stores there are") {
+TEST(
+    "given pipes that stay full, when the process dies, then the death waits only until its deadline, however many stores there "
+    "are") {
   for (const size_t stores : {1u, 3u}) {
     std::vector<std::unique_ptr<Scene>> scenes;
     std::vector<std::unique_ptr<Fifo>> fifos;
@@ -169,7 +173,8 @@ TEST("given pipes that stay full, when the process dies, then it waits no longer
   }
 }
 
-TEST("given a sink that takes nothing, when the process dies, then the last line is missed and counted, and all stays pending") {
+TEST(
+    "given a sink that takes nothing, when the process dies, then the last line counts as missed, and everything stays pending") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture("/dev/full");
@@ -195,7 +200,7 @@ TEST("given one pipe that stays full, when the process dies, then the other stor
   well.CheckLastLine(SIGSEGV);
 }
 
-TEST("given a closed store, when the process dies, then no line comes after the one of the close") {
+TEST("given a closed store, when the process dies, then no line follows the last line of the close") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -211,7 +216,9 @@ TEST("given a closed store, when the process dies, then no line comes after the 
   CHECK_EQ(lines.Sum("g.i"), 5);
 }
 
-TEST("given a SIGBUS that is sent while lines go out, when it comes, then the line is out first, whole") {
+TEST(
+    "given a store that flushes without pause, when another process sends SIGBUS, then the line on its way goes out whole before "
+    "the death") {
   for (int round = 0; round < 8; round++) {
     Scene scene("sent" + std::to_string(round));
     const pid_t child = StartChild([&] {

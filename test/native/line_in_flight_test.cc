@@ -21,7 +21,7 @@
 namespace vmm {
 namespace {
 
-TEST("given lines that go out whole, when each is out, then none is in flight, and the record says where the last one went") {
+TEST("given lines that go out whole, when each is out, then no line is in flight, and the record says where the last line went") {
   TemporaryFolder folder;
   WriteText(folder / "f", "half");
   Rig rig(SmallSchema());
@@ -44,7 +44,7 @@ TEST("given lines that go out whole, when each is out, then none is in flight, a
   }
 }
 
-TEST("given a line of which nothing gets out, when it failed, then none is in flight") {
+TEST("given a line that fails before its first byte, when the record is read, then no line is in flight") {
   Rig rig(SmallSchema());
   CHECK(rig.Init("/dev/full"));
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
@@ -53,7 +53,7 @@ TEST("given a line of which nothing gets out, when it failed, then none is in fl
   CHECK_EQ(rig.flight().commit.load(), 0);
 }
 
-TEST("given a line of which a pipe takes a part, when it is resumed, then the record says how much is out") {
+TEST("given a line that a pipe takes in part, when it is resumed, then the record says how much is out") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(WideSchema());
@@ -101,7 +101,7 @@ TEST("given a file with half a line, when the rest and the next line follow, the
   });
 }
 
-TEST("given half a line in a file that is then renamed, when the new one takes nothing, then none is in flight") {
+TEST("given half a line in a file that is then renamed, when the new file takes nothing, then no line is in flight") {
   CheckInChild([] {
     HalfLine half;
     Rig& rig = half.rig;

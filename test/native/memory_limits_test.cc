@@ -88,7 +88,7 @@ TEST("given a limit on file sizes that comes after the open, when devices are ma
 }
 
 TEST(
-    "given a region file and a limit on file sizes that comes later, when it would grow, then EFBIG, and SIGXFSZ is never "
+    "given a region file and a limit on file sizes that comes later, when the file would grow, then EFBIG, and SIGXFSZ is never "
     "raised") {
   for (const bool is_ignored : {false, true}) {
     CheckInChild([&] {
@@ -115,7 +115,7 @@ TEST(
   }
 }
 
-TEST("given a region, when a row is touched that was never given memory, then that is a fault, and no page of nobody's") {
+TEST("given a region, when a row that was never given memory is touched, then the process gets a fault, and the row no page") {
   for (const Kind kind : kKinds) {
     TemporaryFolder folder;
     const Death death = InChild([&] {
@@ -128,7 +128,7 @@ TEST("given a region, when a row is touched that was never given memory, then th
   }
 }
 
-TEST("given many chunks, when the mappings are counted, then a few for each, far from the limit of the kernel") {
+TEST("given many chunks, when the mappings are counted, then each chunk has a few, far below the limit of the kernel") {
   if (kIsSanitized) return (void)CHECK(true);
   for (const Kind kind : kKinds) {
     CheckInChild([&] {
@@ -174,9 +174,7 @@ bool LimitLocked(rlim_t bytes) {
   return getuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0);
 }
 
-TEST(
-    "given a process that locks memory to come, and has a limit on that, when a region is used, then its rows are locked, no "
-    "more") {
+TEST("given a process that locks future memory and has a limit on that, when a region is used, then only its rows are locked") {
   if (kIsSanitized) return (void)CHECK(true);
   for (const Kind kind : kKinds) {
     for (const int how : {MCL_FUTURE, MCL_FUTURE | MCL_ONFAULT}) {
@@ -188,7 +186,7 @@ TEST(
   }
 }
 
-TEST("given a process that may lock all it likes, when a region is used, then its rows are locked, no more") {
+TEST("given a process that locks future memory without a limit, when a region is used, then only its rows are locked") {
   if (kIsSanitized || getuid() != 0) return (void)CHECK(true);
   for (const Kind kind : kKinds) CheckInChild([&] { CheckLocked(kind, MCL_FUTURE); });
 }
@@ -206,7 +204,7 @@ TEST("given a process that locks no memory, when a region is used, then nothing 
   }
 }
 
-TEST("given locked memory up to its limit, when a row is asked for, then a status, and what there is goes on") {
+TEST("given locked memory at its limit, when a row is asked for, then a status says so, and the rows that are there go on") {
   if (kIsSanitized) return (void)CHECK(true);
   CheckInChild([] {
     if (!LimitLocked(8 << 20)) return (void)CHECK(true);

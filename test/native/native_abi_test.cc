@@ -53,14 +53,14 @@ struct Attached {
   vmm_metrics_store native = {};
 };
 
-TEST("given a store, when its table is read, then it says which version, how large, and of which schema") {
+TEST("given a store, when its table is read, then the table says its version, its size and the schema") {
   Attached attached;
   CHECK_EQ(attached.native.abi->abi_version, VMM_METRICS_ABI_VERSION);
   CHECK_EQ(attached.native.abi->struct_bytes, sizeof(vmm_metrics_abi));
   CHECK_EQ(attached.native.abi->schema_fingerprint, attached.store->spec().schema_fingerprint);
 }
 
-TEST("given paths, when metrics are looked up, then found by name and kind, and the reason when not") {
+TEST("given paths, when metrics are looked up, then each is found by name and kind, and a wrong one gets the reason") {
   Attached attached;
   const struct {
     const char* path;
@@ -122,7 +122,7 @@ TEST("given metrics of each kind, when written through a claimed and through the
   vmm_metrics_give_back(&attached.native, &own);
 }
 
-TEST("given the largest duration alone, when observed, then it is minimum and maximum") {
+TEST("given the largest duration alone, when it is observed, then it is minimum and maximum") {
   Attached attached;
   const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
   vmm_metrics_shard shared;
@@ -132,7 +132,9 @@ TEST("given the largest duration alone, when observed, then it is minimum and ma
   CHECK_EQ(MinimumOf(attached.store->cells().Total(cell), attached.store->cells().Total(cell + 1)), ~uint64_t{0});
 }
 
-TEST("given ids, when devices are allocated, then one for each id, the same that JavaScript gets, and the reason when not") {
+TEST(
+    "given ids, when devices are allocated, then each id has one device, the one that JavaScript gets; a bad id gets the "
+    "reason") {
   Attached attached;
   vmm_metrics_device first, again, in_javascript;
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &first), VMM_METRICS_OK);
@@ -158,7 +160,7 @@ TEST("given ids, when devices are allocated, then one for each id, the same that
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, nullptr), VMM_METRICS_BAD_ARGUMENT);
 }
 
-TEST("given a device, when its metrics are looked up, then found by name and kind, at its own cells") {
+TEST("given a device, when its metrics are looked up, then each is found by name and kind, at the device's own cells") {
   Attached attached;
   vmm_metrics_device a, b;
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &a), VMM_METRICS_OK);
@@ -178,9 +180,7 @@ TEST("given a device, when its metrics are looked up, then found by name and kin
   CHECK_EQ(attached.store->cells().Total(b.first_cell), 2);
 }
 
-TEST(
-    "given a device that native code holds, when it is removed, then its cells are its own until it was given back as often as "
-    "it was got") {
+TEST("given a device that native code holds, when it is removed, then it keeps its cells until every hold was given back") {
   Attached attached;
   const auto alloc = [&] {
     vmm_metrics_device device = {};
@@ -229,7 +229,7 @@ TEST(
   CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", nullptr, 1), VMM_METRICS_BAD_ARGUMENT);
 }
 
-TEST("given a store that is older than the header, when its table ends before a function, then that function says so") {
+TEST("given a store older than the header, when its table ends before a function, then that function says so") {
   Attached attached;
   vmm_metrics_abi older = attached.store->abi();
   older.struct_bytes = offsetof(vmm_metrics_abi, release_device);
@@ -297,7 +297,7 @@ TEST("given more threads than shards, when all have claimed, then the last ones 
   CHECK_EQ(attached.Total("g.i"), shards.size());
 }
 
-TEST("given a shard that was given back, when its handle is used further, then it is the shared shard, and harmless") {
+TEST("given a shard that was given back, when its handle is still used, then it stands for the shared shard, and does no harm") {
   Attached attached;
   const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   vmm_metrics_shard mine, others;
@@ -315,7 +315,7 @@ TEST("given a shard that was given back, when its handle is used further, then i
   CHECK_EQ(attached.Total("g.i"), 1);
 }
 
-TEST("given a thread without an alternate stack, when it claims a shard, then it has one until it gives it back") {
+TEST("given a thread without an alternate stack, when it claims a shard, then it has one until it gives the shard back") {
   Attached attached;
   std::thread([&] {
     stack_t before, claimed, after;
@@ -333,7 +333,7 @@ TEST("given a thread without an alternate stack, when it claims a shard, then it
 }
 
 TEST(
-    "given a thread with claims in two stores, when it gives one back, whichever, then it has an alternate stack until the "
+    "given a thread with claims in two stores, when it gives them back in any order, then it keeps its alternate stack until the "
     "last") {
   Attached one;
   Attached other("another");
@@ -376,7 +376,9 @@ TEST("given a thread with an alternate stack of its own, when it claims a shard,
   }).join();
 }
 
-TEST("given a closed store, when native code goes on, then it may add, and whatever would begin anew is VMM_METRICS_CLOSED") {
+TEST(
+    "given a closed store, when native code goes on, then it may still add, and whatever would begin something new returns "
+    "VMM_METRICS_CLOSED") {
   Attached attached;
   const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   vmm_metrics_shard shard;

@@ -27,7 +27,7 @@ bool Within(int limit_ms, const std::atomic<int>& ticks, int expected) {
   return ticks >= expected;
 }
 
-TEST("given a start, when time goes by, then tick follows tick, and none comes after the stop") {
+TEST("given a periodic flush, when it is started and stopped, then ticks follow each other, and none comes after the stop") {
   std::atomic<int> ticks{0};
   Periodic periodic([&] { ticks++; });
   CHECK(periodic.Start(5).ok());
@@ -39,7 +39,7 @@ TEST("given a start, when time goes by, then tick follows tick, and none comes a
   periodic.Stop();  // twice is harmless
 }
 
-TEST("given a start, when the first tick comes, then an interval has gone by") {
+TEST("given a periodic flush, when it is started, then the first tick comes after one interval") {
   std::atomic<int> ticks{0};
   Periodic periodic([&] { ticks++; });
   const int64_t begin_ms = MonotonicMs();
@@ -48,7 +48,7 @@ TEST("given a start, when the first tick comes, then an interval has gone by") {
   CHECK(MonotonicMs() - begin_ms >= 100);  // never sooner; later is the machine's business
 }
 
-TEST("given an interval of an hour, when it is changed to milliseconds, then ticks come; and changed back, then no more do") {
+TEST("given an interval of an hour, when it is changed to milliseconds and back, then ticks come, and then no more") {
   std::atomic<int> ticks{0};
   Periodic periodic([&] { ticks++; });
   CHECK(periodic.Start(kHourMs).ok());
@@ -62,7 +62,7 @@ TEST("given an interval of an hour, when it is changed to milliseconds, then tic
   CHECK(ticks <= before + 1);  // one may have been under way
 }
 
-TEST("given an interval of an hour, when stopped, then at once") {
+TEST("given an interval of an hour, when the periodic flush is stopped, then the stop does not wait for the tick") {
   Periodic periodic([] {});
   CHECK(periodic.Start(kHourMs).ok());
   SleepMs(5);
@@ -70,7 +70,7 @@ TEST("given an interval of an hour, when stopped, then at once") {
   CHECK(true);  // it ends
 }
 
-TEST("given a stop, when started again, then ticks go on") {
+TEST("given a stopped periodic flush, when it is started again, then ticks go on") {
   std::atomic<int> ticks{0};
   Periodic periodic([&] { ticks++; });
   CHECK(periodic.Start(kHourMs).ok());
@@ -79,7 +79,7 @@ TEST("given a stop, when started again, then ticks go on") {
   CHECK(Within(kLongMs, ticks, 2));
 }
 
-TEST("given a tick that takes longer than the interval, when it is done, then the ticks it slept through are not made up for") {
+TEST("given a tick that takes longer than the interval, when it is done, then missed ticks are not made up for") {
   int64_t at_ms[4] = {};
   std::atomic<int> ticks{0};
   Periodic periodic([&] {
@@ -95,7 +95,7 @@ TEST("given a tick that takes longer than the interval, when it is done, then th
   CHECK(at_ms[3] - at_ms[0] >= 400);
 }
 
-TEST("given a tick under way, when stopped, then the stop waits for its end") {
+TEST("given a tick under way, when the periodic flush is stopped, then the stop waits until the tick ends") {
   std::atomic<int> began{0}, ended{0};
   Periodic periodic([&] {
     began++;
@@ -108,7 +108,7 @@ TEST("given a tick under way, when stopped, then the stop waits for its end") {
   CHECK_EQ(ended.load(), began.load());
 }
 
-TEST("given a tick, when it looks at its signals, then the asynchronous ones are blocked there, and only there") {
+TEST("given a tick, when its signal mask is read, then asynchronous signals are blocked on its thread, and on no other") {
   sigset_t none, after, on_thread;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
@@ -130,7 +130,7 @@ TEST("given a tick, when it looks at its signals, then the asynchronous ones are
   }
 }
 
-TEST("given threads that start and stop at once, when all are done and it is stopped, then no tick comes any more") {
+TEST("given threads that start and stop at once, when all are done and a stop follows, then no tick comes any more") {
   std::atomic<int> ticks{0};
   Periodic periodic([&] { ticks++; });
   std::vector<std::thread> threads;

@@ -41,7 +41,9 @@ TEST("given a process of any name, when it is asked who it is, then it says what
   }
 }
 
-TEST("given a process that has just begun, when it is asked, then it began just now, and at the same time when asked again") {
+TEST(
+    "given a process that has just begun, when it is asked for its start, then it says just now, and the same when it is asked "
+    "again") {
   // A child of a busy machine may begin late, but not before it is made.
   const int64_t before_ns = RealtimeNs();
   CheckInChild([&] {

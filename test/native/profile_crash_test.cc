@@ -51,7 +51,7 @@ struct ProfileText {
   unsigned long last_value = 0;
 };
 
-TEST("given a profile, when the process dies, then the samples so far are in its file, each whole, and the last line is out") {
+TEST("given a profile, when the process dies, then its file has the samples so far, each whole, and the last line is out") {
   for (const int signal : {SIGSEGV, SIGTERM}) {
     Scene scene;
     const Death death = InChild([&] {
@@ -72,7 +72,9 @@ TEST("given a profile, when the process dies, then the samples so far are in its
   }
 }
 
-TEST("given a profile whose writing is under way, when the process dies, then no row is lost in between or broken") {
+TEST(
+    "given a profile whose writing is under way, when the process dies, then no row is broken, and none is missing between two "
+    "others") {
   for (int round = 0; round < 20; round++) {
     Scene scene;
     const Death death = InChild([&] {
@@ -104,8 +106,8 @@ TEST("given a profile whose writing is under way, when the process dies, then no
 }
 
 TEST(
-    "given a profile into a pipe that stays full, when the process dies, then it waits no longer than it may, and the last line "
-    "is out") {
+    "given a profile into a pipe that stays full, when the process dies, then the death waits only until its deadline, and the "
+    "last line is out") {
   Scene scene;
   Fifo fifo(scene.folder / "pipe");
   fifo.Fill();
@@ -144,7 +146,7 @@ TEST("given a profile in a process that survives what looked like its death, whe
   CHECK_EQ(death.exit_code, 0);
 }
 
-TEST("given a profile in a process that survives, when it is stopped soon and let go of, then its output is closed") {
+TEST("given a profile in a process that survives, when it is stopped soon and released, then its output is closed") {
   Scene scene;
   Fifo fifo(scene.folder / "pipe");
   const int readers_own = open((scene.folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -175,7 +177,7 @@ TEST("given a profile in a process that survives, when it is stopped soon and le
   close(readers_own);
 }
 
-TEST("given a profile, when a forked child captures anew and dies, then it writes none of its parent's rows") {
+TEST("given a profile, when a forked child captures signals itself and dies, then it writes none of its parent's rows") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -195,7 +197,7 @@ TEST("given a profile, when a forked child captures anew and dies, then it write
   CHECK_EQ(death.exit_code, 0);
 }
 
-TEST("given a profile into a pipe without a reader, when the process is told to go, then it dies of that, and not of the pipe") {
+TEST("given a profile into a pipe without a reader, when SIGTERM comes, then the process dies of SIGTERM and not of SIGPIPE") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -212,7 +214,7 @@ TEST("given a profile into a pipe without a reader, when the process is told to 
   scene.CheckLastLine(SIGTERM);
 }
 
-TEST("given a profile whose disk was full, when the process dies later, then it waits for nothing") {
+TEST("given a profile whose disk was full, when the process dies later, then the death waits for nothing") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture(scene.folder / "f", 2 * kChildLimitMs);

@@ -33,9 +33,7 @@ std::atomic<bool> g_hold{false}, g_held{false};
 // What this thread wrote itself.
 thread_local int64_t t_written_bytes = 0;
 
-TEST(
-    "given a file with something in it, when a profile starts, then it is emptied; a descriptor is not, and is the caller's "
-    "own") {
+TEST("given an output with something in it, when a profile starts, then a path is emptied, and a caller's descriptor is not") {
   const TemporaryFolder folder;
   ProfileBench bench;
   WriteText(folder / "p", std::string(100'000, 'x'));
@@ -53,7 +51,7 @@ TEST(
   CHECK_EQ(close(descriptor), -1);
 }
 
-TEST("given an output that cannot be had, when a profile starts, then it says so, and another one can start") {
+TEST("given an output that cannot be opened, when a profile starts, then a status says so, and another profile can start") {
   const TemporaryFolder folder;
   ProfileBench bench;
   CHECK(bench.Start(bench.SpecOf(folder / "none/p", kMs)) == nullptr);
@@ -65,7 +63,7 @@ TEST("given an output that cannot be had, when a profile starts, then it says so
   CHECK(bench.Start(bench.SpecOf(folder / "p", kMs)) != nullptr);
 }
 
-TEST("given a full disk, when it runs, then the sampling ends, and the stop says why, each time") {
+TEST("given a full disk, when a profile runs, then the sampling ends, and each stop says why") {
   ProfileBench bench;
   while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
   const int threads = EntriesIn("/proc/self/task");
@@ -77,7 +75,7 @@ TEST("given a full disk, when it runs, then the sampling ends, and the stop says
   CHECK(bench.Start(bench.SpecOf("/dev/null", kMs)) != nullptr);
 }
 
-TEST("given a pipe that nobody reads, when the profile is stopped, then it ends, and says that rows are lost") {
+TEST("given a pipe that nobody reads, when the profile is stopped, then the stop ends, and says that rows are lost") {
   const TemporaryFolder folder;
   Fifo fifo(folder / "pipe");
   fifo.Fill();
@@ -119,7 +117,7 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   CHECK(result.missed_ticks >= (result.back_offs - 1) * Sampler::kBackOffTicks);  // the last one may have been cut short
 }
 
-TEST("given a write that never returns, when the profile is stopped, then it ends, and the write may end later") {
+TEST("given a write that never returns, when the profile is stopped, then the stop ends, and the write may end later") {
   const TemporaryFolder folder;
   ProfileBench bench;
   g_hold = true;
@@ -144,7 +142,7 @@ TEST("given a write that never returns, when the profile is stopped, then it end
   CHECK(bench.profiler.Stop(then).status.ok());
 }
 
-TEST("given no thread to be had, when a profile starts, then it says so, and what is in its output is there still") {
+TEST("given a process that can make no thread, when a profile starts, then a status says so, and its output is untouched") {
   const TemporaryFolder folder;
   ProfileBench bench;
   std::ofstream(folder / "p") << "rows of yesterday\n";
@@ -166,7 +164,7 @@ TEST("given no thread to be had, when a profile starts, then it says so, and wha
   CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), 1);
 }
 
-TEST("given more rows than can go out until the deadline, when the last ones are asked for, then some do, each whole") {
+TEST("given more rows than can go out before the deadline, when the last rows are sent, then some go out, each whole") {
   const TemporaryFolder folder;
   ProfileBench bench;
   bench.Add("g.n", 1'000'000'000'000'000'000);

@@ -20,7 +20,8 @@ namespace vmm {
 namespace {
 
 TEST(
-    "given a profile, when it is stopped, then each row has its time and the values, and the last one what there is at the end") {
+    "given a profile, when it is stopped, then each row has its time and its values, and the last row has the values at the "
+    "end") {
   const TemporaryFolder folder;
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kMs, {"g.n", "g.level"}));
@@ -50,7 +51,7 @@ TEST(
   CHECK(result.late_ns_max > 0);
 }
 
-TEST("given a profile, when it is stopped, then its lateness is that of its rows' times from their ticks") {
+TEST("given a profile, when it is stopped, then its lateness is how far the times of its rows are behind their ticks") {
   constexpr uint64_t kIntervalNs = 20 * kMs;
   const TemporaryFolder folder;
   ProfileBench bench;
@@ -72,7 +73,7 @@ TEST("given a profile, when it is stopped, then its lateness is that of its rows
   CHECK(is_near(result.late_ns_p99, 99));
 }
 
-TEST("given values of every size and a latency, when sampled, then they are exact") {
+TEST("given values of every size and a latency, when they are sampled, then they are exact") {
   const TemporaryFolder folder;
   ProfileBench bench;
   ProfileSpec spec = bench.SpecOf(folder / "p", kHour, {"g.n", "g.level"});
@@ -91,7 +92,7 @@ TEST("given values of every size and a latency, when sampled, then they are exac
   }
 }
 
-TEST("given an interval of an hour, when stopped, then it ends, with the last sample alone") {
+TEST("given an interval of an hour, when the profile is stopped, then it ends with the last sample alone") {
   const TemporaryFolder folder;
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kHour));
@@ -102,7 +103,7 @@ TEST("given an interval of an hour, when stopped, then it ends, with the last sa
   CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), 1);
 }
 
-TEST("given an interval far below what the machine can do, when it runs, then ticks are missed and counted") {
+TEST("given an interval far below what the machine can do, when a profile runs, then ticks are missed and counted") {
   const TemporaryFolder folder;
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", 1));
@@ -112,7 +113,7 @@ TEST("given an interval far below what the machine can do, when it runs, then ti
   CHECK_EQ(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size(), result.samples);
 }
 
-TEST("given annotations, when stopped, then the first line has the start and the last one the figures") {
+TEST("given annotations, when a profile is stopped, then the first line has the start, and the last line has the figures") {
   const TemporaryFolder folder;
   ProfileBench bench;
   ProfileSpec spec = bench.SpecOf(folder / "p", 2 * kMs);

@@ -21,7 +21,9 @@
 namespace vmm {
 namespace {
 
-TEST("given a profile, when another is started, then it is refused, and its output untouched; without one, a stop does nothing") {
+TEST(
+    "given a profile, when another one is started, then the other is refused, and its output is untouched; a stop without a "
+    "profile does nothing") {
   const TemporaryFolder folder;
   ProfileBench bench;
   bench.profiler.Stop();
@@ -35,7 +37,7 @@ TEST("given a profile, when another is started, then it is refused, and its outp
   CHECK(bench.profiler.Stop(profile).samples > 0);
 }
 
-TEST("given a profile that is over, when it is stopped again, then the one that runs by now goes on") {
+TEST("given a profile that is over, when it is stopped again, then the profile that runs by now goes on") {
   ProfileBench bench;
   const auto over = bench.Start(bench.SpecOf("/dev/null", kHour));
   bench.profiler.Stop(over);
@@ -61,7 +63,9 @@ TEST("given a sampling thread that spins, when rows go out, then the writing thr
   bench.profiler.Stop(profile);
 }
 
-TEST("given a profile, when it runs, then its threads take no signal that somebody sends, and those of their own making") {
+TEST(
+    "given a profile, when it runs, then its threads block signals from outside, and take the faults that they cause "
+    "themselves") {
   ProfileBench bench;
   while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
   const auto profile = bench.Start(bench.SpecOf("/dev/null", kMs));
@@ -76,7 +80,7 @@ TEST("given a profile, when it runs, then its threads take no signal that somebo
   bench.profiler.Stop(profile);
 }
 
-TEST("given several threads, when all stop one profile at once, then all get the same figures") {
+TEST("given several threads, when all of them stop one profile at once, then all get the same figures") {
   const TemporaryFolder folder;
   ProfileBench bench;
   for (int round = 0; round < 20; round++) {
@@ -95,7 +99,7 @@ TEST("given several threads, when all stop one profile at once, then all get the
   }
 }
 
-TEST("given a stop, when started again at once, 2000 times, then every run has its rows") {
+TEST("given a profile, when it is stopped and started again at once, 2000 times, then every run has its rows") {
   const TemporaryFolder folder;
   ProfileBench bench;
   int failed = 0;
@@ -158,7 +162,7 @@ TEST("given a profile, when the process forks, then a stop in the child does not
   CHECK(RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n").size() > 1);
 }
 
-TEST("given many profiles that are over, when they are kept for their figures, then not their rows") {
+TEST("given many profiles that are over, when they are kept for their figures, then their rows are not kept") {
   ProfileBench bench;
   std::vector<std::shared_ptr<Profile>> kept;
   const auto resident_kb = [] {

@@ -38,7 +38,7 @@ size_t Find(const StoreSpec& spec, Op op, size_t begin, size_t end) {
   return begin;
 }
 
-TEST("given what the schema compiler makes, when it is checked, then it is sound") {
+TEST("given a program of the schema compiler, when it is checked, then it is sound") {
   CHECK(IsSoundSpec(EveryOp()));
   CHECK(IsSoundSpec(SchemaBuilder().Build("nothing")));
   CHECK(IsSoundSpec(SchemaBuilder().PerDevice("d", {Inc("i")}).Build("only devices")));
@@ -252,7 +252,9 @@ struct Lined : Rig {
   uint32_t flushed_ = 0;
 };
 
-TEST("given static metrics, when run, then an inc is what came since the last time, and the others are as they are") {
+TEST(
+    "given static metrics, when a line is written, then an inc is what came since the last line, and the others are their "
+    "values") {
   Lined rig(SchemaBuilder().Group("g", {Inc("i"), Gauge("s"), Latency("l")}).Group("h", {Inc("i")}).Build(""));
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":0,"l":{"min_us":0,"max_us":0,"sum_us":0}},"h":{"i":0})");
   rig.Add("g.i", 5);
@@ -271,7 +273,7 @@ TEST("given static metrics, when run, then an inc is what came since the last ti
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":0,"max_us":40,"sum_us":0}},"h":{"i":2})");
 }
 
-TEST("given a timestamp, when run, then it is the wall clock in milliseconds") {
+TEST("given a timestamp, when a line is written, then it has the wall clock in milliseconds") {
   Lined rig(SchemaBuilder().Timestamp("utc_timestamp_ms").Build(""));
   const int64_t before_ns = RealtimeNs();
   const std::string text = rig.Line();
@@ -283,7 +285,9 @@ TEST("given a timestamp, when run, then it is the wall clock in milliseconds") {
   CHECK(now_ms <= static_cast<uint64_t>(after_ns) / 1'000'000);
 }
 
-TEST("given devices, when run, then they stand sorted before their aggregate, which adds up what the same line says of each") {
+TEST(
+    "given devices, when a line is written, then they stand sorted before their aggregate, which is the sum of what the line "
+    "says of each") {
   Lined rig(SchemaBuilder().PerDevice("d", {Inc("i"), Gauge("s")}).Group("g", {Inc("i")}).Build(""));
   CHECK_EQ(rig.Line(), R"(,"d":{"i":0,"s":0},"g":{"i":0})");
   const Device* b = rig.AddDevice(0, "b");
@@ -296,7 +300,9 @@ TEST("given devices, when run, then they stand sorted before their aggregate, wh
   CHECK_EQ(rig.Line(), R"(,"d_a":{"i":0,"s":3},"d_b":{"i":0,"s":40},"d":{"i":0,"s":43},"g":{"i":0})");
 }
 
-TEST("given aggregates of each kind, when run, then stores are the sum, least or most, and latencies the extrema and the sum") {
+TEST(
+    "given aggregates of each kind, when a line is written, then stores are the sum, minimum or maximum, and latencies have "
+    "extremes and sum") {
   const std::vector<Field> fields = {Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore), Latency("l")};
   Lined rig(SchemaBuilder().PerDevice("d", fields).Build(""));
   const auto aggregate = [&] {
@@ -322,7 +328,8 @@ TEST("given aggregates of each kind, when run, then stores are the sum, least or
   CHECK_EQ(aggregate(), R"(,"d":{"sum":180,"min":0,"max":70,"l":{"min_us":4,"max_us":9,"sum_us":0}})");
 }
 
-TEST("given the zero form, when run, then the aggregate's minimum and maximum are 0 and its sum is not") {
+TEST(
+    "given an aggregate with zeros for extremes, when a line is written, then its minimum and maximum are 0 and its sum is not") {
   Lined rig(SchemaBuilder().PerDevice("z", {Latency("l"), Inc("i")}, Aggregate::kZeroLatency).Build(""));
   const Device* device = rig.AddDevice(0, "a");
   const uint32_t latency = device->first_cell + CellOf(rig.spec, 0, "l");
@@ -333,14 +340,18 @@ TEST("given the zero form, when run, then the aggregate's minimum and maximum ar
            R"(,"z_a":{"l":{"min_us":5,"max_us":5,"sum_us":5},"i":0},"z":{"l":{"min_us":0,"max_us":0,"sum_us":5},"i":0})");
 }
 
-TEST("given a group without an aggregate, when run, then its devices stand alone, and without devices nothing does") {
+TEST(
+    "given a group without an aggregate, when a line is written, then it has the objects of the devices, and nothing where there "
+    "are none") {
   Lined rig(SchemaBuilder().PerDevice("n", {Inc("i")}, Aggregate::kNone).Group("g", {Inc("i")}).Build(""));
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0})");
   rig.AddDevice(0, "a");
   CHECK_EQ(rig.Line(), R"(,"n_a":{"i":0},"g":{"i":0})");
 }
 
-TEST("given a removed device, when run, then not it but what it still counts is shown, in the aggregate") {
+TEST(
+    "given a removed device, when a line is written, then the device is not in it, and what it still counts is in the "
+    "aggregate") {
   const std::vector<Field> fields = {Inc("i"), Gauge("sum"), Gauge("min", Op::kMinOfStore), Gauge("max", Op::kMaxOfStore),
                                      Latency("l")};
   Lined rig(SchemaBuilder().PerDevice("d", fields).Build(""));
@@ -374,7 +385,9 @@ TEST("given a removed device, when run, then not it but what it still counts is 
   CHECK_EQ(rig.Line(), R"(,"d":{"i":2,"sum":0,"min":0,"max":0,"l":{"min_us":0,"max_us":0,"sum_us":0}})");
 }
 
-TEST("given a device that came after the number was taken, when run, then the next line has it and nothing is lost") {
+TEST(
+    "given a device that was made after a line had counted the devices, when lines are written, then the next line has it, and "
+    "nothing is lost") {
   Lined rig(SchemaBuilder().PerDevice("d", {Inc("i")}).PerDevice("n", {Inc("i")}, Aggregate::kNone).Build(""));
   const uint64_t made = rig.devices.lists().made;
   const Device* late = rig.AddDevice(0, "a");
@@ -386,8 +399,8 @@ TEST("given a device that came after the number was taken, when run, then the ne
 }
 
 TEST(
-    "given a group without an aggregate, when a removed device's id is another's, then what it still has to say is in that one's "
-    "object") {
+    "given a group without an aggregate, when a new device has the id of a removed one, then its object has what the removed one "
+    "had pending") {
   Lined rig(SchemaBuilder().PerDevice("n", {Inc("i"), Gauge("s"), Latency("l")}, Aggregate::kNone).Build(""));
   const auto count = [&](const Device* device, uint64_t n) {
     AddShared(rig.At(device, 0, "i"), n);
@@ -423,7 +436,7 @@ TEST(
   CHECK_EQ(rig.Line(), other);
 }
 
-TEST("given every value at its longest, when run, then the line fits into the room that was computed for it") {
+TEST("given every value at its longest, when a line is written, then it fits into the room that was computed for it") {
   Lined rig(EveryOp());
   for (uint32_t group = 0; group < 3; group++) {
     for (const char* id : {"a", "\"\\\n\x01", "b"}) rig.AddDevice(group, id);

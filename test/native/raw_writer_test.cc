@@ -17,7 +17,7 @@ std::string Written(uint64_t value) {
   return std::string(buffer, out.size());
 }
 
-TEST("given numbers of every length, when written, then their decimal digits") {
+TEST("given numbers of every length, when they are written, then the text has their decimal digits") {
   uint64_t power = 1;
   std::string zeros;
   for (int digits = 1; digits <= 20; digits++, power *= 10, zeros += '0') {
@@ -30,7 +30,7 @@ TEST("given numbers of every length, when written, then their decimal digits") {
   CHECK_EQ(Written(~uint64_t{0}).size(), kNumberBytesMax);
 }
 
-TEST("given text that fills the buffer to the last byte, when written, then nothing has overflowed") {
+TEST("given text that fills the buffer to the last byte, when it is written, then nothing has overflowed") {
   char buffer[6];
   RawWriter out(buffer, sizeof(buffer));
   out.Text("abc", 3);
@@ -55,7 +55,7 @@ TEST("given too little room, when text or a number is written, then it is left o
   CHECK_EQ(std::string(buffer + 4, 3), "xxx");
 }
 
-TEST("given no room at all, when anything is written, then it overflows, and empty text does not") {
+TEST("given no room at all, when text is written, then the writer overflows, except for empty text") {
   char buffer[1] = {'x'};
   RawWriter empty(buffer, 0);
   empty.Text("", 0);

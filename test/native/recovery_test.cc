@@ -111,7 +111,7 @@ TEST(
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("g.i"), 6);
 }
 
-TEST("given a file to be removed whose name is another's by now, when its line is out, then that other stays") {
+TEST("given a file to remove whose name another file has by now, when its line is out, then the other file stays") {
   TemporaryFolder folder;
   DeadRegion dead(folder / "r.previous.2");
   Recoveries recoveries;
@@ -125,7 +125,9 @@ TEST("given a file to be removed whose name is another's by now, when its line i
   CHECK(access((folder / "r.previous.3").c_str(), F_OK) == 0);
 }
 
-TEST("given a sink that is set already, when another is, then what was prepared goes nowhere, and its file is free") {
+TEST(
+    "given a sink that is set already, when another one is set, then the recoveries prepared for it go nowhere, and their files "
+    "are free") {
   TemporaryFolder folder;
   DeadRegion dead(folder / "r.previous");
   Rig rig(SmallSchema());
@@ -143,8 +145,8 @@ TEST("given a sink that is set already, when another is, then what was prepared 
 }
 
 TEST(
-    "given a pipe that is full, when lines cannot go out, then nothing is in flight, no own line passes them, and they come "
-    "later") {
+    "given a full pipe, when lines of earlier lives cannot go out, then nothing is in flight, no own line overtakes them, and "
+    "they come later") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   fifo.Fill();
@@ -172,7 +174,7 @@ TEST(
 }
 
 TEST(
-    "given a pipe that takes a line of an earlier life in part, when it is read, then the rest goes first, and the record says "
+    "given a pipe that takes a part of an earlier life's line, when it is read, then the rest goes first, and the record says "
     "so") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
@@ -249,9 +251,7 @@ Record HalfIn(const std::string& path, uint64_t sent, uint64_t bytes) {
   return {4, info.st_dev, info.st_ino, 0, bytes, sent, 0, 0};
 }
 
-TEST(
-    "given half a line of a newer life in a pipe, when the line of an older one goes first, then it begins on a line of its "
-    "own") {
+TEST("given half a line of a newer life in a pipe, when the line of an older life goes first, then it begins on a new line") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   DeadRegion oldest(folder / "r.previous.2"), newest(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(2).size()));
@@ -313,7 +313,9 @@ TEST("given half a line of an earlier life in a pipe, when the next is killed be
   CHECK(dead.record().sent > 0 && dead.record().sent < dead.record().bytes);
 }
 
-TEST("given a line of an earlier life that is half in a file, when the file is replaced, then all of it goes to the new one") {
+TEST(
+    "given a line of an earlier life that is half in a file, when the file is replaced, then the whole line goes to the new "
+    "file") {
   TemporaryFolder folder;
   Fifo fifo(folder / "f");
   DeadRegion dead(folder / "r.previous");
@@ -331,7 +333,7 @@ TEST("given a line of an earlier life that is half in a file, when the file is r
   CHECK_EQ(dead.commit(), 4);
 }
 
-TEST("given lines of earlier lives, when a child is forked, then it holds none of their locks") {
+TEST("given lines of earlier lives, when the process forks, then the child holds none of their locks") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   fifo.Fill();

@@ -76,7 +76,7 @@ bool NamesOfGenerations(const TemporaryFolder& folder) {
   });
 }
 
-TEST("given a path where nothing is, when it is opened, then it is there, whole, of mode 0600, and alone") {
+TEST("given a path where nothing is, when it is opened, then a whole file of mode 0600 is there, and nothing beside it") {
   TemporaryFolder folder;
   for (const mode_t mask : {0, 0777}) {
     const mode_t before = umask(mask);
@@ -104,7 +104,7 @@ TEST("given a file that was made and not published, when it is given up, then no
   CHECK(NamesIn(folder).empty());
 }
 
-TEST("given the file of a process that is gone, when it is opened, then its policy says what becomes of it") {
+TEST("given the file of a dead process, when it is opened, then the policy decides what becomes of it") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   const ino_t first = std::make_unique<Opened>(path)->inode;
@@ -127,7 +127,7 @@ TEST("given the file of a process that is gone, when it is opened, then its poli
   CHECK(NamesIn(folder) == (Names{"r", "r.previous", "r.previous.2"}));
 }
 
-TEST("given what was kept often, when the file is opened again, then each moves on by one, up to a name that is free") {
+TEST("given several kept regions, when the file is opened again, then each gets the next name, up to a name that is free") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   std::vector<ino_t> lives;
@@ -143,7 +143,7 @@ TEST("given what was kept often, when the file is opened again, then each moves 
   CHECK_EQ(NamesIn(folder).size(), 5);
 }
 
-TEST("given all names taken, when the file is opened again, then the oldest goes") {
+TEST("given as many kept regions as there are names, when the file is opened again, then the oldest is removed") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   std::vector<ino_t> lives;
@@ -153,7 +153,9 @@ TEST("given all names taken, when the file is opened again, then the oldest goes
   CHECK_EQ(InodeOf(path + ".previous." + std::to_string(kGenerationNames)), lives[2]);
 }
 
-TEST("given a region that somebody says the last line of, when the file is opened again, then it moves on all the same") {
+TEST(
+    "given a kept region whose last line another process is sending, when the file is opened again, then the region is renamed "
+    "all the same") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   std::make_unique<Opened>(path).reset();
@@ -167,7 +169,9 @@ TEST("given a region that somebody says the last line of, when the file is opene
   close(fd);
 }
 
-TEST("given a file that is held, when it is opened, then kBusy names the holder, whatever the policy, until it lets go") {
+TEST(
+    "given a file that a process holds, when it is opened, then kBusy names the holder, whatever the policy, until the holder "
+    "lets go") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   auto holder = std::make_unique<Opened>(path);
@@ -197,7 +201,9 @@ TEST("given a dead file that appears between Make and Publish, when the policy i
   close(descriptor);
 }
 
-TEST("given a file that appears between Make and Publish, when it is held or not, then it is not lost") {
+TEST(
+    "given a file that appears between Make and Publish, when the region is published, then that file is not lost, whether it is "
+    "held or not") {
   for (const bool is_held : {false, true}) {
     TemporaryFolder folder;
     const std::string path = folder / "r";
@@ -233,7 +239,7 @@ TEST("given a reader that holds a lock for a moment, when the file is opened, th
   CHECK(is_waited_for);
 }
 
-TEST("given something else at the path, when it is opened, then it is refused and untouched") {
+TEST("given something at the path that is no region, when it is opened, then it is refused and untouched") {
   const struct {
     const char* what;
     void (*make)(const std::string& path);
@@ -258,7 +264,7 @@ TEST("given something else at the path, when it is opened, then it is refused an
   }
 }
 
-TEST("given something at .previous that is no dead region, when the file is to go there, then nothing is changed") {
+TEST("given something at .previous that is no dead region, when the file would be renamed to that, then nothing is changed") {
   for (int kind = 0; kind < 3; kind++) {
     TemporaryFolder folder;
     const std::string path = folder / "r";
@@ -312,7 +318,9 @@ struct Board {
   std::atomic<int32_t> processes[kProcesses];
 };
 
-TEST("given many processes that open one path over and over, when one has it, then no other has, and each of those is told who") {
+TEST(
+    "given many processes that open one path over and over, when one of them has it, then no other has, and each is told which "
+    "one") {
   for (const Previous previous : {Previous::kKeep, Previous::kDiscard}) {
     TemporaryFolder folder;
     const std::string path = folder / "r";
@@ -356,7 +364,7 @@ TEST("given many processes that open one path over and over, when one has it, th
   }
 }
 
-TEST("given a process that is killed at any moment of an opening, when the path is opened next, then it can be") {
+TEST("given a process that is killed at any moment of an opening, when the path is opened next, then the opening succeeds") {
   std::mt19937 random(5);
   TemporaryFolder folder;
   const std::string path = folder / "r";
@@ -377,7 +385,7 @@ TEST("given a process that is killed at any moment of an opening, when the path 
   }
 }
 
-TEST("given a name that leaves no room for the temporary one, when it is opened, then that is a status") {
+TEST("given a name so long that the temporary name does not fit, when the file is opened, then a status says so") {
   TemporaryFolder folder;
   Opened opened(folder / std::string(255, 'x'));
   CHECK_EQ(opened.status.code, Code::kRegion);

@@ -35,7 +35,7 @@ TEST("given a file, when a region is made in it, then its document is there, and
   CHECK(!region.is_degraded());
 }
 
-TEST("given a region whose file is cut to nothing, when it is used, then it is memory again, of which nothing more is lost") {
+TEST("given a region whose file is cut to nothing, when it is used, then it has memory again, and loses nothing more") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   FileRegion file;
   Region& region = file.region;
@@ -59,7 +59,9 @@ TEST("given a region whose file is cut to nothing, when it is used, then it is m
   CHECK_EQ(Read(region.InShard(0, 3)), 8);
 }
 
-TEST("given a region whose file loses its end, when what is left is used, then that is as it was, and nothing is degraded yet") {
+TEST(
+    "given a region whose file loses its end, when the rest is used, then the rest is as it was, and the region is not degraded "
+    "yet") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   FileRegion file;
   Region& region = file.region;
@@ -74,7 +76,9 @@ TEST("given a region whose file loses its end, when what is left is used, then t
   CHECK_EQ(region.header().magic, kMagic);
 }
 
-TEST("given rows that are mapped again, when one of them finds its memory lost, then all are the same new memory") {
+TEST(
+    "given rows that are mapped several times, when one mapping finds its memory lost, then all mappings are the same new "
+    "memory") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   for (const bool comes_back : {false, true}) {
     FileRegion file;
@@ -173,7 +177,7 @@ TEST("given a region that nobody guards any more, when its memory is lost, then 
   CHECK_EQ(death.signal, SIGBUS);
 }
 
-TEST("given threads whose rows come and go, when memory is lost meanwhile, then each row is of its own memory") {
+TEST("given threads whose rows come and go, when memory is lost meanwhile, then each row still has its own memory") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   for (int round = 0; round < 6; round++) {
     FileRegion file;
@@ -216,7 +220,7 @@ TEST("given threads whose rows come and go, when memory is lost meanwhile, then 
   }
 }
 
-TEST("given repairs of memory that is there, when rows come and go meanwhile, then each of them is the region's memory") {
+TEST("given repairs of memory that is not lost, when rows come and go meanwhile, then each row is the region's memory") {
   for (int round = 0; round < 8; round++) {
     FileRegion file;
     Region& region = file.region;
@@ -329,7 +333,9 @@ TEST("given a forked child, when it goes on counting, then the parent's file doe
   Await(child, kChildLimitMs, [] {});
 }
 
-TEST("given a row that JavaScript still has, when its region is gone, then the file is not locked if the row was disconnected") {
+TEST(
+    "given a row that JavaScript still has, when its region is destroyed, then the file is not locked if the row was "
+    "disconnected") {
   auto file = std::make_unique<FileRegion>();
   void* row = nullptr;
   const uint32_t bytes = file->region.granule_bytes();

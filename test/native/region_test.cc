@@ -141,7 +141,7 @@ int RegionDescriptor() {
   return found;
 }
 
-TEST("given another process that opens the region under /proc, when it truncates it, then it may not") {
+TEST("given another process that opens the region under /proc, when it tries to truncate the region, then it may not") {
   Region region;
   CHECK(region.Create({}).ok());
   const int fd = RegionDescriptor();
@@ -154,7 +154,7 @@ TEST("given another process that opens the region under /proc, when it truncates
   CHECK_EQ(region.header().magic, kMagic);
 }
 
-TEST("given a region, when it is gone, then its descriptor is closed") {
+TEST("given a region, when it is destroyed, then its descriptor is closed") {
   {
     Region region;
     CHECK(region.Create({}).ok());
@@ -163,7 +163,7 @@ TEST("given a region, when it is gone, then its descriptor is closed") {
   CHECK_EQ(RegionDescriptor(), -1);
 }
 
-TEST("given a process that is short of address space, when a region is made, then that is a status") {
+TEST("given a process that is short of address space, when a region is made, then a status says so") {
   CheckInChild([] {
     LimitResource(RLIMIT_AS, 1 << 20);
     Region region;

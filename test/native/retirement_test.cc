@@ -111,7 +111,9 @@ struct Scene : Rig {
   Retirement retirement;
 };
 
-TEST("given devices with pending counts, when they are retired, then after each store the sums are the same, flushed ones too") {
+TEST(
+    "given devices with pending counts, when they are retired, then after each store to memory all sums are as before, flushed "
+    "ones too") {
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
@@ -176,7 +178,7 @@ TEST(
   CHECK_EQ(scene.Read(kWith).totals[0], 900);
 }
 
-TEST("given retired devices, when lines follow, then each delta was said once") {
+TEST("given retired devices, when lines follow, then each delta is in exactly one line") {
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
@@ -209,7 +211,9 @@ TEST("given the cells that count what comes through stale accessors, when they a
   }
 }
 
-TEST("given a group without an aggregate, when a device has something to say, then it is not said until it was in a line") {
+TEST(
+    "given a group without an aggregate, when a removed device has something pending, then it is not retired before a line has "
+    "that") {
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
@@ -228,7 +232,9 @@ TEST("given a group without an aggregate, when a device has something to say, th
 
 // ---- who holds what
 
-TEST("given removed devices, when holders let go of them one by one, then a device is taken once all have, and nothing pins it") {
+TEST(
+    "given removed devices, when holders let go of them one by one, then a device is taken once all have let go and nothing pins "
+    "it") {
   Devices devices({"d"}, {});
   Leaving leaving(1);
   Holder one, two;
@@ -280,7 +286,7 @@ TEST("given devices of many ids, when they are removed, then the last sixteen li
   CHECK_EQ(taken[0].device->first_cell, 0);
 }
 
-TEST("given a device that is not free, when it is asked for again, then only after another commit") {
+TEST("given a removed device that is not free yet, when devices are taken, then it is asked again only after another commit") {
   Devices devices({"d"}, {});
   Leaving leaving(1);
   for (uint32_t i = 0; i < 3; i++) {

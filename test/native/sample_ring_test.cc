@@ -9,7 +9,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a ring, when more rows come than it has, then the next is refused, and the last has its place") {
+TEST("given a ring, when more rows come than it has, then the next row is refused, and there is still a place for the last one") {
   SampleRing ring;
   CHECK(ring.Create(2).ok());
   for (uint64_t i = 0; i < SampleRing::kRows; i++) {
@@ -32,12 +32,12 @@ TEST("given a ring, when more rows come than it has, then the next is refused, a
   CHECK(ring.Next() != nullptr);
 }
 
-TEST("given no memory for it, when made, then it says so") {
+TEST("given no memory, when a ring is made, then it says so") {
   SampleRing ring;
   CHECK(ring.Create(size_t{1} << 40).code == Code::kMemory);
 }
 
-TEST("given a thread that fills and one that takes, when many rows go through, then each is whole and in order") {
+TEST("given a thread that fills the ring and one that takes rows, when many rows go through, then each is whole and in order") {
   constexpr uint64_t kRows = 200'000;
   SampleRing ring;
   CHECK(ring.Create(3).ok());

@@ -156,8 +156,8 @@ TEST(
 }
 
 TEST(
-    "given a fault signal that is sent while a line is half out, when the line goes on, then it comes after the line, and "
-    "kills") {
+    "given a fault signal that is sent while a line is half out, when the rest of the line is out, then the signal is delivered, "
+    "and kills") {
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGTERM}) {
     Scene scene("sent");
     const Death death = InChild([&] {
@@ -201,7 +201,9 @@ TEST(
 #else
 namespace vmm {
 namespace {
-TEST("given a sanitizer, whose write comes first, when a fault in it is asked for, then that is tested without") { CHECK(true); }
+TEST("given a sanitizer with a write() of its own, when a fault in write() is tested, then it is tested without the sanitizer") {
+  CHECK(true);
+}
 }  // namespace
 }  // namespace vmm
 #endif

@@ -40,7 +40,8 @@ int ModeOf(const std::string& path) {
   return stat(path.c_str(), &info) == 0 ? static_cast<int>(info.st_mode & 0777) : -1;
 }
 
-TEST("given a path, when it is opened, then a new file is its owner's alone, and one that exists keeps its mode and content") {
+TEST(
+    "given a path, when a sink opens it, then a new file is its owner's alone, and an existing file keeps its mode and content") {
   TemporaryFolder folder;
   OpenedSink made;
   CHECK(made.OpenPath((folder / "new").c_str()).ok());
@@ -55,7 +56,7 @@ TEST("given a path, when it is opened, then a new file is its owner's alone, and
   CHECK_EQ(TextOf(folder / "old"), "first\nsecond\n");
 }
 
-TEST("given what is no sink, when it is opened, then a status with the cause, and nothing is open") {
+TEST("given something that cannot be a sink, when it is opened, then a status gives the cause, and nothing is open") {
   TemporaryFolder folder;
   OpenedSink sink;
   CHECK_EQ(sink.OpenPath((folder / "").c_str()).error, EISDIR);
@@ -71,7 +72,7 @@ TEST("given what is no sink, when it is opened, then a status with the cause, an
   CHECK(!sink.is_open());
 }
 
-TEST("given a descriptor, when it is opened and closed as a sink, then the caller's own is open still, with its flags") {
+TEST("given a descriptor, when it is opened and closed as a sink, then the caller's descriptor is still open, with its flags") {
   Pipe pipe;
   const int flags = fcntl(pipe.ends[1], F_GETFL);
   {
@@ -85,7 +86,9 @@ TEST("given a descriptor, when it is opened and closed as a sink, then the calle
   CHECK_EQ(read(pipe.ends[0], buffer, sizeof(buffer)), 5);
 }
 
-TEST("given a descriptor of a file, when it is written to, then where the caller is in it, and a missing newline is known") {
+TEST(
+    "given a descriptor of a file, when a sink writes to it, then it writes at the caller's position, and knows whether a "
+    "newline is missing") {
   TemporaryFolder folder;
   WriteText(folder / "f", "abc");
   const int fd = open((folder / "f").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
@@ -123,7 +126,7 @@ TEST("given blocking descriptors that nobody reads, when more is written than th
   close(ends[1]);
 }
 
-TEST("given a reader that is gone, when written to, then EPIPE and its signal can be discarded; a socket raises none") {
+TEST("given a reader that is gone, when a sink writes, then EPIPE, and its signal can be discarded; a socket raises none") {
   CheckInChild([] {
     signal(SIGPIPE, SIG_DFL);
     Pipe pipe;
@@ -237,7 +240,7 @@ TEST("given an hour until the deadline, when the sink fails for good, then the c
   });
 }
 
-TEST("given a named pipe without a reader, when it is opened and written to, then what is written is there for one that comes") {
+TEST("given a named pipe without a reader, when a sink opens it and writes, then a reader that comes later finds the text") {
   TemporaryFolder folder;
   CHECK_EQ(mkfifo((folder / "fifo").c_str(), 0620), 0);
   OpenedSink sink;
@@ -251,7 +254,9 @@ TEST("given a named pipe without a reader, when it is opened and written to, the
   CHECK_EQ(sink.WriteText("line\n"), 5);  // and gone again
 }
 
-TEST("given a path that names something else now, when asked, then that is opened, and a path that cannot be made is an error") {
+TEST(
+    "given a path that names another file now, when the sink reopens it, then it has the other file, and a path that cannot be "
+    "made is an error") {
   TemporaryFolder folder;
   OpenedSink sink;
   bool replaced = true;
@@ -277,7 +282,7 @@ TEST("given a path that names something else now, when asked, then that is opene
   CHECK(replaced);
 }
 
-TEST("given a sink, when a child is executed, then it inherits none of its descriptors") {
+TEST("given a sink, when the process executes a child, then the child inherits none of the sink's descriptors") {
   TemporaryFolder folder;
   Pipe pipe;
   const auto is_open = [](int fd) { return fcntl(fd, F_GETFD) >= 0; };

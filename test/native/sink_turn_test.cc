@@ -107,7 +107,9 @@ TEST("given two stores that flush on threads of their own, when a reader takes a
   stores.CheckExact(Lines(text));
 }
 
-TEST("given one place by different ways, when it holds half a line, then a second store waits there; in /dev/null none does") {
+TEST(
+    "given one sink reached in different ways, when it holds half a line, then a second store waits; at /dev/null no store "
+    "does") {
   const auto is_shared = [](const std::string& first, int first_fd, const std::string& second, int second_fd) {
     Two stores;
     const auto init = [](Rig& rig, const std::string& path, int fd) {
@@ -161,7 +163,7 @@ TEST("given one place by different ways, when it holds half a line, then a secon
   for (const int fd : {ends[0], ends[1], duplicate, file, sockets[0], sockets[1], terminal}) close(fd);
 }
 
-TEST("given half a line of a store that is closed, when another store is flushed, then its line begins on a line of its own") {
+TEST("given half a line of a closed store, when another store is flushed, then the line of the other begins on a new line") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Two stores(folder / "fifo");
@@ -179,7 +181,7 @@ TEST("given half a line of a store that is closed, when another store is flushed
   CHECK_EQ(lines.Sum("g.i"), 3);
 }
 
-TEST("given two stores on one file that is renamed, when both are flushed, then both go on in the new file") {
+TEST("given two stores on one file that is renamed, when both are flushed, then both write to the new file") {
   TemporaryFolder folder;
   Two stores(folder / "f");
   CHECK_EQ(stores.one.Flush(), FlushResult::kOut);
@@ -223,7 +225,9 @@ struct Turn : SinkTurn {
   }
 };
 
-TEST("given a thread in the middle of a write, when its own handler takes another store's turn, then it has it, on a new line") {
+TEST(
+    "given a thread in the middle of a write, when its own handler takes another store's turn, then it gets the turn, on a new "
+    "line") {
   TemporaryFolder folder;
   WriteText(folder / "f", "");
   Turn one(StatOf(folder / "f")), other(StatOf(folder / "f"));
@@ -236,7 +240,7 @@ TEST("given a thread in the middle of a write, when its own handler takes anothe
   one.Pass(true, true);
 }
 
-TEST("given a thread in the middle of a write, when another thread wants the turn, then it waits, but not for ever") {
+TEST("given a thread in the middle of a write, when another thread wants the turn, then the other waits, but not for ever") {
   TemporaryFolder folder;
   WriteText(folder / "f", "");
   Turn one(StatOf(folder / "f")), other(StatOf(folder / "f"));
@@ -256,7 +260,7 @@ TEST("given a thread in the middle of a write, when another thread wants the tur
   waiting.join();
 }
 
-TEST("given more places than are kept, when stores write there, then they do so without turns") {
+TEST("given more sinks than the table of turns has room for, when stores write to them, then they write without turns") {
   TemporaryFolder folder;
   std::vector<std::unique_ptr<Turn>> turns;
   for (int i = 0; i < 200; i++) {
@@ -272,7 +276,9 @@ TEST("given more places than are kept, when stores write there, then they do so 
   CHECK(again.is_shared());
 }
 
-TEST("given half a line of a parent's, when a forked child opens a store there, then the child does not wait for the parent") {
+TEST(
+    "given half a line of a parent, when a forked child opens a store on the same pipe, then the child does not wait for the "
+    "parent") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig parents(WideSchema());
@@ -290,7 +296,7 @@ TEST("given half a line of a parent's, when a forked child opens a store there, 
 }
 
 TEST(
-    "given two captured stores and half a line of the second, when the process dies, then the tail and both last lines are "
+    "given two captured stores and half a line of the second, when the process dies, then the half line and both last lines are "
     "whole") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");

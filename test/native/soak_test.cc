@@ -250,7 +250,7 @@ void CheckLines(const Round& round, int store) {
   CHECK_EQ(lines.Sum("logger.missed"), 0);
 }
 
-TEST("given threads that do anything to any store at any time, when all have let go, then the lines have every add") {
+TEST("given threads that do anything to any store at any time, when all have detached, then the lines have every add") {
   InstallHandler(SIGHUP, [](int) {});
   const int64_t end_ms = MonotonicMs() + static_cast<int64_t>(NumberFrom("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
   uint64_t seed = NumberFrom("VMM_METRICS_SOAK_SEED", std::random_device()() % 1'000'000);

@@ -42,7 +42,9 @@ bool Init(Store* store, const std::string& path) {
   return store->flusher().Init(path.c_str(), -1, &status) == InitResult::kDone;
 }
 
-TEST("given a name, when it is opened again with the same schema, then it is the same store; another name is another") {
+TEST(
+    "given a name, when it is opened again with the same schema, then it gives the same store, and another name gives another "
+    "store") {
   Store* first = Opened(Schema().Build("a"));
   Store* second = Opened(Schema().Build("a"));
   Store* other = Opened(Schema().Build("b"));
@@ -54,7 +56,7 @@ TEST("given a name, when it is opened again with the same schema, then it is the
   other->Detach(false);
 }
 
-TEST("given a name, when it is opened with another schema, then no store but that schema's text") {
+TEST("given a name, when it is opened with another schema, then it gives no store but the text of the open store's schema") {
   Store* store = Opened(Schema().Build("a"));
   Store* none = store;
   OpenConflict conflict;
@@ -66,7 +68,7 @@ TEST("given a name, when it is opened with another schema, then no store but tha
   Opened(SchemaBuilder().Group("other", {Inc("i")}).Build("a"))->Detach(false);
 }
 
-TEST("given a name that was closed, when it is opened again, then a new store that starts at 0") {
+TEST("given a name whose store was closed, when it is opened again, then it names a new store that starts at 0") {
   Store* first = Opened(Schema().Build("a"));
   const uint32_t cell = CellOf(first->spec(), "g.i");
   AddShared(first->cells().Shared(cell), 5);
@@ -79,7 +81,7 @@ TEST("given a name that was closed, when it is opened again, then a new store th
   first->Unreference();
 }
 
-TEST("given a store that was closed, when it is still referred to, then its memory is there until the last one lets go") {
+TEST("given a closed store, when references to it are left, then its memory stays until the last one is released") {
   Store* store = Opened(Schema().Build("a"));
   store->Retain();
   store->Detach(false);
@@ -90,7 +92,9 @@ TEST("given a store that was closed, when it is still referred to, then its memo
   store->Unreference();
 }
 
-TEST("given a sink, when the last attachment goes, then a last line with what is pending; when one of two goes, then none") {
+TEST(
+    "given a sink, when the last attachment goes, then a last line has what is pending; when one of two goes, then there is no "
+    "line") {
   TemporaryFolder folder;
   Store* store = Opened(Schema().Build("a"));
   Opened(Schema().Build("a"));
@@ -104,7 +108,7 @@ TEST("given a sink, when the last attachment goes, then a last line with what is
   CHECK_EQ(lines.Sum("g.i"), 5);
 }
 
-TEST("given nothing new, when the last attachment goes, then a last line only where one is asked for") {
+TEST("given nothing new, when the last attachment goes, then there is a last line only where it is asked for") {
   for (const bool always_flush : {false, true}) {
     TemporaryFolder folder;
     Store* store = Opened(Schema().Build("a"));
@@ -129,7 +133,7 @@ TEST("given a half-sent line and nothing new, when the last attachment goes, the
   CHECK_EQ(lines.broken, 0);
 }
 
-TEST("given a periodic flush, when time goes by, then lines come without anybody asking, and none after the close") {
+TEST("given a periodic flush, when time goes by, then lines come by themselves, and none comes after the close") {
   TemporaryFolder folder;
   Store* store = Opened(Schema().Build("a"));
   CHECK(store->StartPeriodicFlush(5).ok());  // before there is a sink its ticks do nothing
@@ -151,7 +155,7 @@ TEST("given a periodic flush, when time goes by, then lines come without anybody
   store->Unreference();
 }
 
-TEST("given a spec that is not sound, when it is opened, then it is refused, and its name is free") {
+TEST("given an unsound spec, when it is opened, then it is refused, and its name is free") {
   const struct {
     const char* what;
     void (*damage)(StoreSpec&);
@@ -191,7 +195,9 @@ TEST("given a spec that is not sound, when it is opened, then it is refused, and
   Opened(Schema().Build("a"))->Detach(false);
 }
 
-TEST("given an id, when it is allocated twice, then it is one device; after a removal, then another that starts at 0") {
+TEST(
+    "given an id, when it is allocated twice, then both are one device; after a removal it is another device, which starts at "
+    "0") {
   Store* store = Opened(Schema().Build("a"));
   const Device *first = nullptr, *again = nullptr, *fresh = nullptr;
   CHECK(store->AllocDevice(0, "a", &first).ok());
@@ -209,7 +215,7 @@ TEST("given an id, when it is allocated twice, then it is one device; after a re
   store->Detach(false);
 }
 
-TEST("given a device whose key would be another's, when it is allocated, then kTaken, and the line is as before") {
+TEST("given a device whose key stands in the line already, when it is allocated, then kKeyTaken, and the line is as before") {
   TemporaryFolder folder;
   Store* store = Opened(Schema().Build("a"));
   const Device* device = nullptr;
