@@ -98,6 +98,27 @@ TEST(
   });
 }
 
+TEST(
+    "given half a line in a file that is emptied and away during a flush, when it is back at the next flush, then the line is "
+    "whole") {
+  CheckInChild([] {
+    HalfLine half;
+    half.Unlimit();
+    CHECK_EQ(truncate((half.folder / "f").c_str(), 0), 0);
+    half.Rename();
+    CHECK_EQ(mkdir((half.folder / "f").c_str(), 0700), 0);  // so that no new file is made there
+    CHECK_EQ(half.rig.Flush(), FlushResult::kFailed);
+    CHECK_EQ(half.rig.status.error, EISDIR);
+    CHECK_EQ(rmdir((half.folder / "f").c_str()), 0);
+    CHECK_EQ(rename((half.folder / "f.1").c_str(), (half.folder / "f").c_str()), 0);
+    CHECK_EQ(half.rig.Flush(), FlushResult::kOut);
+    const Lines lines(TextOf(half.folder / "f"));
+    CHECK_EQ(lines.broken, 0);
+    CHECK_EQ(lines.count(), 1);
+    CHECK_EQ(lines.Sum("g.i"), 5);
+  });
+}
+
 TEST("given a file where only the newline before the line fits, when flushed again, then the line follows without another") {
   CheckInChild([] {
     TemporaryFolder folder;
