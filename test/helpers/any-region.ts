@@ -1,4 +1,4 @@
-// Any store, as a model that has lived a while, and how its region lies in the file.
+// Any store, as a model after random steps, and the layout of its region in the file.
 
 import fc from 'fast-check';
 import { group, inc, latency, type MetricDef, type PerDeviceDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
@@ -71,7 +71,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 export const anyStore: fc.Arbitrary<AnyStore> = fc.record({ shape, identity, steps: fc.array(step, { maxLength: 60, size: 'max' }) });
 
-/** What steps do to a store, when they do anything. */
+/** The effects of steps on a store. */
 export interface StoreHands {
   bump(holder: Model['holders'][number], field: string, value: bigint): void;
   alloc(holder: Model['holders'][number]): void;
@@ -79,7 +79,7 @@ export interface StoreHands {
   flush(): void;
 }
 
-/** The model after the steps, and what counts as flushed then. `hands` does the same to something else. */
+/** The model after the steps, and the picture that counts as flushed. `hands` does the same steps on another store. */
 export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands): { model: Model; before: Picture } {
   const model = new Model(shape, identity);
   const groups = Object.entries(shape).flatMap(([key, def]) => (def.kind === 'perDevice' ? [key] : []));
@@ -89,7 +89,7 @@ export function lived({ shape, identity, steps }: AnyStore, hands?: StoreHands):
     if (step.do === 'bump') {
       const holder = model.holders[step.holder % model.holders.length];
       if (holder === undefined) continue;
-      // Without an aggregate, what comes through an accessor that was let go stands in no line.
+      // In a group without an aggregate, no line shows adds through a released accessor.
       if (isLetGo(holder, removed) && !(holder.def as PerDeviceDef).aggregate) continue;
       const names = Object.keys(holder.def.fields);
       const name = names[step.field % names.length]!;
@@ -129,7 +129,7 @@ export const anyPlacing: fc.Arbitrary<RegionOptions> = fc
   .map(({ parts, fates, ...options }) => ({
     ...options,
     retired: (_holder: unknown, number: number) => fates[number % fates.length]!,
-    // Any parts, and in shard 0 what is missing of the sum.
+    // Random parts, and the rest of the sum in shard 0.
     spread: (value: bigint, shards: number) => {
       const rest = Array.from({ length: shards - 1 }, (_, i) => parts[i] ?? 0n);
       return [u64(value - rest.reduce((sum, part) => sum + part, 0n)), ...rest];

@@ -1,4 +1,4 @@
-// Any scenario: a schema, an identity, a sink, and what threads do with the store.
+// Any scenario: a schema, an identity, a sink, and the steps of threads with the store.
 
 import fc from 'fast-check';
 import { group, inc, latency, type MetricDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
@@ -7,7 +7,7 @@ import { deviceId, someDevices, someFields, someIdentity, text } from './any-sch
 import { CHANGES, type Change, type SinkKind } from './flaky-sink.ts';
 import { type Identity, MAX } from './model.ts';
 
-/** Which of some things that are there when it is done. */
+/** Chooses one of the things that exist when the step runs. */
 const some = fc.nat({ max: 1000 });
 
 const value: fc.Arbitrary<bigint | number> = fc.oneof(
@@ -69,7 +69,7 @@ const shape: fc.Arbitrary<SchemaShape> = fc
 
 const identity = someIdentity(
   fc.oneof(fc.constantFrom('customer', '10', '9', '__proto__', '\u{ffff}', '\u{1f600}'), text),
-  // Long ones make lines that a pipe takes in parts.
+  // Long texts make lines that a pipe takes in parts.
   fc.oneof(
     text,
     fc.integer({ min: 4000, max: 9000 }).map((length) => 'v'.repeat(length)),
@@ -108,7 +108,7 @@ export interface Scenario {
   readonly ids: readonly string[];
   readonly sink: SinkKind;
   readonly hasSecondThread: boolean;
-  /** init() comes before this step. */
+  /** The step before which init() is called. */
   readonly initAt: number;
   readonly steps: readonly Step[];
 }

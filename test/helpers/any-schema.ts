@@ -12,7 +12,7 @@ export const deviceId = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      // By UTF-16 the second sorts before the first, by UTF-8 after it.
+      // In UTF-16 the second one sorts before the first, in UTF-8 after the first.
       '\u{ffff}',
       '\u{1f600}',
       '\u{feff}',

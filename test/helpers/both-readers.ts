@@ -16,7 +16,7 @@ afterAll(() => {
 export async function readBothWays(path: string): Promise<RegionReading> {
   const region = kept.get(path) ?? new KeptRegion(path);
   kept.set(path, region);
-  // Two times: the second one finds everything unchanged.
+  // Twice: the second reading finds everything unchanged.
   const again = [1, 2].map(() => outcomeOf(() => plainOf(readingOf(path, region.read()))));
   const once = await readRegion(path).then(
     (reading) => ({ reading }),

@@ -13,19 +13,19 @@ export interface ChildDeath {
 export interface ChildOptions {
   /** Options for Node itself. */
   readonly execArgv?: readonly string[];
-  /** Shell code that runs before the child takes the shell's place. */
+  /** Shell code that runs before the child replaces the shell. */
   readonly before?: string;
   /** A command that runs Node, with its own arguments first. */
   readonly prefix?: readonly string[];
   readonly timeoutMs?: number;
-  /** Sees what the child says, as it says it. */
+  /** Gets the output of the child at once. */
   readonly hears?: (text: string) => void;
 }
 
 /** The Node to test: VMM_METRICS_NODE, or the one that runs the tests. */
 export const node = process.env['VMM_METRICS_NODE'] ?? process.execPath;
 
-/** Runs test/fixtures/<name> in a process of its own, with core dumps off, and says how it ended. */
+/** Runs test/fixtures/<name> in its own process, without core dumps, and returns how it ended. */
 export function runChild(name: string, args: readonly string[] = [], options: ChildOptions = {}): Promise<ChildDeath> {
   const file = fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
   const { execArgv = [], before = ':', prefix = [], timeoutMs = HANG_MS, hears } = options;
@@ -56,7 +56,7 @@ export function runChild(name: string, args: readonly string[] = [], options: Ch
   });
 }
 
-/** Runs a program without a shell, and says how it ended. */
+/** Runs a program without a shell, and returns how it ended. */
 export function runProgram(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<ChildDeath> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -22,5 +22,5 @@ export function cli(...args: string[]): Promise<End> {
   });
 }
 
-/** What the command prints on standard error, when it prints anything. */
+/** The form of every message on standard error. */
 export const oneLine = /^vmm-metrics: [^\n]+\n$/;

@@ -1,4 +1,4 @@
-// The region file of a store that has counted, flushed, and counted on, and how a reader refuses a file.
+// The region file of a store that has counted, flushed and counted again, and the error of a reader that refuses it.
 
 import { join } from 'node:path';
 import { group, inc, latency, perDevice, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
@@ -14,7 +14,7 @@ export const shape: SchemaShape = {
   disk: perDevice({ ops: inc('ops'), time: latency('time') }),
 };
 
-/** A store that has counted, flushed, and counted on. */
+/** A store that has counted, flushed and counted again. */
 export function counted(): { model: Model; before: Picture } {
   const model = new Model(shape, { id: 'vm0' });
   const [g] = model.holders;

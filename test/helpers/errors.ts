@@ -1,4 +1,4 @@
-// Errors, as tests provoke and compare them.
+// Errors that tests provoke and compare.
 
 import { expect } from 'vitest';
 
@@ -15,7 +15,7 @@ export function failureOf(action: () => unknown): { name: string; code: unknown;
 
 export const writeFailure = (cause: string, syscall = 'write') => ({ name: 'MetricsError', code: 'ERR_METRICS_WRITE', cause, syscall });
 
-/** What a store throws that is closed. */
+/** The error of a closed store. */
 export const closed = expect.objectContaining({ code: 'ERR_METRICS_CLOSED' });
 
 /** A value of a wrong type, as plain JavaScript may pass it. */

@@ -1,5 +1,5 @@
-// Exits: a store of Firecracker's schema that counts one exit before each line, so that the lines can be held against
-// what was counted.
+// Exits: a store of Firecracker's schema that counts one exit before each line, so that the lines can be compared with
+// the counts.
 
 import { expect } from 'vitest';
 import { Metrics } from 'vmm-metrics';
@@ -12,7 +12,7 @@ import { at, closing, freshName, type Line, linesOf, sumOf } from './workplace.t
 export const openStore = () => closing(Metrics.open(firecracker, { name: freshName() }));
 export type Store = ReturnType<typeof openStore>;
 
-/** Counts one exit and writes a line; gives whether it got out. Anything but a failed write is a failed test. */
+/** Counts one exit and writes a line. Returns whether the line is out. Any error but a failed write fails the test. */
 export function writeOne(metrics: Store): boolean {
   metrics.app.vcpu.exit_io_in.inc();
   const failure = failureOf(() => metrics.write());
@@ -20,7 +20,7 @@ export function writeOne(metrics: Store): boolean {
   return failure === undefined;
 }
 
-/** Writes `count` lines; gives how many did not get out. */
+/** Writes `count` lines. Returns how many of them failed. */
 export function writeMany(metrics: Store, count: number): number {
   return Array.from({ length: count }, () => writeOne(metrics)).filter((out) => !out).length;
 }
@@ -28,7 +28,7 @@ export function writeMany(metrics: Store, count: number): number {
 export const exits = (lines: Line[]) => lines.map((line) => Number(at(line, 'vcpu.exit_io_in')));
 export const misses = (lines: Line[]) => sumOf(lines, 'logger.missed_metrics_count');
 
-/** Every line got out in the end: the deltas in `text` are all there are, and so are the misses. */
+/** Checks that every line is out: the deltas and the misses in `text` are complete. */
 export function expectAllOut(text: string, metrics: Store, failures: number): void {
   expect(text.endsWith('\n')).toBe(true);
   const lines = linesOf(text);

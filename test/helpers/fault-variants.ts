@@ -10,7 +10,7 @@ export const ILL: Fatal = { ends: 'SIGILL', marks: { sigill: 1n } };
 export const FPE: Fatal = { ends: 'SIGFPE', marks: {} };
 export const SYS: Fatal = { ends: 'SIGSYS', marks: { num_faults: 1n } };
 export const ABRT: Fatal = { ends: 'SIGABRT', marks: { panic_count: 1n } };
-/** Nothing is counted; the one line is that of an orderly end. */
+/** No signal is counted. The only line is that of an orderly end. */
 export const LIVES: Fatal = { ends: 0, marks: {} };
 
 export const EVERYWHERE: readonly Where[] = ['main', 'worker', 'thread', 'pool', 'attached'];

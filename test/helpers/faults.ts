@@ -1,4 +1,4 @@
-// One fault in a process of its own, with capture and without it, which must make no difference but the lines.
+// One fault in its own process, with and without capture. Capture must change nothing but the lines.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -13,14 +13,14 @@ import { at, type Line, linesOf, sumOf, temporaryFolder } from './workplace.ts';
  */
 export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached' | 'claimed-twice';
 
-/** What test/fixtures/fault.mjs does. */
+/** The plan of test/fixtures/fault.mjs. */
 export interface Plan {
   /**
    * One of the fixture's ways or of those in test/addon/deaths.cc; `shot`: a signal is sent to one thread under load.
    */
   readonly how: string;
   readonly where?: Where;
-  /** For `kill` and `shot`, and for whoever stands in its place before or after capture. */
+  /** The signal of `kill` and `shot`, and of a handler that is installed before or after capture. */
   readonly signal?: NodeJS.Signals;
   readonly before?: 'reporter' | 'mender' | 'ignored' | 'default' | 'listener';
   readonly after?: 'reporter';
@@ -37,18 +37,18 @@ export interface Case {
   readonly name?: string;
   readonly plan: Plan;
   readonly run?: ChildOptions;
-  /** The signal or exit code it ends with. */
+  /** The signal or exit code that the process ends with. */
   readonly ends: NodeJS.Signals | number;
-  /** What the last line says of the end; null: there is no line. */
+  /** The marks of the end in the last line; null: there is no line. */
   readonly marks: Record<string, bigint> | null;
-  /** How many lines there are, where it is known; 1 if left out. */
+  /** The number of lines, if it is known; 1 if left out. */
   readonly lines?: number;
   readonly said?: string | RegExp;
-  /** Where stock Node does otherwise, by design. */
+  /** Whether stock Node behaves differently by design. */
   readonly incomparable?: true;
 }
 
-/** The numbers of a line that say how it ended. */
+/** The numbers of a line that show how the process ended. */
 export function marksOf(line: Line): Record<string, bigint> {
   const all = {
     ...(line['signals'] as Record<string, bigint>),
@@ -60,14 +60,14 @@ export function marksOf(line: Line): Record<string, bigint> {
 
 export const runFault = (plan: Plan, options?: ChildOptions): Promise<ChildDeath> => runChild('fault.mjs', [JSON.stringify(plan)], options);
 
-/** How it ends without capture. Load makes no difference to that. */
+/** The death without capture. Load does not change it. */
 export function stockDeath({ plan, run }: Case): Promise<ChildDeath> {
   const { load, ...rest } = plan;
   const how = plan.how === 'shot' ? 'kill' : plan.how;
   return runFault({ ...rest, how, sink: `${temporaryFolder()}/lines`, noCapture: true }, run);
 }
 
-/** The death as such; what the report of a fatal error says of addresses and of the heap differs from run to run. */
+/** The death without the addresses and heap sizes of a fatal error's report, which differ from run to run. */
 export function outlineOf({ code, signal, stdout, stderr }: ChildDeath) {
   const outlined = stderr.replace(/<--- Last few GCs --->[\s\S]*?(?=<--- JS stacktrace|FATAL)/, '').replace(/0x[0-9a-f]+/g, '0x');
   return { code, signal, stdout: stdout.replace(/^alive .*\n/gm, ''), stderr: outlined };
@@ -87,7 +87,7 @@ export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDe
   if (one.said !== undefined) expect(death.stdout).toMatch(one.said);
 
   const text = existsSync(sink) ? readFileSync(sink, 'utf8') : '';
-  // Where no handler runs, the kernel ends the thread that writes in the midst of its write, as at a SIGKILL.
+  // If no handler runs, the kernel ends the writing thread in the middle of its write, as SIGKILL does.
   if (marks !== null) expect(text === '' || text.endsWith('}\n'), 'no line is torn').toBe(true);
   const lines = linesOf(text);
   if (load) expectExact(lines, load.ledger, load, marks !== null);
@@ -97,21 +97,21 @@ export async function checkFault(one: Case, stock: Promise<ChildDeath> = stockDe
     if (!load) expect(lines).toHaveLength(one.lines ?? 0);
     return;
   }
-  // A line that is half written for long enough may have others behind it.
+  // Other lines may follow a line that stays half written for long enough.
   if (plan.writing) expect(lines.length).toBeGreaterThan(1);
   else if (!load) expect(lines).toHaveLength(one.lines ?? 1);
   expect(marksOf(lines.at(-1)!)).toEqual(marks);
-  // A line that was on its way may have the mark already; what came before that has none.
+  // A line in flight may have the mark already. Earlier lines have no mark.
   const marked = lines.map((line) => Object.keys(marksOf(line)).length > 0);
   expect(marked, 'a mark, once set, stays').toEqual(marked.toSorted());
 }
 
-/** What the fixture counts where there is no load. */
+/** The counts of the fixture without load. */
 function expectAll(lines: readonly Line[], plan: Plan, marks: Case['marks']): void {
   if (marks === null) return;
   expect(sumOf(lines, 'vcpu.exit_io_out')).toBe(plan.writing && plan.writing.signal === undefined ? 10n : 7n);
   expect(sumOf(lines, 'vcpu.exit_io_in')).toBe(plan.where === 'worker' ? 5n : 0n);
 }
 
-/** Each line goes out while all count, and the fault comes then. */
+/** All threads count while lines are written, and the fault occurs meanwhile. */
 export const someLoad: Load = { workers: 1, threads: 1, shared: false, flushMs: 2, ms: 20, delayUs: 0, stops: true };

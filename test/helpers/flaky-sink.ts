@@ -1,4 +1,4 @@
-// A sink that a test changes while lines are on their way, and reads as far as it likes.
+// A sink that a test changes while lines are in flight, and reads in parts.
 
 import {
   closeSync,
@@ -24,21 +24,21 @@ import { flagsOf, makeFifo, Reader } from './sinks.ts';
  */
 export type SinkKind = 'file' | 'fifo' | 'link' | 'descriptor';
 
-/** What can happen to a sink; what makes no sense for the one at hand does nothing. */
+/** The changes of a sink. A change that does not fit a sink does nothing. */
 export const CHANGES = ['fill', 'leave', 'rotate', 'remove', 'truncate', 'folder', 'leftover', 'point'] as const;
 export type Change = (typeof CHANGES)[number];
 
 const PAGE = 4096;
 
-/** A place that lines are read from. */
+/** A file or pipe that lines are read from. */
 class Place {
   readonly path: string;
   readonly kind: 'file' | 'fifo' | 'full';
-  /** Half a line is in it and its rest never comes, since the sink went elsewhere. */
+  /** Whether half a line is in it whose rest never comes, because the sink changed. */
   isTorn = false;
   #reader: Reader | undefined;
   #unread = Buffer.alloc(0);
-  /** Bytes of ours that stand before the lines. */
+  /** Bytes of the test before the lines. */
   #filler = 0;
   #leftover = '';
   #rotations = 0;
@@ -56,7 +56,7 @@ class Place {
     return this.kind === 'file' && existsSync(this.path) && statSync(this.path).isFile();
   }
 
-  /** Reads on, and gives the lines that are complete. */
+  /** Reads more, and returns the complete lines. */
   read(limit?: number): string[] {
     if (this.kind === 'full' || (this.kind === 'file' && !this.isFile)) return [];
     this.#reader ??= new Reader(this.path);
@@ -75,7 +75,7 @@ class Place {
     return lines;
   }
 
-  /** The sink goes elsewhere, for good if it leaves half a line. */
+  /** The sink changes to another place, for good if it leaves half a line. */
   abandon(): void {
     if (this.#unread.length > 0 && this.#leftover === '') this.isTorn = true;
   }
@@ -84,7 +84,7 @@ class Place {
   change(change: Change, amount: number): void {
     if (this.kind === 'fifo') {
       if (change === 'fill') this.#fill(amount);
-      // Whoever reads next opens it again.
+      // The next read opens it again.
       if (change === 'leave') this.#forget();
       if (change === 'rotate') {
         const next = makeFifo(`${this.path}.next`);
@@ -150,7 +150,7 @@ class Place {
 }
 
 export class FlakySink {
-  /** What to give to init(). */
+  /** The argument of init(). */
   readonly destination: string | number;
   readonly #places: Place[];
   readonly #link: string | undefined;
@@ -181,12 +181,12 @@ export class FlakySink {
     }
   }
 
-  /** The lines that are complete after another `limit` bytes, in their order. */
+  /** The lines that are complete after another `limit` bytes, in order. */
   read(limit?: number): string[] {
     return this.#at.read(limit);
   }
 
-  /** The lines that had come before the change. */
+  /** The lines that were written before the change. */
   change(change: Change, amount: number): string[] {
     const lines = this.read();
     if (change === 'point') this.#point(this.#places[amount % this.#places.length]!);
@@ -194,7 +194,7 @@ export class FlakySink {
     return lines;
   }
 
-  /** From here on the next line gets out, once there is room. Gives the lines that had come before. */
+  /** Repairs the sink: the next line is written once there is room. Returns the lines that were written before. */
   repair(): string[] {
     const lines = this.read();
     if (this.#at.kind === 'full') this.#point(this.#places[0]!);
@@ -202,7 +202,7 @@ export class FlakySink {
     return lines;
   }
 
-  /** Throws when a descriptor is not as its caller had it. */
+  /** Throws if the flags of the caller's descriptor changed. */
   close(): void {
     for (const place of this.#places) place.close();
     if (this.#descriptor === undefined) return;

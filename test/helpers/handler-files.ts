@@ -1,4 +1,4 @@
-// What a signal handler can reach in native/, by file.
+// The files of native/ that a signal handler can reach.
 
 /**
  * The files that hold a function which `HandleSignal` calls, directly or through others. Inline functions count for the

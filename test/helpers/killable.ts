@@ -8,7 +8,7 @@ import { node } from './children.ts';
 
 const fixture = fileURLToPath(new URL('../fixtures/kill.mjs', import.meta.url));
 
-/** Starts one. `plan` is what the fixture says; `ready`: all of it counts, or it has died. */
+/** Starts a process. `plan` is that of the fixture. `ready` resolves when all its threads count, or at its death. */
 export function startKillable(plan: object, env: NodeJS.ProcessEnv = process.env) {
   const child = spawn(node, [fixture, JSON.stringify(plan)], { stdio: ['ignore', 'pipe', 'inherit'], env });
   const died = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
@@ -16,7 +16,7 @@ export function startKillable(plan: object, env: NodeJS.ProcessEnv = process.env
   return { child, died, ready };
 }
 
-/** How many increments each worker has acknowledged, in the ledger that outlives it. */
+/** How many increments each worker has acknowledged, from the ledger that outlives it. */
 export function acknowledgedIn(ledger: string, workers: number): number[] {
   const words = readFileSync(ledger);
   return Array.from({ length: workers }, (_, slot) => (words.length === 0 ? 0 : words.readUInt32LE((slot + 1) * 64)));

@@ -1,5 +1,5 @@
-// SIGKILL to a process that counts at full speed, and what must hold of what it leaves: what was acknowledged is in the
-// region, and what is in the lines and what is pending are together what the region has.
+// SIGKILL to a process that counts at full speed, and the invariant of its files: the region has every acknowledged
+// increment, and the lines and the pending deltas together are the values of the region.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -15,11 +15,11 @@ const WORKERS = 4;
 export interface Killed {
   readonly reading: RegionReading;
   readonly lines: Line[];
-  /** By worker. */
+  /** The increments that each worker has acknowledged. */
   readonly acknowledged: bigint[];
 }
 
-/** Lets a process count, and die by SIGKILL: `afterMs` after it has begun, or by its own hand at the write `at`. */
+/** Runs a process that counts and dies by SIGKILL: `afterMs` after its start, or by itself at the write `at`. */
 export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number | undefined, at?: readonly number[]): Promise<Killed> {
   const folder = temporaryFolder();
   const file = `${folder}/region`;
@@ -51,7 +51,7 @@ export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number
 
 const group = (values: unknown, name: string) => (values as Record<string, Record<string, bigint>>)[name]!;
 
-/** The invariant. */
+/** Checks the invariant. */
 export function checkKilled({ reading, lines, acknowledged }: Killed): void {
   expect(reading.state).toBe('killed');
   expect(reading.degraded).toBe(false);
@@ -71,8 +71,8 @@ export function checkKilled({ reading, lines, acknowledged }: Killed): void {
     n: sumOf(from, 'disk.n') + aggregate(reading.pending),
   });
   const total = { w: acknowledged.map((_, slot) => group(reading.values, 'load')[`w${slot}`]!), n: aggregate(reading.values) };
-  // Of a pipe nobody can tell, when it was killed between the write and the note of it; the line may then be said
-  // twice.
+  // If the process was killed between a write to a pipe and the note of it, nobody can tell whether the line is out.
+  // The line may then be written twice.
   const isDoubled = reading.lineInFlight === 'unknown' && BigInt(lines.length) > reading.linesFlushed;
   expect(said(isDoubled ? lines.slice(0, -1) : lines)).toEqual(total);
 }

@@ -1,5 +1,5 @@
-// The ledger of a child: what each of its writers had finished at the fault, and at its death. Made by
-// test/addon/ledger.cc.
+// The ledger of a child: how much each of its writers had finished at the fault and at the death. test/addon/ledger.cc
+// makes the ledger.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -38,8 +38,8 @@ export function makeLedger(path: string, { stops }: Load): void {
 }
 
 /**
- * No increment is lost and none doubled. `complete`: there was a last line, which has all that was acknowledged before
- * the fault.
+ * Checks that no increment is lost or counted twice. `complete`: there was a last line, which has every increment
+ * that was acknowledged before the fault.
  */
 export function expectExact(lines: readonly Line[], path: string, load: Load, complete: boolean): void {
   const bytes = readFileSync(path);
@@ -51,7 +51,7 @@ export function expectExact(lines: readonly Line[], path: string, load: Load, co
     // The main thread may be the first to die, before its first increment.
     if (slot > 0) expect(finished, what).toBeGreaterThan(0);
     if (complete) expect(counted, what).toBeGreaterThanOrEqual(atFault);
-    // One may be counted and not yet acknowledged.
+    // One increment may be counted and not yet acknowledged.
     expect(counted, what).toBeLessThanOrEqual(finished + 1);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * How long something may take that only has to end. It promises nothing: on a machine that is three times overloaded
- * all is over long before, and so only what hangs meets it.
+ * The limit for something that only has to end. It is no promise: even on a machine that is three times overloaded
+ * everything ends long before, so only a hang reaches the limit.
  */
 export const HANG_MS = 240_000;

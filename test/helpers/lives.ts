@@ -1,5 +1,5 @@
-// Lives of one region file and one sink, each of them killed while it counts; and what all of them together must have
-// said.
+// Processes that use one region file and one sink, one after the other. Each is killed while it counts. The lines of
+// all of them must have every count.
 
 import { existsSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -11,10 +11,10 @@ import { type Line, linesOf, sumOf, temporaryFolder } from './workplace.ts';
 
 const WORKERS = 2;
 
-/** Where lines go. The second of three lives finds a pipe that nobody reads, or a disk that is full. */
+/** The sink. The second of three lives finds a pipe that nobody reads, or a full disk. */
 export type SinkKind = 'file' | 'pipe' | 'unread pipe' | 'full disk';
 
-/** When a life ends: milliseconds from its start, or from the moment when all of it counts. */
+/** When a life ends: milliseconds after its start, or after all its threads have begun to count. */
 export interface Moment {
   readonly ms: number;
   readonly from: 'start' | 'ready';
@@ -30,8 +30,8 @@ export class Lives {
   #text = '';
   #lives = 0;
   /**
-   * Whether a line was on its way into a pipe when its writer was killed: nobody can tell then, and it may be said
-   * twice.
+   * Whether a line was in flight to a pipe when its writer was killed. Nobody can tell then whether the line is out,
+   * and it may be written twice.
    */
   #mayDouble = false;
 
@@ -48,7 +48,7 @@ export class Lives {
     }
   }
 
-  /** One life, killed; or a last one, that only says what others have not. */
+  /** Runs a life that is killed, or a last life that only writes the lines of the others. */
   async live(end: Moment | 'quiet'): Promise<void> {
     const isObstructed = ++this.#lives === 2;
     if (this.#kind === 'full disk') {
@@ -72,8 +72,8 @@ export class Lives {
   }
 
   /**
-   * The invariant: what was acknowledged is in the lines, once. Each life may have been killed between an add and its
-   * acknowledgement.
+   * Checks the invariant: every acknowledged increment is in the lines once. Each life may have been killed between an
+   * add and its acknowledgement.
    */
   async check(): Promise<void> {
     const lines = this.#lines();
@@ -83,7 +83,7 @@ export class Lives {
       expect(said, what).toBeGreaterThanOrEqual(acknowledged);
       if (!this.#mayDouble) expect(said, what).toBeLessThanOrEqual(acknowledged + this.#lives);
     }
-    // Nothing is left to be said, and so no old file.
+    // Nothing is pending, so no old file is left.
     expect(this.#regions().filter((name) => /\.\d+$/.test(name))).toEqual([]);
     for (const name of this.#regions()) expect(await readRegion(`${this.folder}/${name}`)).toMatchObject({ hasPending: false });
   }
@@ -101,7 +101,7 @@ export class Lives {
       this.#pipe = undefined;
       text = this.#text;
     }
-    // Where a line was cut, it is ended by a newline, and said again whole.
+    // A line that was cut is ended by a newline, and written again whole.
     const whole = text.split('\n').slice(0, -1).filter(isWhole);
     return linesOf(whole.map((line) => `${line}\n`).join(''));
   }

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 
-/** Takes the lock by the tool of util-linux; gives how to end that process, and so to let the lock go. */
+/** Takes the lock with flock(1). Returns a function that ends the process, which releases the lock. */
 export async function holdLock(path: string): Promise<() => Promise<void>> {
   const holder = spawn('flock', ['-x', path, 'sh', '-c', 'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise((resolve) => holder.stdout.once('data', resolve));

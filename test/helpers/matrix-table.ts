@@ -1,4 +1,4 @@
-// The rows of the fault matrix: each is a group of tests, and what passed is printed at the end.
+// The rows of the fault matrix. Each row is a group of tests. A table of the passed tests is printed at the end.
 
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, onTestFinished, test } from 'vitest';
@@ -14,7 +14,7 @@ interface Tally {
 
 const rows = new Map<number, Tally>();
 
-/** A row: `add` gives it a variant, or says why it cannot be tried here. */
+/** Defines a row: `add` adds a variant, or gives the reason why it cannot be tried here. */
 export function row(number: number, what: string, define: (add: AddVariant) => void): void {
   const tally: Tally = { what, all: 0, passed: 0, skipped: [] };
   rows.set(number, tally);
@@ -34,7 +34,7 @@ export function row(number: number, what: string, define: (add: AddVariant) => v
 
 export type AddVariant = (name: string, check: () => Promise<void>, impossible?: string) => void;
 
-/** Call it once, last. */
+/** Prints the table after all tests. Call it once, last. */
 export function printTable(): void {
   afterAll(() => {
     const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();

@@ -1,5 +1,5 @@
-// What a store must hold and say, as a plain model: one thread, one map, no cells. It is written from the contract, so
-// that the store can be held against it.
+// A plain model of a store: one thread, one map, no cells. It is written from the contract, so that the store can be
+// compared with it.
 
 import type { GroupDef, MetricDef, PerDeviceDef, SchemaShape } from 'vmm-metrics';
 
@@ -16,7 +16,7 @@ export interface State {
 
 const UNTOUCHED: State = { value: 0n };
 
-/** The metrics of a group, or of one device from its alloc() on; a device that comes back is another one. */
+/** The metrics of a group, or of one device since its alloc(). A device that is allocated again is another device. */
 export class Holder {
   readonly key: string;
   readonly def: GroupDef | PerDeviceDef;
@@ -31,7 +31,7 @@ export class Holder {
     this.states = new Map(Object.keys(def.fields).map((name) => [name, UNTOUCHED]));
   }
 
-  /** inc or add, store, observe: whichever the metric has. */
+  /** Calls add(), store() or observe(), depending on the kind of the metric. */
   bump(name: string, value: bigint): void {
     const now = this.states.get(name)!;
     const least = (a: bigint | undefined) => (a === undefined || value < a ? value : a);
@@ -56,7 +56,7 @@ export function isLetGo(holder: Holder, removed: readonly Holder[]): boolean {
   return later.filter(({ id }) => id === holder.id).length >= 2 || later.length >= 16;
 }
 
-/** Everything at one moment. */
+/** All values at one moment. */
 export type Picture = ReadonlyMap<Holder, { readonly removed: boolean; readonly states: ReadonlyMap<string, State> }>;
 
 export const NOTHING: Picture = new Map();
@@ -66,12 +66,12 @@ export interface Identity {
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-/** An object as its keys stand in the text; JavaScript would put some of them first. */
+/** An object with its keys in the order of the text: JavaScript would put some keys first. */
 type Pairs = readonly (readonly [key: string, value: Tree])[];
 type Tree = bigint | string | typeof TIMESTAMP | Pairs;
 
 const TIMESTAMP = Symbol();
-/** Stands for the timestamp in a text: within a line there is no newline, in strings it is escaped. */
+/** Stands for the timestamp in a text: a line contains no newline, and strings escape it. */
 const HOLE = '\n';
 
 export class Model {
@@ -89,7 +89,7 @@ export class Model {
     return this.holders.find((holder) => holder.key === key && holder.id === id && !holder.removed);
   }
 
-  /** Undefined: the device's key stands in the line already. */
+  /** Returns undefined if the line already has the device's key. */
   alloc(key: string, id: string): Holder | undefined {
     const there = this.living(key, id);
     if (there !== undefined) return there;
@@ -138,7 +138,7 @@ export class Model {
     return textOf(this.#lineTree(now, before)).split(HOLE);
   }
 
-  /** What snapshot() gives. */
+  /** The result of snapshot(). */
   snapshot(): unknown {
     const now = this.picture();
     const entries = Object.entries(this.shape).flatMap(([key, def]): [string, unknown][] => {
@@ -177,7 +177,7 @@ function livingIn(now: Picture, key: string): Holder[] {
   return living.sort((a, b) => byBytes(a.id!, b.id!));
 }
 
-/** A removed device that has counted what no line has shown. */
+/** Whether a removed device has counts that no line has shown. */
 function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
   const isOpen = (name: string) => stateIn(now, holder, name).value !== stateIn(before, holder, name).value;
   return now.get(holder)!.removed && Object.entries(holder.def.fields).some(([name, { kind }]) => kind !== 'store' && isOpen(name));
@@ -220,7 +220,7 @@ function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Pictu
   const living = livingIn(now, key);
   return Object.entries(def.fields).map(([name, field]) => {
     const values = living.map((holder) => stateIn(now, holder, name).value);
-    // What removed devices still count is in it.
+    // The aggregate has the counts of removed devices.
     const deltas = all.map((holder) => stateIn(now, holder, name).value - stateIn(before, holder, name).value);
     if (field.kind === 'inc') return [name, u64(total(deltas))];
     if (field.kind === 'store') {

@@ -1,4 +1,4 @@
-// A Play does what a scenario says to a real store and to the model, and holds the one against the other.
+// A Play runs a scenario on a real store and on the model, and compares them.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { type Accessors, nameOf, type Reading, type Readings, readingOf, reading
 import { SecondThread } from './second-thread.ts';
 import { at, freshName, type Line, parseLine } from './workplace.ts';
 
-/** What each kind of metric is bumped with. */
+/** The method that bumps each kind of metric. */
 function methodOf(def: MetricDef, by: bigint | number): [method: 'inc' | 'add' | 'store' | 'observe', ...values: (bigint | number)[]] {
   if (def.kind === 'latency') return ['observe', by];
   if (def.kind === 'store') return ['store', by];
@@ -24,7 +24,7 @@ function methodOf(def: MetricDef, by: bigint | number): [method: 'inc' | 'add' |
 let secondThread: SecondThread | undefined;
 afterAll(() => secondThread?.end());
 
-/** A store's memory is freed after its accessors are, in all threads, and when the event loop turns. */
+/** A store's memory is freed after the accessors of all threads are freed, and after a turn of the event loop. */
 export async function collectGarbage(): Promise<void> {
   collectHere();
   secondThread?.call('collectGarbage');
@@ -48,9 +48,9 @@ export class Play {
   /** The accessors that this thread has, also to devices that were removed; and whose the second thread has. */
   readonly #accessors = new Map<Holder, Accessors>();
   readonly #secondHolds = new Set<Holder>();
-  /** In the order of their removal. */
+  /** The removed devices, in the order of their removal. */
   readonly #removed: Holder[] = [];
-  /** What each write() saw, and whether it said that its line is out. */
+  /** The picture of each write(), and whether write() returned that its line is out. */
   readonly #written: { readonly picture: Picture; isOut: boolean }[] = [];
   /** Which of them the last line that was read may show, and what then counts as flushed; -1: there was none yet. */
   #shown: readonly Shown[] = [{ written: -1, flushed: NOTHING }];
@@ -101,7 +101,7 @@ export class Play {
     try {
       this.#metrics.init(this.#sink.destination);
     } catch (error) {
-      // There is a folder where the file should be.
+      // A folder is at the path of the file.
       expect(error).toMatchObject({ code: 'ERR_METRICS_OPEN' });
       this.#take(this.#sink.repair());
       this.#metrics.init(this.#sink.destination);
@@ -181,7 +181,7 @@ export class Play {
 
   #bump(holder: Holder, name: string, by: bigint | number, thread: 0 | 1): void {
     const [method, ...values] = methodOf(holder.def.fields[name]!, by);
-    if (this.#isLetGo(holder) && !(holder.def as PerDeviceDef).aggregate) return; // it would stand in no line
+    if (this.#isLetGo(holder) && !(holder.def as PerDeviceDef).aggregate) return; // no line would show it
     if (thread === 1 && this.#second !== undefined && this.#secondHold(holder)) {
       this.#second.call('bump', this.#numberOf(holder), name, method, ...values);
     } else {
@@ -235,7 +235,7 @@ export class Play {
     return this.#written[written]!.picture;
   }
 
-  /** Each line is one of those that were written, and says what has come since the one before it. */
+  /** Checks that each line is one that was written, with the deltas since the line before. */
   #take(lines: readonly string[]): void {
     for (const line of lines) {
       this.#lines++;
@@ -254,7 +254,7 @@ export class Play {
     }
   }
 
-  /** No line whose write() said that it is out is left out. */
+  /** Checks that no line is missing whose write() returned that it is out. */
   #possibleAfter(before: number): number[] {
     const out = this.#written.findIndex(({ isOut }, i) => i > before && isOut);
     const last = out < 0 ? this.#written.length - 1 : out;
@@ -274,7 +274,7 @@ export class Play {
     this.#timestamp = ms;
   }
 
-  /** By the line alone, without the model: devices and their aggregate agree, and deltas add up over the lines. */
+  /** Checks the line without the model: devices and their aggregate agree, and deltas add up over the lines. */
   #addUp(line: Line): void {
     for (const [key, def] of Object.entries(this.#scenario.shape)) {
       if (def.kind === 'utcTimestampMs' || (def.kind === 'perDevice' && !def.aggregate)) continue;
@@ -290,7 +290,7 @@ export class Play {
     }
   }
 
-  /** Everything that is readable, against the model. */
+  /** Compares everything that is readable with the model. */
   #check(): void {
     this.#take(this.#sink.read());
     this.#shown = this.#shown.filter(({ written }) => !this.#written.some(({ isOut }, i) => i > written && isOut));
@@ -317,14 +317,14 @@ export class Play {
     return { of: nameOf(holder), metrics };
   }
 
-  /** The sentence itself: the deltas that were read plus those that are pending are count(). */
+  /** Checks the invariant: the deltas in the lines plus the pending deltas are count(). */
   #checkSums(): void {
     for (const [path, sum] of this.#sums) {
       const [key, name] = path.split('.') as [string, string];
       const holders = this.#model.holders.filter((holder) => holder.key === key);
       if (holders.some((holder) => this.#isLetGo(holder))) continue;
       const accessors = holders.map((holder) => this.#accessors.get(holder)?.[name]);
-      // Of a device that only the second thread knew, there is nothing here to ask.
+      // This thread has no accessor of a device that only the second thread knew.
       if (accessors.includes(undefined)) continue;
       const readings = accessors.map((accessor) => readingOf(accessor!));
       const pending = readings.reduce((all, reading) => all + reading.pending!, 0n);
@@ -338,7 +338,7 @@ export class Play {
     expect(snapshot).toEqual(this.#model.snapshot());
   }
 
-  /** The sink is well again: everything gets out, and the last line comes with the close of the last thread. */
+  /** Repairs the sink: everything is written, and the close of the last thread writes the last line. */
   #finish(): void {
     this.#take(this.#sink.repair());
     for (let i = 0; !this.#write(0); i++) {
@@ -363,7 +363,7 @@ function betweenOf(line: string, [head, tail]: readonly string[]): string | unde
   return /^\d+$/.test(digits) ? digits : undefined;
 }
 
-/** The paths, within an entry, of what is flushed as a delta. */
+/** The paths within an entry that are flushed as deltas. */
 function deltaPaths(of: Fields): string[] {
   return Object.entries(of).flatMap(([name, { kind }]) => (kind === 'inc' ? [name] : kind === 'latency' ? [`${name}.sum_us`] : []));
 }

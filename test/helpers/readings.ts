@@ -1,4 +1,4 @@
-// Readings: what the accessors of a group or device say, in a form that can be held against the model.
+// Readings: the values of the accessors of a group or device, in a form that can be compared with the model.
 
 import type { IncMetric, LatencyMetric, StoreMetric } from 'vmm-metrics';
 

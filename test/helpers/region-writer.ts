@@ -10,7 +10,7 @@ import { defineSchema } from '../../lib/schema.ts';
 import { type Holder, MAX, type Model, type Picture, type State, u64 } from './model.ts';
 
 export interface LineInFlight {
-  /** What was in the bank of the line. */
+  /** The picture in the bank of the line. */
   readonly picture: Picture;
   readonly device?: bigint;
   readonly inode?: bigint;
@@ -23,7 +23,7 @@ export interface LineInFlight {
 export interface RegionOptions {
   readonly name?: string;
   readonly granuleBytes?: number;
-  /** How many shards are in use; a value is spread over them. */
+  /** How many shards are in use. Each value is spread over them. */
   readonly shards?: number;
   /** Parts that add up to a value, modulo 2^64; left out, they are alike as far as they go. */
   readonly spread?: (value: bigint, shards: number) => bigint[];
@@ -55,7 +55,7 @@ export interface RegionOptions {
    * and the epoch that retires it is there, or is not there yet. Default: it was only removed.
    */
   readonly retired?: (holder: Holder, number: number) => 'no' | 'yes' | 'now' | 'soon';
-  /** In the place of the one that the model gives. */
+  /** Replaces the document of the model. */
   readonly document?: string;
   readonly fingerprint?: bigint;
 }
@@ -129,7 +129,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       ...(line === undefined ? [] : [[(bank + 1) % 3, sent] as [number, State | undefined]]),
     ];
     if (def.kind === 'latency') {
-      // Extremes stand in the shard that saw them; the others have less of them.
+      // One shard has the extremes; the other shards have less extreme values.
       put(first, 37 + shards - 1, complement(now.min));
       put(first + 1, 37, now.max ?? 0n);
       putParts(first + 2, now.value);
@@ -239,7 +239,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     bytes.writeBigInt64LE(options.crash.ns, 176);
   }
   bytes.write(options.sinkPath ?? '', 512);
-  // It may end right behind the last row in use.
+  // The file may end right after the last row in use.
   return bytes.subarray(
     0,
     cells === 0 ? bytes.length : chunksOffset + ((Math.ceil(cells / perChunk) - 1) * 165 + 37 + shards) * granuleBytes,

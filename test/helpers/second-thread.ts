@@ -1,4 +1,4 @@
-// Another thread with an attachment of its own, driven one call at a time, so that a test knows what came before what.
+// Another thread with its own attachment. The test makes one call at a time, so the order of all calls is known.
 
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 
@@ -19,11 +19,11 @@ export class SecondThread {
     this.#port.unref();
   }
 
-  /** The command's result; an error that it throws is thrown here, with its code. */
+  /** Returns the result of the command. An error of the command is thrown here, with its code. */
   call(command: string, ...values: unknown[]): unknown {
     Atomics.store(this.#answered, 0, 0);
     this.#port.postMessage([command, ...values]);
-    // In a loop: the wake-up of the answer before this one may come late.
+    // In a loop: the wake-up of the previous answer may come late.
     while (Atomics.load(this.#answered, 0) === 0) {
       if (Atomics.wait(this.#answered, 0, 0, HANG_MS) === 'timed-out') throw new Error(`the second thread does not answer: ${command}`);
     }

@@ -1,4 +1,4 @@
-// Sinks as a test sees them: named pipes and what is in them, descriptors and their flags, children that write.
+// Sinks of tests: named pipes and their contents, descriptors and their flags, children that write.
 
 import { execFileSync, type StdioOptions, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, writeSync } from 'node:fs';
@@ -8,13 +8,13 @@ import { onTestFinished } from 'vitest';
 
 import { HANG_MS } from './limits.ts';
 
-/** Makes a named pipe; gives its path. */
+/** Makes a named pipe and returns its path. */
 export function makeFifo(path: string): string {
   execFileSync('mkfifo', [path]);
   return path;
 }
 
-/** Reads a pipe or file as far as it goes, and never waits. */
+/** Reads everything that a pipe or file has now, and never waits. */
 export class Reader {
   readonly fd: number;
   readonly #buffer = Buffer.alloc(0x1_0000);
@@ -23,7 +23,7 @@ export class Reader {
     this.fd = openSync(path, access | constants.O_NONBLOCK);
   }
 
-  /** At most `limit` bytes; none when there are none just now. */
+  /** Reads at most `limit` bytes, or nothing if there is nothing now. */
   read(limit = Number.POSITIVE_INFINITY): Buffer {
     const parts: Buffer[] = [];
     for (let left = limit; left > 0; ) {
@@ -39,7 +39,7 @@ export class Reader {
     return this.read(limit).toString();
   }
 
-  /** True when nothing is left and no writer is either. */
+  /** Whether nothing is left to read and there is no writer. */
   atEnd(): boolean {
     return this.#readOnce(1) === 0;
   }
@@ -48,7 +48,7 @@ export class Reader {
     closeSync(this.fd);
   }
 
-  /** -1: nothing just now. */
+  /** Returns -1 if there is nothing now. */
   #readOnce(limit: number): number {
     try {
       return readSync(this.fd, this.#buffer, 0, limit, null);
@@ -59,13 +59,13 @@ export class Reader {
   }
 }
 
-/** A named pipe of which the test holds both ends: its content stays, whoever else comes and goes. */
+/** A named pipe with both ends held by the test: its content stays when other readers and writers leave. */
 export class HeldPipe extends Reader {
   constructor(path: string) {
     super(path, constants.O_RDWR);
   }
 
-  /** Fills it with empty lines, until there is room for nothing. */
+  /** Fills the pipe with empty lines until there is no room. */
   fill(): void {
     try {
       for (const page = Buffer.alloc(4096, '\n'); ; ) writeSync(this.fd, page);
@@ -95,7 +95,7 @@ export const descriptor = (path: string, flags: string | number) => {
   return fd;
 };
 
-/** The flags of an open file, as the kernel has them. */
+/** The flags that the kernel has for an open file. */
 export function flagsOf(fd: number): number {
   const [, flags] = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? [];
   return Number.parseInt(flags!, 8);
@@ -104,7 +104,7 @@ export function flagsOf(fd: number): number {
 export interface ChildEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What the child said of itself on stderr: one JSON value. */
+  /** The child's report on stderr: one JSON value. */
   readonly report: Record<string, unknown>;
 }
 
@@ -130,7 +130,7 @@ export function runSinkChild(
   const fixture = fileURLToPath(new URL('../fixtures/sink-child.mjs', import.meta.url));
   const command = ['-c', `ulimit -c 0; ${wrap}`, 'sh', process.execPath, fixture, scenario, String(argument)];
   return new Promise((resolve, reject) => {
-    // A group of its own: what the shell started goes with it.
+    // Its own process group, so that the processes of the shell are killed with it.
     const child = spawn('/bin/sh', command, { stdio, detached: true });
     let said = '';
     let late = false;

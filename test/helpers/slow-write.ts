@@ -1,4 +1,4 @@
-// Writes that a test slows down, or in which it lets the process die: see test/addon/slow_write.cc.
+// Writes that a test slows down or that end the process: see test/addon/slow_write.cc.
 
 import { fileURLToPath } from 'node:url';
 

@@ -9,13 +9,13 @@ export interface Session {
   readonly code: number | null;
   readonly signal: string | null;
   readonly screens: readonly string[];
-  /** How it left the terminal each time that it was stopped. */
+  /** The state of the terminal each time that the program was stopped. */
   readonly stopped: readonly { readonly isStopped: boolean; readonly wrote: string; readonly restored: boolean }[];
   readonly last: string;
   readonly restored: boolean;
 }
 
-/** What to type, or what to do; `stop` sends the signal, waits until the program is stopped, and lets it go on. */
+/** The keys to type, or an action. `stop` sends the signal, waits until the program is stopped, and continues it. */
 export type Action = string | { resize: [number, number] } | { kill: string } | { stop: string } | { run: string };
 
 const fixture = fileURLToPath(new URL('../fixtures/terminal.py', import.meta.url));
@@ -37,12 +37,12 @@ export function inTerminal(
   });
 }
 
-/** What stands on the screen after the last whole drawing, without colours. */
+/** The screen after the last whole drawing, without colours. */
 export function screenOf(text: string): string {
   const drawn = text.split('\x1b[H').at(-1)!;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   return drawn.replace(/\x1b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '');
 }
 
-/** Wrapping on, cursor shown, the screen that was there before. */
+/** Turns wrapping on, shows the cursor, and restores the earlier screen. */
 export const LEFT = '\x1b[?7h\x1b[?25h\x1b[?1049l';

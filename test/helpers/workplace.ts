@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import type { Metrics, SchemaShape } from 'vmm-metrics';
 
 /**
- * A folder that is gone when the test is. Some store may still be flushing, and making its file anew: then once more.
+ * A folder that is removed after the test. A store may still flush and make its file again, so removing is repeated.
  */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-'));
@@ -26,16 +26,16 @@ export function closing<S extends SchemaShape>(metrics: Metrics<S>): Metrics<S> 
   return metrics;
 }
 
-/** A line as its reader sees it: numbers as bigints, since a double rounds from 2^53 on. */
+/** A parsed line. Its numbers are bigints, because a double rounds from 2^53 on. */
 export type Line = Record<string, unknown>;
 
-/** The complete lines of a text, each parsed. What follows the last newline is no line yet. */
+/** The complete lines of a text, each parsed. Text after the last newline is not a line yet. */
 export function linesOf(text: string): Line[] {
   return text.split('\n').slice(0, -1).map(parseLine);
 }
 
 export function parseLine(line: string): Line {
-  JSON.parse(line); // as it is
+  JSON.parse(line); // throws if the line is not JSON
   const marked = line.replace(/"(?:[^"\\]|\\.)*"|\d+/g, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`));
   return JSON.parse(marked, (_key, value) => (typeof value === 'string' && /^\0\d+$/.test(value) ? BigInt(value.slice(1)) : value)) as Line;
 }
@@ -49,5 +49,5 @@ export function at(line: Line, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Line)[key], line);
 }
 
-/** What all lines together say at a path of deltas. */
+/** The sum of the deltas of all lines at a path. */
 export const sumOf = (lines: readonly Line[], path: string) => lines.reduce((sum, line) => sum + (at(line, path) as bigint), 0n);

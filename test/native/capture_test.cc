@@ -56,7 +56,7 @@ TEST("given a host's handler that was put above ours and hands on, when a fault 
   scene.CheckLastLine(SIGSEGV);
 }
 
-TEST("given signals that are handled, ignored or harmless, when they come, then they are counted, and the process lives") {
+TEST("given signals that are handled, ignored or harmless, when they arrive, then they are counted, and the process survives") {
   CheckInChild([] {
     Scene scene;
     InstallHandler(SIGHUP, HostHandler);
@@ -106,7 +106,7 @@ TEST("given handlers and ignored signals, when the last captured store is releas
   });
 }
 
-TEST("given a handler above ours that hands on, when the last store is released, then what it hands on still kills") {
+TEST("given a handler above ours that hands signals on, when the last store is released, then these signals still kill") {
   Scene scene;
   static struct sigaction ours;
   const Death death = InChild([&] {
@@ -139,7 +139,7 @@ TEST(
   });
 }
 
-TEST("given a thread that is signalled without pause, when stores come and go, then no handler uses one that is gone") {
+TEST("given a thread that gets signals without pause, when stores come and go, then no handler uses a released store") {
   CheckInChild([] {
     InstallHandler(SIGHUP, HostHandler);
     std::atomic<bool> done{false};

@@ -20,7 +20,7 @@ Status Reserve(Cells& cells, const CellKind* kinds, uint32_t count, uint32_t* fi
   return status;
 }
 
-TEST("given runs of any length, when they are reserved, then none overlaps another and none of up to 512 cells straddles a run") {
+TEST("given runs of any length, when they are reserved, then none overlap, and no run of up to 512 cells crosses a block") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   uint32_t end = 0;
@@ -53,7 +53,7 @@ TEST("given runs of any length, when they are reserved, then none overlaps anoth
   }
 }
 
-TEST("given a run that exactly fills what is left, when it is reserved, then no cell is left out") {
+TEST("given a run that exactly fills the rest of a block, when it is reserved, then no cell is skipped") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   const std::vector<CellKind> kinds(512, CellKind::kInc);
@@ -80,7 +80,9 @@ TEST("given reserved cells, when they are not published, then no flush reads the
   CHECK_EQ(cells.used(), 2);
 }
 
-TEST("given more cells than the address space has, when they are reserved, then kTooManyCells, and nothing has changed") {
+TEST(
+    "given more cells than the address space has, when they are reserved, then the status is kTooManyCells, and nothing "
+    "changes") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
@@ -114,7 +116,7 @@ TEST("given 127 claimed shards, when one more is claimed, then it is shard 0, un
   CHECK_EQ(cells.Claim(), kSharedShard);
 }
 
-TEST("given a shard with values, when it is given back and claimed again, then the values are still there and still count") {
+TEST("given a shard with values, when it is released and claimed again, then it still has the values, and they count") {
   Cells cells;
   CHECK(cells.Create({}).ok());
   const CellKind kinds[] = {CellKind::kInc};
@@ -171,7 +173,7 @@ struct OneOfEach {
   Cells cells;
 };
 
-TEST("given a cell of each kind, when its shards are put together, then inc is the sum, store is shard 0, min and max the most") {
+TEST("given a cell of each kind, when its shards are combined, then inc is the sum, store is shard 0, min and max the largest") {
   OneOfEach one;
   for (uint32_t index = 0; index < 5; index++) {
     CHECK_EQ(one.cells.Total(index), 0);
@@ -189,7 +191,7 @@ TEST("given a cell of each kind, when its shards are put together, then inc is t
   CHECK_EQ(one.cells.Total(kMaxCell), UINT64_MAX);
 }
 
-TEST("given complements of minima, when they are shown, then the least observed value, and 0 while there is none") {
+TEST("given complements of minima, when they are shown, then the text is the least observed value, or 0 if there is none") {
   struct {
     const char* what;
     uint64_t complement, max, expected;
@@ -214,7 +216,7 @@ TEST("given a cell, when it is raised, then only a larger value counts") {
   CHECK_EQ(Read(cell), UINT64_MAX);
 }
 
-TEST("given values collected into a bank, when the bank is committed, then pending is what came since") {
+TEST("given values collected into a bank, when the bank is committed, then only later values are pending") {
   OneOfEach one;
   one.SetAll(kIncCell, 1, 2, 3);
   CHECK_EQ(one.cells.Pending(kIncCell), 6);

@@ -28,7 +28,7 @@ struct Some {
   Cells cells;
 };
 
-TEST("given any number of shards and of neighbours, when they are collected, then the bank has what Total says of each") {
+TEST("given any number of shards and of neighbours, when they are collected, then the bank has the Total of each") {
   std::mt19937_64 random(5);
   for (const uint32_t shards : {1u, 2u, 3u, 4u, 5u, 17u, 128u}) {
     for (const CellKind kind : {CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax}) {

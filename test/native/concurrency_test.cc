@@ -319,7 +319,7 @@ TEST(
   scene.CheckExactInDevices(lines, "reads", 0, 3 * 40 * 60 * 61 / 2);
 }
 
-TEST("given a shard that goes from thread to thread, when each goes on where the last one stopped, then no add is lost") {
+TEST("given a shard that threads claim one after the other, when each adds to it, then no add is lost") {
   Scene scene;
   scene.Init("f");
   const vmm_metrics_metric own = scene.Metric("g.own");
@@ -366,7 +366,7 @@ TEST("given more threads than shards, when the threads without a shard add too, 
   scene.CheckExact(lines, "g.own", kThreads * kAddsEach);
 }
 
-TEST("given a slow reader and many who flush, when lines are sent in pieces, then all are whole and no add is lost") {
+TEST("given a slow reader and many flushing threads, when lines are sent in pieces, then all are whole and no add is lost") {
   Scene scene(true);
   Fifo fifo(scene.folder / "fifo");
   scene.Init("fifo");
@@ -402,7 +402,9 @@ TEST("given a slow reader and many who flush, when lines are sent in pieces, the
   scene.CheckExact(lines, "logger.missed", scene.store->cells().Total(missed));
 }
 
-TEST("given the last line of a dying process, when it comes amid flushes and renames, then nothing follows it or is lost") {
+TEST(
+    "given a process that dies amid flushes and renames, when its last line is written, then no line follows, and no add is "
+    "lost") {
   for (int round = 0; round < 8; round++) {
     Scene scene;
     scene.Init("f");
@@ -431,7 +433,7 @@ TEST("given the last line of a dying process, when it comes amid flushes and ren
   }
 }
 
-TEST("given a file that is renamed over and over, when lines go on, then all are whole, and together they have every add") {
+TEST("given a file that is renamed over and over, when lines are written, then all are whole, and together they have every add") {
   Scene scene;
   scene.Init("f");
   const vmm_metrics_metric own = scene.Metric("g.own");

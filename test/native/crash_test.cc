@@ -107,7 +107,7 @@ TEST(
   scene.CheckLastLine(SIGSEGV);
 }
 
-TEST("given a crash, when its record is read, then it says signal, code, address, thread and time") {
+TEST("given a crash, when its record is read, then it holds signal, code, address, thread and time") {
   Scene scene;
   void* memory = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   const int64_t before_ns = RealtimeNs();
@@ -179,7 +179,7 @@ TEST("given eight threads that crash at once, when the process dies, then there 
   }
 }
 
-TEST("given a fault inside the handler, when it comes, then the process still dies, with the lines that were out by then") {
+TEST("given a fault inside the handler, when it occurs, then the process still dies, with the lines that were already out") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();

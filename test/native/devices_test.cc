@@ -78,7 +78,7 @@ TEST("given bytes, when they are checked as an id, then they are one if they are
   }
 }
 
-TEST("given text, when it is made a JSON string, then quotes, backslashes and control characters are escaped, and nothing else") {
+TEST("given text, when it becomes a JSON string, then only quotes, backslashes and control characters are escaped") {
   CHECK_EQ(JsonString(""), "\"\"");
   CHECK_EQ(JsonString("drv0/a"), "\"drv0/a\"");
   CHECK_EQ(JsonString("\"\\"), R"("\"\\")");
@@ -110,7 +110,7 @@ TEST("given an id with characters to escape, when its key is measured, then the 
   }
 }
 
-TEST("given groups, when devices have the same id, then each group has its own") {
+TEST("given groups, when devices have the same id, then each group has its own device") {
   Devices devices({"d", "e"}, {});
   const Device* in_d = devices.Add(0, "a", 1);
   CHECK(devices.Find(1, "a") == nullptr);

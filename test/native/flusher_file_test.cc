@@ -18,7 +18,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a file that was renamed or removed, when flushed, then the next line begins a new file of that name") {
+TEST("given a file that was renamed or removed, when it is flushed, then the next line begins a new file of that name") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
@@ -60,7 +60,7 @@ TEST("given a file without a newline at its end, when it is flushed to twice, th
   CHECK_EQ(Lines(TextOf(folder / "whole")).count(), 2);
 }
 
-TEST("given a file size limit amid a line, when flushed, then the process lives, and the tail goes first when it may") {
+TEST("given a file size limit within a line, when it is flushed, then the process survives, and the tail goes first later") {
   CheckInChild([] {
     HalfLine half;
     Rig& rig = half.rig;

@@ -19,7 +19,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a process about to die, when the last line is asked for, then it has what is pending, and no flush comes after it") {
+TEST("given a dying process, when the last line is requested, then it has all pending counts, and no flush follows it") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
@@ -38,7 +38,7 @@ TEST("given a process about to die, when the last line is asked for, then it has
   CHECK_EQ(lines.values[1].at("g.i"), 2);
 }
 
-TEST("given a file that was renamed, when the last line is asked for, then it is in a new file of that name") {
+TEST("given a file that was renamed, when the last line is requested, then it is in a new file of that name") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));
@@ -155,7 +155,7 @@ TEST("given a half-sent line in a file that was replaced, when the process survi
   });
 }
 
-TEST("given two last lines without a flush between them, when the second is out, then it has what came after the first") {
+TEST("given two last lines without a flush between them, when the second is written, then it has only the later counts") {
   TemporaryFolder folder;
   Rig rig(SmallSchema());
   CHECK(rig.Init(folder / "f"));

@@ -72,7 +72,7 @@ TEST("given metrics, when they are flushed, then each flush writes one line with
   CHECK_EQ(rig.commits(), 3);
 }
 
-TEST("given a schema without a single entry, when flushed, then the line is an empty object") {
+TEST("given a schema without entries, when it is flushed, then the line is an empty object") {
   TemporaryFolder folder;
   Rig rig(SchemaBuilder().PerDevice("d", {Inc("i")}, Aggregate::kNone).Build(""));
   CHECK(rig.Init(folder / "f"));
@@ -82,7 +82,7 @@ TEST("given a schema without a single entry, when flushed, then the line is an e
   CHECK_EQ(TextOf(folder / "f"), "{}\n{\"d_a\":{\"i\":0}}\n");
 }
 
-TEST("given more and more devices, when flushed after each, then the line grows with them") {
+TEST("given more and more devices, when a flush follows each, then the line grows with them") {
   TemporaryFolder folder;
   Rig rig(SchemaBuilder().PerDevice("d", {Inc("i"), Latency("l")}).Build(""));
   CHECK(rig.Init(folder / "f"));
@@ -116,7 +116,7 @@ TEST(
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("d.i"), 5);
 }
 
-TEST("given a device that is full, when flushed, then kFailed, nothing is committed, and each failure is counted") {
+TEST("given a full device, when it is flushed to, then the status is kFailed, nothing is committed, and the failure is counted") {
   Rig rig(SmallSchema());
   CHECK(rig.Init("/dev/full"));
   rig.Add("g.i", 3);
@@ -132,7 +132,7 @@ TEST("given a device that is full, when flushed, then kFailed, nothing is commit
   CHECK(!rig.flusher.sender().LastLine(MonotonicMs() + 100));
 }
 
-TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of the one in it goes first, and nothing is lost") {
+TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of the half line goes first, and nothing is lost") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   Rig rig(WideSchema());
@@ -169,7 +169,7 @@ TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of
   CHECK(rig.Total("logger.missed") >= 3);
 }
 
-TEST("given a reader that takes any number of bytes, when all is read, then read and pending are what was added") {
+TEST("given a reader that takes any number of bytes, when all is read, then the lines and pending have every add") {
   std::mt19937 random(7);
   for (int round = 0; round < 20; round++) {
     TemporaryFolder folder;

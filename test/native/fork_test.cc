@@ -12,7 +12,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a mark, when it is set, then only the process that set it last is the same process") {
+TEST("given a mark, when it is checked, then only the process that set it last is the same process") {
   ForkMark mark;
   CHECK(!mark.IsSameProcess());
   mark.Set();
@@ -27,7 +27,7 @@ TEST("given a mark, when it is set, then only the process that set it last is th
   CHECK(mark.IsSameProcess());
 }
 
-TEST("given a child of vfork(), which has the very memory of its parent, when it asks, then it is not the same process") {
+TEST("given a child of vfork(), which shares its parent's memory, when it checks the mark, then it is not the same process") {
   ForkMark mark;
   mark.Set();
   const pid_t child = vfork();
@@ -38,7 +38,7 @@ TEST("given a child of vfork(), which has the very memory of its parent, when it
   CHECK(mark.IsSameProcess());
 }
 
-TEST("given a line of forks, when each process asks for its generation, then each has one of its own, and none is 0") {
+TEST("given a chain of forks, when each process reads its generation, then all generations differ, and none is 0") {
   const uint32_t first = ForkGeneration::Own();
   CHECK(first != 0);
   CHECK_EQ(ForkGeneration::Own(), first);

@@ -15,7 +15,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a forked child, when it crashes, then it dies as it would, and its parent's metrics and sink are untouched") {
+TEST("given a forked child, when it crashes, then it dies as without capture, and its parent's metrics and sink are untouched") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
@@ -65,7 +65,7 @@ TEST(
   CHECK_EQ(scene.lines().count(), 0);
 }
 
-TEST("given a forked child that captures a store of its own, when it crashes, then only that one has a last line") {
+TEST("given a forked child that captures its own store, when it crashes, then only that store has a last line") {
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();

@@ -77,7 +77,7 @@ TEST(
   CHECK_EQ(death.signal, SIGBUS);
 }
 
-TEST("given a host's handler that mends, when its own memory is lost, then it mends, and the file is still guarded") {
+TEST("given a host's handler that repairs memory, when other memory is lost, then the handler repairs it, and the guard stays") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   for (const bool with_capture : {false, true}) {
     CheckInChild([&] {
@@ -163,7 +163,7 @@ TEST(
   });
 }
 
-TEST("given as many files as can be guarded, when one more is opened, then kTooManyFiles, until one is closed") {
+TEST("given as many files as can be guarded, when another is opened, then the status is kTooManyFiles, until a file is closed") {
   CheckInChild([] {
     TemporaryFolder folder;
     std::vector<Store*> stores;

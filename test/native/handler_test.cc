@@ -74,7 +74,7 @@ TEST(
   });
 }
 
-TEST("given a sink that fails, when an earlier handler survives what looked like death, then errno is what it was") {
+TEST("given a sink that fails, when an earlier handler survives the signal, then errno is restored") {
   for (const int sink : {0, 1, 2}) {
     CheckInChild([&] {
       HandlerScene scene;
@@ -92,7 +92,7 @@ TEST("given a sink that fails, when an earlier handler survives what looked like
 }
 
 #if defined(__x86_64__)
-TEST("given a sink that fails, when an earlier handler mends a fault, then errno is what it was") {
+TEST("given a sink that fails, when an earlier handler repairs a fault, then errno is restored") {
   for (const int sink : {0, 1, 2}) {
     CheckInChild([&] {
       HandlerScene scene;

@@ -16,7 +16,7 @@ TEST("given no values, when quantiles are asked for, then they are 0") {
   CHECK_EQ(histogram.max(), 0);
 }
 
-TEST("given small values, when asked for quantiles, then they are exact") {
+TEST("given small values, when quantiles are computed, then they are exact") {
   Histogram histogram;
   for (uint64_t value = 1; value <= 31; value++) histogram.Record(value);
   CHECK_EQ(histogram.Quantile(1, 2), 16);

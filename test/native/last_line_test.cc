@@ -23,7 +23,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a last line that is slow to go out, when other threads crash meanwhile, then they wait for it") {
+TEST("given a last line that is written slowly, when other threads crash meanwhile, then they wait for it") {
   Scene scene("crash", true);
   Fifo fifo(scene.folder / "fifo");
   std::string text;
@@ -83,7 +83,7 @@ TEST(
   }
 }
 
-TEST("given a thread that flushes in a loop, when a signal meets it anywhere, then all lines are whole and have every add") {
+TEST("given a thread that flushes in a loop, when a signal interrupts it anywhere, then all lines are whole and have every add") {
   for (int round = 0; round < 12; round++) {
     Scene scene;
     const Death death = InChild([&] {

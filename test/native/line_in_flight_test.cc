@@ -76,7 +76,7 @@ TEST("given a line that a pipe takes in part, when it is resumed, then the recor
   CHECK_EQ(rig.flight().commit.load(), 2 << 2 | 0);
 }
 
-TEST("given a file with half a line, when the rest and the next line follow, then the next one's record begins behind the rest") {
+TEST("given a file with half a line, when the rest and the next line follow, then the next record begins after the rest") {
   CheckInChild([] {
     TemporaryFolder folder;
     Rig rig(SmallSchema());
@@ -125,7 +125,7 @@ uint32_t SettledBank(Rig& rig, const std::string& text, uint64_t* lines) {
   return flight.commit.load() & 3;
 }
 
-TEST("given a process that flushes on and on, when it is killed at any moment, then the header says which lines are out") {
+TEST("given a process that flushes all the time, when it is killed at any moment, then the header says which lines are out") {
   std::mt19937 random(11);
   for (int round = 0; round < 60; round++) {
     TemporaryFolder folder;

@@ -78,7 +78,7 @@ void UseChunk(Region& region, uint32_t chunk) {
 
 volatile sig_atomic_t g_signals = 0;
 
-TEST("given a limit on file sizes that comes after the open, when devices are made on and on, then they have their cells") {
+TEST("given a limit on file sizes that is set after the open, when devices are added, then each gets its cells") {
   CheckInChild([] {
     Rig rig(SchemaBuilder().Group("g", {Inc("i")}).PerDevice("d", {Inc("i"), Inc("j")}).Build(""));
     signal(SIGXFSZ, SIG_DFL);
@@ -191,7 +191,7 @@ TEST("given a process that locks future memory without a limit, when a region is
   for (const Kind kind : kKinds) CheckInChild([&] { CheckLocked(kind, MCL_FUTURE); });
 }
 
-TEST("given a process that locks no memory, when a region is used, then nothing of it is locked") {
+TEST("given a process that locks no memory, when a region is used, then no memory of the region is locked") {
   for (const Kind kind : kKinds) {
     CheckInChild([&] {
       TemporaryFolder folder;

@@ -398,7 +398,7 @@ TEST(
   vmm_metrics_detach(&attached.native);  // twice is harmless
 }
 
-TEST("given the objects of the header, when they go out of scope, then the shard is given back and the time was recorded") {
+TEST("given the objects of the header, when they go out of scope, then the shard is released and the time is recorded") {
   Attached attached;
   const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
   const vmm_metrics_metric s = attached.Find("g.s", VMM_METRICS_STORE);
@@ -424,7 +424,7 @@ TEST("given the objects of the header, when they go out of scope, then the shard
   CHECK_EQ(attached.store->ClaimShard(), number);
 }
 
-TEST("given every status, when its text is asked for, then each has one of its own") {
+TEST("given every status, when its text is read, then all texts differ") {
   std::vector<std::string> texts;
   for (int status = VMM_METRICS_OK; status <= VMM_METRICS_BAD_ARGUMENT; status++) {
     const std::string text = vmm_metrics_status_text(static_cast<vmm_metrics_status>(status));

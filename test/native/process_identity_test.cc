@@ -26,7 +26,7 @@ uint64_t StartTicks(const std::string& stat) {
   return ticks;
 }
 
-TEST("given a process of any name, when it is asked who it is, then it says what /proc does") {
+TEST("given a process of any name, when its identity is read, then it is that of /proc") {
   for (const char* name : {"plain", "a) b (c", ") 1 2 3 4 5", ""}) {
     CheckInChild([&] {
       prctl(PR_SET_NAME, name);

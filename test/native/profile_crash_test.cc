@@ -121,7 +121,7 @@ TEST(
   scene.CheckLastLine(SIGSEGV);
 }
 
-TEST("given a profile in a process that survives what looked like its death, when time goes by, then its samples go on") {
+TEST("given a profile in a process that survives a captured signal, when time passes, then its samples go on") {
   Scene scene;
   const Death death = InChild([&] {
     signal(SIGABRT, [](int) {});  // a host that lives on; the capture cannot know

@@ -86,7 +86,7 @@ TEST("given a pipe that nobody reads, when the profile is stopped, then the stop
   CHECK(result.status.code == Code::kWrite && result.status.error == EAGAIN);
 }
 
-TEST("given a pipe that nobody reads, when all rows are full, then the sampling backs off, and what was sampled arrives whole") {
+TEST("given a pipe that nobody reads, when all rows are full, then the sampling backs off, and the samples arrive whole") {
   const TemporaryFolder folder;
   Fifo fifo(folder / "pipe");
   ProfileBench bench;

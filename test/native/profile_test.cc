@@ -134,7 +134,7 @@ TEST("given annotations, when a profile is stopped, then the first line has the 
   CHECK_EQ(text.substr(text.find_last_of('#')), last);
 }
 
-TEST("given a profile that goes on, when time goes by, then its samples are in the file") {
+TEST("given a running profile, when time passes, then its samples are in the file") {
   const TemporaryFolder folder;
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", 10 * kMs));

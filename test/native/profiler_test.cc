@@ -47,7 +47,7 @@ TEST("given a profile that is over, when it is stopped again, then the profile t
   CHECK(bench.status.code == Code::kAlreadyRunning);
 }
 
-TEST("given a sampling thread that spins, when rows go out, then the writing thread keeps off its processor") {
+TEST("given a sampling thread that spins, when rows are written, then the writing thread stays off its processor") {
   cpu_set_t own, writing;
   if (sched_getaffinity(0, sizeof(own), &own) != 0 || CPU_COUNT(&own) < 2) return;  // there is nowhere to go
   ProfileBench bench;

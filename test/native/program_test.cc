@@ -91,7 +91,7 @@ TEST("given a sound program, when any instruction's operand is out of range, the
   }
 }
 
-TEST("given a sound program, when an op stands where it has no meaning, then it is refused") {
+TEST("given a sound program, when an op is where it has no meaning, then the program is refused") {
   const StoreSpec sound = EveryOp();
   const auto is_sound_with = [&](size_t i, Op op) {
     StoreSpec spec = sound;
@@ -128,7 +128,7 @@ TEST("given a sound program, when an op stands where it has no meaning, then it 
   }
 }
 
-TEST("given a 0 outside an aggregate, when it is checked, then it is refused, since no line has one there") {
+TEST("given a 0 outside an aggregate, when it is checked, then the program is refused, because no line has a 0 there") {
   const StoreSpec sound = EveryOp();
   for (const size_t i : {Find(sound, Op::kInc, 0, sound.main_end),
                          Find(sound, Op::kInc, sound.groups[0].fields_begin, sound.groups[0].fields_end)}) {
@@ -190,7 +190,7 @@ std::string RunOnce(const Rig& rig, uint32_t bank, uint32_t flushed, uint64_t ma
   return std::string(text.get(), out.size());
 }
 
-TEST("given random damage to a program, when what is still called sound is run, then it stays within its buffers") {
+TEST("given randomly damaged programs, when those that pass the check are run, then they stay within their buffers") {
   Rig rig(EveryOp());
   for (uint32_t group = 0; group < 3; group++) {
     rig.AddDevice(group, "a");

@@ -40,7 +40,7 @@ TEST("given text that fills the buffer to the last byte, when it is written, the
   CHECK(!out.overflowed());
 }
 
-TEST("given too little room, when text or a number is written, then it is left out whole, and what was there stays") {
+TEST("given too little room, when text or a number is written, then it is left out whole, and the earlier text stays") {
   char buffer[8] = "xxxxxxx";
   RawWriter out(buffer, 4);
   out.Text("ab", 2);

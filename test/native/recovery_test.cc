@@ -295,7 +295,9 @@ bool DieOfWrite() {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-TEST("given half a line of an earlier life in a pipe, when the next is killed before its write, then the half is not forgotten") {
+TEST(
+    "given half a line of an earlier life in a pipe, when the next process is killed before its write, then the record of the "
+    "half line stays") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   DeadRegion dead(folder / "r.previous", HalfIn(folder / "fifo", 10, LineOf(1).size()));

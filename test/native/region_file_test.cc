@@ -91,7 +91,7 @@ TEST("given a path where nothing is, when it is opened, then a whole file of mod
   }
 }
 
-TEST("given a file that was made and not published, when it is given up, then no trace of it is left") {
+TEST("given a file that was made and not published, when it is closed, then no file is left") {
   TemporaryFolder folder;
   {
     RegionFile file(folder / "r", Previous::kKeep);
@@ -220,7 +220,7 @@ TEST(
   }
 }
 
-TEST("given a reader that holds a lock for a moment, when the file is opened, then the reader is waited for") {
+TEST("given a reader that holds a lock for a moment, when the file is opened, then the open waits for the reader") {
   TemporaryFolder folder;
   const std::string path = folder / "r";
   std::make_unique<Opened>(path).reset();

@@ -24,7 +24,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a file, when a region is made in it, then its document is there, and every row that has memory is in the file") {
+TEST("given a file, when a region is made in it, then the file has its document and every row with memory") {
   FileRegion file;
   Region& region = file.region;
   CHECK_EQ(std::string(reinterpret_cast<char*>(region.base()) + region.header().document_offset, 2), "{}");
@@ -104,7 +104,7 @@ TEST(
   }
 }
 
-TEST("given many threads on one cut file, when all of them add after the cut, then nothing is lost that was added after it") {
+TEST("given many threads on one cut file, when all of them add after the cut, then no later add is lost") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   constexpr int kThreads = 6, kRounds = 12, kAdds = 500;
   for (int round = 0; round < kRounds; round++) {
@@ -138,7 +138,7 @@ TEST("given many threads on one cut file, when all of them add after the cut, th
   }
 }
 
-TEST("given addresses that are not of a region in a file, when they are to be repaired, then nothing changes") {
+TEST("given addresses outside a region in a file, when they are repaired, then nothing changes") {
   FileRegion file;
   Region& region = file.region;
   int local = 7;
@@ -166,7 +166,7 @@ TEST("given addresses that are not of a region in a file, when they are to be re
   region.UnmapRow(forgotten, region.granule_bytes());
 }
 
-TEST("given a region that nobody guards any more, when its memory is lost, then the process dies as it would have died") {
+TEST("given a region that is no longer guarded, when its memory is lost, then the process dies of SIGBUS") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   const Death death = InChild([] {
     FileRegion file;
@@ -272,7 +272,7 @@ extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, in
 namespace vmm {
 namespace {
 
-TEST("given a repair, when a signal of a crash comes in the middle of it, then its handler may use the region too") {
+TEST("given a repair, when a fatal signal interrupts it, then the handler can use the region too") {
   const pid_t child = StartChild([] {
     InstallHandler(SIGTRAP, [](int) { AddShared(g_signalled->InShard(1, 1), 1); });
     FileRegion file;
@@ -289,7 +289,7 @@ TEST("given a repair, when a signal of a crash comes in the middle of it, then i
 }
 #endif
 
-TEST("given a file that is cut and that more rows then make longer, when the hole reads as 0, then the region is degraded") {
+TEST("given a cut file that more rows make longer, when the hole reads as 0, then the region is degraded") {
   FileRegion file;
   Region& region = file.region;
   Set(region.InShard(0, 3), 5);
@@ -306,7 +306,7 @@ TEST("given a file to which rows are added, when nobody cut it, then it is not d
   CHECK(!file.region.is_degraded());
 }
 
-TEST("given a forked child, when it goes on counting, then the parent's file does not change, and does not stay locked for it") {
+TEST("given a forked child, when it counts, then the parent's file does not change, and the child does not keep it locked") {
   auto file = std::make_unique<FileRegion>();
   void* row = nullptr;
   CHECK(file->region.MapRow(0, kFirstShardRow, &row).ok());

@@ -19,7 +19,7 @@
 namespace vmm {
 namespace {
 
-TEST("given a new region, when its header is read, then it says what it is, and a granule is a page") {
+TEST("given a new region, when its header is read, then its fields are right, and a granule is a page") {
   Region region;
   CHECK(region.Create({0x1234}).ok());
   const RegionHeader& header = region.header();
@@ -110,14 +110,14 @@ TEST("given a row, when it is mapped again, then both are the same memory until 
 
 // Each in a child, since a limit counts for all that comes after. The child does not ignore SIGXFSZ: a host need not
 // ignore it as Node does.
-TEST("given a process that may make no file, when a region is made, then it is anonymous, and rows are shared all the same") {
+TEST("given a process that must not make files, when a region is made, then it is anonymous, and rows are still shared") {
   CheckInChild([] {
     LimitResource(RLIMIT_FSIZE, 0);
     CheckRowsShareMemory();
   });
 }
 
-TEST("given a file size limit that only the first pages are under, when later rows get memory, then they get it") {
+TEST("given a file size limit of a few pages, when later rows need memory, then they get it") {
   CheckInChild([] {
     LimitResource(RLIMIT_FSIZE, 64 * 1024);
     Region region;

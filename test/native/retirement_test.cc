@@ -196,7 +196,7 @@ TEST("given retired devices, when lines follow, then each delta is in exactly on
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("d.i"), counted);
 }
 
-TEST("given the cells that count what comes through stale accessors, when they are asked for, then lines have what they count") {
+TEST("given the cells for adds through stale accessors, when they are used, then lines have their counts") {
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
@@ -273,7 +273,7 @@ TEST(
   CHECK(!leaving.HasAny());
 }
 
-TEST("given devices of many ids, when they are removed, then the last sixteen linger") {
+TEST("given devices of many ids, when they are removed, then the last sixteen are kept for a while") {
   Devices devices({"d"}, {});
   Leaving leaving(1);
   for (uint32_t i = 0; i < 40; i++) {

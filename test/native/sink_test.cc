@@ -105,7 +105,8 @@ TEST(
   CHECK(!replaced);
 }
 
-TEST("given blocking descriptors that nobody reads, when more is written than they take, then it stops short with EAGAIN") {
+TEST(
+    "given blocking descriptors that nobody reads, when more is written than they take, then the write stops short with EAGAIN") {
   const std::string much(4 << 20, 'x');
   Pipe pipe;
   OpenedSink to_pipe;
@@ -199,7 +200,9 @@ TEST("given a text that does not fit into a pipe, when a reader takes it in piec
   CHECK(read == text);
 }
 
-TEST("given a pipe that nobody reads, when the deadline passes, then EAGAIN, and what fitted is out") {
+TEST(
+    "given a pipe that nobody reads, when the deadline passes, then the write ends with EAGAIN, and the part that fitted is "
+    "out") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   OpenedSink sink;
@@ -213,7 +216,9 @@ TEST("given a pipe that nobody reads, when the deadline passes, then EAGAIN, and
   CHECK(sink.status.ok());
 }
 
-TEST("given an hour until the deadline, when the sink fails for good, then the cause at once, and no signal of that") {
+TEST(
+    "given an hour until the deadline, when the sink fails for good, then the write ends at once with the cause, and without a "
+    "signal") {
   CheckInChild([] {
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);

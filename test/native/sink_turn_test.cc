@@ -195,7 +195,7 @@ TEST("given two stores on one file that is renamed, when both are flushed, then 
   CHECK_EQ(stores.one.cells.region().header().line.offset, stores.other.cells.region().header().line.bytes);
 }
 
-TEST("given two stores on one file, when another wrote meanwhile, then the record of a line says where that line begins") {
+TEST("given two stores on one file, when the other wrote meanwhile, then the record of a line has the offset of that line") {
   TemporaryFolder folder;
   WriteText(folder / "f", "");
   Two stores;

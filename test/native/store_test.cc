@@ -118,7 +118,7 @@ TEST("given nothing new, when the last attachment goes, then there is a last lin
   }
 }
 
-TEST("given a half-sent line and nothing new, when the last attachment goes, then its tail goes out") {
+TEST("given a half-sent line and nothing new, when the last attachment is closed, then the tail is written") {
   TemporaryFolder folder;
   Store* store = Opened(SchemaBuilder().Group("g", WithManyMore({}, 200)).Build("a"));
   Fifo fifo(folder / "fifo");
@@ -249,7 +249,9 @@ TEST("given devices that come and go many times, when flushed, then each line ha
   CHECK_EQ(lines.Sum("d.i"), added);
 }
 
-TEST("given no room for more cells, when devices are allocated on and on, then kTooManyCells, and those there are still work") {
+TEST(
+    "given no room for more cells, when devices are allocated, then the status is kTooManyCells, and earlier devices still "
+    "work") {
   TemporaryFolder folder;
   StoreSpec spec = SchemaBuilder().PerDevice("d", {Inc("i")}).Build("a");  // with devices so large that the end is near
   spec.groups[0].cells = 100'000;
@@ -270,7 +272,7 @@ TEST("given no room for more cells, when devices are allocated on and on, then k
   store->Detach(false);
 }
 
-TEST("given a thread's shard, when its row is mapped, then what is added there counts in the store") {
+TEST("given a thread's shard, when its row is mapped, then adds to it count in the store") {
   Store* store = Opened(Schema().Build("a"));
   const uint32_t cell = CellOf(store->spec(), "g.i");
   const uint32_t shard = store->ClaimShard();
