@@ -54,3 +54,8 @@ export class MetricsError extends Error {
     this.code = code;
   }
 }
+
+/** `path` is the place in the schema. */
+export function schemaError(path: string, problem: string): MetricsError {
+  return new MetricsError(ErrorCode.SCHEMA, `${path}: ${problem}`);
+}

@@ -9,6 +9,7 @@ export type { Accessors, RunTimeGroup } from './app.ts';
 export type { CapturableSignal } from './arguments.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
+export type { EventMarkers } from './markers.ts';
 export { Metrics, type PeriodicFlushOptions } from './metrics.ts';
 export type { OpenOptions } from './open-options.ts';
 export type { ProfileName } from './profile/columns.ts';
@@ -16,7 +17,6 @@ export type { Profile, ProfileOptions, ProfileStats } from './profiler.ts';
 export { type CrashReport, type RegionReading, type RegionState, type RegionValues, readRegion, type Settlement } from './region/reader.ts';
 export {
   defineSchema,
-  type EventMarkers,
   type Fields,
   type GroupDef,
   group,

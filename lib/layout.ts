@@ -1,7 +1,7 @@
 // The layout of a schema: which cells each metric has. Pure, so that every thread and process computes the same layout.
 
 import { VALUE_MAX } from './arguments.ts';
-import type { Fields, MetricDef, Schema, StoreDef } from './schema.ts';
+import { type Fields, hasOptions, type MetricDef, type Schema, type StoreDef } from './schema.ts';
 
 /** What a cell holds. The numbers are those of `CellKind` in native/region/cell.h. */
 export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4 } as const;
@@ -30,9 +30,11 @@ const CELLS_OF: Record<MetricDef['kind'], readonly number[]> = {
   latency: [CellKind.min, CellKind.max, CellKind.inc],
 };
 
-/** One metric: its name, its definition, and its first cell. A device's cells are counted from its own first cell. */
+/** One metric. A device's cells are counted from its own first cell. */
 export interface MetricLayout {
   readonly name: string;
+  /** Its group and its name, with a dot between them. */
+  readonly path: string;
   readonly def: MetricDef;
   readonly cell: number;
 }
@@ -130,26 +132,27 @@ export function firstDifference(open: Layout['facts'], call: Layout['facts']): s
   return undefined;
 }
 
-/** Every metric of a plain group, with its path. */
-export function* staticMetrics(layout: Layout): Generator<MetricLayout & { readonly path: string }> {
-  for (const entry of layout.entries) {
-    if (entry.kind !== 'group') continue;
-    for (const metric of entry.metrics) yield { ...metric, path: `${entry.key}.${metric.name}` };
-  }
+/** Every metric of a plain group. */
+export function staticMetrics(layout: Layout): MetricLayout[] {
+  return layout.entries.flatMap((entry) => (entry.kind === 'group' ? entry.metrics : []));
 }
 
 class CellCounter {
   readonly #kinds: number[] = [];
 
   place(key: string, fields: Fields, facts: [string, string][]): MetricLayout[] {
-    return Object.entries(fields).map(([name, def]) => {
-      facts.push([`${key}.${name}`, factOf(def)]);
+    const kinds = this.#kinds;
+    const metrics: MetricLayout[] = [];
+    for (const name of Object.keys(fields)) {
+      const def = fields[name]!;
+      const path = `${key}.${name}`;
+      facts.push([path, factOf(def)]);
       const cells = CELLS_OF[def.kind];
-      while ((this.#kinds.length % RUN_CELLS) + cells.length > RUN_CELLS) this.#kinds.push(CellKind.none);
-      const cell = this.#kinds.length;
-      this.#kinds.push(...cells);
-      return { name, def, cell };
-    });
+      while ((kinds.length % RUN_CELLS) + cells.length > RUN_CELLS) kinds.push(CellKind.none);
+      metrics.push({ name, path, def, cell: kinds.length });
+      kinds.push(...cells);
+    }
+    return metrics;
   }
 
   kinds(): Uint8Array {
@@ -161,6 +164,7 @@ class CellCounter {
 const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
 
 function factOf(def: MetricDef): string {
+  if (!hasOptions(def)) return `${def.kind}()`;
   const options = MARKERS.flatMap((marker) => {
     const value = (def as StoreDef)[marker];
     return value === undefined ? [] : [`${marker}: ${value}`];

@@ -50,7 +50,7 @@ export interface Program {
 
 export function programOf(layout: Layout, identity: Identity): Program {
   const assembler = new Assembler();
-  const identityText = identityLiteral(identity);
+  const identityText = bytesOf(identityLiteral(identity));
   const hasTimestamp = layout.entries.some((entry) => entry.kind === 'utcTimestampMs');
   // Every entry starts with a comma. When the line is built, the opening brace overwrites the first comma.
   if (!hasTimestamp) assembler.text(identityText);
@@ -94,12 +94,14 @@ function assembleAggregate(assembler: Assembler, device: DeviceGroupLayout): voi
 }
 
 function assembleFields(assembler: Assembler, metrics: readonly MetricLayout[], opsOf: Ops): void {
-  metrics.forEach((metric, i) => {
-    assembler.text(`${i === 0 ? '' : ','}"${metric.name}":`);
+  let before = '"';
+  for (const metric of metrics) {
+    assembler.text(`${before}${metric.name}":`);
+    before = ',"';
     const ops = opsOf(metric);
     if (typeof ops === 'number') {
       assembler.emit(ops, metric.cell);
-      return;
+      continue;
     }
     const [min, max, sum] = ops;
     assembler.text('{"min_us":').emit(min, metric.cell + LATENCY_MIN);
@@ -108,7 +110,7 @@ function assembleFields(assembler: Assembler, metrics: readonly MetricLayout[], 
       .text(',"sum_us":')
       .emit(sum, metric.cell + LATENCY_SUM)
       .text('}');
-  });
+  }
 }
 
 function identityLiteral({ id, properties }: Identity): string {
@@ -118,34 +120,37 @@ function identityLiteral({ id, properties }: Identity): string {
   return `${idText},"properties":{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(properties[key])}`).join(',')}}`;
 }
 
+/** The UTF-8 of the text, a character for each byte: the assembler counts characters. */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
 /** Collects text until an instruction takes it as its literal. */
 class Assembler {
   readonly #code: number[] = [];
-  readonly #literals: Buffer[] = [];
-  #literalBytes = 0;
-  #text = '';
+  /** All literals, one after the other: a character for each byte. The keys of a schema are ASCII. */
+  #literals = '';
+  #begin = 0;
 
   text(text: string): this {
-    this.#text += text;
+    this.#literals += text;
     return this;
   }
 
   emit(op: number, operand = 0): this {
-    const literal = Buffer.from(this.#text);
-    this.#code.push(op, this.#literalBytes, literal.length, operand);
-    this.#literals.push(literal);
-    this.#literalBytes += literal.length;
-    this.#text = '';
+    const end = this.#literals.length;
+    this.#code.push(op, this.#begin, end - this.#begin, operand);
+    this.#begin = end;
     return this;
   }
 
   /** Emits the text that is left. Returns the number of instructions. */
   end(): number {
-    if (this.#text !== '') this.emit(Op.text);
+    if (this.#literals.length > this.#begin) this.emit(Op.text);
     return this.#code.length / 4;
   }
 
   finished(): { readonly code: Uint32Array; readonly literals: Uint8Array } {
-    return { code: Uint32Array.from(this.#code), literals: Uint8Array.from(Buffer.concat(this.#literals)) };
+    return { code: Uint32Array.from(this.#code), literals: Uint8Array.from(Buffer.from(this.#literals, 'latin1')) };
   }
 }

@@ -1,19 +1,9 @@
 // A schema names every metric once. Types, cells, the flush program and the accessors all follow from it. Pure: no
 // files, no clock, no native code.
 
-import { constants } from 'node:os';
-
-import {
-  type CapturableSignal,
-  checkedBoolean,
-  checkedChoice,
-  checkedOptions,
-  checkedSignal,
-  checkedText,
-  isPlainObject,
-  shown,
-} from './arguments.ts';
-import { ErrorCode, MetricsError } from './errors.ts';
+import { checkedBoolean, checkedChoice, checkedOptions, checkedText, isPlainObject, shown } from './arguments.ts';
+import { ErrorCode, MetricsError, schemaError } from './errors.ts';
+import { checkedMarkers, EVENT_MARKERS, type EventMarkers, MarkerHolders, markersOf } from './markers.ts';
 
 /**
  * The unit of a metric's value. Default: the unit that the name ends in (`_us`, `_ms` or `_bytes`), or else `'count'`.
@@ -22,22 +12,6 @@ export type Unit = 'count' | 'bytes' | 'us' | 'ms';
 
 /** How the values that devices have in a store metric become one value in the aggregate. */
 export type StoreAggregate = 'sum' | 'min' | 'max';
-
-/**
- * Events that raise a metric without a call. An inc metric goes up by 1. A store metric is set to 1 by `onSignal` and
- * `onPanic`, and goes up by 1 at the other events. A schema gives each marker to at most one metric, and `onSignal` to
- * at most one metric per signal.
- */
-export interface EventMarkers {
-  /** Raised when this signal comes and is captured, see `captureSignals()`. */
-  readonly onSignal?: CapturableSignal | undefined;
-  /** Raised when an uncaught exception or unhandled rejection is about to end a thread, see `capturePanics()`. */
-  readonly onPanic?: boolean | undefined;
-  /** Raised by each flush that does not get its whole line out. */
-  readonly onMissedFlush?: boolean | undefined;
-  /** Raised by other trouble of the store: lost memory, a signal handler that was replaced, a dropped region file. */
-  readonly onError?: boolean | undefined;
-}
 
 export interface IncOptions extends EventMarkers {
   readonly unit?: Unit | undefined;
@@ -129,7 +103,14 @@ export function schemaOf(value: unknown): Schema | undefined {
   }
 }
 
-const EVENT_MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError'] as const;
+/** The definitions that inc(), store() and latency() have made: no schema checks them a second time. */
+const madeHere = new WeakSet<object>();
+
+function made<D extends MetricDef>(def: D): D {
+  madeHere.add(def);
+  return Object.freeze(def);
+}
+
 const UNITS: readonly Unit[] = ['count', 'bytes', 'us', 'ms'];
 
 /**
@@ -138,8 +119,9 @@ const UNITS: readonly Unit[] = ['count', 'bytes', 'us', 'ms'];
  * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function inc(doc: string, options?: IncOptions): IncDef {
+  if (options === undefined) return made({ kind: 'inc', doc: checkedText('inc(): doc', doc) });
   const o = checkedOptions<IncOptions>('inc()', options, ['unit', ...EVENT_MARKERS]);
-  return Object.freeze({
+  return made({
     kind: 'inc',
     doc: checkedText('inc(): doc', doc),
     ...checkedMarkers('inc()', o),
@@ -153,10 +135,11 @@ export function inc(doc: string, options?: IncOptions): IncDef {
  * @throws TypeError for an unknown option or a wrong type; RangeError for a wrong value.
  */
 export function store(doc: string, options?: StoreOptions): StoreDef {
+  if (options === undefined) return made({ kind: 'store', doc: checkedText('store(): doc', doc) });
   const o = checkedOptions<StoreOptions>('store()', options, ['unit', 'startTime', 'aggregate', ...EVENT_MARKERS]);
   if (o.startTime !== undefined) checkedChoice('store(): startTime', o.startTime, ['wall', 'cpu']);
   if (o.aggregate !== undefined) checkedChoice('store(): aggregate', o.aggregate, ['sum', 'min', 'max']);
-  return Object.freeze({
+  return made({
     kind: 'store',
     doc: checkedText('store(): doc', doc),
     ...(o.startTime !== undefined && { startTime: o.startTime }),
@@ -173,7 +156,7 @@ export function store(doc: string, options?: StoreOptions): StoreDef {
  * @throws TypeError, RangeError when `doc` is no text.
  */
 export function latency(doc: string): LatencyDef {
-  return Object.freeze({ kind: 'latency', doc: checkedText('latency(): doc', doc) });
+  return made({ kind: 'latency', doc: checkedText('latency(): doc', doc) });
 }
 
 /** The wall clock at the flush, in milliseconds since 1970 (UTC). At most once in a schema, at its top level. */
@@ -211,12 +194,12 @@ export function perDevice<const F extends Fields>(fields: F, options?: PerDevice
  * marker that is given twice. The message names the path in the schema.
  */
 export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
-  const markers = new Map<string, string>();
+  const markers = new MarkerHolders();
   const entries = plainEntries(shape, 'the schema');
   const frozen = entries.map(([key, def]) => {
     const kind = kindOf(def);
     if (kind === 'utcTimestampMs') {
-      claimMarker(markers, 'utcTimestampMs()', key);
+      markers.claim('utcTimestampMs()', key);
       return [key, utcTimestampMs()] as const;
     }
     if (kind === 'group' || kind === 'perDevice') {
@@ -248,30 +231,36 @@ const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
 
-function checkedFields(kind: 'group' | 'perDevice', fields: unknown, key: string, markers: Map<string, string>): Fields {
-  const checked = plainEntries(fields, key).map(([name, def]) => {
+function checkedFields(kind: 'group' | 'perDevice', given: unknown, key: string, markers: MarkerHolders): Fields {
+  const fields: Record<string, MetricDef> = {};
+  for (const [name, def] of plainEntries(given, key)) {
     const path = `${key}.${name}`;
     if (!METRIC_KINDS.has(kindOf(def))) throw schemaError(path, `must be inc(), store() or latency(); got ${shownDef(def)}`);
-    const metric = checkedAgain(path, def as MetricDef);
-    if (metric.kind === 'latency') return [name, metric] as const;
-    const given = [
-      ...EVENT_MARKERS.filter((m) => metric[m]).map((m) => (m === 'onSignal' ? `onSignal: ${signalName(metric.onSignal)}` : m)),
-      ...(metric.kind === 'store' && metric.startTime ? [`startTime: ${metric.startTime}`] : []),
-    ];
-    for (const marker of given) {
-      if (kind === 'perDevice') throw schemaError(path, `${marker} can only be given to a metric of a plain group, not of devices`);
-      claimMarker(markers, marker, path);
-    }
-    if (kind === 'group' && metric.kind === 'store' && metric.aggregate) {
-      throw schemaError(path, 'aggregate can only be given to a metric of perDevice()');
-    }
-    return [name, metric] as const;
-  });
-  return Object.freeze(Object.fromEntries(checked));
+    const metric = checkedMetric(path, def as MetricDef);
+    if (hasOptions(metric)) checkOptions(path, kind, metric, markers);
+    fields[name] = metric;
+  }
+  return Object.freeze(fields);
 }
 
-/** A definition may be written by hand, so it goes through the checks of inc(), store() or latency() again. */
-function checkedAgain(path: string, def: MetricDef): MetricDef {
+/** Whether a definition says more than its kind and what it measures. */
+export function hasOptions(def: MetricDef): def is IncDef | StoreDef {
+  return Object.keys(def).length > 2;
+}
+
+function checkOptions(path: string, kind: 'group' | 'perDevice', metric: IncDef | StoreDef, markers: MarkerHolders): void {
+  for (const marker of markersOf(metric)) {
+    if (kind === 'perDevice') throw schemaError(path, `${marker} can only be given to a metric of a plain group, not of devices`);
+    markers.claim(marker, path);
+  }
+  if (kind === 'group' && metric.kind === 'store' && metric.aggregate) {
+    throw schemaError(path, 'aggregate can only be given to a metric of perDevice()');
+  }
+}
+
+/** A definition that is written by hand goes through the checks of inc(), store() or latency(). */
+function checkedMetric(path: string, def: MetricDef): MetricDef {
+  if (madeHere.has(def)) return def;
   const { kind, doc, ...options } = def;
   return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));
 }
@@ -282,12 +271,6 @@ function again<T>(path: string, make: () => T): T {
   } catch (cause) {
     throw new MetricsError(ErrorCode.SCHEMA, `${path}: ${(cause as Error).message}`, { cause });
   }
-}
-
-/** One name for each signal: some signals have two. */
-function signalName(signal: CapturableSignal | undefined): string {
-  const number = constants.signals[signal!];
-  return Object.entries(constants.signals).find(([, n]) => n === number)![0];
 }
 
 /** The own entries of a plain object, with every key checked. */
@@ -307,12 +290,6 @@ function plainEntries(object: unknown, path: string): [string, unknown][] {
   return entries;
 }
 
-function claimMarker(markers: Map<string, string>, marker: string, path: string): void {
-  const holder = markers.get(marker);
-  if (holder !== undefined) throw schemaError(path, `${marker} is given twice, the first time to ${holder}`);
-  markers.set(marker, path);
-}
-
 function kindOf(def: unknown): unknown {
   return typeof def === 'object' && def !== null && 'kind' in def ? def.kind : undefined;
 }
@@ -320,23 +297,6 @@ function kindOf(def: unknown): unknown {
 function shownDef(def: unknown): string {
   const kind = kindOf(def);
   return typeof kind === 'string' ? `${kind}()` : shown(def);
-}
-
-function schemaError(path: string, problem: string): MetricsError {
-  return new MetricsError(ErrorCode.SCHEMA, `${path}: ${problem}`);
-}
-
-function checkedMarkers(where: string, o: EventMarkers): EventMarkers {
-  if (o.onSignal !== undefined) {
-    checkedSignal(`${where}: onSignal`, o.onSignal);
-  }
-  const given: { -readonly [M in keyof EventMarkers]: EventMarkers[M] } = {};
-  if (o.onSignal !== undefined) given.onSignal = o.onSignal;
-  for (const marker of ['onPanic', 'onMissedFlush', 'onError'] as const) {
-    const value = o[marker];
-    if (value !== undefined && checkedBoolean(`${where}: ${marker}`, value)) given[marker] = true;
-  }
-  return given;
 }
 
 function checkedUnit(where: string, unit: Unit | undefined): { unit?: Unit } {

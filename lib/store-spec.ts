@@ -6,8 +6,9 @@ import type { NamedMetric, StoreSpec } from './binding.ts';
 import { checkDocumentLength, documentOf } from './document.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
+import type { EventMarkers } from './markers.ts';
 import { type Identity, programOf } from './program.ts';
-import type { EventMarkers, MetricDef, Schema, StoreDef } from './schema.ts';
+import { hasOptions, type MetricDef, type Schema, type StoreDef } from './schema.ts';
 
 /** `Previous` in native/region/region_file.h */
 const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
@@ -33,6 +34,7 @@ export function storeSpecOf(
   const program = programOf(layout, identity);
   const document = documentOf(name, schema, identity);
   if (file !== undefined) checkDocumentLength(document);
+  const metrics = staticMetrics(layout);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
   const error = markedMetric(layout, (def) => def.onError === true);
   return {
@@ -42,13 +44,13 @@ export function storeSpecOf(
     kinds: layout.cellKinds,
     ...program,
     keys: lineKeys(layout, identity),
-    metrics: [...staticMetrics(layout)].map((metric) => named(metric, metric.path)),
+    metrics: metrics.map((metric) => named(metric, metric.path)),
     deviceGroups: layout.devices.map(({ key, cellKinds, metrics }) => ({
       name: key,
       kinds: cellKinds,
       metrics: metrics.map((metric) => named(metric, metric.name)),
     })),
-    marks: [...staticMetrics(layout)].flatMap(({ def, cell }) =>
+    marks: metrics.flatMap(({ def, cell }) =>
       def.kind === 'latency' || def.onSignal === undefined
         ? []
         : [{ signal: constants.signals[def.onSignal], cell, isStore: def.kind === 'store' }],
@@ -73,10 +75,7 @@ export function markedMetric(
   layout: Layout,
   isMarked: (def: EventMarkers & Pick<StoreDef, 'startTime'>) => boolean,
 ): MetricLayout | undefined {
-  for (const metric of staticMetrics(layout)) {
-    if (metric.def.kind !== 'latency' && isMarked(metric.def)) return metric;
-  }
-  return undefined;
+  return staticMetrics(layout).find(({ def }) => hasOptions(def) && isMarked(def));
 }
 
 /** The keys that a device's line key must differ from. */
