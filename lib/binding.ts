@@ -38,6 +38,33 @@ export interface StoreSpec {
   readonly document: string;
 }
 
+/** What a reader knows of a region file; `KnownRegionSpec` in native/region/known_region.h. */
+export interface KnownRegionSpec {
+  readonly descriptor: number;
+  readonly path: string;
+  readonly isDescriptorLink: boolean;
+  readonly isHeld: boolean;
+  readonly header: Uint8Array;
+  readonly directory: Uint8Array;
+  readonly kinds: Uint8Array;
+  readonly slots: Uint32Array;
+  readonly granuleBytes: number;
+  readonly chunksOffset: number;
+  readonly shardsUsed: number;
+  /** Where the results go. */
+  readonly headerNow: Uint8Array;
+  readonly flushed: BigUint64Array;
+  readonly totals: BigUint64Array;
+}
+
+declare const knownRegion: unique symbol;
+export interface KnownRegionHandle {
+  readonly [knownRegion]: true;
+}
+
+/** `KnownRegion::Result` in native/region/known_region.h. */
+export const KnownResult = { changed: 0, same: 1, flushed: 2 } as const;
+
 export interface NativeDevice {
   readonly id: string;
   readonly firstCell: number;
@@ -164,6 +191,13 @@ export interface Binding {
   format(): object;
   /** Memory that begins at a page boundary and is all 0. */
   pages(bytes: number): Uint8Array;
+  /** A handle for readKnownRegions(); undefined if the spec is not consistent. */
+  knownRegion(spec: KnownRegionSpec): KnownRegionHandle | undefined;
+  /**
+   * Reads each region into the arrays of its spec, unless more than its values changed. Writes one of KnownResult for
+   * each; after `changed` the arrays are undefined. The descriptors must be open.
+   */
+  readKnownRegions(handles: readonly KnownRegionHandle[], results: Uint8Array): void;
   /**
    * Whether another open file description holds an exclusive flock on the file. Takes a shared lock for a moment, so a
    * lock that the descriptor had before is lost.
@@ -174,6 +208,11 @@ export interface Binding {
    * isLocked() does not see this lock, so a file whose writer is gone still counts as a file without a writer.
    */
   lock(descriptor: number): boolean | Failure;
+  /**
+   * Waits until a moment on the clock of process.hrtime(), of which the last `spinNs` nanoseconds without a sleep.
+   * Returns the time then; it is before the moment if a signal came.
+   */
+  waitForTick(momentNs: number, spinNs: number): number;
   /**
    * Sends a whole line to a sink, and waits up to `patienceMs` for its reader. Returns how many bytes of the line the
    * sink took. If the file does not end in a newline, a newline goes first. The caller keeps the descriptor.

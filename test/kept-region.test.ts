@@ -1,18 +1,20 @@
 // A reader that keeps the file of a region open and reads it again and again: what may happen to the file between two
 // readings, and what the reader keeps. The other tests of readers check that both ways of reading agree.
 
+import { randomBytes, randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { group, inc, perDevice } from 'vmm-metrics';
+import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion } from 'vmm-metrics';
 
 import { KeptRegion } from '../lib/region/kept-region.ts';
 import { KeptRegions } from '../lib/region/kept-regions.ts';
+import { readingOf } from '../lib/region/reader.ts';
 import { readBothWays } from './helpers/both-readers.ts';
-import { regionFile } from './helpers/counted-region.ts';
+import { counted, regionFile } from './helpers/counted-region.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
 import { writeRegion } from './helpers/region-writer.ts';
-import { temporaryFolder } from './helpers/workplace.ts';
+import { freshName, temporaryFolder } from './helpers/workplace.ts';
 
 /** How many descriptors of a file this process has, whatever the name of the file is now. */
 const descriptorsOf = (path: string) =>
@@ -24,13 +26,16 @@ const descriptorsOf = (path: string) =>
     }
   }).length;
 
-function kept(path: string): KeptRegion {
-  const region = new KeptRegion(path);
+/** A region that was read so often that the next reading is by native code, unless that is not wanted. */
+function kept(path: string, native = true): KeptRegion {
+  const region = new KeptRegion(path, { native });
   onTestFinished(() => region.close());
+  for (let i = 0; i < 3; i++) region.read();
+  expect(region.known !== undefined).toBe(native);
   return region;
 }
 
-describe('given a region that is read again', () => {
+describe.each([{ native: true }, { native: false }])('given a region that is read again, with native code: $native', ({ native }) => {
   test('when its process has counted, flushed, and added devices meanwhile, then the reading shows the changes', async () => {
     const path = join(temporaryFolder(), 'region');
     const model = new Model({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) }, {});
@@ -59,8 +64,7 @@ describe('given a region that is read again', () => {
 
   test('when another file took its name, then the new file is read, and no descriptor of the old file stays open', () => {
     const path = regionFile({ pid: 1 });
-    const region = kept(path);
-    expect(region.read().header.pid).toBe(1);
+    const region = kept(path, native);
     renameSync(regionFile({ pid: 2 }), path);
     expect(region.read().header.pid).toBe(2);
     expect(descriptorsOf(path)).toBe(1);
@@ -68,7 +72,7 @@ describe('given a region that is read again', () => {
 
   test('when the next process renamed it and took its name, then the region of the next process is read', () => {
     const path = regionFile({ pid: 1 });
-    const region = kept(path);
+    const region = kept(path, native);
     region.read();
     renameSync(path, `${path}.previous`);
     expect(() => region.read()).toThrow('ENOENT');
@@ -86,7 +90,7 @@ describe('given a region that is read again', () => {
 
   test('when it is removed, then read() throws, and its descriptor is closed', () => {
     const path = regionFile();
-    const region = kept(path);
+    const region = kept(path, native);
     region.read();
     rmSync(path);
     expect(() => region.read()).toThrow(
@@ -98,23 +102,80 @@ describe('given a region that is read again', () => {
   test('when it is cut short, then read() throws until the file is whole again', () => {
     const path = regionFile();
     const whole = readFileSync(path);
-    const region = kept(path);
+    const region = kept(path, native);
     region.read();
     truncateSync(path, whole.length - 4096);
     for (let i = 0; i < 2; i++) expect(() => region.read()).toThrow(/cut short: only \d+ of its \d+ bytes are there/);
+    // Behind the last cell, where no value is.
+    writeFileSync(path, whole);
+    for (let i = 0; i < 3; i++) region.read();
+    truncateSync(path, whole.length - 8);
+    expect(() => region.read()).toThrow(`cut short: only ${whole.length - 8} of its ${whole.length} bytes are there`);
     truncateSync(path, 100);
     expect(() => region.read()).toThrow('cut short');
     writeFileSync(path, whole);
     expect(region.read().header.pid).toBe(4242);
   });
 
+  test('when its rows get any words, then they are combined as readRegion() combines them', async () => {
+    const path = regionFile({ shards: 3 });
+    const region = kept(path, native);
+    const rows = readFileSync(path);
+    const chunks = Number(rows.readBigUInt64LE(56));
+    for (let times = 0; times < 20; times++) {
+      for (const row of [0, 37, 38, 39]) {
+        for (let cell = 0; cell < 512; cell++) {
+          rows.writeBigUInt64LE(randomBytes(8).readBigUInt64LE() >> BigInt(randomInt(65)), chunks + row * 4096 + cell * 8);
+        }
+      }
+      writeFileSync(path, rows);
+      const { values, pending } = readingOf(path, region.read());
+      expect({ values, pending }).toEqual(((reading) => ({ values: reading.values, pending: reading.pending }))(await readRegion(path)));
+      expect(region.known !== undefined).toBe(native);
+    }
+  });
+
   test('when a link took its name, then the link is refused', () => {
     const path = regionFile();
-    const region = kept(path);
+    const region = kept(path, native);
     region.read();
     renameSync(path, `${path}.previous`);
     symlinkSync(`${path}.previous`, path);
     expect(() => region.read()).toThrow('it is a symbolic link');
+  });
+});
+
+describe('given a store of a running process, read by native code', () => {
+  test('when it counts, flushes, and plugs devices, then each reading is that of readRegion()', async () => {
+    const file = join(temporaryFolder(), 'region');
+    const sink = join(temporaryFolder(), 'lines');
+    const schema = defineSchema({ g: group({ n: inc('n'), time: latency('time') }), d: perDevice({ n: inc('n') }) });
+    const metrics = Metrics.open(schema, { name: freshName(), file });
+    onTestFinished(() => metrics.close());
+    metrics.init(sink);
+    const region = kept(file);
+    const same = async () => {
+      const { known } = region;
+      const { line, ...reading } = readingOf(file, region.read());
+      const { line: expectedLine, ...expected } = await readRegion(file);
+      expect(reading).toEqual(expected);
+      expect(line(1)).toBe(expectedLine(1));
+      return known !== undefined && known === region.known;
+    };
+    metrics.app.g.n.add(5n);
+    metrics.app.g.time.observe(7n);
+    expect(await same()).toBe(true);
+    metrics.write();
+    expect(await same()).toBe(true);
+    metrics.app.g.n.inc();
+    metrics.write();
+    expect(await same()).toBe(true);
+    metrics.app.d.alloc('a').n.inc();
+    expect(await same()).toBe(false);
+    await same();
+    expect(await same()).toBe(true);
+    metrics.app.d.remove('a');
+    expect(await same()).toBe(false);
   });
 });
 
@@ -136,6 +197,31 @@ describe('given many regions', () => {
     expect(open()).toEqual([0, 1, 1]);
     regions.close();
     expect(open()).toEqual([0, 0, 0]);
+  });
+
+  test('when all are read at once, then each is as it is by now, or its own error', () => {
+    const paths = [1, 2, 3, 4, 5, 6].map((pid) => regionFile({ pid }));
+    const [, flushed, replaced, removed, damaged, held] = paths as [string, string, string, string, string, string];
+    const regions = new KeptRegions();
+    onTestFinished(() => regions.close());
+    const read = () =>
+      [...regions.readAll(paths)].map(({ path, content, error }) => [path, content?.header.pid ?? (error as Error).message]);
+    for (let i = 0; i < 3; i++) expect(read()).toEqual(paths.map((path, at) => [path, at + 1]));
+    const { model } = counted();
+    writeRegion(flushed, model, model.picture(), { pid: 2, lines: 9n });
+    renameSync(regionFile({ pid: 33 }), replaced);
+    rmSync(removed);
+    writeFileSync(damaged, readFileSync(damaged).fill(0xff, 128, 136));
+    expect(read()).toEqual([
+      [paths[0], 1],
+      [flushed, 2],
+      [replaced, 33],
+      [removed, expect.stringContaining('ENOENT')],
+      [damaged, expect.stringContaining('commit is')],
+      [held, 6],
+    ]);
+    const content = [...regions.readAll([flushed])][0]!.content!;
+    expect(readingOf(flushed, content)).toMatchObject({ linesFlushed: 9n, hasPending: false });
   });
 
   test('when one region has many values, then it does not stay open beside others', () => {
@@ -174,13 +260,13 @@ describe('given many regions', () => {
     const document = `{"name":"x","schema":${JSON.stringify(shape)},"schema":${another}}`;
     const tail = (text: string) => `{"name":"x","schema":${JSON.stringify(shape)}${text}`;
     writeRegion(hostile, model, NOTHING, { document });
-    expect(() => kept(hostile).read()).toThrow('its schema does not match its fingerprint');
+    expect(() => new KeptRegion(hostile).read()).toThrow('its schema does not match its fingerprint');
     writeRegion(honest, model, NOTHING);
     expect(kept(honest).read().document.schema.shape).toEqual(shape);
     // The schema is known by now. The text around it is still checked.
     for (const text of ['', ',}', ',"id":3}', ',"more":1}', '}}', ',"schema":3}', ',"id":"a"']) {
       writeRegion(hostile, model, NOTHING, { document: tail(text) });
-      expect(() => kept(hostile).read(), text).toThrow(`Region file '${hostile}': its document is damaged`);
+      expect(() => new KeptRegion(hostile).read(), text).toThrow(`Region file '${hostile}': its document is damaged`);
     }
     writeRegion(hostile, model, NOTHING, { document: tail(',"properties":{"a":"b"},"id":"c"}') });
     expect(kept(hostile).read().document.identity).toEqual({ id: 'c', properties: { a: 'b' } });

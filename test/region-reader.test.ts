@@ -161,12 +161,16 @@ describe('given a process that holds the lock of the file', () => {
 
 describe('given two threads of another process that count at full speed, with a flush each millisecond', () => {
   const seconds = Math.min(10, soakNumber('SECONDS', 2));
-  test.each([{ how: 'readRegion()' }, { how: 'a reader that keeps it open' }])(
+  test.each([
+    { how: 'readRegion()' },
+    { how: 'a reader that keeps it open', native: true },
+    { how: 'such a reader without native code', native: false },
+  ])(
     `when it is read over and over for ${seconds} s by $how, then no number is torn, decreases, or exceeds what was counted`,
     { timeout: 600_000 },
-    async ({ how }) => {
+    async ({ native }) => {
       const path = join(temporaryFolder(), 'r');
-      const region = new KeptRegion(path);
+      const region = new KeptRegion(path, { native: native ?? false });
       onTestFinished(() => region.close());
       const writer = spawn(node, [fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url)), path], {
         stdio: ['ignore', 'pipe', 'inherit'],
@@ -178,7 +182,7 @@ describe('given two threads of another process that count at full speed, with a 
       let [reads, changes] = [0, 0];
       // A busy machine needs longer until there is something to see.
       for (const until = Date.now() + seconds * 1000; Date.now() < until || reads <= 40 || changes <= 64 * 10; reads++) {
-        const { values, pending } = how === 'readRegion()' ? await readRegion(path) : readingOf(path, region.read());
+        const { values, pending } = native === undefined ? await readRegion(path) : readingOf(path, region.read());
         const totals = values['g'] as unknown as Record<string, bigint>;
         const deltas = pending['g'] as unknown as Record<string, bigint>;
         for (const [name, total] of Object.entries(totals)) {

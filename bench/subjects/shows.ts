@@ -2,38 +2,32 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { addon } from '../addon.ts';
 import { endChild, startChild } from '../children.ts';
+import { copyRegion } from '../region-copies.ts';
 import { folderInMemory } from '../store.ts';
 import type { Measurement, Subject } from '../subject.ts';
 import type { Tree } from '../tree.ts';
 
 const FILES = 1000;
-const PAGE_BYTES = 4096;
 const CLOCK = `vmm-metrics show of ${FILES} files: by a clock`;
 const PROCESSOR = `vmm-metrics show of ${FILES} files: processor time`;
 
-/** A folder of regions of killed processes: copies of one region, with the same holes. */
+/** A folder of regions of killed processes. */
 async function folderOfRegions(tree: Tree): Promise<string> {
   const folder = folderInMemory();
   const original = join(folder, 'region');
   const { child } = await startChild(tree, 'region-holder', original);
-  const region = readFileSync(original);
   await endChild(child);
-  const pages = Array.from({ length: region.length / PAGE_BYTES }, (_, i) => i * PAGE_BYTES).filter((at) =>
-    region.subarray(at, at + PAGE_BYTES).some((byte) => byte !== 0),
-  );
   const copies = join(folder, 'copies');
   mkdirSync(copies);
-  for (let i = 0; i < FILES; i++) {
-    const file = openSync(join(copies, `vm${i}`), 'w', 0o600);
-    ftruncateSync(file, region.length);
-    for (const at of pages) writeSync(file, region, at, PAGE_BYTES, at);
-    closeSync(file);
-  }
+  copyRegion(
+    original,
+    Array.from({ length: FILES }, (_, i) => join(copies, `vm${i}`)),
+  );
   return copies;
 }
 

@@ -2,6 +2,7 @@
 
 import { KeptRegions } from '../region/kept-regions.ts';
 import { type RegionSummary, summaryOf } from '../region/reader.ts';
+import type { SettledContent } from '../region/settled.ts';
 import { regionsOf } from './regions.ts';
 import { type MetricRow, type RowValues, rowsOf } from './rows.ts';
 import { plain } from './terminal-text.ts';
@@ -58,7 +59,7 @@ export class WatchSources {
     } catch {
       // The directory is gone; each of its files reports that.
     }
-    for (const path of paths) {
+    for (const { path, content, error } of this.#regions.readAll(paths)) {
       let source = this.#all.get(path);
       if (source === undefined) {
         source = {
@@ -73,26 +74,22 @@ export class WatchSources {
         };
         this.#all.set(path, source);
       }
-      read(source, this.#regions);
+      if (content === undefined) source.trouble = troubleOf(error as Error);
+      else update(source, content);
     }
   }
 }
 
-function read(source: WatchSource, regions: KeptRegions): void {
-  let summary: RegionSummary;
-  let values: RowValues;
-  try {
-    const content = regions.read(source.path);
-    const { layout, map, totals, before } = content;
-    summary = summaryOf(content);
-    // The values are copied, because the next reading overwrites the arrays.
-    values = { layout, map, totals: totals.slice(), before: before.slice() };
-  } catch (error) {
-    const { cause, message } = error as Error;
-    const isGone = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
-    source.trouble = isGone ? 'the file is gone; these are its last numbers' : plain(message);
-    return;
-  }
+function troubleOf({ cause, message }: Error): string {
+  const isGone = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  return isGone ? 'the file is gone; these are its last numbers' : plain(message);
+}
+
+function update(source: WatchSource, content: SettledContent): void {
+  const summary = summaryOf(content);
+  const { layout, map, totals, before } = content;
+  // The values are copied, because the next reading overwrites the arrays.
+  const values = { layout, map, totals: totals.slice(), before: before.slice() };
   const now = performance.now();
   const last = source.summary;
   const isSame = last !== undefined && last.pid === summary.pid && last.startedAt.getTime() === summary.startedAt.getTime();

@@ -1,5 +1,6 @@
 // What a region contains. The reading order keeps every delta from being negative, even while the process counts on.
 
+import type { KnownRegionSpec } from '../binding.ts';
 import type { RegionDocument } from '../document.ts';
 import { fingerprintOf } from '../fingerprint.ts';
 import type { Layout } from '../layout.ts';
@@ -92,6 +93,39 @@ export class ContentReader {
       // flushes, so the pending values are still at least those since the last flush.
       if (!hasRetired && attempt >= ATTEMPTS) return content;
     }
+  }
+
+  /**
+   * What native code must know to read the file again, if it can: a line in flight has to be settled, and a degraded
+   * region says nothing about its length. The results go into `headerNow` and the arrays of the last content.
+   */
+  known(file: RegionFile, headerNow: Uint8Array, { header, isHeld, map }: RegionContent): KnownRegionSpec | undefined {
+    const directory = this.#directory.kept;
+    if (directory === undefined || header.degraded || (!isHeld && header.line !== undefined)) return undefined;
+    const { granuleBytes, chunksOffset, shardsUsed } = header;
+    return {
+      descriptor: file.descriptor,
+      path: file.path,
+      isDescriptorLink: file.isDescriptorLink,
+      isHeld,
+      header: this.#headers.bytes,
+      directory,
+      kinds: map.kinds,
+      slots: map.slots,
+      granuleBytes,
+      chunksOffset,
+      shardsUsed,
+      headerNow,
+      flushed: this.#flushed,
+      totals: this.#totals,
+    };
+  }
+
+  /** The content after native code has read the file again, and found a line flushed. */
+  flushedMeanwhile(file: RegionFile, headerNow: Buffer): RegionHeader {
+    const header = this.#headers.decode(file, headerNow);
+    this.#decodedHeader = header;
+    return header;
   }
 
   /** A process writes its document once. The document of another process may be different, also in the same file. */

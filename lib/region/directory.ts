@@ -24,6 +24,11 @@ export class Directory {
   /** The entries that eachEntry() passed on last; undefined if they were not kept, or if `take` threw. */
   #kept: Buffer | undefined;
 
+  /** The bytes of these entries, if they were kept. */
+  get kept(): Uint8Array | undefined {
+    return this.#kept;
+  }
+
   /** Reads all entries, and passes them to `take` in order. */
   eachEntry(file: RegionFile, header: RegionHeader, take: (entry: DirectoryEntry) => void): void {
     this.#kept = undefined;

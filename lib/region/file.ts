@@ -87,6 +87,11 @@ export class RegionFile {
     }
   }
 
+  /** Whether the path is a link to a descriptor, which is the only link that is followed. */
+  get isDescriptorLink(): boolean {
+    return isDescriptorLink(this.path);
+  }
+
   /** The descriptor, for native code. Only close() may close it. */
   get descriptor(): number {
     return this.#fd;

@@ -116,6 +116,19 @@ export class HeaderReader {
     checkLength(file, this.#header, sizeBefore);
     return this.#header;
   }
+
+  /** The bytes of the header that was read last. */
+  get bytes(): Uint8Array {
+    return this.#decoded;
+  }
+
+  /** The header that native code has read again. Its size was checked. */
+  decode(file: RegionFile, bytes: Buffer): RegionHeader {
+    this.#header = undefined;
+    this.#header = headerOf(file, bytes);
+    this.#decoded.set(bytes);
+    return this.#header;
+  }
 }
 
 function readBytes(file: RegionFile, bytes: Buffer): void {

@@ -1,35 +1,76 @@
 // A region that is read again and again. Its file stays open, and each part of it is decoded again only if the bytes
-// of that part changed.
+// of that part changed. Once two readings have found the same devices, native code reads the file again, and says so if
+// more than values changed; then the file is read here, where all checks are.
 
+import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
 import { ContentReader } from './content.ts';
 import { RegionFile } from './file.ts';
+import { HEADER_BYTES } from './format.ts';
 import { type SettledContent, settled } from './settled.ts';
+
+export interface KeptRegionOptions {
+  /** Whether native code may read the file. The results are the same. Default: true. */
+  readonly native?: boolean;
+}
 
 export class KeptRegion {
   readonly path: string;
+  readonly #isNative: boolean;
   #file: RegionFile | undefined;
   #contents = new ContentReader();
+  #content: SettledContent | undefined;
+  #known: KnownRegionHandle | undefined;
+  /** How often in a row native code has found that more than values changed. */
+  #misses = 0;
+  /** The header as native code has read it. */
+  #headerNow: Buffer | undefined;
+  readonly #result = new Uint8Array(1);
 
   /** Opens nothing yet. */
-  constructor(path: string) {
+  constructor(path: string, { native = true }: KeptRegionOptions = {}) {
     this.path = path;
+    this.#isNative = native;
+  }
+
+  /** For binding().readKnownRegions(), whose result result() takes. */
+  get known(): KnownRegionHandle | undefined {
+    return this.#known;
   }
 
   /**
    * Reads the file that the path names now. If that is another file than last time, or if the file was cut short
    * meanwhile, the file is read as if for the first time.
-   * @returns The content, whose arrays the next call overwrites.
+   * @returns The content. The next call overwrites its arrays, and may return the same object.
    * @throws MetricsError `ERR_METRICS_REGION` as readRegion(). The region is closed then; the next call opens it again.
    */
   read(): SettledContent {
+    if (this.#known !== undefined) {
+      binding().readKnownRegions([this.#known], this.#result);
+      const content = this.result(this.#result[0]!);
+      if (content !== undefined) return content;
+    }
     try {
-      const size = this.#file?.bytesIfNamed();
-      if (size === undefined) this.close();
-      this.#file ??= RegionFile.open(this.path);
-      return settled(this.#file, this.#contents.read(this.#file, size));
+      return this.#readFile();
     } catch (error) {
       this.close();
       throw error;
+    }
+  }
+
+  /** The content after native code has read the file; undefined if only read() can tell what is there now. */
+  result(result: number): SettledContent | undefined {
+    if (this.#content === undefined || result === KnownResult.changed) {
+      this.#misses++;
+      return undefined;
+    }
+    this.#misses = 0;
+    if (result === KnownResult.same) return this.#content;
+    try {
+      const header = this.#contents.flushedMeanwhile(this.#file!, this.#headerNow!);
+      this.#content = { ...this.#content, header, commit: header.commit };
+      return this.#content;
+    } catch {
+      return undefined; // The header is damaged: read() says so.
     }
   }
 
@@ -39,5 +80,29 @@ export class KeptRegion {
     this.#file.close();
     this.#file = undefined;
     this.#contents = new ContentReader();
+    this.#content = undefined;
+    this.#known = undefined;
+  }
+
+  #readFile(): SettledContent {
+    const size = this.#file?.bytesIfNamed();
+    if (size === undefined) this.close();
+    this.#file ??= RegionFile.open(this.path);
+    const mapBefore = this.#content?.map;
+    this.#content = undefined;
+    const content = settled(this.#file, this.#contents.read(this.#file, size));
+    this.#content = content;
+    if (!this.#isNative) return content;
+    // One miss may be a flush at the same time. After two, native code must know something that it does not.
+    if (content.map !== mapBefore) this.#known = undefined;
+    else if (this.#known === undefined || this.#misses > 1) this.#known = this.#knownAs(content);
+    return content;
+  }
+
+  #knownAs(content: SettledContent): KnownRegionHandle | undefined {
+    this.#misses = 0;
+    this.#headerNow ??= Buffer.alloc(HEADER_BYTES);
+    const spec = this.#contents.known(this.#file!, this.#headerNow, content);
+    return spec && binding().knownRegion(spec);
   }
 }

@@ -1,6 +1,7 @@
 // Many regions that are read again and again, such as those of all virtual machines of a host. As many regions as there
 // is room for stay open: those that were read last.
 
+import { binding } from '../binding.ts';
 import type { MetricsError } from '../errors.ts';
 import { KeptRegion } from './kept-region.ts';
 import type { SettledContent } from './settled.ts';
@@ -36,6 +37,31 @@ export class KeptRegions {
     this.#open.set(path, kept);
     while (this.#open.size > this.#openMax || (this.#values > this.#valuesMax && this.#open.size > 1)) this.#closeOldest();
     return content;
+  }
+
+  /**
+   * Reads many files, as many as possible by one call of native code.
+   * @returns What read() returns, or the error that it throws, for each path in order.
+   */
+  *readAll(paths: readonly string[]): Generator<{ readonly path: string; readonly content?: SettledContent; readonly error?: unknown }> {
+    const known = paths.flatMap((path) => {
+      const region = this.#open.get(path)?.region;
+      return region?.known === undefined ? [] : [{ region, handle: region.known }];
+    });
+    const results = new Uint8Array(known.length);
+    binding().readKnownRegions(
+      known.map(({ handle }) => handle),
+      results,
+    );
+    const resultOf = new Map(known.map(({ region }, i) => [region.path, { region, result: results[i]! }]));
+    for (const path of paths) {
+      const one = resultOf.get(path);
+      try {
+        yield { path, content: one?.region.result(one.result) ?? this.read(path) };
+      } catch (error) {
+        yield { path, error };
+      }
+    }
   }
 
   /** Closes all files. */

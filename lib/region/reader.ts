@@ -8,7 +8,7 @@ import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
 import type { RegionFile } from './file.ts';
 import { linesFlushed } from './format.ts';
-import { type CrashReport, type RegionHeader, readHeader } from './header.ts';
+import type { CrashReport, HeaderReader, RegionHeader } from './header.ts';
 import { KeptRegion } from './kept-region.ts';
 import { lineAt, type OpenLine, openLine } from './line.ts';
 import { hasUnflushed, type SettledContent, sourceOf } from './settled.ts';
@@ -157,10 +157,10 @@ export function summaryOf(content: SettledContent): RegionSummary {
 }
 
 /** The state of a region's writer now. */
-export function writerState(file: RegionFile): RegionState {
+export function writerState(file: RegionFile, headers: HeaderReader): RegionState {
   // The lock before the header: close() writes the state before it unlocks.
   const isHeld = file.isHeld();
-  return stateFrom(readHeader(file), isHeld);
+  return stateFrom(headers.read(file), isHeld);
 }
 
 /** A process that still claims to run, but has lost its lock, was killed. */

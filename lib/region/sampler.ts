@@ -15,7 +15,7 @@ import {
   HeaderOffset,
   SHARDS,
 } from './format.ts';
-import type { RegionHeader } from './header.ts';
+import { HeaderReader, type RegionHeader } from './header.ts';
 import { pages } from './pages.ts';
 import { type RegionState, writerState } from './reader.ts';
 import { rowOffset } from './rows.ts';
@@ -35,6 +35,7 @@ export class RegionSampler {
   /** The store's name. */
   readonly name: string;
   readonly #file: RegionFile;
+  readonly #headers = new HeaderReader();
   readonly #header: RegionHeader;
   readonly #cells: readonly SampledCell[];
   readonly #rows = new Map<number, Buffer>();
@@ -138,7 +139,7 @@ export class RegionSampler {
 
   /** The state of the writer now. */
   state(): RegionState {
-    return writerState(this.#file);
+    return writerState(this.#file, this.#headers);
   }
 
   close(): void {

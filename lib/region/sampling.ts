@@ -9,6 +9,10 @@ import { failureError, systemError } from '../failures.ts';
 import { annotationOf, headerLineOf } from '../profile/columns.ts';
 import type { RegionSampler } from './sampler.ts';
 
+/** As Sampler in native/profile/sampler.h: below that interval, the last part of the time to a tick is spun through. */
+const SPIN_BELOW_NS = 500_000;
+const SPIN_LAST_NS = 20_000;
+
 export interface SamplingOptions {
   /** The names of the columns: those of the first sampler, then those of the next. */
   readonly names: readonly string[];
@@ -52,7 +56,7 @@ class Sampling {
   readonly #samplers: readonly RegionSampler[];
   readonly #options: SamplingOptions;
   readonly #values: BigUint64Array;
-  readonly #begin: bigint;
+  readonly #beginNs: number;
   readonly #late = createHistogram();
   /** What is not written yet. */
   #text: string;
@@ -66,12 +70,11 @@ class Sampling {
     this.#values = new BigUint64Array(columns.length);
     const annotation = `# start=${new Date().toISOString()} interval_ns=${options.intervalNs}${annotationOf(columns)}\n`;
     this.#text = `${annotation}${headerLineOf(options.names)}`;
-    this.#begin = process.hrtime.bigint();
+    this.#beginNs = Number(process.hrtime.bigint());
   }
 
   async run(): Promise<SamplingStats> {
     const { intervalNs, seconds, signal } = this.#options;
-    const waiting = new Int32Array(new SharedArrayBuffer(4));
     const lastTick = Math.floor((seconds * 1e9) / intervalNs);
     let [missedTicks, tick, pausedAtNs] = [0, 1, 0];
     while (!signal.aborted && tick <= lastTick) {
@@ -79,12 +82,8 @@ class Sampling {
         pausedAtNs = this.#nowNs();
         if (!(await this.#pause())) break;
       }
-      const leftNs = tick * intervalNs - this.#nowNs();
-      if (leftNs > 0) {
-        Atomics.wait(waiting, 0, 0, Math.min(leftNs / 1e6, PAUSE_MS));
-        if (this.#nowNs() < tick * intervalNs) continue;
-      }
-      const atNs = this.#nowNs();
+      const atNs = this.#waitFor(Math.min(tick * intervalNs, pausedAtNs + PAUSE_MS * 1e6));
+      if (atNs < tick * intervalNs) continue;
       const due = Math.min(Math.floor(atNs / intervalNs), lastTick);
       missedTicks += due - tick;
       this.#takeRow(atNs);
@@ -98,7 +97,13 @@ class Sampling {
   }
 
   #nowNs(): number {
-    return Number(process.hrtime.bigint() - this.#begin);
+    return this.#waitFor(0);
+  }
+
+  /** Returns the time once it is that moment, or a signal came. */
+  #waitFor(momentNs: number): number {
+    const spinNs = this.#options.intervalNs < SPIN_BELOW_NS ? SPIN_LAST_NS : 0;
+    return binding().waitForTick(momentNs + this.#beginNs, spinNs) - this.#beginNs;
   }
 
   #takeRow(atNs: number): void {

@@ -1,4 +1,4 @@
-// The clocks, and the only way in which this library sleeps.
+// The clocks, and the only ways in which this library sleeps.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: safe; system calls only.
@@ -27,6 +27,12 @@ inline int64_t RealtimeNs() { return ClockNs(CLOCK_REALTIME); }
 
 // Since the machine was started, with the time in which it was suspended.
 inline int64_t BoottimeNs() { return ClockNs(CLOCK_BOOTTIME); }
+
+// Until a moment of MonotonicNs(). A signal may end the sleep early, as that of SleepUs.
+inline void SleepUntilNs(uint64_t moment_ns) {
+  const timespec moment = {static_cast<time_t>(moment_ns / 1'000'000'000), static_cast<long>(moment_ns % 1'000'000'000)};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, nullptr);
+}
 
 // A signal may end the sleep early: callers check again what they wait for.
 inline void SleepUs(int64_t us) {

@@ -15,8 +15,10 @@
 #include "crash/alternate_stack.h"
 #include "node/attachment.h"
 #include "node/format_table.h"
+#include "node/known_regions.h"
 #include "node/profile_stop.h"
 #include "node/region_access.h"
+#include "node/tick_wait.h"
 #include "store/copies.h"
 #include "store/version.h"
 
@@ -84,7 +86,10 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
   exports["pages"] = Napi::Function::New(env, Pages, "pages");
   exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
+  exports["knownRegion"] = Napi::Function::New(env, MakeKnownRegion, "knownRegion");
+  exports["readKnownRegions"] = Napi::Function::New(env, ReadKnownRegions, "readKnownRegions");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");
+  exports["waitForTick"] = Napi::Function::New(env, WaitForTick, "waitForTick");
   exports["send"] = Napi::Function::New(env, Send, "send");
   return exports;
 }

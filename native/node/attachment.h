@@ -17,6 +17,7 @@
 #include "../../include/vmm_metrics.h"
 #include "node/row_buffers.h"
 #include "profile/profile.h"
+#include "region/known_region.h"
 #include "store/store.h"
 
 namespace vmm {
@@ -113,6 +114,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
 
 struct EnvironmentData {
   Napi::FunctionReference attachment;
+  RowMemory rows = {};  // for readKnownRegions
 };
 
 // open(spec): an Attachment; or the other schema's text when an open store with this name has another schema; or a

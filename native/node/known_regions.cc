@@ -1,0 +1,73 @@
+#include "node/known_regions.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "node/attachment.h"
+#include "node/napi_util.h"
+#include "region/known_region.h"
+
+namespace vmm {
+
+namespace {
+
+// The references keep the arrays alive. Their memory is asked for at each call: JavaScript may have moved or taken it.
+struct KnownRegionOf {
+  KnownRegion region;
+  Napi::Reference<Napi::Uint8Array> header;
+  Napi::Reference<Napi::BigUint64Array> flushed;
+  Napi::Reference<Napi::BigUint64Array> totals;
+
+  KnownRegion::Result Read(uid_t user, RowMemory& memory) {
+    Napi::Uint8Array header_bytes = header.Value();
+    Napi::BigUint64Array before = flushed.Value();
+    Napi::BigUint64Array now = totals.Value();
+    const bool has_room = header_bytes.ByteLength() >= sizeof(RegionHeader) && before.ElementLength() >= region.values() &&
+                          now.ElementLength() >= region.values();
+    return has_room ? region.Read(user, memory, header_bytes.Data(), before.Data(), now.Data()) : KnownRegion::kChanged;
+  }
+};
+
+}  // namespace
+
+Napi::Value MakeKnownRegion(const Napi::CallbackInfo& info) {
+  const Napi::Object object = info[0].As<Napi::Object>();
+  KnownRegionSpec spec;
+  spec.descriptor = object.Get("descriptor").As<Napi::Number>().Int32Value();
+  spec.path = object.Get("path").As<Napi::String>().Utf8Value();
+  spec.is_descriptor_link = object.Get("isDescriptorLink").As<Napi::Boolean>().Value();
+  spec.is_held = object.Get("isHeld").As<Napi::Boolean>().Value();
+  spec.header = VectorOf<uint8_t>(object.Get("header"));
+  spec.directory = VectorOf<uint8_t>(object.Get("directory"));
+  spec.kinds = VectorOf<uint8_t>(object.Get("kinds"));
+  spec.slots = VectorOf<uint32_t>(object.Get("slots"));
+  spec.granule_bytes = Uint32Of(object.Get("granuleBytes"));
+  spec.chunks_offset = static_cast<uint64_t>(object.Get("chunksOffset").As<Napi::Number>().Int64Value());
+  spec.shards_used = Uint32Of(object.Get("shardsUsed"));
+  const auto flushed = object.Get("flushed").As<Napi::BigUint64Array>();
+  const auto totals = object.Get("totals").As<Napi::BigUint64Array>();
+  const auto header = object.Get("headerNow").As<Napi::Uint8Array>();
+  spec.values = static_cast<uint32_t>(std::min(flushed.ElementLength(), totals.ElementLength()));
+  std::unique_ptr<KnownRegionOf> known(new KnownRegionOf{KnownRegion(std::move(spec)), Napi::Persistent(header),
+                                                         Napi::Persistent(flushed), Napi::Persistent(totals)});
+  if (!known->region.IsValid()) return info.Env().Undefined();
+  return Napi::External<KnownRegionOf>::New(info.Env(), known.release(), [](Napi::Env, KnownRegionOf* one) { delete one; });
+}
+
+Napi::Value ReadKnownRegions(const Napi::CallbackInfo& info) {
+  const Napi::Array handles = info[0].As<Napi::Array>();
+  Napi::Uint8Array results = info[1].As<Napi::Uint8Array>();
+  const size_t count = std::min<size_t>(handles.Length(), results.ElementLength());
+  RowMemory& memory = info.Env().GetInstanceData<EnvironmentData>()->rows;
+  const uid_t user = geteuid();
+  for (uint32_t i = 0; i < count; i++) {
+    const Napi::HandleScope scope(info.Env());
+    results[i] = handles.Get(i).As<Napi::External<KnownRegionOf>>().Data()->Read(user, memory);
+  }
+  return info.Env().Undefined();
+}
+
+}  // namespace vmm

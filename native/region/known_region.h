@@ -1,0 +1,94 @@
+// A region file that a reader in this process has read and checked. As long as nothing changed but values, the reader
+// gets them from here: TypeScript has decoded the header, the document and the directory, and they need no second look.
+//
+// The file may be anybody's work, and may change at any moment. It is read with pread only, never mapped, and no number
+// in it is used: places and lengths are those that the reader has checked.
+//
+// Thread-safety:       one thread at a time for each object.
+// Async-signal-safety: none.
+// Lifetime:            the descriptor stays open for as long as the object is used. The object does not close it.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "region/format.h"
+
+namespace vmm {
+
+// Memory to read rows into. It begins at a page, since only there the kernel copies whole words; see
+// lib/region/pages.ts.
+class RowMemory {
+ public:
+  // At least so many bytes, valid until the next call; null if there is no memory.
+  unsigned char* Get(size_t bytes);
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { free(memory); }
+  };
+  std::unique_ptr<unsigned char, Free> memory_;
+  size_t bytes_ = 0;
+};
+
+// What the reader knows of a region.
+struct KnownRegionSpec {
+  int descriptor = -1;
+  std::string path;
+  // The path is a link to a descriptor in /proc. Any other link is not followed.
+  bool is_descriptor_link = false;
+  bool is_held = false;            // a process holds the lock
+  std::vector<uint8_t> header;     // sizeof(RegionHeader) bytes
+  std::vector<uint8_t> directory;  // the entries in use
+  // For each cell: its CellKind, and the index of its value; a cell with an index of `values` or more counts nowhere.
+  std::vector<uint8_t> kinds;
+  std::vector<uint32_t> slots;
+  uint32_t values = 0;
+  uint32_t granule_bytes = 0;
+  uint64_t chunks_offset = 0;
+  uint32_t shards_used = 0;
+};
+
+class KnownRegion {
+ public:
+  enum Result : uint8_t {
+    kChanged,  // something else changed, or could not be read; the values and the header are undefined
+    kSame,     // only values changed
+    kFlushed,  // values changed, and in the header the commit word or the line in flight
+  };
+
+  explicit KnownRegion(KnownRegionSpec spec);
+  KnownRegion(const KnownRegion&) = delete;
+  KnownRegion& operator=(const KnownRegion&) = delete;
+
+  // Whether the spec is consistent. Nothing else may be called if it is not.
+  bool IsValid() const;
+  uint32_t values() const { return spec_.values; }
+
+  // Reads the values at the last flush into `flushed`, the values now into `totals`, and the header into `header`,
+  // which has sizeof(RegionHeader) bytes. `user` is the effective user of this process. The order is that of
+  // docs/format.md, "What a reader may assume".
+  Result Read(uid_t user, RowMemory& memory, uint8_t* header, uint64_t* flushed, uint64_t* totals);
+
+ private:
+  // Whether the path still names the file, the file is as long as it must be, and this process may read it.
+  bool IsNamed(uid_t user) const;
+  bool ReadAll(void* into, size_t bytes, uint64_t offset) const;
+  bool ReadRows(RowMemory& memory, uint32_t first, uint32_t count, uint64_t* values) const;
+  bool IsDirectorySame(RowMemory& memory) const;
+  uint64_t RowOffset(uint32_t chunk, uint32_t row) const;
+
+  const KnownRegionSpec spec_;
+  std::vector<uint8_t> header_;  // as it was read last
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  bool has_file_ = false;
+};
+
+}  // namespace vmm
