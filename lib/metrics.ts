@@ -183,7 +183,8 @@ export class Metrics<S extends SchemaShape> {
    * SIGINT or SIGHUP is neither marked nor asked for, a later listener has that signal alone.
    *
    * A second call can capture more signals. It also puts our handler back above a handler that native code has
-   * installed since. Each flush checks for such a handler, and raises the metric marked `onError` when it finds one.
+   * installed since. Flushes check for such a handler, at most every 100 ms, and raise the metric marked `onError`
+   * when they find one.
    *
    * An earlier handler may let the process go on after its last line. If the process is still alive 2 s later, lines
    * are flushed and signals are captured again.

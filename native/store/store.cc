@@ -5,12 +5,17 @@
 #include <initializer_list>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace vmm {
 
 namespace {
 
 // How long the last line of a store that closes, or of a process that exits, waits for a full pipe.
 constexpr int kLastFlushMs = 250;
+// How often flushes look whether a captured signal was displaced: the look costs as much as a flush.
+constexpr int64_t kLookMs = 100;
+constexpr int64_t kNeverLooked = -kLookMs;
 
 }  // namespace
 
@@ -91,6 +96,8 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
   profiler_.Stop();
+  // The last line says what can be said. Relaxed: publishes nothing.
+  looked_ms_.store(kNeverLooked, std::memory_order_relaxed);
   if (ending.state == RegionState::kClosed) {
     Status ignored;  // no caller is left to report it to; the region keeps the values
     Flush(&ignored, kLastFlushMs);
@@ -125,6 +132,7 @@ void Store::NoteEnding(const Ending& ending) {
 }
 
 void Store::EndWithProcess(int32_t exit_code) {
+  looked_ms_.store(kNeverLooked, std::memory_order_relaxed);  // as in Close
   BeforeFlush();
   flusher_.FlushAtExit(kLastFlushMs);
   profiler_.StopAtExit(kExitLockMs);
@@ -147,6 +155,7 @@ Status Store::CaptureSignals(const CaptureOptions& options) {
   if (status.ok()) {
     // Relaxed, both: they publish nothing, since Capture has its own lock.
     displaced_.store(0, std::memory_order_relaxed);
+    looked_ms_.store(kNeverLooked, std::memory_order_relaxed);
     is_captured_.store(true, std::memory_order_relaxed);
   }
   return status;
@@ -167,7 +176,12 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
 void Store::BeforeFlush() {
   if (is_captured_.load(std::memory_order_relaxed)) {  // publishes nothing
     ReviveIfSurvived();
-    CheckDisplaced();
+    // Relaxed, both: a time that publishes nothing. Two threads that look at once count a signal once all the same.
+    const int64_t now_ms = MonotonicMs();
+    if (now_ms - looked_ms_.load(std::memory_order_relaxed) >= kLookMs) {
+      looked_ms_.store(now_ms, std::memory_order_relaxed);
+      CheckDisplaced();
+    }
   }
   if (is_guarded_) CountDegraded(capture_target_);
 }

@@ -173,6 +173,7 @@ class Store {
   std::atomic<bool> has_panicked_{false};
   std::atomic<int32_t> exit_code_{kExitCodeUnknown};
   std::atomic<SignalSet> displaced_{0};
+  std::atomic<int64_t> looked_ms_{0};  // when BeforeFlush looked for displaced signals, by MonotonicMs()
   bool is_guarded_ = false;
   Store* next_at_exit_ = nullptr;  // used by EndAllWithProcess only
 };
