@@ -34,7 +34,7 @@ const machines = [
 ];
 
 describe.each(machines)('given $machine', ({ options, says }) => {
-  test('when the demo runs, then exits are counted with their latencies and flushed every second', async () => {
+  test('when the demo runs, then it counts exits with their latencies, and flushes every second', async () => {
     const sink = `${temporaryFolder()}/lines`;
     const { code, text } = await demo('--seconds', '2.5', '--metrics', sink, ...options);
     expect(text).toMatch(says);

@@ -37,7 +37,7 @@ describe('given devices', () => {
     expect(metrics.snapshot().disk.aggregate.ops).toBe(10n);
   });
 
-  test('when a removed id comes back, then it starts at 0, and an old accessor counts in the aggregate alone', () => {
+  test('when a removed id comes back, then the new device starts at 0, and an old accessor counts in the aggregate alone', () => {
     const { metrics, disks, path } = open();
     const old = disks.alloc('x');
     old.ops.add(2);

@@ -74,7 +74,7 @@ row(21, 'init process of a PID namespace', (add) => {
   ] as const;
   for (const { how, code, marks, ...rest } of cases) {
     add(
-      `when ${how}${'signal' in rest ? ` ${rest.signal}` : ''}, then it exits with ${code}, and a line`,
+      `when ${how}${'signal' in rest ? ` ${rest.signal}` : ''}, then the process exits with ${code}, with a last line`,
       async () => {
         const sink = `${temporaryFolder()}/lines`;
         const plan = { how, ...('signal' in rest && { signal: rest.signal }) };
@@ -105,15 +105,18 @@ row(22, 'addon loaded by a worker alone, which has ended', (add) => {
   ] as const;
   for (const { ends, ...plan } of cases) {
     const more = ['above' in plan && 'and a reporter hands on to what was there', 'terminates' in plan && 'terminated'].filter(Boolean);
-    add(`when ${[plan.how, ...more].join(', ')}, then it ends with ${ends}, as stock Node, and no line but the worker's own`, async () => {
-      const sink = `${temporaryFolder()}/lines`;
-      const run = (rest: object) => runChild('worker-only.mjs', [JSON.stringify({ ...plan, ...rest })]);
-      const [death, stock] = await Promise.all([run({ sink }), run({ noCapture: true })]);
-      expect(outlineOf(death)).toEqual(outlineOf(stock));
-      expect(typeof ends === 'number' ? death.code : death.signal).toBe(ends);
-      expect(death.stdout).toBe('above' in plan ? 'reported\n' : '');
-      expect(linesOf(readFileSync(sink, 'utf8')).map(marksOf)).toEqual([{}]);
-    });
+    add(
+      `when ${[plan.how, ...more].join(', ')}, then the process ends with ${ends}, as stock Node, and the only line is the worker's`,
+      async () => {
+        const sink = `${temporaryFolder()}/lines`;
+        const run = (rest: object) => runChild('worker-only.mjs', [JSON.stringify({ ...plan, ...rest })]);
+        const [death, stock] = await Promise.all([run({ sink }), run({ noCapture: true })]);
+        expect(outlineOf(death)).toEqual(outlineOf(stock));
+        expect(typeof ends === 'number' ? death.code : death.signal).toBe(ends);
+        expect(death.stdout).toBe('above' in plan ? 'reported\n' : '');
+        expect(linesOf(readFileSync(sink, 'utf8')).map(marksOf)).toEqual([{}]);
+      },
+    );
   }
 });
 
@@ -127,7 +130,7 @@ async function run(plan: { readonly signal?: NodeJS.Signals; readonly delayMs?: 
 
 row(23, 'a handler above ours that hands on, and captureSignals() again', (add) => {
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
-    add(`when ${signal} comes, then the handler is reached once, and it dies of it, with a line`, async () => {
+    add(`when ${signal} comes, then the handler is reached once, and the process dies of the signal, with a line`, async () => {
       const steps: Step[] = [
         ['open'],
         ['capture'],
@@ -143,7 +146,7 @@ row(23, 'a handler above ours that hands on, and captureSignals() again', (add) 
       expect(lines.map((line) => at(line, 'vcpu.exit_io_out'))).toEqual([7n]);
     });
   }
-  add('when a signal comes that is ignored, a thousand times, then each is counted once, and it lives', async () => {
+  add('when an ignored signal comes a thousand times, then each is counted once, and the process lives', async () => {
     const raises = Array.from({ length: 1000 }, (): Step => ['raise']);
     const steps: Step[] = [['open'], ['capture'], ['install', 'Above'], ['capture', { signals: ['SIGPIPE'] }], ...raises];
     const { code, stdout } = await run({ signal: 'SIGPIPE' }, [...steps, ['sleep', 50], ['seen']]);
@@ -152,7 +155,7 @@ row(23, 'a handler above ours that hands on, and captureSignals() again', (add) 
     expect(stdout.match(/above/g)).toHaveLength(1000);
   });
   for (const how of ['null', 'abort', 'illegal'] as const) {
-    add(`when ${how} comes, then the handler is reached, and it dies as it would, with one line`, async () => {
+    add(`when ${how} comes, then the handler is reached, and the process dies as without us, with one line`, async () => {
       const [signal, end] = { null: ['SIGSEGV', 'SIGSEGV'], abort: ['SIGABRT', 'SIGABRT'], illegal: ['SIGILL', 'SIGILL'] }[how] as [
         NodeJS.Signals,
         NodeJS.Signals,
@@ -180,7 +183,7 @@ row(24, 'two copies of the package capture', (add) => {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGSEGV', 'SIGABRT'] as const) {
     for (const again of [false, true]) {
       add(
-        `when ${signal} comes${again ? ' after the first captured again' : ''}, then both have a last line, and it dies of it`,
+        `when ${signal} comes${again ? ' after the first captured again' : ''}, then both have a last line, and the process dies of the signal`,
         async () => {
           const folder = temporaryFolder();
           const sinks = [`${folder}/a`, `${folder}/b`];
@@ -193,7 +196,7 @@ row(24, 'two copies of the package capture', (add) => {
   }
   for (const cut of [0, 1]) {
     add(
-      `when the region file of the ${cut === 0 ? 'first' : 'second'} is cut short, then it lives, and neither has a line of a death`,
+      `when the region file of the ${cut === 0 ? 'first' : 'second'} is cut short, then the process lives, and neither copy writes a last line`,
       async () => {
         const folder = temporaryFolder();
         const sinks = [`${folder}/a`, `${folder}/b`];
@@ -213,7 +216,7 @@ row(24, 'two copies of the package capture', (add) => {
 // V8 runs without threads of its own: an exit() that interrupts one of V8's locks hangs stock Node.
 row(25, "exit() in a host's signal handler, in a loop that flushes", (add) => {
   for (const delayMs of [3, 10, 21, 33, 47]) {
-    add(`when it comes after ${delayMs} ms, then it ends with its code, and all lines are whole`, async () => {
+    add(`when the signal comes after ${delayMs} ms, then the process ends with that code, and all lines are whole`, async () => {
       const steps: Step[] = [['open'], ['install', 'Exiter'], ['flushing', 'SIGUSR2']];
       const { code, signal, text } = await run({ signal: 'SIGUSR2', delayMs }, steps, { execArgv: ['--single-threaded', '--jitless'] });
       expect({ code, signal }).toEqual({ code: 7, signal: null });
@@ -224,7 +227,7 @@ row(25, "exit() in a host's signal handler, in a loop that flushes", (add) => {
 });
 
 row(26, 'the last attachment closes while a last line waits for its reader', (add) => {
-  add('when the pipe is read after that, then the line comes out, and it dies of the fault', async () => {
+  add('when the pipe is read after the close, then the last line comes out, and the process dies of the fault', async () => {
     const fifo = makeFifo(`${temporaryFolder()}/fifo`);
     const steps: Step[] = [
       ['open'],
@@ -273,10 +276,10 @@ const perturbed = { before: 'export MALLOC_PERTURB_=170' };
 const withoutStack = (stderr: string) => stderr.split('\n').filter((line) => !/^\s*(at |file:)|^$|^\s*\^/.test(line));
 
 row(28, 'stores are closed while listeners of theirs are on their way', (add) => {
-  add('when a host takes its listener off and closes them in one turn, then the process goes on', async () => {
+  add('when a host removes its listener and closes the stores in one turn, then the process goes on', async () => {
     expect(await runChild('close-in-use.mjs', ['listener'], perturbed)).toMatchObject({ code: 0, signal: null, stdout: 'alive\n' });
   });
-  add("when a host's monitor closes them before ours sees the panic, then the process ends as stock Node does", async () => {
+  add("when a host's monitor closes the stores before ours sees the panic, then the process ends as stock Node does", async () => {
     const [captured, stock] = await Promise.all([
       runChild('close-in-use.mjs', ['monitor'], perturbed),
       runChild('close-in-use.mjs', ['stock'], perturbed),
@@ -298,14 +301,17 @@ row(28, 'stores are closed while listeners of theirs are on their way', (add) =>
 row(31, 'a fault of the flushing thread inside its own write', (add) => {
   for (const by of ['main', 'thread'] as const) {
     for (const percent of [0, 50, 99, 100]) {
-      add(`when ${by} has it after ${percent} % of the bytes, then no line is torn, and nothing lost or said twice`, async () => {
-        const steps: Step[] = [['open'], ['capture'], ['add', 5], ['flush'], ['add', 7], ['faulty', percent, by], ['sleep', 20_000]];
-        const { signal, text, lines } = await run({}, steps, slowWrites);
-        expect(signal).toBe('SIGSEGV');
-        expect(text.endsWith('}\n')).toBe(true);
-        expect(sumOf(lines, 'vcpu.exit_io_out')).toBe(12n);
-        expect(lines.map((line) => Object.keys(marksOf(line)).length)).toEqual(percent === 0 ? [0, 1] : [0, 0, 1]);
-      });
+      add(
+        `when ${by} has the fault after ${percent} % of the bytes, then no line is torn, and nothing is lost or written twice`,
+        async () => {
+          const steps: Step[] = [['open'], ['capture'], ['add', 5], ['flush'], ['add', 7], ['faulty', percent, by], ['sleep', 20_000]];
+          const { signal, text, lines } = await run({}, steps, slowWrites);
+          expect(signal).toBe('SIGSEGV');
+          expect(text.endsWith('}\n')).toBe(true);
+          expect(sumOf(lines, 'vcpu.exit_io_out')).toBe(12n);
+          expect(lines.map((line) => Object.keys(marksOf(line)).length)).toEqual(percent === 0 ? [0, 1] : [0, 0, 1]);
+        },
+      );
     }
   }
 });

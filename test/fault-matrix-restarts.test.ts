@@ -18,7 +18,7 @@ const moment = (): Moment => (random() < 0.4 ? { from: 'start', ms: 30 + random(
 row(32, 'three SIGKILLs in a row on one region path and one sink', (add) => {
   for (const kind of KINDS) {
     for (let round = 1; round <= rounds; round++) {
-      add(`given a sink that is a ${kind}, when lives are killed, round ${round}, then the lines of all add up`, async () => {
+      add(`given a ${kind} as the sink, when three lives are killed, round ${round}, then the lines of all add up`, async () => {
         const lives = new Lives(kind);
         for (let life = 0; life < 3; life++) await lives.live(moment());
         await lives.live('quiet');

@@ -24,9 +24,12 @@ const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'vmm-m
 
 row(16, 'SIGKILL under full load, with a region file', (add) => {
   for (const sink of ['file', 'pipe', 'none'] as const) {
-    add(`when it comes at some moment, lines to ${sink}, then the region has every acknowledged increment, and says killed`, async () => {
-      checkKilled(await killed(sink, Math.random() * 80));
-    });
+    add(
+      `when SIGKILL comes at some moment, with lines to ${sink}, then the region has every acknowledged increment, and says killed`,
+      async () => {
+        checkKilled(await killed(sink, Math.random() * 80));
+      },
+    );
   }
   // The process kills itself in the middle of the write of a line, or right after the write.
   const [midst, end] = [
@@ -39,7 +42,7 @@ row(16, 'SIGKILL under full load, with a region file', (add) => {
     { name: 'there, with a pipe, of which nobody can tell', sink: 'pipe', at: end, settled: 'unknown', lines: 1 },
   ] as const;
   for (const { name, sink, at: write, settled, lines } of worst) {
-    add(`when it comes ${name}, then that line counts as ${settled}`, async () => {
+    add(`when SIGKILL comes ${name}, then that line counts as ${settled}`, async () => {
       const death = await killed(sink, undefined, write);
       expect(death.reading.lineInFlight).toBe(settled);
       expect(death.lines).toHaveLength(lines);
@@ -57,7 +60,7 @@ row(17, 'region file cut short, or its disk full', (add) => {
   };
   for (const bytes of [0, 100, 8192, 8192 + 37 * 4096]) {
     add(
-      `when it is cut to ${bytes} bytes while main counts, then it lives, deltas are right, and the next line says so, once`,
+      `when it is cut to ${bytes} bytes while main counts, then the process lives, deltas are right, and only the next line says so`,
       async () => {
         const { code, signal, stdout, lines } = await cut(['open', 'write', 'truncate', 'add', 'print', 'write', 'add', 'write', 'close'], {
           bytes,
@@ -80,7 +83,7 @@ row(17, 'region file cut short, or its disk full', (add) => {
     { die: 'killBus', ends: 'SIGBUS', name: 'inside the handler of a SIGBUS that was sent' },
   ] as const;
   for (const { die, ends, name } of deaths) {
-    add(`when it is found cut ${name}, then it ends with ${ends}, and a line that says both`, async () => {
+    add(`when the cut is found ${name}, then the process ends with ${ends}, and one line says both`, async () => {
       const { lines, code, signal } = await cut(['open', 'capture', 'write', 'truncate', die, 'wait']);
       expect({ code, signal }).toEqual({ code: null, signal: ends });
       expect(lines).toEqual([[5n, 0n], [0n, 1n]]); // biome-ignore format: one row
@@ -128,7 +131,7 @@ row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (
   ];
   for (const { what, error, impossible, make } of sinks) {
     add(
-      `given ${what}, when flushed, then it is missed and counted, and the process lives`,
+      `given ${what}, when a line is flushed, then it counts as missed, and the process lives`,
       async () => {
         const [plan, run] = make(temporaryFolder());
         const death = await runFault({ how: 'nothing', fills: true, tells: true, ...plan }, run);
@@ -141,7 +144,7 @@ row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (
       ['js-abort', ABRT],
     ] as const) {
       add(
-        `given ${what}, when ${how}, then it dies by ${end.ends}`,
+        `given ${what}, when ${how}, then the process dies by ${end.ends}`,
         async () => {
           const [plan, run] = make(temporaryFolder());
           const death = await runFault({ how, fills: true, ...plan }, run);
@@ -151,20 +154,23 @@ row(18, 'sink full, reader gone, disk full, file limit reached, path removed', (
       );
     }
   }
-  add('given a path that was removed, when it is there again, then the next line has what was pending, and the misses', async () => {
+  add('given a path that was removed, when it is there again, then the next line has what was pending, and counts the misses', async () => {
     const folder = `${temporaryFolder()}/gone`;
     mkdirSync(folder);
     const plan = { how: 'nothing', sink: `${folder}/lines`, removes: folder, fills: true, mends: `mkdir '${folder}'` };
     expect(await runFault(plan)).toMatchObject({ code: 0, stdout: 'ENOENT\n' });
     expectPendingIn(`${folder}/lines`);
   });
-  add('given a device that was full, when there is another, then the next line has what was pending, and the misses', async () => {
-    const [link, file] = ['link', 'lines'].map((name) => `${temporaryFolder()}/${name}`) as [string, string];
-    symlinkSync('/dev/full', link);
-    const plan = { how: 'nothing', sink: link, fills: true, mends: `ln -sfn '${file}' '${link}'` };
-    expect(await runFault(plan)).toMatchObject({ code: 0, stdout: 'ENOSPC\n' });
-    expectPendingIn(file);
-  });
+  add(
+    'given a full device, when the link points to a file again, then the next line has what was pending, and counts the misses',
+    async () => {
+      const [link, file] = ['link', 'lines'].map((name) => `${temporaryFolder()}/${name}`) as [string, string];
+      symlinkSync('/dev/full', link);
+      const plan = { how: 'nothing', sink: link, fills: true, mends: `ln -sfn '${file}' '${link}'` };
+      expect(await runFault(plan)).toMatchObject({ code: 0, stdout: 'ENOSPC\n' });
+      expectPendingIn(file);
+    },
+  );
 });
 
 printTable();

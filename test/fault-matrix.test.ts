@@ -98,7 +98,7 @@ row(12, 'eight threads crash at once', (add) => {
       ['the same way', same],
       ['in different ways', mixed],
     ] as const) {
-      add(`when all die ${what} (${round}), then there is one line, with the mark of the signal it dies by`, async () => {
+      add(`when all die ${what} (${round}), then there is one line, with the mark of the signal that killed the process`, async () => {
         const sink = `${temporaryFolder()}/lines`;
         const death = await runFault({ how: 'together', hows, sink }, slowWrites);
         if (hows === same) expect(death.signal).toBe('SIGSEGV');
@@ -172,7 +172,7 @@ row(14, 'uncaught exception, unhandled rejection', (add) => {
     variant(add, { name: `${how}, and the host handles it`, plan: { how, handled: true }, ...LIVES });
   }
   const trap = { execArgv: ['--abort-on-uncaught-exception'] };
-  add('when throw with --abort-on-uncaught-exception, then it dies of that, with one line', async () => {
+  add('when throw with --abort-on-uncaught-exception, then the process dies as stock Node, with one line', async () => {
     const sink = `${temporaryFolder()}/lines`;
     const [death, stock] = await Promise.all([
       runFault({ how: 'throw', sink }, trap),
@@ -206,7 +206,7 @@ row(15, 'SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU', (add) => {
   for (const { how, signal, said, mark, ...rest } of cases) {
     const plan: Plan = { how, signal, tells: 'lines', ...rest };
     const stands = 'before' in rest ? (rest.before === 'listener' ? 'a listener is there' : 'it is ignored') : 'Node ignores it';
-    add(`when ${how} raises ${signal} and ${stands}, then it is counted, and the process lives`, () =>
+    add(`when ${how} raises ${signal} and ${stands}, then the signal is counted, and the process lives`, () =>
       checkFault({ plan, ends: 0, marks: { [mark]: 1n }, said }),
     );
   }
@@ -220,7 +220,7 @@ row(15, 'SIGHUP, SIGPIPE, SIGXFSZ, SIGXCPU', (add) => {
     }
   }
   variant(add, { name: 'the soft limit on CPU time is reached', plan: { how: 'cpu-limit' }, ends: 'SIGXCPU', marks: { sigxcpu: 1n } });
-  add('when the hard limit follows a soft one that was ignored, then the first is counted, and the second kills', async () => {
+  add('when the hard limit follows an ignored soft limit, then the soft one is counted, and the hard one kills', async () => {
     const sink = `${temporaryFolder()}/lines`;
     const death = await runFault({ how: 'cpu-limit', where: 'thread', signal: 'SIGXCPU', before: 'ignored', flushMs: 20, sink });
     expect(death).toMatchObject({ code: null, signal: 'SIGKILL' });

@@ -175,7 +175,7 @@ describe('the end of a process', () => {
 describe('reportStartTime', () => {
   const { clocks } = binding();
 
-  test('when the start times are given, then the differences are set, and the CPU time of the parent is added', () => {
+  test('when all start times are given, then the differences are set, and the CPU time of the parent is added', () => {
     const metrics = closing(Metrics.open(schema, { name: freshName() }));
     const [nowUs, cpuUs] = clocks() as unknown as [bigint, bigint];
     metrics.reportStartTime({ startTimeUs: nowUs - 5_000n, startTimeCpuUs: 0, parentCpuTimeUs: 1_000_000_000 });

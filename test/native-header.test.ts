@@ -45,7 +45,7 @@ describe('given native code that attaches through the public header', () => {
     expect(metrics.app.g.n.count()).toBe(1_600_012n);
   });
 
-  test('when native threads observe and set, then JavaScript reads the same', () => {
+  test('when native threads observe and set values, then JavaScript reads the same values', () => {
     const metrics = open();
     metrics.app.g.time.observe(6);
     for (const [us, how] of [

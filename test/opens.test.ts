@@ -45,7 +45,7 @@ describe('given metrics that a function and its helper both open', () => {
     anew.close();
   });
 
-  test('when an open fails, then it needs no close', () => {
+  test('when an open() fails, then it needs no close()', () => {
     const name = freshName();
     const metrics = Metrics.open(schema, { name });
     expect(() => Metrics.open(schema, { name, id: 'x' })).toThrow(/option id/);

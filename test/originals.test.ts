@@ -43,7 +43,7 @@ describe('logger metrics', () => {
     expect(metrics.app.g.value.fetch()).toBe(1n);
   });
 
-  test('given the whole schema, when flushed, then the line parses', () => {
+  test('given the whole schema, when it is flushed, then the line parses', () => {
     const metrics = open();
     const path = `${temporaryFolder()}/lines`;
     metrics.init(path);

@@ -84,7 +84,7 @@ describe('given a schema that cannot be used, when it is defined, then ERR_METRI
   });
 });
 
-describe('given wrong options of a metric, then a TypeError or RangeError that names them', () => {
+describe('given wrong options of a metric, when it is defined, then a TypeError or RangeError names them', () => {
   test.each([
     {
       name: 'a misspelled option',
@@ -227,11 +227,11 @@ describe('layout', () => {
       says: 'the open store has a where this call has b',
     },
     { there: [['a', 'x']], here: [['a', 'x']], says: undefined },
-  ] as { there: [string, string][]; here: [string, string][]; says: string | undefined }[])('when facts differ, then: $says', ({
-    there,
-    here,
-    says,
-  }) => {
+  ] as {
+    there: [string, string][];
+    here: [string, string][];
+    says: string | undefined;
+  }[])('given two layouts that differ, when they are compared, then the message is: $says', ({ there, here, says }) => {
     expect(firstDifference(there, here)).toBe(says);
   });
 });

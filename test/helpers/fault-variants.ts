@@ -18,8 +18,8 @@ export const EVERYWHERE: readonly Where[] = ['main', 'worker', 'thread', 'pool',
 export function variant(add: AddVariant, one: Case): void {
   const { how, where, signal, load } = one.plan;
   const name = one.name ?? `${how}${signal ? ` ${signal}` : ''}${where ? `, ${where}` : ''}`;
-  const lines = one.marks === null ? 'without a line' : 'and a line';
-  const end = one.ends === 0 ? 'it lives, and the line of its end has no mark' : `it ends with ${one.ends}, ${lines}`;
+  const lines = one.marks === null ? 'without a line' : 'with a last line';
+  const end = one.ends === 0 ? 'the process lives, and its last line has no mark' : `the process ends with ${one.ends}, ${lines}`;
   add(`when ${name}${load ? ', while all count and lines go out' : ''}, then ${end}`, () => checkFault(one));
 }
 

@@ -40,7 +40,7 @@ async function program(name: string, text: string, ...args: string[]) {
 }
 
 describe('given the packed package in an empty project without a compiler', () => {
-  test('when it is there, then it has what it says, and no binding.gyp that npm would run', () => {
+  test('when it is installed, then it has the files that it lists, and no binding.gyp that npm would run', () => {
     const installed = join(project, 'node_modules', 'vmm-metrics');
     expect(readdirSync(installed).sort()).toEqual([
       'CHANGELOG.md',
@@ -57,7 +57,7 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(readdirSync(join(installed, 'source')).sort()).toEqual(['binding.gyp', 'include', 'native']);
   });
 
-  test('when a debugger follows its source maps, then each has its sources', () => {
+  test('when a debugger follows its source maps, then each map has its sources', () => {
     const lib = join(project, 'node_modules', 'vmm-metrics', 'dist', 'lib');
     const maps = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
     expect(maps.sort()).toEqual(['cli/main.js.map', 'firecracker.js.map', 'index.js.map']);
@@ -68,7 +68,7 @@ describe('given the packed package in an empty project without a compiler', () =
     }
   });
 
-  test('when it is used, then it loads, counts and flushes', async () => {
+  test('when a program imports it, then it loads, counts and flushes', async () => {
     const { stdout } = await program(
       'use.js',
       `import { Metrics } from 'vmm-metrics';
@@ -166,11 +166,11 @@ describe('given the packed package in an empty project without a compiler', () =
 });
 
 describe('given the checkers of packages', () => {
-  test('when publint looks, then it finds nothing', async () => {
+  test('when publint checks the package, then it finds nothing wrong', async () => {
     await run(bin('publint'), ['run', tarball, '--strict'], { cwd: root });
   });
 
-  test('when are-the-types-wrong looks, then they are not', async () => {
+  test('when are-the-types-wrong checks the types, then it finds nothing wrong', async () => {
     // The header is no module.
     await run(bin('attw'), [tarball, '--profile', 'esm-only', '--exclude-entrypoints', './include/vmm_metrics.h'], { cwd: root });
   });
