@@ -1,7 +1,7 @@
 // Many regions that are read again and again, such as those of all virtual machines of a host. As many regions as there
 // is room for stay open: those that were read last.
 
-import { binding } from '../binding.ts';
+import { binding, type KnownRegionHandle } from '../binding.ts';
 import type { MetricsError } from '../errors.ts';
 import { KeptRegion } from './kept-region.ts';
 import type { SettledContent } from './settled.ts';
@@ -44,23 +44,26 @@ export class KeptRegions {
    * @returns What read() returns, or the error that it throws, for each path in order.
    */
   *readAll(paths: readonly string[]): Generator<{ readonly path: string; readonly content?: SettledContent; readonly error?: unknown }> {
-    const known = paths.flatMap((path) => {
-      const region = this.#open.get(path)?.region;
-      return region?.known === undefined ? [] : [{ region, handle: region.known }];
-    });
-    const results = new Uint8Array(known.length);
-    binding().readKnownRegions(
-      known.map(({ handle }) => handle),
-      results,
-    );
-    const resultOf = new Map(known.map(({ region }, i) => [region.path, { region, result: results[i]! }]));
+    const known: KeptRegion[] = [];
+    const handles: KnownRegionHandle[] = [];
     for (const path of paths) {
-      const one = resultOf.get(path);
+      const region = this.#open.get(path)?.region;
+      if (region?.known === undefined) continue;
+      known.push(region);
+      handles.push(region.known);
+    }
+    const results = new Uint8Array(handles.length);
+    binding().readKnownRegions(handles, results);
+    let next = 0;
+    for (const path of paths) {
+      const isKnown = known[next]?.path === path;
       try {
-        yield { path, content: one?.region.result(one.result) ?? this.read(path) };
+        const content = isKnown ? known[next]!.result(results[next]!) : undefined;
+        yield { path, content: content ?? this.read(path) };
       } catch (error) {
         yield { path, error };
       }
+      if (isKnown) next++;
     }
   }
 
