@@ -66,12 +66,14 @@ bool Sampler::AwaitStart() {
 void Sampler::Run() {
   Step(kStarting, kSampling);  // does nothing after RequestStop
   uint64_t due = origin_ns_ + interval_ns_;
+  const auto skip_passed = [&](uint64_t now) {
+    if (now < due) return;
+    const uint64_t passed = (now - due) / interval_ns_ + 1;
+    missed_ticks_ += passed;
+    due += passed * interval_ns_;
+  };
   for (uint64_t now = origin_ns_; state() < kStopping; now = MonotonicNs()) {
-    if (now >= due) {
-      const uint64_t passed = (now - due) / interval_ns_ + 1;
-      missed_ticks_ += passed;
-      due += passed * interval_ns_;
-    }
+    skip_passed(now);
     now = WaitUntil(due);
     if (now < due) break;  // RequestStop was called
     uint64_t* const row = ring_.Next();
@@ -84,7 +86,7 @@ void Sampler::Run() {
     if (interval_ns_ < kSleepFromNs && ring_.filled() % kRowsPerNote == 0) spinning_cpu_.Note();
     due += interval_ns_;
   }
-  TakeSample(ring_.Last(), MonotonicNs());
+  skip_passed(TakeSample(ring_.Last(), MonotonicNs()));
 }
 
 uint64_t Sampler::TakeSample(uint64_t* row, uint64_t now_ns) {
