@@ -203,11 +203,9 @@ export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
       return [key, utcTimestampMs()] as const;
     }
     if (kind === 'group' || kind === 'perDevice') {
-      const { fields: given, ...options } = def as GroupDef | PerDeviceDef;
-      const fields = checkedFields(kind, given, key, markers);
-      if (kind === 'group') return [key, group(fields)] as const;
-      const { aggregate, latencyAggregate } = options as PerDeviceDef;
-      return [key, again(key, () => perDevice(fields, { aggregate, latencyAggregate }))] as const;
+      const checked = checkedGroup(key, def as GroupDef | PerDeviceDef);
+      for (const [name, metric] of withOptions.get(checked)!) checkOptions(`${key}.${name}`, kind, metric, markers);
+      return [key, checked] as const;
     }
     throw schemaError(key, `must be group(), perDevice() or utcTimestampMs(); got ${shownDef(def)}`);
   });
@@ -231,14 +229,29 @@ const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
 
-function checkedFields(kind: 'group' | 'perDevice', given: unknown, key: string, markers: MarkerHolders): Fields {
+/**
+ * The groups of checked schemas, each with its metrics that have options. Another schema can have the same group, and
+ * takes it as it is.
+ */
+const withOptions = new WeakMap<GroupDef | PerDeviceDef, readonly (readonly [name: string, metric: IncDef | StoreDef])[]>();
+
+function checkedGroup(key: string, def: GroupDef | PerDeviceDef): GroupDef | PerDeviceDef {
+  if (withOptions.has(def)) return def;
+  const { kind, fields: given, ...options } = def;
+  const fields = checkedFields(given, key);
+  const { aggregate, latencyAggregate } = options as PerDeviceDef;
+  const checked = kind === 'group' ? group(fields) : again(key, () => perDevice(fields, { aggregate, latencyAggregate }));
+  const metrics = Object.entries(fields).filter((entry): entry is [string, IncDef | StoreDef] => hasOptions(entry[1]));
+  withOptions.set(checked, metrics);
+  return checked;
+}
+
+function checkedFields(given: unknown, key: string): Fields {
   const fields: Record<string, MetricDef> = {};
   for (const [name, def] of plainEntries(given, key)) {
     const path = `${key}.${name}`;
     if (!METRIC_KINDS.has(kindOf(def))) throw schemaError(path, `must be inc(), store() or latency(); got ${shownDef(def)}`);
-    const metric = checkedMetric(path, def as MetricDef);
-    if (hasOptions(metric)) checkOptions(path, kind, metric, markers);
-    fields[name] = metric;
+    fields[name] = checkedMetric(path, def as MetricDef);
   }
   return Object.freeze(fields);
 }

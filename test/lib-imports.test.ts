@@ -103,3 +103,14 @@ test('given the drawing of lib/ in docs/architecture.md, when its arrows are fol
   expect(drawn.filter(({ from, to }) => !files.some((file) => isIn(from)(file) && imports.get(file)!.some(isIn(to))))).toEqual([]);
   expect(drawn.length).toBeGreaterThan(20);
 });
+
+// A file that is imported, or a module of Node by an import statement, takes up to a few milliseconds of each start.
+test('given the JavaScript that is published, when its imports are read, then the package imports nothing, and its schema the package', () => {
+  const importsOfBuilt = (file: string) =>
+    [...readFileSync(join(root, '../dist/lib', file), 'utf8').matchAll(/^(?:import|export)\b[^;]*? from ["']([^"']+)["'];$/gm)].map(
+      ([, from]) => from,
+    );
+  expect(importsOfBuilt('index.js')).toEqual([]);
+  expect(importsOfBuilt('firecracker.js')).toEqual(['./index.js']);
+  expect(importsOfBuilt('cli/main.js').length).toBeGreaterThan(0);
+});

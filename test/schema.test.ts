@@ -235,3 +235,28 @@ describe('layout', () => {
     expect(firstDifference(there, here)).toBe(says);
   });
 });
+
+describe('given the groups of a schema', () => {
+  const { g, d } = defineSchema({ g: group({ n: inc('n', { onPanic: true }) }), d: perDevice({ n: inc('n') }) }).shape;
+
+  test('when another schema takes them, then they are the same objects, and their markers count there too', () => {
+    const { shape } = defineSchema({ other: g, d, h: group({ n: inc('n', { onError: true }) }) });
+    expect(shape.other).toBe(g);
+    expect(shape.d).toBe(d);
+    expect(() => defineSchema({ g, h: group({ n: inc('n', { onPanic: true }) }) })).toThrow(
+      /^h\.n: onPanic is given twice, the first time to g\.n$/,
+    );
+    expect(() => defineSchema({ g, h: g })).toThrow(/^h\.n: onPanic is given twice, the first time to g\.n$/);
+  });
+
+  test('when a group that no schema has checked changes between two schemas, then each has what was there', () => {
+    const fields: Record<string, ReturnType<typeof inc>> = { a: inc('a') };
+    const changing = group(fields);
+    const before = defineSchema({ changing });
+    fields['b'] = inc('b');
+    expect(Object.keys(before.shape.changing.fields)).toEqual(['a']);
+    expect(Object.keys(defineSchema({ changing }).shape.changing.fields)).toEqual(['a', 'b']);
+    Object.assign(fields, { c: { kind: 'inc', doc: 3 } });
+    expect(() => defineSchema({ changing })).toThrow(/^changing\.c: inc\(\): doc must be a string; got 3$/);
+  });
+});
