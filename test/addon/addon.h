@@ -1,4 +1,4 @@
-// A native addon for the tests: another package's code, which knows nothing of vmm-metrics but its public header.
+// A native addon for the tests. Like another package's addon, it uses only the public header of vmm-metrics.
 #pragma once
 
 #include <node_api.h>
@@ -8,7 +8,7 @@
 #include "vmm_metrics.h"
 
 void DefineDeaths(napi_env env, napi_value exports);
-// Dies now, on this thread; see deaths.cc for the ways.
+// Dies now, on this thread, in one of the ways of deaths.cc.
 void Die(const std::string& how);
 
 void DefineWriters(napi_env env, napi_value exports);

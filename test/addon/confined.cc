@@ -1,4 +1,4 @@
-// Deaths of a jailed process: no system call is allowed but those that docs/crash-safety.md lists.
+// Deaths of a jailed process, which may make only the system calls that docs/crash-safety.md lists.
 
 #include <dlfcn.h>
 
@@ -9,8 +9,8 @@
 
 namespace {
 
-// watchHandler(signal): whether its handler is watched from now on. For a process with the handler watch loaded before
-// it.
+// watchHandler(signal): watches the signal's handler from now on; returns false if that is not possible. The process
+// must have preloaded the handler watch.
 napi_value WatchHandler(napi_env env, napi_callback_info info) {
   const auto watch = reinterpret_cast<bool (*)(int)>(dlsym(RTLD_DEFAULT, "vmm_watch_handler"));
   napi_value is_watched;
@@ -18,7 +18,7 @@ napi_value WatchHandler(napi_env env, napi_callback_info info) {
   return is_watched;
 }
 
-// dieConfined(how, where): as die(), on the main thread or on one of its own.
+// dieConfined(how, where): as die(), on the main thread or on a new thread.
 napi_value DieConfined(napi_env env, napi_callback_info info) {
   const std::string how = StringArgument(env, info, 0);
   const auto die = [&how] {
@@ -29,7 +29,7 @@ napi_value DieConfined(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// crashCalls(): their names.
+// crashCalls(): the names of the allowed system calls.
 napi_value CrashCalls(napi_env env, napi_callback_info) {
   napi_value names;
   napi_create_array(env, &names);

@@ -28,16 +28,16 @@ namespace {
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 
-// In small steps, so that it ends at the very edge of the guard page: from deeper in it, the frame of a signal handler
-// can reach over the page into whatever lies below, and a thread without an alternate stack then runs its handler
-// there.
+// Uses the stack in small steps, so that the overflow ends at the edge of the guard page. After a deeper overflow, a
+// signal handler's frame could reach over the guard page into the memory below, and a thread without an alternate stack
+// would run its handler there.
 int Recurse(volatile char* above) {
   volatile char frame[32];
   frame[0] = above[0];
   return Recurse(frame) + frame[0];  // not a tail call
 }
 
-// A guest memory file that somebody truncates.
+// A file of guest memory that is truncated while mapped.
 void ReadTruncatedMapping() {
   char path[] = "/tmp/vmm-metrics-guest-XXXXXX";
   const int fd = mkstemp(path);
@@ -48,7 +48,7 @@ void ReadTruncatedMapping() {
   (void)memory[0];
 }
 
-// A filter that forbids this thread a system call that nobody needs; and that call.
+// Forbids this thread a system call that nothing else uses, and makes the call.
 void CallForbidden(uint32_t verdict) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -61,7 +61,7 @@ void CallForbidden(uint32_t verdict) {
   syscall(SYS_getitimer, 0, nullptr);
 }
 
-// The host's own file at the limit on file sizes.
+// The host writes a file of its own beyond the limit on file sizes.
 void WritePastFileLimit() {
   constexpr rlim_t kLimitBytes = 1 << 20;
   char path[] = "/tmp/vmm-metrics-log-XXXXXX";
@@ -81,7 +81,7 @@ void WriteToBrokenPipe() {
   close(ends[1]);
 }
 
-// Busy beyond a limit on CPU time: SIGXCPU each second from the first on, SIGKILL at the second.
+// Exceeds a limit on CPU time: SIGXCPU after the first second, SIGKILL after the second.
 void BurnCpu() {
   rusage used;
   getrusage(RUSAGE_SELF, &used);
@@ -105,7 +105,7 @@ void Die(const std::string& how) {
   } else if (how == "illegal") {
     __builtin_trap();
   } else if (how == "divide") {
-    volatile int zero = 0, some = 7;  // a constant numerator would be divided without a division
+    volatile int zero = 0, some = 7;  // the compiler would replace the division of a constant
     volatile int result = some / zero;
     (void)result;
   } else if (how == "truncated") {
@@ -138,7 +138,7 @@ void Die(const std::string& how) {
 
 namespace {
 
-// die(how, where, delayUs): with a delay, a thread dies so much later, and the caller goes on.
+// die(how, where, delayUs): with a delay, another thread dies after the delay, and the caller goes on.
 napi_value DieHere(napi_env env, napi_callback_info info) {
   const std::string how = StringArgument(env, info, 0);
   const std::string where = StringArgument(env, info, 1);
@@ -152,13 +152,13 @@ napi_value DieHere(napi_env env, napi_callback_info info) {
   if (where == "thread") {
     thread = std::thread(die);
   } else if (where == "attached") {
-    // It has claimed a shard, and so has an alternate stack.
+    // The thread has claimed a shard, and so has an alternate stack.
     thread = std::thread([die] {
       const vmm_metrics::Shard shard(AttachedStore());
       die();
     });
   } else if (where == "claimed-twice") {
-    // It has given one of its two claims back.
+    // The thread has given one of its two claims back.
     thread = std::thread([die] {
       auto first = std::make_unique<vmm_metrics::Shard>(AttachedStore());
       const vmm_metrics::Shard second(AttachedStore());
@@ -183,7 +183,7 @@ napi_value DieHere(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// dieTogether(how, ...): a thread for each, all at once.
+// dieTogether(how, ...): one thread for each `how`; all die at the same time.
 napi_value DieTogether(napi_env env, napi_callback_info info) {
   std::atomic<int> ready{0};
   std::vector<std::thread> threads;
@@ -199,8 +199,8 @@ napi_value DieTogether(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// slowWrite(ms, signal): the next line stays half written for so long, see slow_write.cc; the signal meets its writer
-// meanwhile.
+// slowWrite(ms, signal): the next line stays half written for `ms`, and its writer gets the signal meanwhile; see
+// slow_write.cc.
 napi_value SlowWrite(napi_env env, napi_callback_info info) {
   const auto arm = reinterpret_cast<void (*)(int, int)>(dlsym(RTLD_DEFAULT, "vmm_test_arm_slow_write"));
   if (arm == nullptr) _exit(99);
@@ -208,7 +208,7 @@ napi_value SlowWrite(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// faultyWrite(percent): whoever writes the next line has a fault when so much of it is out.
+// faultyWrite(percent): the writer of the next line has a fault after that part of the line.
 napi_value FaultyWrite(napi_env env, napi_callback_info info) {
   const auto arm = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "vmm_test_arm_faulty_write"));
   if (arm == nullptr) _exit(99);

@@ -1,3 +1,3 @@
-// The handler watch as a library of its own, to be loaded before the C library.
+// The handler watch as a separate library, which is loaded before the C library.
 
 #include "handler_watch.h"

@@ -1,5 +1,5 @@
-// Other people's signal handlers: a crash reporter that hands on, one that mends the fault, and what stands in a
-// signal's place.
+// Signal handlers of other software: a crash reporter that hands on, a handler that repairs the fault, and the current
+// disposition of a signal.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ namespace {
 const char kReported[] = "reported\n";
 struct sigaction g_before_reporter[65];
 
-// As crash reporters do: report, put back what was there, hand on to it.
+// Does what crash reporters do: reports, restores the earlier handler, and hands on to it.
 void Report(int signal, siginfo_t* info, void* context) {
   if (write(STDOUT_FILENO, kReported, sizeof(kReported) - 1) < 0) return;
   const struct sigaction& before = g_before_reporter[signal];
@@ -34,7 +34,7 @@ void Report(int signal, siginfo_t* info, void* context) {
   }
 }
 
-// As hosts do that hand on without giving their own place up.
+// Does what some hosts do: hands on, but stays installed.
 struct sigaction g_before_above[65];
 void Above(int signal, siginfo_t* info, void* context) {
   if (write(STDOUT_FILENO, "above\n", 6) < 0) return;
@@ -46,10 +46,10 @@ void Above(int signal, siginfo_t* info, void* context) {
   }
 }
 
-// A host that ends in its own way.
+// A host's handler that ends the process in its own way.
 void Exit(int, siginfo_t*, void*) { exit(7); }
 
-// A host that needs the room of a thread's own stack.
+// A host's handler that needs more stack than an alternate stack has.
 void UseLargeFrame(int, siginfo_t*, void*) {
   volatile char frame[200 * 1024];
   for (size_t i = 0; i < sizeof(frame); i += 512) frame[i] = 1;
@@ -107,7 +107,7 @@ napi_value Disposition(napi_env env, napi_callback_info info) {
   return Text(env, now.sa_handler == SIG_DFL ? "default" : now.sa_handler == SIG_IGN ? "ignored" : "function");
 }
 
-// signalMain(signal, afterMs): sends the signal to the main thread alone, from a thread that goes on meanwhile.
+// signalMain(signal, afterMs): sends the signal to the main thread only, from another thread. The caller does not wait.
 napi_value SignalMain(napi_env env, napi_callback_info info) {
   const int signal = static_cast<int>(NumberArgument(env, info, 0));
   const unsigned int us = static_cast<unsigned int>(NumberArgument(env, info, 1) * 1000);
@@ -118,7 +118,7 @@ napi_value SignalMain(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// forkAndCrash(how): the signal that a forked child died by.
+// forkAndCrash(how): forks a child that dies; returns the signal that ended the child.
 napi_value ForkAndCrash(napi_env env, napi_callback_info info) {
   const std::string how = StringArgument(env, info, 0);
   const pid_t child = fork();
@@ -133,7 +133,7 @@ napi_value ForkAndCrash(napi_env env, napi_callback_info info) {
   return signal;
 }
 
-// forkAndSleep(ms): the number of a forked child that does nothing for so long.
+// forkAndSleep(ms): forks a child that sleeps for `ms`; returns its process id.
 napi_value ForkAndSleep(napi_env env, napi_callback_info info) {
   const unsigned int us = static_cast<unsigned int>(NumberArgument(env, info, 0) * 1000);
   const pid_t child = fork();

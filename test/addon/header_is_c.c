@@ -1,4 +1,4 @@
-/* The public header is C: this file compiles, and does in C what writers.cc does in C++. */
+/* The public header is C: this file does in C what writers.cc does in C++. */
 #include "vmm_metrics.h"
 
 vmm_metrics_status count_in_c(const vmm_metrics_store* store, const char* path, uint64_t n) {

@@ -23,8 +23,8 @@ std::atomic<std::atomic<uint32_t>*> g_words{nullptr};
 
 std::atomic<uint32_t>& Word(size_t slot, size_t word) { return g_words.load()[(slot + 1) * kSlotWords + word]; }
 
-// mapLedger(path): an ArrayBuffer over it. A mapping of its own for each thread, since V8 allows no two buffers over
-// one address.
+// mapLedger(path): an ArrayBuffer over the ledger. Each thread has its own mapping, since V8 allows only one buffer
+// over an address.
 napi_value MapLedger(napi_env env, napi_callback_info info) {
   const int fd = open(StringArgument(env, info, 0).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || ftruncate(fd, kLedgerBytes) != 0) return nullptr;
@@ -48,8 +48,8 @@ napi_value RegisterWriter(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// startWriter(slot, path, how): a thread that adds 1 and acknowledges it, on and on, in a shard of its own or in the
-// shared one.
+// startWriter(slot, path, how): starts a thread that adds 1 and acknowledges it, again and again, in its own shard or
+// in the shared shard.
 napi_value StartWriter(napi_env env, napi_callback_info info) {
   const size_t slot = static_cast<size_t>(NumberArgument(env, info, 0));
   const vmm_metrics_store& store = AttachedStore();
@@ -66,17 +66,17 @@ napi_value StartWriter(napi_env env, napi_callback_info info) {
       vmm_metrics_claim(&store, &shard);
     }
     std::atomic<uint32_t>& finished = Word(slot, 0);
-    // Release: who sees the acknowledgement sees the increment too.
+    // Release: a thread that sees the acknowledgement sees the increment too.
     for (uint32_t n = 1; g_words.load()[0].load(std::memory_order_relaxed) == 0; n++) {
       vmm_metrics_add(&shard, metric, 1);
       finished.store(n, std::memory_order_release);
     }
-    for (;;) pause();  // it has its place in the process until that dies
+    for (;;) pause();  // the thread keeps its shard until the process dies
   }).detach();
   return Text(env, "ok");
 }
 
-// shoot(signal, slot, delayUs): sends the signal to the thread of that slot, wherever that one is by then.
+// shoot(signal, slot, delayUs): sends the signal to the writer of the slot, whatever the writer does at that time.
 napi_value Shoot(napi_env env, napi_callback_info info) {
   const int signal = static_cast<int>(NumberArgument(env, info, 0));
   const size_t slot = static_cast<size_t>(NumberArgument(env, info, 1));

@@ -1,13 +1,13 @@
-// The ledger: what each writer has finished, in a shared file that outlives the process, so that a test can hold what
-// came out against what was acknowledged before the fault.
+// The ledger counts the finished increments of each writer in a shared file, which outlives the process. A test
+// compares the lines with the increments that were finished before the fault.
 //
 // Thread-safety:       each slot has one writer; any thread may call MarkFault.
 // Async-signal-safety: MarkFault only.
-// Units:               words of 32 bits. Word 0: "stop" once the fault is on its way; word 1: whether writers are to
-//                      stop then.
-// Slot i
-//                      begins at word 16 * (i + 1): increments finished, the same at the fault, the writer's thread id.
+// Units:               words of 32 bits. Word 0 is 1 when the writers must stop. Word 1 says whether a fault makes them
+//                      stop. Word 2 is 1 when the worker that is to die must do so. Slot i begins at word 16 * (i + 1):
+//                      the finished increments, their number at the fault, and the writer's thread id.
+
 #pragma once
 
-// Called just before a fault, by the thread that makes it. Nothing happens when there is no ledger.
+// Called just before a fault, by the thread that causes the fault. Does nothing if there is no ledger.
 void MarkFault();

@@ -1,7 +1,6 @@
-// Preloaded into a process (LD_PRELOAD), a disk that is slow: the next line that is written after
-// vmm_test_arm_slow_write stays half written for a while, or with a negative time is written whole, and a signal comes
-// before its writer knows. So a test can be between the first byte of a line and its commit, or right before that, and
-// not only hope to be.
+// A slow disk, for LD_PRELOAD. After vmm_test_arm_slow_write, the next line stays half written for a while. With a
+// negative time, the line is written whole, and a signal comes before write() returns. So a test reaches the moments
+// between the first byte of a line and its commit for certain, not by luck.
 
 #include <errno.h>
 #include <string.h>
@@ -17,7 +16,7 @@ std::atomic<int> g_armed{0};
 std::atomic<bool> g_reached{false};
 int g_ms = 0;
 int g_signal = 0;
-// The writer has a fault of its own, after so many percent of the bytes; below 0: none.
+// The writer has a fault after this percentage of the bytes; negative: no fault.
 int g_fault_percent = -1;
 
 ssize_t WriteNow(int fd, const void* bytes, size_t count) { return syscall(SYS_write, fd, bytes, count); }

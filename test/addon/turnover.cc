@@ -1,5 +1,5 @@
-// A native thread that holds devices while they come and go: it counts through the one that is there and through the
-// one of the round before, which may have been removed, and then gives that one back.
+// A native thread that holds devices while others add and remove them. Each round, it counts through the current device
+// and through the device of the round before, which may have been removed. It then releases the older device.
 
 #include <condition_variable>
 #include <mutex>
@@ -91,10 +91,10 @@ napi_value Start(napi_env env, napi_callback_info info) {
   return Text(env, vmm_metrics_status_text(status));
 }
 
-// turn(): one round, in which 2 are added, or in the first one 1; the status as text.
+// turn(): one round, which adds 2 (the first round adds 1); the status as text.
 napi_value Turn(napi_env env, napi_callback_info) { return Text(env, vmm_metrics_status_text(g_turnover->Round())); }
 
-// endTurnover(): the last handle is given back, and 1 more is added through it.
+// endTurnover(): adds 1 more through the last handle and releases the handle.
 napi_value End(napi_env, napi_callback_info) {
   delete g_turnover;
   g_turnover = nullptr;

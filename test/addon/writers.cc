@@ -43,7 +43,7 @@ napi_value Find(napi_env env, napi_callback_info info) {
   return Said(env, vmm_metrics_find(&g_store, StringArgument(env, info, 0).c_str(), kind, &metric));
 }
 
-// count(path, threads, times, how): each thread adds 1 that often, in a shard of its own or in the shared one.
+// count(path, threads, times, how): each thread adds 1 `times` times, in its own shard or in the shared shard.
 napi_value Count(napi_env env, napi_callback_info info) {
   const std::string path = StringArgument(env, info, 0);
   const int threads = static_cast<int>(NumberArgument(env, info, 1));
@@ -120,7 +120,7 @@ napi_value CountOnDevice(napi_env env, napi_callback_info info) {
   return Text(env, "ok");
 }
 
-// claim(n): how many of n claims by one thread gave a shard of their own; all are given back.
+// claim(n): makes n claims on one thread and gives all back; returns how many claims got a shard of their own.
 napi_value ClaimMany(napi_env env, napi_callback_info info) {
   std::vector<vmm_metrics_shard> shards(static_cast<size_t>(NumberArgument(env, info, 0)));
   int own = 0;
@@ -135,7 +135,7 @@ napi_value ClaimMany(napi_env env, napi_callback_info info) {
 
 std::vector<vmm_metrics_shard> g_held;
 
-// holdShards(n) and releaseShards(): takes shards away from others for a while.
+// holdShards(n) claims n shards, so that others cannot; releaseShards() gives them back.
 napi_value HoldShards(napi_env env, napi_callback_info info) {
   g_held.resize(static_cast<size_t>(NumberArgument(env, info, 0)));
   for (vmm_metrics_shard& shard : g_held) vmm_metrics_claim(&g_store, &shard);

@@ -36,7 +36,7 @@ const groupEntry = fields(false).map((of) => group(of));
 const devicesEntry = someDevices(fields(true));
 
 /**
- * Keys and ids that are so alike that a device of one group may look like another group, or like its device: `g_x_y`.
+ * Keys and ids so alike that the key of a device may also be the key of another group or of its device: `g_x_y`.
  */
 const entries: fc.Arbitrary<[string, SchemaShape[string]][]> = fc.oneof(
   {

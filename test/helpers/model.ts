@@ -46,8 +46,8 @@ export class Holder {
 }
 
 /**
- * Whether so many devices were removed after this one that its accessors count for the group alone; `removed`: all that
- * were, in their order.
+ * Whether enough devices were removed after this device that its accessors count for the group only. `removed`: all
+ * removed devices, in the order of their removal.
  */
 export function isLetGo(holder: Holder, removed: readonly Holder[]): boolean {
   const at = removed.indexOf(holder);
@@ -109,8 +109,8 @@ export class Model {
   }
 
   /**
-   * Where there is no aggregate, a removed device keeps its key, since what it still has to say can stand under no
-   * other.
+   * In a group without an aggregate, a removed device keeps its key, since its pending counts can be written under no
+   * other key.
    */
   #hasKey(holder: Holder): boolean {
     return holder.id !== undefined && (!holder.removed || !(holder.def as PerDeviceDef).aggregate);
@@ -131,8 +131,8 @@ export class Model {
   }
 
   /**
-   * The line that a flush at `now` writes, when the last line was the one of `before`: what stands before and after the
-   * timestamp.
+   * The line that a flush at `now` writes if the last line was written at `before`: the text before the timestamp, and
+   * the text after it.
    */
   line(now: Picture, before: Picture): string[] {
     return textOf(this.#lineTree(now, before)).split(HOLE);
@@ -184,8 +184,8 @@ function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
 }
 
 /**
- * The devices of a line: those that are there, and where there is no aggregate, of an id that is not there the removed
- * one that came last of those which still have to say something.
+ * The devices of a line: all that exist. In a group without an aggregate, also the latest removed device with pending
+ * counts of each id that no device has any more.
  */
 function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boolean): Holder[] {
   const shown = livingIn(now, key);
@@ -197,7 +197,7 @@ function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boole
   return shown.sort((a, b) => byBytes(a.id!, b.id!));
 }
 
-/** The others of its id, whose deltas stand in its object, where there is no aggregate. */
+/** In a group without an aggregate: the other devices with this id, whose deltas are added in its object. */
 function namesakes(holder: Holder, now: Picture): Holder[] {
   return [...now.keys()].filter((other) => other !== holder && other.key === holder.key && other.id === holder.id);
 }

@@ -1,5 +1,5 @@
-// Region files without native code: docs/format.md a second time, in the writer's place. It takes its numbers from that
-// page and not from lib/region, so that the two can disagree.
+// Writes region files without native code, by docs/format.md. The numbers come from that page and not from lib/region,
+// so that a test finds where the two disagree.
 
 import { writeFileSync } from 'node:fs';
 import type { GroupDef, MetricDef, PerDeviceDef } from 'vmm-metrics';
@@ -25,7 +25,7 @@ export interface RegionOptions {
   readonly granuleBytes?: number;
   /** How many shards are in use. Each value is spread over them. */
   readonly shards?: number;
-  /** Parts that add up to a value, modulo 2^64; left out, they are alike as far as they go. */
+  /** Splits a value into parts that add up to it, modulo 2^64. Default: equal parts, as far as possible. */
   readonly spread?: (value: bigint, shards: number) => bigint[];
   readonly state?: number;
   readonly pid?: number;
@@ -46,13 +46,13 @@ export interface RegionOptions {
   readonly sinkPath?: string;
   /** Devices, by their place in the directory, whose cells are not counted yet. */
   readonly cellsMissing?: number;
-  /** Of the format. Default: 1, which knows no retired devices. */
+  /** The version of the format. Default: 1, which has no retired devices. */
   readonly version?: 1 | 2;
   /** How often devices were retired, in version 2. */
   readonly retiredEpoch?: bigint;
   /**
-   * What became of a removed device of a group with an aggregate, in version 2: it was retired; or it is being retired,
-   * and the epoch that retires it is there, or is not there yet. Default: it was only removed.
+   * The state of a removed device of a group with an aggregate, in version 2: the device was retired, or its retirement
+   * is under way and the epoch of the retirement is written or not yet written. Default: the device was only removed.
    */
   readonly retired?: (holder: Holder, number: number) => 'no' | 'yes' | 'now' | 'soon';
   /** Replaces the document of the model. */
@@ -89,7 +89,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   const devices: { holder: Holder; first: number; fate: 'no' | 'yes' | 'now' | 'soon' }[] = [];
   let cells = plain.count;
   const { version = 1, retiredEpoch = 0n, retired = () => 'no' as const } = options;
-  /** Of each group what comes through accessors of retired devices, and the two copies of the totals of those. */
+  /** For each group: the counts through accessors of retired devices, and the two copies of these devices' totals. */
   const hidden: { key: string; first: number; state: 4 | 5 | 6 }[] = [];
   for (const key of version === 2 ? groups : []) {
     for (const state of [4, 5, 6] as const) {
@@ -165,7 +165,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       const sum = (picture: Picture): State => ({
         value: u64(gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.value ?? 0n), 0n)),
       });
-      // Nobody asks for the extremes, or for what is set; and the copy that does not count may hold anything.
+      // Readers need neither the extremes nor the values that are set, and the unused copy may hold anything.
       const junk: State = { value: 77n, min: 1n, max: 99n };
       if (state === 4) continue;
       if (!isCurrent || field.kind === 'store') putMetric(cell, field, junk, junk, junk);

@@ -1,5 +1,5 @@
-// BlockingDescriptor, and Sink over one: a pipe or terminal that blocks and cannot be opened once more is written to
-// without waiting, whoever else writes there, and whether or not anybody reads.
+// BlockingDescriptor, and a Sink with one: a pipe or terminal that blocks and cannot be opened once more. A write there
+// never waits, whether or not others write there or anybody reads.
 
 #include "flush/blocking_descriptor.h"
 
@@ -28,7 +28,8 @@
 namespace vmm {
 namespace {
 
-// A sink that found no descriptor left to open its pipe or terminal with once more. With `spare` it had two more then.
+// Opens a sink over `fd` when the process has only `spare` descriptors left, so that with 0 the sink cannot open the
+// pipe or terminal once more.
 void OpenBlocking(OpenedSink& sink, int fd, int spare = 0) {
   rlimit before;
   CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -40,7 +41,7 @@ void OpenBlocking(OpenedSink& sink, int fd, int spare = 0) {
   CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-// A process that can see no /proc, in a child; false where that cannot be had.
+// Hides /proc from this process, which must be a child. Returns false if the system does not allow that.
 bool HideProc() {
   if (unshare(CLONE_NEWNS) != 0) return false;
   return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && mount("none", "/proc", "tmpfs", 0, nullptr) == 0;
@@ -62,7 +63,7 @@ struct Terminal {
   std::string name;
 };
 
-// Two sinks write there at once, over and over, and nobody reads meanwhile.
+// Two sinks write to one descriptor at the same time, again and again, and nobody reads meanwhile.
 void CheckTwoWriters(int reader, int writer) {
   CHECK_EQ(fcntl(reader, F_SETFL, O_NONBLOCK), 0);
   CHECK_EQ(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
@@ -171,7 +172,7 @@ TEST(
     CHECK((fcntl(again, F_GETFL) & O_NONBLOCK) != 0);
     CHECK_EQ(StatOf(again).st_ino, StatOf(terminal.slave).st_ino);
     CHECK_EQ(StatOf(again).st_rdev, StatOf(terminal.slave).st_rdev);
-    // What has its name now is another one.
+    // Another terminal has the name from here on.
     CHECK_EQ(mount("none", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666"), 0);
     const int other = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     CHECK(other >= 0);
@@ -186,7 +187,7 @@ TEST("given a process that may not open its controlling terminal, when a sink op
   CheckInChild([] {
     Terminal terminal;
     setsid();
-    signal(SIGHUP, SIG_IGN);  // when its other end is closed
+    signal(SIGHUP, SIG_IGN);  // raised when the other end is closed
     CHECK_EQ(ioctl(terminal.slave, TIOCSCTTY, 0), 0);
     Terminal other;
     if (fchmod(terminal.slave, 0) != 0 || fchmod(other.slave, 0) != 0 || setgid(65534) != 0 || setuid(65534) != 0) {

@@ -1,4 +1,5 @@
-// Capture and release of signals: a host's earlier handlers are reached as before, and all is put back in the end.
+// Capture and release of signals: a host's earlier handlers are called as before, and the release of the last store
+// restores all dispositions.
 
 #include "crash/capture.h"
 
@@ -88,7 +89,7 @@ TEST("given handlers and ignored signals, when the last captured store is releas
   CheckInChild([] {
     InstallHandler(SIGHUP, HostHandler);
     signal(SIGTERM, SIG_IGN);
-    struct sigaction before[kSignals] = {}, after[kSignals] = {};  // those of the C library's own signals stay so
+    struct sigaction before[kSignals] = {}, after[kSignals] = {};  // sigaction() refuses the C library's own signals
     for (int signal = 1; signal < kSignals; signal++) sigaction(signal, nullptr, &before[signal]);
     {
       Scene first("first"), second("second");
@@ -132,7 +133,7 @@ TEST(
     }
     for (int i = 0; i < kCapturedMax; i++) CHECK(Capture(&all[static_cast<size_t>(i)]).ok());
     CHECK_EQ(Capture(&all.back()).code, Code::kTooManyCaptured);
-    CHECK(Capture(&all[3]).ok());  // is captured already
+    CHECK(Capture(&all[3]).ok());  // a target that is captured already needs no new place
     Release(&all[7]);
     CHECK(Capture(&all.back()).ok());
     for (CaptureTarget& target : all) Release(&target);
@@ -147,7 +148,7 @@ TEST("given a thread that gets signals without pause, when stores come and go, t
       while (!done) raise(SIGHUP);
     });
     for (int i = 0; i < 200; i++) {
-      Scene scene;  // AddressSanitizer sees a use after it is gone
+      Scene scene;  // AddressSanitizer reports a use after its end
       CHECK(scene.store->CaptureSignals().ok());
     }
     done = true;

@@ -1,4 +1,4 @@
-// Cells: runs of cells, who owns a shard, and what a cell's value over all shards is.
+// Cells: runs of cells, the owners of shards, and the value of a cell over all shards.
 
 #include "region/cells.h"
 
@@ -13,7 +13,7 @@
 namespace vmm {
 namespace {
 
-// For flushes to read at once, as when there is no device to come first.
+// Reserves cells and publishes them to flushes at once, as for cells that belong to no device.
 Status Reserve(Cells& cells, const CellKind* kinds, uint32_t count, uint32_t* first) {
   const Status status = cells.Reserve(kinds, count, first);
   if (status.ok()) cells.Publish();
@@ -37,14 +37,14 @@ TEST("given runs of any length, when they are reserved, then none overlap, and n
     } else {
       CHECK_EQ(first % kRunCells, 0);
     }
-    // A gap has no kind, so that its total is nothing's.
+    // A gap has no kind, and its total is 0.
     for (uint32_t gap = end; gap < first; gap++) {
       CHECK_EQ(cells.kind(gap), CellKind::kNone);
       CHECK_EQ(cells.Total(gap), 0);
     }
     for (const uint32_t index : {first, first + count - 1}) {
       CHECK_EQ(cells.kind(index), kind);
-      Set(cells.Shared(index), 1);  // there is memory, and it is nobody else's
+      Set(cells.Shared(index), 1);  // the cell has memory of its own
       CHECK_EQ(cells.Total(index), 1);
       Set(cells.Shared(index), 0);
     }
@@ -108,7 +108,7 @@ TEST("given 127 claimed shards, when one more is claimed, then it is shard 0, un
   CHECK_EQ(*claimed.rbegin(), kShards - 1);
   CHECK_EQ(cells.shards_used(), kShards);
   CHECK_EQ(cells.Claim(), kSharedShard);
-  cells.GiveBack(kSharedShard);  // is nobody's to give
+  cells.GiveBack(kSharedShard);  // does nothing: the shared shard has no owner
   CHECK_EQ(cells.Claim(), kSharedShard);
 
   cells.GiveBack(93);
@@ -160,7 +160,7 @@ struct OneOfEach {
     CHECK_EQ(cells.Claim(), 1);
     CHECK_EQ(cells.Claim(), 2);
   }
-  // The inc alone.
+  // Collects only the inc cell.
   void Collect(uint32_t bank, uint32_t flushed) {
     const CellRun run = {0, 1, CellKind::kInc, 1};
     Collection(cells, bank, flushed).Collect(kIncCell, &run, 1);
@@ -222,7 +222,7 @@ TEST("given values collected into a bank, when the bank is committed, then only 
   CHECK_EQ(one.cells.Pending(kIncCell), 6);
 
   one.Collect(1, 0);
-  CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not yet
+  CHECK_EQ(one.cells.Pending(kIncCell), 6);  // not flushed before the commit
   one.cells.region().SetCommit(CommitOf(1, 1));
   CHECK_EQ(one.cells.Pending(kIncCell), 0);
 

@@ -4,8 +4,8 @@
 //
 // Thread-safety:       checks may be made on any thread.
 // Async-signal-safety: none.
-// Lifetime:            main() is here, so one file of each executable includes it. With an argument it runs only the
-//                      tests whose sentences contain that.
+// Lifetime:            main() is here, so one file of each executable includes it. An argument selects the tests whose
+//                      sentences contain it.
 
 #pragma once
 
@@ -34,7 +34,7 @@ std::string Shown(const T& value) {
   if constexpr (std::is_arithmetic_v<T>) return std::to_string(value);
 }
 
-// Numbers are compared as numbers, whatever their types' signs.
+// Compares numbers by value, also if one type is signed and the other is not.
 template <typename A, typename B>
 bool IsSame(const A& a, const B& b) {
   constexpr bool kNumbers = std::is_integral_v<A> && std::is_integral_v<B>;
@@ -56,12 +56,12 @@ bool Equal(const A& a, const B& b, const char* file, int line, const char* text)
 
 }  // namespace check
 
-// Both give whether it held, so that a test may go no further.
+// Both return whether the check held, so that a test can stop.
 #define CHECK(condition) ::check::Report(static_cast<bool>(condition), __FILE__, __LINE__, "not so: " #condition)
 #define CHECK_EQ(got, expected) ::check::Equal((got), (expected), __FILE__, __LINE__, #got " is ")
 
-// Whether a test may lose memory that atomic operations use. ThreadSanitizer runs those inside itself, with locks held
-// that the handler of a fault there would wait for.
+// Whether a test may lose memory that atomic operations use. ThreadSanitizer runs atomic operations inside its runtime
+// and holds locks there. A fault handler would wait for these locks.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kMayLoseMemory = false;
 #else
@@ -76,11 +76,11 @@ constexpr bool kMayLoseMemory = true;
   static void CHECK_JOIN(Test, __LINE__)()
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line is out before a child is forked or dies
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each line is written before a child is forked or dies
   for (const auto& [sentence, run] : check::tests) {
     if (argc > 1 && std::strstr(sentence, argv[1]) == nullptr) continue;
     const int made = check::made, failed = check::failed;
-    std::printf("  %s\n", sentence);  // before, so that it is known which one crashed
+    std::printf("  %s\n", sentence);  // printed first, so that a crash shows its test
     run();
     if (check::made == made) check::Report(false, __FILE__, __LINE__, "nothing was checked");
     if (check::failed != failed) std::printf("  FAILED: %s\n", sentence);

@@ -1,4 +1,4 @@
-// A child is a forked process that a test lets die, and how it died.
+// A child is a process that a test forks and lets die. Death says how the child died.
 //
 // Thread-safety:       the test forks while it has one thread, since a child has no other.
 // Async-signal-safety: none.
@@ -22,8 +22,8 @@ namespace vmm {
 inline void SleepMs(int ms) { SleepUs(int64_t{ms} * 1000); }
 
 struct Death {
-  int signal = 0;     // that ended it; 0: it ended by itself
-  int exit_code = 0;  // 1 when a check in it failed
+  int signal = 0;     // the signal that ended the child; 0: no signal did
+  int exit_code = 0;  // 1 when a check in the child failed
 };
 
 template <typename Body>
@@ -38,8 +38,8 @@ pid_t StartChild(Body body) {
   _exit(check::failed == failed ? 0 : 1);
 }
 
-// Waits for its death; one that takes longer than `limit_ms` is killed, which is then how it died. `meanwhile` is
-// called over and over until then.
+// Waits until the child is dead, and calls `meanwhile` again and again. Kills the child after `limit_ms`; its death
+// then has the signal SIGKILL.
 template <typename Meanwhile>
 Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
   const int64_t deadline_ms = MonotonicMs() + limit_ms;
@@ -57,7 +57,7 @@ Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
   return death;
 }
 
-// Far above what anything takes on a busy machine: only what hangs is killed.
+// Far more than any child takes on a busy machine: only a child that hangs is killed.
 constexpr int kChildLimitMs = 240'000;
 
 template <typename Body>
@@ -65,7 +65,7 @@ Death InChild(Body body) {
   return Await(StartChild(body), kChildLimitMs, [] {});
 }
 
-// A child whose own checks are the test.
+// Runs checks in a child, which must exit by itself with 0.
 template <typename Body>
 void CheckInChild(Body body) {
   const Death death = InChild(body);
@@ -73,12 +73,13 @@ void CheckInChild(Body body) {
   CHECK_EQ(death.exit_code, 0);
 }
 
-// What a child did is in the header; what this process goes by beside it is as it was at the fork.
+// A child changes the header, which is shared. The region object's own copies of its fields are not shared and still
+// have the values of the fork. This function updates them from the header.
 inline void GoByHeader(Region& region) {
   region.SetCommit(region.header().commit.load());
   region.SetCellsUsed(region.header().cells_used.load());
   region.SetShardsUsed(region.header().shards_used.load());
-  // What it began to use is no more than reserved here.
+  // Rows that the child began to use are only reserved in this process.
   for (uint32_t index = 0; index < region.cells_used(); index += region.chunk_cells()) {
     const uint32_t chunk = region.chunk_of(index);
     for (uint32_t bank = 0; bank < kBanks; bank++) CHECK(region.AllocateRow(chunk, bank).ok());

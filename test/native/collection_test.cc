@@ -1,4 +1,4 @@
-// Collection: each cell once, over all shards, into a bank.
+// Collection: reads each cell once, over all shards, and writes the values to a bank.
 
 #include "region/collection.h"
 
@@ -14,7 +14,7 @@ namespace {
 constexpr CellRun kOneOfEach[] = {{0, 1, CellKind::kInc, 1}, {1, 1, CellKind::kStore, 2}, {2, 2, CellKind::kMax, 4}};
 constexpr CellKind kKinds[] = {CellKind::kInc, CellKind::kStore, CellKind::kMin, CellKind::kMax};
 
-// Cells of these kinds, with memory in so many shards.
+// Cells of these kinds, with memory in `shards` shards.
 struct Some {
   Some(const std::vector<CellKind>& kinds, uint32_t shards) {
     CHECK(cells.Create({}).ok());
@@ -67,7 +67,7 @@ TEST("given runs of each kind, when cells change, then the result has the bits o
     CHECK_EQ(changes(), 2);
     Set(some.At(last, 0), uint64_t{1} << 63);
     CHECK_EQ(changes(), 3);
-    Set(some.cells.region().InBank(0, 0), uint64_t{1} << 63);  // by now it is flushed
+    Set(some.cells.region().InBank(0, 0), uint64_t{1} << 63);  // as after a flush
     CHECK_EQ(changes(), 2);
   }
 }

@@ -1,8 +1,8 @@
-// All at once: threads that add in shards of their own and in the shared one, flushes, devices that come and go, sinks
-// that fail.
+// Everything at the same time: threads add in their own shards and in the shared shard, stores flush, devices come and
+// go, and sinks fail.
 //
-// Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and those pending are
-// together its total, which is what the threads added; a device that is gone counts in its group's aggregate.
+// Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and the pending count
+// are together the total, and the total is what the threads added. A removed device counts in its group's aggregate.
 //
 // Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a
 // fetch_add.
@@ -30,7 +30,7 @@ namespace vmm {
 namespace {
 
 constexpr uint64_t kAdds = 400'000;
-// So many that two threads meet, also where they seldom run at the same time.
+// Enough that two threads meet even on a machine where they seldom run at the same time.
 constexpr uint64_t kSharedAdds = 2'000'000;
 constexpr uint32_t kBlock = 0;  // the group of devices
 
@@ -79,7 +79,7 @@ class Scene {
 
   uint64_t commits() { return LinesOf(store->cells().region().header().commit.load(std::memory_order_relaxed)); }
 
-  // Threads that all begin at Join, which waits for those with an end, and then ends the others.
+  // The threads all begin at Join. Join waits for the workers, and then ends the helpers.
   void Start(std::function<void()> work) {
     workers_.emplace_back([this, work = std::move(work)] {
       AwaitBegin();
@@ -99,7 +99,7 @@ class Scene {
     for (std::thread& thread : helpers_) thread.join();
   }
 
-  // The invariant, for what is in the lines by now.
+  // Checks the invariant for the lines so far.
   void CheckExact(const Lines& lines, const std::string& path, uint64_t added) {
     const uint32_t cell = CellOf(store->spec(), path);
     CHECK_EQ(store->cells().Total(cell), added);
@@ -130,7 +130,7 @@ class Scene {
   std::atomic<bool> begun_{false}, done_{false};
 };
 
-// A file "f" of which one thread makes "f.0", "f.1" and so on.
+// A file "f" that one thread renames to "f.0", "f.1" and so on.
 class Files {
  public:
   explicit Files(const TemporaryFolder& folder) : folder_(folder) {}
@@ -139,7 +139,7 @@ class Files {
     if (rename((folder_ / "f").c_str(), old.c_str()) == 0) renamed_++;
   }
   int renamed() const { return renamed_; }
-  // Of all, in the order in which lines went there.
+  // The text of all files, in the order in which they were written.
   std::string Text() const {
     std::string text;
     for (int i = 0; i < renamed_; i++) text += TextOf(folder_ / ("f." + std::to_string(i)));
@@ -151,7 +151,7 @@ class Files {
   int renamed_ = 0;
 };
 
-// What the devices that a line shows have read.
+// The sum of the reads of the devices in a line.
 uint64_t SumOfShown(const Values& line) {
   uint64_t sum = 0;
   for (const auto& [path, value] : line) {
@@ -160,7 +160,7 @@ uint64_t SumOfShown(const Values& line) {
   return sum;
 }
 
-// A thread with a shard of its own.
+// The work of a thread with its own shard.
 void AddAsOwner(Scene& scene, uint64_t thread) {
   const vmm_metrics_metric own = scene.Metric("g.own"), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
   const vmm_metrics_metric state = scene.Metric("g.state", VMM_METRICS_STORE);
@@ -173,7 +173,7 @@ void AddAsOwner(Scene& scene, uint64_t thread) {
   }
 }
 
-// A thread without a shard.
+// The work of a thread without a shard.
 void AddAsSharer(Scene& scene) {
   const vmm_metrics_metric shared = scene.Metric("g.shared"), run = scene.Metric("g.run", VMM_METRICS_LATENCY);
   vmm_metrics_shard shard;
@@ -184,7 +184,7 @@ void AddAsSharer(Scene& scene) {
   }
 }
 
-// A thread that makes devices, counts in them, and removes every third one.
+// The work of a thread that makes devices, counts in them, and removes every third device.
 void AddInDevices(Scene& scene, uint64_t thread, std::atomic<uint64_t>& reads, std::atomic<uint64_t>& io_us) {
   vmm_metrics::Shard shard(scene.native);
   std::vector<vmm_metrics_metric> stale;
@@ -200,7 +200,7 @@ void AddInDevices(Scene& scene, uint64_t thread, std::atomic<uint64_t>& reads, s
     }
     if (i % 3 == 0) CHECK(scene.store->RemoveDevice(kBlock, id));
     stale.push_back(device);
-    for (size_t k = 0; k < stale.size(); k += 13) {  // through accessors of devices that may be gone
+    for (size_t k = 0; k < stale.size(); k += 13) {  // some of these devices were removed
       vmm_metrics_add(&shard.get(), stale[k], 1);
       reads++;
     }
@@ -225,7 +225,7 @@ TEST(
     const uint64_t pending = cells.Pending(cell);
     const uint64_t total = cells.Total(cell);
     CHECK(pending <= total);
-    CHECK(total >= most);  // a counter only goes up, to any one reader
+    CHECK(total >= most);  // no reader sees a counter go down
     most = total;
     scene.store->flusher().HasUnflushed();
   });
@@ -239,7 +239,7 @@ TEST(
     scene.CheckExact(lines, "logger.missed", 0);
     scene.CheckExactInDevices(lines, "reads", CellOf(scene.store->spec(), kBlock, "reads"), reads);
     scene.CheckExactInDevices(lines, "io.sum_us", CellOf(scene.store->spec(), kBlock, "io") + 2, io_us);
-    // A device that is gone may still count beside those shown, never against them.
+    // The aggregate also has the counts of removed devices, so it is at least the sum of the devices in the line.
     for (const Values& line : lines.values) CHECK(line.at("block.reads") >= SumOfShown(line));
   };
   check(Lines(TextOf(scene.folder / "f")));
@@ -252,7 +252,7 @@ TEST(
   CHECK(last.at("g.state") >= 1 && last.at("g.state") <= kOwners);
   CHECK_EQ(last.at("g.run.min_us"), 5);
   CHECK_EQ(last.at("g.run.max_us"), 104);
-  // Whole rounds: 5 to 104 us of each owner, every fourth of them of each sharer.
+  // Each owner observes whole rounds of 5 to 104 us, and each sharer every fourth value of them.
   CHECK_EQ(all.Sum("g.run.sum_us"), kOwners * (kAdds / 100) * 5450 + kSharers * (kSharedAdds / 100) * 1325);
 }
 
@@ -277,7 +277,7 @@ TEST("given a thread that is interrupted at any moment, when the handler adds in
     interrupted = pthread_self();
     ready = true;
     for (; !enough; own++) {
-      vmm_metrics_add(&shard.get(), g_handlers_metric, 1);  // in its own shard, and in the one that the handler adds in
+      vmm_metrics_add(&shard.get(), g_handlers_metric, 1);  // in its own shard; next in the handler's shard
       for (int i = 0; i < 50; i++, shared++) vmm_metrics_add(&g_handlers_shard, g_handlers_metric, 1);
     }
   });

@@ -1,7 +1,7 @@
-// Confine lets this thread make no system call but those that docs/crash-safety.md tells a jailed host to allow to the
-// crash handler.
+// Confine allows this thread only the system calls of the crash handler. docs/crash-safety.md lists them for hosts in a
+// jail.
 //
-// Thread-safety:       of the calling thread alone, and of those that it makes from then on.
+// Thread-safety:       applies to the calling thread and to threads that it starts later.
 // Async-signal-safety: none.
 
 #pragma once
@@ -23,7 +23,7 @@ struct CrashCall {
 
 #define CRASH_CALL(name) \
   { #name, SYS_##name }
-// As glibc makes them; both of two alike, whichever this machine's takes.
+// The system calls that glibc makes. Where glibc versions use different calls for one function, both calls are listed.
 constexpr CrashCall kCrashCalls[] = {
     CRASH_CALL(getpid),         CRASH_CALL(gettid),          CRASH_CALL(rt_sigaction),
     CRASH_CALL(rt_sigprocmask), CRASH_CALL(rt_sigreturn),    CRASH_CALL(rt_tgsigqueueinfo),
@@ -41,8 +41,8 @@ constexpr CrashCall kCrashCalls[] = {
 #undef CRASH_CALL
 constexpr size_t kCrashCallCount = sizeof(kCrashCalls) / sizeof(kCrashCalls[0]);
 
-// Whatever is not among the first `allowed` of them gives `otherwise`, a SECCOMP_RET_...; false when there can be no
-// filter here.
+// Allows the first `allowed` of these calls. Any other call gets `otherwise`, a SECCOMP_RET_... value. Returns false if
+// the system refuses the filter.
 inline bool Confine(uint32_t otherwise, size_t allowed = kCrashCallCount) {
   sock_filter filter[2 * kCrashCallCount + 2];
   size_t count = 0;

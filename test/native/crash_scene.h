@@ -1,7 +1,7 @@
-// A Scene is a store whose process is about to die, in a child of the test, and what it left.
+// A Scene is a store whose process dies in a child of the test, and what the child leaves behind.
 //
-// The store is opened before the fork: the child shares its region, in which the parent then finds what is still
-// pending and the crash record. The sink is the child's own.
+// The store is opened before the fork, so that the child shares its region. The parent then finds the pending counts
+// and the crash record there. The sink is the child's own.
 //
 // Thread-safety:       one thread at a time, except as the store says.
 // Async-signal-safety: none.
@@ -40,7 +40,7 @@ inline std::string MarkOf(int signal) {
   return "";
 }
 
-// With `wide`, lines are longer than a pipe of one page takes.
+// With `wide`, a line does not fit into a pipe of one page.
 inline StoreSpec Schema(const std::string& name, bool wide = false) {
   const std::vector<Field> fields = {Inc("i"), Latency("l")};
   std::vector<Field> signals;
@@ -55,7 +55,7 @@ inline StoreSpec Schema(const std::string& name, bool wide = false) {
   return schema.Build(name);
 }
 
-// A way to die, and the signal that it is by.
+// A way to die, and the signal that ends the process.
 struct Way {
   const char* what;
   int signal;
@@ -72,10 +72,10 @@ struct Scene {
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
 
-  // In the child: from here on its death is captured. The limit is far away: only a pipe that stays full makes the
-  // child wait for it, and the tests of such pipes set their own.
+  // Called in the child: captures its death from here on. The default limit is long. Only a pipe that stays full makes
+  // the child wait that long, and the tests of such pipes set a shorter limit.
   void Capture(const std::string& sink, int limit_ms = kChildLimitMs / 2) { CaptureInto(sink.c_str(), -1, limit_ms); }
-  // The same with a path, or else a descriptor, for the lines.
+  // The same with a path for the lines, or with a descriptor if `path` is null.
   void CaptureInto(const char* path, int descriptor, int limit_ms) {
     Status status;
     if (!CHECK_EQ(store->flusher().Init(path, descriptor, &status), InitResult::kDone)) _exit(2);
@@ -99,7 +99,7 @@ struct Scene {
   const CrashRecord& record() { return store->cells().region().header().crash; }
 
   Lines lines() { return Lines(TextOf(folder / "f")); }
-  // The invariant.
+  // For each inc metric, the deltas in all lines and the pending count are together the total.
   void CheckExact(const Lines& lines) {
     CHECK_EQ(lines.broken, 0);
     for (const NamedMetric& metric : store->spec().metrics) {
@@ -107,7 +107,7 @@ struct Scene {
       CHECK_EQ(lines.Sum(metric.name) + Pending(metric.name), Total(metric.name));
     }
   }
-  // One more line than before, that is the last one of a death by `signal`.
+  // Checks that there is one more line than before, and that it is the last line of a death by `signal`.
   void CheckLastLine(int signal, size_t lines_before = 0) {
     const Lines all = lines();
     CheckExact(all);
@@ -123,7 +123,7 @@ struct Scene {
   Store* store = nullptr;
 };
 
-// Memory that nobody may touch. A null pointer would do, if the sanitizers did not look for it.
+// Memory without access rights. Sanitizers would report a null pointer.
 inline volatile char* Forbidden() {
   return static_cast<volatile char*>(mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }

@@ -1,4 +1,4 @@
-// The ways to die: after each, a process has died as it would have died without us, and its last line is out.
+// The ways to die: after each, the process has died as it would without capture, and its last line is out.
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -19,11 +19,11 @@
 namespace vmm {
 namespace {
 
-// Frames so large that no sanitizer runs out of its own stack first.
+// The frames are so large that the stack ends before a sanitizer's own stack does.
 __attribute__((noinline)) int UseUpTheStack(volatile char* caller) {
   volatile char frame[16384];
   frame[0] = frame[16383] = caller == nullptr ? 0 : *caller;
-  return frame[0] == 0 ? UseUpTheStack(frame) + frame[16383] : 0;  // it is always 0, which the compiler does not know
+  return frame[0] == 0 ? UseUpTheStack(frame) + frame[16383] : 0;  // always 0, but the compiler does not know that
 }
 
 template <int kSignal>
@@ -183,7 +183,7 @@ TEST("given a fault inside the handler, when it occurs, then the process still d
   Scene scene;
   const Death death = InChild([&] {
     scene.Capture();
-    // A store whose line sender is in memory that nobody may touch.
+    // A target whose line sender is in memory without access rights.
     static CaptureTarget broken;
     broken.cells = &scene.store->cells();
     broken.sender = const_cast<LineSender*>(reinterpret_cast<const volatile LineSender*>(Forbidden()));
@@ -192,7 +192,7 @@ TEST("given a fault inside the handler, when it occurs, then the process still d
     Fault();
   });
   CHECK_EQ(death.signal, SIGSEGV);
-  scene.CheckLastLine(SIGSEGV);  // it was captured before the broken one
+  scene.CheckLastLine(SIGSEGV);  // the scene was captured before the broken target
 }
 
 TEST(

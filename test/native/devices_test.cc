@@ -1,4 +1,4 @@
-// Devices: which ids there are, what they are in JSON, whose key is whose, and in what order they stand.
+// Devices: which ids are valid, how an id is written in JSON, which keys are taken, and the order of devices.
 
 #include "flush/devices.h"
 
@@ -131,14 +131,14 @@ TEST("given the keys of the line and of other devices, when an id would get one 
   CHECK(!devices.IsKeyTaken(2, "b"));
   devices.Add(1, "a_b", 0);
   CHECK(devices.IsKeyTaken(2, "b"));
-  CHECK(!devices.IsKeyTaken(1, "a_b"));  // it is its own
+  CHECK(!devices.IsKeyTaken(1, "a_b"));  // the key belongs to the device itself
   CHECK(devices.HasKey(1, "a_b"));
   CHECK(!devices.HasKey(2, "b"));
   CHECK(devices.Remove(1, "a_b"));
   CHECK(!devices.IsKeyTaken(2, "b"));
   devices.Add(1, "a_b", 0);
   CHECK(devices.Remove(1, "a_b", true));
-  CHECK(devices.IsKeyTaken(2, "b"));  // what the removed one still has to say may stand under it
+  CHECK(devices.IsKeyTaken(2, "b"));  // the removed device's pending counts may still need the key
   CHECK(devices.HasKey(1, "a_b"));
   CHECK(devices.IsKeyTaken(1, "a"));
 }

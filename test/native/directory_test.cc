@@ -1,4 +1,4 @@
-// Directory: what another process finds in it of each device, and that there is room for an entry before it is written.
+// Directory: what another process reads in it about each device, and that an entry has room before it is written.
 
 #include "region/directory.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 std::string IdOf(uint32_t n) { return "drv" + std::to_string(n) + (n % 7 == 0 ? std::string(kIdBytesMax - 10, 'x') : ""); }
 
-// As docs/format.md says where an entry is.
+// Finds an entry as docs/format.md describes.
 const unsigned char* EntryAt(Region& region, uint32_t n) {
   const uint64_t chunk_cells = region.granule_bytes() / 8;
   const uint64_t chunk = n / chunk_cells;
@@ -45,7 +45,7 @@ TEST("given more devices than a chunk has entries, when each is added, then its 
     const EntryState state = n == 5 || n == region.chunk_cells() ? EntryState::kRemoved : EntryState::kLiving;
     CHECK_EQ(entry.state.load(), EntryWord(state, n + 1));
     CHECK_EQ(entry.id_bytes, IdOf(n).size());
-    CHECK_EQ(std::string(entry.id), IdOf(n));  // with a NUL behind it
+    CHECK_EQ(std::string(entry.id), IdOf(n));  // ends with a NUL
   }
 }
 

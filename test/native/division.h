@@ -10,7 +10,7 @@
 
 namespace vmm {
 
-// The kernel raises SIGFPE where the processor raises a fault for it; elsewhere nothing happens.
+// Raises SIGFPE on processors that fault on a division by zero. On others nothing happens.
 inline void DivideByZero() {
 #if defined(__x86_64__)
   asm volatile("xorl %%ecx, %%ecx; movl $1, %%eax; cltd; idivl %%ecx" ::: "eax", "ecx", "edx", "memory");

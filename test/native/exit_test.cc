@@ -1,5 +1,5 @@
-// The end of a process that was interrupted: exit() in a signal handler, a store that is given up while a handler still
-// needs it, and who waits for whom when stores are made and closed.
+// Interrupted ends of a process: exit() in a signal handler, a store that is closed while a handler still needs it, and
+// waits between threads that open and close stores.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,18 +25,18 @@
 namespace vmm {
 namespace {
 
-// While it is set, a lock on a named file is not to be had: a file system that hangs.
+// While this is set, no lock on a named file is granted, as on a file system that hangs.
 std::atomic<bool> g_hangs{false};
 std::atomic<int> g_hanging{0};
 
 }  // namespace
 }  // namespace vmm
 
-// The sanitizers have calls of their own for much; this one they leave alone.
+// The sanitizers replace many functions, but not flock().
 extern "C" int flock(int fd, int operation) noexcept {
   const auto hangs = [] { return vmm::g_hangs.load(); };
   struct stat info;
-  const bool is_named = fstat(fd, &info) == 0 && info.st_nlink != 0;  // a memfd is on no file system that hangs
+  const bool is_named = fstat(fd, &info) == 0 && info.st_nlink != 0;  // a memfd has no name, and its lock never hangs
   if (hangs() && is_named && (operation & LOCK_EX) != 0) {
     vmm::g_hanging++;
     while (hangs()) vmm::SleepMs(1);
@@ -64,7 +64,7 @@ TEST(
     TemporaryFolder folder;
     const std::string sink = folder / "f";
     const Death death = InChild([&] {
-      Scene scene("exits");  // of this process: the parent's are not its own to flush
+      Scene scene("exits");  // made in the child, since a child does not flush its parent's store
       Status status;
       if (!CHECK_EQ(scene.store->flusher().Init(sink.c_str(), -1, &status), InitResult::kDone)) _exit(2);
       if (round % 2 == 0 && !CHECK(scene.store->CaptureSignals().ok())) _exit(2);
@@ -118,7 +118,7 @@ TEST("given a thread that never gives the flusher's lock back, when the process 
     int ends[2];
     CHECK_EQ(pipe(ends), 0);
     Status status;
-    // A flush with patience has the lock for as long as the pipe is full.
+    // A flush that waits for its sink has the lock while the pipe is full.
     std::vector<char> full(1 << 20, ' ');
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
     while (write(ends[1], full.data(), full.size()) > 0) {
@@ -158,14 +158,14 @@ TEST(
     }
     std::thread([] { Fault(); }).detach();
     while (scene.record().signal.load() == 0) SleepMs(1);
-    SleepMs(100);  // so that the handler is with its line
+    SleepMs(100);  // so that the handler is writing its line
     scene.store->Detach(true);
     CHECK_EQ(write(said[1], "x", 1), 1);
     for (;;) pause();
   });
   close(said[1]);
   char x = 0;
-  CHECK_EQ(read(said[0], &x, 1), 1);  // the attachment is gone
+  CHECK_EQ(read(said[0], &x, 1), 1);  // the child has detached from the store
   const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
   std::string text;
   char piece[4096];
@@ -221,7 +221,7 @@ TEST(
     CHECK_EQ(first->flusher().Init(nullptr, ends[1], &status), InitResult::kDone);
     AddShared(first->cells().Shared(CellOf(first->spec(), "g.i")), 1);
     std::atomic<bool> is_closing{false};
-    // Its last line waits for a reader that never comes.
+    // The last line waits for a reader that never comes.
     std::thread closes([&] {
       is_closing = true;
       first->Detach(true);

@@ -2,7 +2,7 @@
 //
 // Thread-safety:       as the region; see region/region.h.
 // Async-signal-safety: none.
-// Lifetime:            the file is gone with the object.
+// Lifetime:            the object's destructor removes the file.
 
 #pragma once
 
@@ -23,14 +23,14 @@
 
 namespace vmm {
 
-// A new file that this process has locked, as the file of a region is.
+// Makes a file and locks it, as RegionFile does for the file of a region.
 inline int OpenLocked(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
   return fd;
 }
 
-// The word of a cell in a row that is mapped.
+// The word of a cell in a mapped row.
 inline std::atomic<uint64_t>& Word(void* row, uint32_t in_chunk) { return static_cast<Cell*>(row)[in_chunk].word; }
 
 struct FileRegion {
@@ -44,7 +44,7 @@ struct FileRegion {
   FileRegion(const FileRegion&) = delete;
   FileRegion& operator=(const FileRegion&) = delete;
 
-  // A row of that shard, mapped once more. As in a store, a lock keeps those who map apart.
+  // Maps the row of that shard once more. As in a store, only one thread maps at a time.
   void* MapRow(uint32_t shard) {
     std::lock_guard<std::mutex> lock(map_lock);
     void* row = nullptr;

@@ -1,4 +1,5 @@
-// Flusher over files: renamed, removed, replaced, without a newline at the end, or at a size limit amid a line.
+// Flusher with files that are renamed, removed or replaced, that have no newline at the end, or whose size limit cuts a
+// line off.
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ TEST("given a file that was renamed or removed, when it is flushed, then the nex
   rig.Add("g.i", 4);
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("g.i"), 4);
-  // And another's file in its place is appended to.
+  // The flush appends to another program's file that has taken the path.
   WriteText(folder / "other", "no newline");
   CHECK_EQ(rename((folder / "other").c_str(), (folder / "f").c_str()), 0);
   CHECK_EQ(rig.Flush(), FlushResult::kOut);
@@ -106,7 +107,7 @@ TEST(
     half.Unlimit();
     CHECK_EQ(truncate((half.folder / "f").c_str(), 0), 0);
     half.Rename();
-    CHECK_EQ(mkdir((half.folder / "f").c_str(), 0700), 0);  // so that no new file is made there
+    CHECK_EQ(mkdir((half.folder / "f").c_str(), 0700), 0);  // so that no new file can be made there
     CHECK_EQ(half.rig.Flush(), FlushResult::kFailed);
     CHECK_EQ(half.rig.status.error, EISDIR);
     CHECK_EQ(rmdir((half.folder / "f").c_str()), 0);

@@ -1,5 +1,5 @@
-// Flusher, when the process is about to die: its last line has what is pending; and a process that lives on all the
-// same flushes on, and nothing counts twice.
+// Flusher in a dying process: the last line has all pending counts. If the process survives, it goes on flushing, and
+// nothing counts twice.
 
 #include <stdio.h>
 #include <unistd.h>

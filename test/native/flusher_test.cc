@@ -1,5 +1,5 @@
-// Flusher and Line: a line is whole, and counts as flushed once all of it is out; whatever the sink does, the deltas
-// that were read and those that are pending are together what was added.
+// Flusher and Line: a line is whole, and counts as flushed once all of its bytes are out. Whatever the sink does, the
+// deltas in the lines and the pending counts are together what was added.
 
 #include "flush/flusher.h"
 
@@ -97,7 +97,7 @@ TEST("given more and more devices, when a flush follows each, then the line grow
   CHECK_EQ(lines.Sum("d.i"), 200);
 }
 
-// What another processor may see of an alloc and of an add right after it: first the add, then the device.
+// Another processor may see an add to a new device before it sees the device.
 TEST(
     "given cells whose device is not in the list yet, when a line is flushed, then their values stay pending until the device is "
     "listed") {
@@ -138,17 +138,17 @@ TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of
   Rig rig(WideSchema());
   CHECK(rig.Init(folder / "fifo"));
   rig.Add("g.i", 5);
-  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the first page of it is in the pipe
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the first page of the line is in the pipe
   CHECK_EQ(rig.status.error, EAGAIN);
   CHECK_EQ(rig.commits(), 0);
   CHECK_EQ(rig.Pending("g.i"), 5);
 
-  rig.Add("g.i", 7);  // is not in the line that is on its way
+  rig.Add("g.i", 7);  // not in the line in flight
   std::string text = fifo.Take();
   CHECK_EQ(text.size(), Fifo::kBytes);
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);
   text += fifo.Take();
-  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the tail is out now, and the head of the second line behind it
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the rest is out now, and then the head of the second line
   CHECK_EQ(rig.commits(), 1);
   CHECK_EQ(rig.Pending("g.i"), 7);
 
@@ -156,7 +156,7 @@ TEST("given a pipe that nobody reads, when lines no longer fit, then the tail of
   CHECK_EQ(Lines(text).count(), 1);
   CHECK_EQ(Lines(text).Sum("g.i"), 5);
   for (int i = 0; i < 9; i++) {
-    rig.Flush();  // each begins the next line as soon as there is room
+    rig.Flush();  // each flush begins the next line as soon as there is room
     text += fifo.Take();
   }
   const Lines lines(text);
@@ -213,7 +213,7 @@ TEST("given a line without news that is half out, when asked for unflushed value
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   StoreSpec spec = WideSchema();
-  spec.missed_cell = kNoCell;  // which would be news of its own
+  spec.missed_cell = kNoCell;  // a missed flush would count as a change
   Rig rig(std::move(spec));
   CHECK(rig.Init(folder / "fifo"));
   CHECK_EQ(rig.Flush(), FlushResult::kFailed);

@@ -1,4 +1,4 @@
-// A forked child that dies: as it would have died without us, and its parent's metrics and sink are untouched.
+// A forked child dies as it would without capture, and its parent's metrics and sink stay as they were.
 
 #include <sched.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-// A guarded region file: its memory may be lost at any moment, and the SIGBUS of other memory is the host's business.
+// A guarded region file: its memory may be lost at any moment, and a SIGBUS for other memory goes to the host.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -21,7 +21,7 @@
 namespace vmm {
 namespace {
 
-// Memory of the host's own that is gone: the file under it was cut.
+// The host loses memory of its own: a mapped file is cut.
 volatile char* g_lost;
 volatile sig_atomic_t g_host_calls;
 
@@ -43,7 +43,7 @@ void Mend(int) {
   mmap(const_cast<char*>(g_lost), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
-// A store with a file, in the child.
+// A store with a region file, in a child.
 struct FileScene {
   FileScene() {
     StoreSpec spec = Schema("file");
@@ -83,7 +83,7 @@ TEST("given a host's handler that repairs memory, when other memory is lost, the
     CheckInChild([&] {
       InstallHandler(SIGBUS, Mend, SA_NODEFER);
       FileScene scene;
-      // Captured for something else, which says nothing of SIGBUS.
+      // The capture is for another signal and does not handle SIGBUS.
       if (with_capture) CHECK(scene.store->CaptureSignals({SetOf(SIGTERM)}).ok());
       LoseMemory();
       *g_lost = 1;
@@ -153,7 +153,7 @@ TEST(
     CHECK_EQ(lines.Sum("g.i"), 7 + 3 * 2);
     CHECK_EQ(lines.Sum("signals.hup"), 1);
     CHECK_EQ(lines.values[1].at("signals.hup"), 1);
-    store->Retain();  // as an external of another addon does
+    store->Retain();  // as an attachment of another addon does
     const int other = open(file.c_str(), O_RDWR | O_CLOEXEC);
     CHECK(flock(other, LOCK_EX | LOCK_NB) != 0);
     store->Detach(false);

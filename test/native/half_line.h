@@ -1,8 +1,8 @@
-// A HalfLine is the half of a line in a file whose limit on its size came in the middle of the line, and its store.
+// A HalfLine is a store and its file, which has half a line: a limit on the file's size cut the line off.
 //
 // Thread-safety:       as Rig.
 // Async-signal-safety: none.
-// Lifetime:            of a child, since a limit belongs to the whole process.
+// Lifetime:            used in a child, since a limit applies to the whole process.
 
 #pragma once
 

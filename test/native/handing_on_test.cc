@@ -1,5 +1,5 @@
-// Handlers that hand on: whoever stands above or below our handler is reached once, the process dies or lives as it
-// would, and nothing runs in a circle.
+// Handlers that hand on: each handler above or below ours is called once, the process dies or survives as it would
+// without ours, and no handlers call one another in a circle.
 
 #include <setjmp.h>
 #include <signal.h>
@@ -22,19 +22,20 @@ namespace {
 
 volatile sig_atomic_t g_calls[kSignals];
 
-// A host's handler that is put above whoever is there, and hands on to them. One of each number, as hosts have several.
+// A host's handler that is installed above the current handler and hands on to it. Each number is another handler,
+// since a host may have several.
 template <int kNumber>
 struct Above {
   static inline struct sigaction found[kSignals];
 
   static void Handle(int signal, siginfo_t* info, void* context) {
     g_calls[signal] = g_calls[signal] + 1;
-    if (g_calls[signal] > 100) _exit(99);  // it runs in a circle
+    if (g_calls[signal] > 100) _exit(99);  // the handlers call one another in a circle
     const struct sigaction& next = found[signal];
     if ((next.sa_flags & SA_SIGINFO) != 0) {
       next.sa_sigaction(signal, info, context);
     } else if (next.sa_handler == SIG_DFL || next.sa_handler == SIG_IGN) {
-      // Nobody: a host returns then.
+      // There is no handler to hand on to, so the host's handler returns.
     } else {
       next.sa_handler(signal);
     }
@@ -98,14 +99,14 @@ TEST(
     CHECK(scene.store->CaptureSignals().ok());
     for (int n = 0; n < 10; n++) raise(SIGHUP), raise(SIGCHLD);
     CHECK_EQ(static_cast<int>(g_first), 10);
-    CHECK_EQ(static_cast<int>(g_calls[SIGHUP]), 20);  // two handlers
+    CHECK_EQ(static_cast<int>(g_calls[SIGHUP]), 20);  // two handlers count
     CHECK_EQ(static_cast<int>(g_calls[SIGCHLD]), 10);
     CHECK_EQ(scene.Total("signals.hup"), 10);
     CHECK_EQ(scene.Total("signals.chld"), 10);
   });
 }
 
-// A host's handler that leaves by a jump to where `g_back` was set.
+// A host's handler that jumps to where `g_back` was set.
 sigjmp_buf g_back;
 volatile sig_atomic_t g_jumps = 0;
 void Jump(int) {
@@ -158,7 +159,7 @@ TEST(
     InstallHandler(SIGABRT, Jump);
     CHECK(scene.store->CaptureSignals().ok());
     if (sigsetjmp(g_back, 1) == 0) std::abort();
-    // Until it counts as survived; the flush captures again.
+    // Flushes until the death counts as survived. The flush then captures again.
     Status status;
     for (int tries = 0; scene.store->Flush(&status) != FlushResult::kOut && tries < kChildLimitMs; tries++) SleepMs(20);
     CHECK_EQ(status.error, 0);
@@ -171,7 +172,7 @@ TEST(
   CHECK_EQ(lines.values.back().at("signals.term"), 1);
 }
 
-// Calls that come and go: what is noted of them is bounded.
+// The record of such calls must stay bounded.
 TEST(
     "given a host that takes its signal and gives it back again and again, when ours takes it again each time, then the handlers "
     "keep their order") {
@@ -206,8 +207,8 @@ TEST(
     CHECK(first.store->CaptureSignals().ok());
     Above<1>::Install(SIGHUP);
     first.store->Retain();
-    first.store->Detach(false);                                         // ours stays below
-    CHECK_EQ(sigaction(SIGHUP, &Above<1>::found[SIGHUP], nullptr), 0);  // and comes back
+    first.store->Detach(false);                                         // our handler stays below
+    CHECK_EQ(sigaction(SIGHUP, &Above<1>::found[SIGHUP], nullptr), 0);  // and is on top again
     Scene second("second");
     CHECK(second.store->CaptureSignals().ok());
     const struct sigaction ours = InstallHandler(SIGHUP, [](int) {});
@@ -217,11 +218,11 @@ TEST(
     second.store->Detach(false);
     CHECK(ActionOf(SIGHUP).sa_handler == before.sa_handler);
     std::fflush(stdout);
-    _exit(check::failed == failed ? 0 : 1);  // both are gone
+    _exit(check::failed == failed ? 0 : 1);  // both stores are closed: no destructor may run
   });
 }
 
-// More than an alternate stack of ours has.
+// The frame is larger than our alternate stacks.
 __attribute__((noinline)) void UseALargeFrame() {
   volatile char frame[200 * 1024];
   for (size_t i = 0; i < sizeof(frame); i += 512) frame[i] = 1;
@@ -274,7 +275,7 @@ TEST(
   CHECK_EQ(death.signal, SIGSEGV);
 }
 
-// ThreadSanitizer takes what the child does, in which nothing else runs, for the work of a handler.
+// ThreadSanitizer treats all that the child does as the work of a signal handler.
 #if !defined(__SANITIZE_THREAD__)
 TEST(
     "given a handler below ours that forks while the process dies, when the child captures its own store and dies, then that "

@@ -1,4 +1,4 @@
-// The crash handler as the interrupted thread sees it: it allocates nothing, makes few system calls, and keeps errno.
+// The crash handler on the interrupted thread: it allocates nothing, makes few system calls, and keeps errno.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,12 +41,12 @@ StoreSpec HandlerSchema(bool wide) {
 struct HandlerScene : Scene {
   explicit HandlerScene(bool wide = false) : Scene(HandlerSchema(wide)) {}
 
-  // In the child. A sink that takes nothing is waited for only so long.
+  // Called in the child. The handler waits 100 ms at most for a sink that takes nothing.
   void Capture(const char* path, int descriptor = -1) { CaptureInto(path, descriptor, 100); }
   void CaptureIn(const std::string& name) { Capture((folder / name).c_str()); }
 };
 
-// With a sink that fails in some way, so that the handler's own calls leave an error number.
+// Captures with a sink that fails, so that the handler's own calls set errno.
 void CaptureWithFailingSink(HandlerScene& scene, int sink) {
   if (sink == 0) scene.Capture("/dev/full");
   if (sink == 1) scene.CaptureIn("fifo");
@@ -110,7 +110,7 @@ TEST("given a sink that fails, when an earlier handler repairs a fault, then err
 
 #if defined(VMM_WATCHES_HANDLERS)
 
-// Made before, since the filter allows no mmap.
+// Mapped at the start, so that the test does not call mmap() under the filter.
 void* const g_forbidden = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 const Way kWays[] = {
@@ -125,10 +125,10 @@ const Way kWays[] = {
 #endif
 };
 
-// How the store and its sink stand when the process dies.
+// The state of the store and its sink when the process dies.
 struct Situation {
   const char* what;
-  size_t lines;  // how many are out in the end
+  size_t lines;  // how many lines are out in the end
   bool wide;
   void (*prepare)(HandlerScene& scene);
 };
@@ -207,8 +207,8 @@ const Situation kSituations[] = {
      }},
 };
 
-// In the child: dies with only the handler's own system calls allowed to this thread, and each allocation said on
-// standard error.
+// Called in the child: dies while this thread is allowed only the handler's system calls, and each allocation in the
+// handler is reported on standard error.
 void DieWatched(const Way& way, const std::string& said) {
   const int fd = open(said.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   CHECK(dup2(fd, STDERR_FILENO) >= 0);

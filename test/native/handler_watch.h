@@ -1,10 +1,10 @@
-// Watches signal handlers for allocation: the allocating calls of the C library are put in the place of by these, which
-// say on standard error when they are called inside of a watched handler, and do what they always do.
+// Watches signal handlers for allocation. The functions below replace the C library's allocation functions: each
+// reports on standard error if a watched handler called it, and then calls the original.
 //
-// Included by one file of a program, or of a library that is loaded before the C library (LD_PRELOAD). Not together
-// with a sanitizer, which has functions of its own there.
+// Included by one file of a program, or of a library that is loaded before the C library (LD_PRELOAD). Does not work
+// with a sanitizer, which replaces the same functions.
 //
-// Thread-safety:       any thread; each is inside of a handler or not for itself.
+// Thread-safety:       any thread; each thread knows whether it is inside a handler.
 // Async-signal-safety: safe.
 
 #pragma once
@@ -29,7 +29,7 @@ void* __libc_realloc(void* memory, size_t bytes);
 void* __libc_memalign(size_t alignment, size_t bytes);
 void __libc_free(void* memory);
 
-// Initial-exec: to read it allocates nothing.
+// Initial-exec: reading the variable allocates nothing.
 static __attribute__((tls_model("initial-exec"))) thread_local int vmm_inside_handler = 0;
 static struct sigaction vmm_watched[65];
 
@@ -75,7 +75,8 @@ static void vmm_hand_on(int signal, siginfo_t* info, void* context) {
   vmm_inside_handler--;
 }
 
-// Watches the handler that this signal has now, by standing above it and handing on. False when it has none.
+// Watches the handler that this signal has now: installs a handler above it, which calls it. Returns false if the
+// signal has no handler with SA_SIGINFO.
 bool vmm_watch_handler(int signal) {
   struct sigaction above;
   if (sigaction(signal, nullptr, &above) != 0 || (above.sa_flags & SA_SIGINFO) == 0) return false;

@@ -1,4 +1,4 @@
-// Histogram: quantiles that are near the truth for any values, and an exact maximum.
+// Histogram: quantiles are close to the exact ones for any values, and the maximum is exact.
 
 #include "base/histogram.h"
 

@@ -1,4 +1,4 @@
-// A host's handler: what a program that uses the library installs for a signal on its own account.
+// A host is a program that uses the library. These functions install the host's own signal handlers.
 //
 // Thread-safety:       any thread; a disposition belongs to the whole process.
 // Async-signal-safety: none.

@@ -1,7 +1,8 @@
-// The last line of a process that dies: it is whole, it has what no earlier line has, and no sink holds the death up.
+// The last line of a process that dies: it is whole, it has all that earlier lines do not have, and no sink delays the
+// death beyond the limit.
 //
-// Invariant, after any death: there is no broken line, and the deltas in all lines and those pending are together what
-// was added.
+// Invariant, after any death: there is no broken line, and the deltas in all lines and the pending counts are together
+// what was added.
 
 #include <errno.h>
 #include <signal.h>
@@ -51,7 +52,7 @@ TEST("given a last line that is written slowly, when other threads crash meanwhi
   CHECK_EQ(lines.values[0].at("signals.abrt"), 0);
 }
 
-// What was added before the fault is known exactly, and the flushing thread is anywhere in its work when it comes.
+// The test knows exactly what was added before the fault. The fault finds the flushing threads anywhere in their work.
 TEST(
     "given threads that flush in a loop, when another thread crashes, then every line is whole, and together they have every "
     "add") {
@@ -115,7 +116,7 @@ TEST("given threads that add without pause, when another thread crashes, then li
       std::thread([&] {
         while (true) scene.Flush();
       }).detach();
-      while (scene.store->cells().Total(CellOf(scene.store->spec(), "g.i")) == 0) SleepMs(1);  // both are at it
+      while (scene.store->cells().Total(CellOf(scene.store->spec(), "g.i")) == 0) SleepMs(1);  // both have begun
       SleepMs(3);
       Fault();
     });
@@ -225,7 +226,7 @@ TEST(
       scene.Capture();
       for (;;) scene.Add(1), scene.Flush();
     });
-    // From the first line on it is captured and at it.
+    // After the first line, the child is captured and flushes.
     for (int waited_ms = 0; waited_ms < kChildLimitMs && scene.lines().count() == 0; waited_ms++) SleepMs(1);
     SleepMs(round);
     kill(child, SIGBUS);

@@ -1,4 +1,4 @@
-// LineInFlight: the header of a region says which line is on its way, at any moment at which the process may be killed.
+// LineInFlight: the header of a region says which line is in flight, at any moment at which the process may be killed.
 
 #include <signal.h>
 #include <stdio.h>
@@ -71,7 +71,7 @@ TEST("given a line that a pipe takes in part, when it is resumed, then the recor
   CHECK_EQ(rig.flight().sent.load(), 2 * Fifo::kBytes);
   CHECK_EQ(rig.flight().bytes, bytes);
   fifo.Take();
-  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the rest, and the head of the next
+  CHECK_EQ(rig.Flush(), FlushResult::kFailed);  // the rest of the line, and the head of the next
   CHECK_EQ(rig.commits(), 1);
   CHECK_EQ(rig.flight().commit.load(), 2 << 2 | 0);
 }
@@ -113,8 +113,8 @@ TEST("given half a line in a file that is then renamed, when the new file takes 
   });
 }
 
-// Settles what docs/format.md says: which bank holds what was flushed, of a process that may have died between a line
-// and its commit.
+// Follows docs/format.md to find the bank with the flushed values after a process died, perhaps between a line and its
+// commit.
 uint32_t SettledBank(Rig& rig, const std::string& text, uint64_t* lines) {
   const LineInFlight& flight = rig.flight();
   const uint64_t commit = rig.cells.region().header().commit.load();

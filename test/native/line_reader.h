@@ -1,5 +1,5 @@
-// How the tests read what a flush has written: strictly, so that a line that is broken, fused or has a key twice is
-// none.
+// Reads the lines that flushes have written. The reader is strict: a broken line, two lines in one, or a line with a
+// key twice is an error.
 //
 // Thread-safety:       plain functions.
 // Async-signal-safety: none.
@@ -14,14 +14,14 @@
 
 namespace vmm {
 
-// The numbers of a line by path, such as "vcpu.run.sum_us". Keys stand as they are in the line, escapes included.
+// The numbers of a line by path, such as "vcpu.run.sum_us". Escapes in keys stay as they are in the line.
 using Values = std::map<std::string, uint64_t>;
 
 class LineReader {
  public:
   explicit LineReader(const std::string& line) : line_(line) {}
 
-  // False unless the line is one object, without spaces, of objects and unsigned 64-bit numbers.
+  // Returns false unless the line is one object without spaces that contains only objects and unsigned 64-bit numbers.
   bool Read(Values* values) { return Object("", values) && at_ == line_.size(); }
 
  private:
@@ -69,7 +69,7 @@ class LineReader {
   size_t at_ = 0;
 };
 
-// A text as lines. All that follows the last newline is the tail; it is no line yet.
+// The lines of a text. The tail is the text after the last newline; it is not a line yet.
 struct Lines {
   explicit Lines(const std::string& text) {
     size_t begin = 0;
@@ -83,7 +83,7 @@ struct Lines {
 
   size_t count() const { return texts.size(); }
 
-  // What all lines together say of an inc metric. A line that has it not adds nothing.
+  // The sum of an inc metric over all lines. A line without the metric adds nothing.
   uint64_t Sum(const std::string& path) const {
     uint64_t sum = 0;
     for (const Values& line : values) {

@@ -1,7 +1,7 @@
-// The reference of a line: what a program says of the cells, written as plainly as possible, one number after the
-// other. LineWriter must write the same bytes.
+// The reference for LineWriter: writes the line of a program as plainly as possible, one number after the other.
+// LineWriter must write the same bytes.
 //
-// Thread-safety:       nobody changes a cell or a device meanwhile.
+// Thread-safety:       no thread changes a cell or a device meanwhile.
 // Async-signal-safety: none.
 
 #pragma once
@@ -20,7 +20,7 @@ namespace vmm {
 
 class LineReference {
  public:
-  // Stands in the text where the wall clock would.
+  // Stands in the text in place of the wall clock.
   static constexpr char kClock = '\x01';
 
   LineReference(const ProgramView& program, const Cells& cells, const DeviceLists& devices, uint64_t made, uint32_t flushed)
@@ -38,7 +38,7 @@ class LineReference {
   }
 
   const std::string& text() const { return text_; }
-  // The cells that are collected, with the values that the working bank has then.
+  // The collected cells, with the values that the working bank must have.
   const std::map<uint32_t, uint64_t>& bank() const { return bank_; }
 
  private:
@@ -92,7 +92,7 @@ class LineReference {
       there.push_back(device);
     }
     if (!HasAggregate(program_, number)) {
-      // Devices of one key stand next to one another, the hidden ones first.
+      // Devices with one key are neighbours, and the hidden devices come first.
       for (size_t begin = 0, end; begin < there.size(); begin = end) {
         end = begin + 1;
         if (there[begin]->is_hidden) continue;
@@ -107,7 +107,8 @@ class LineReference {
     WriteAggregate(group, there);
   }
 
-  // One object for all of them: the deltas of all, and the rest of the last one that is living or has counted.
+  // Writes one object for all devices with one key. It has the sums of their deltas. Its other values are those of the
+  // last device that is not removed or has counted.
   void WriteNamesakes(const DeviceGroup& group, const std::vector<const Device*>& namesakes) {
     const auto has_counted = [&](const Device& device) {
       for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
@@ -139,7 +140,7 @@ class LineReference {
     for (const Device* device : devices) {
       if (!IsRemoved(*device)) living.push_back(device);
     }
-    // Over the values of the cell `operand` of each living device.
+    // These combine the values of the cell `operand` of all living devices.
     const auto sum = [&](uint32_t operand) {
       uint64_t total = 0;
       for (const Device* device : living) total += Total(device->first_cell + operand);

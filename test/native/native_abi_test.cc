@@ -19,7 +19,7 @@
 namespace vmm {
 namespace {
 
-// An attachment of JavaScript's and one of native code.
+// One attachment for JavaScript, and one for native code.
 struct Attached {
   explicit Attached(const std::string& name = "native") {
     OpenConflict conflict;
@@ -41,7 +41,7 @@ struct Attached {
     store->Detach(false);
     store = nullptr;
   }
-  // The metric of that path, which must be there.
+  // Finds the metric at that path, which must exist.
   vmm_metrics_metric Find(const char* path, vmm_metrics_kind kind) {
     vmm_metrics_metric metric = {};
     CHECK_EQ(vmm_metrics_find(&native, path, kind, &metric), VMM_METRICS_OK);
@@ -76,7 +76,7 @@ TEST("given paths, when metrics are looked up, then each is found by name and ki
       {"g", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
       {"g.i ", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
       {"", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},
-      {"d.i", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},  // is a device's
+      {"d.i", VMM_METRICS_INC, VMM_METRICS_UNKNOWN_NAME},  // a metric of a device
       {nullptr, VMM_METRICS_INC, VMM_METRICS_BAD_ARGUMENT},
   };
   for (const auto& c : cases) {
@@ -101,7 +101,7 @@ TEST("given metrics of each kind, when written through a claimed and through the
   vmm_metrics_add(&own, i, 3);
   vmm_metrics_add(&shared, i, 4);
   CHECK_EQ(attached.Total("g.i"), 7);
-  vmm_metrics_set(&own, s, 8);  // one cell, whoever sets it
+  vmm_metrics_set(&own, s, 8);  // a store metric has one cell for all shards
   CHECK_EQ(attached.Total("g.s"), 8);
   vmm_metrics_set(&shared, s, 2);
   CHECK_EQ(attached.Total("g.s"), 2);
@@ -138,7 +138,7 @@ TEST(
   Attached attached;
   vmm_metrics_device first, again, in_javascript;
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &first), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "abc", 1, &again), VMM_METRICS_OK);  // one byte of it
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "abc", 1, &again), VMM_METRICS_OK);  // an id of one byte
   CHECK_EQ(again.first_cell, first.first_cell);
   const Device* device = nullptr;
   CHECK(attached.store->AllocDevice(0, "b", &device).ok());
@@ -154,7 +154,7 @@ TEST(
   CHECK_EQ(alloc("d", "a\0b", 3), VMM_METRICS_BAD_ID);
   CHECK_EQ(alloc("d", "\xed\xa0\x80", 3), VMM_METRICS_BAD_ID);
   CHECK_EQ(alloc("d", std::string(256, 'a').c_str(), 256), VMM_METRICS_BAD_ID);
-  CHECK_EQ(alloc("d", "x", 1), VMM_METRICS_KEY_TAKEN);  // d_x is a group
+  CHECK_EQ(alloc("d", "x", 1), VMM_METRICS_KEY_TAKEN);  // the key "d_x" is a group
   CHECK_EQ(alloc(nullptr, "a", 1), VMM_METRICS_BAD_ARGUMENT);
   CHECK_EQ(alloc("d", nullptr, 1), VMM_METRICS_BAD_ARGUMENT);
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, nullptr), VMM_METRICS_BAD_ARGUMENT);
@@ -210,7 +210,7 @@ TEST("given a device that native code holds, when it is removed, then it keeps i
   CHECK_EQ(vmm_metrics_release_device(&attached.native, held), VMM_METRICS_OK);
   come_and_go();
   CHECK_EQ(vmm_metrics_release_device(&attached.native, held), VMM_METRICS_OK);
-  // Now they are another's, sooner or later.
+  // Some later device must get the cells.
   bool is_anothers = false;
   for (int round = 0; round < 200; round++) {
     CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", "a", 1), VMM_METRICS_OK);
@@ -245,7 +245,7 @@ TEST("given no memory, when a device is allocated through the C interface, then 
   vmm_metrics_device device = {};
   const std::string id(255, 'a');
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", id.data(), ~size_t{0}, &device), VMM_METRICS_BAD_ID);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which end the process instead
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // the sanitizers would end the process
   rlimit before;
   getrlimit(RLIMIT_AS, &before);
   const rlimit none = {0, before.rlim_max};
@@ -389,7 +389,7 @@ TEST(
   vmm_metrics_shard late;
   CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "a", 1, &device), VMM_METRICS_CLOSED);
   CHECK_EQ(vmm_metrics_claim(&attached.native, &late), VMM_METRICS_CLOSED);
-  CHECK_EQ(late.number, VMM_METRICS_SHARED_SHARD);  // usable all the same
+  CHECK_EQ(late.number, VMM_METRICS_SHARED_SHARD);  // the shared shard can still be used
   vmm_metrics_add(&late, i, 1);
   vmm_metrics_give_back(&attached.native, &late);
   CHECK_EQ(attached.native.abi->retain(attached.native.abi->store), VMM_METRICS_CLOSED);

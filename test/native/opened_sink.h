@@ -13,7 +13,7 @@ namespace vmm {
 
 struct OpenedSink : Sink {
   ~OpenedSink() { Close(); }
-  // How many bytes the sink took before it would take no more.
+  // Returns how many bytes the sink took before it refused more.
   size_t WriteText(const std::string& text) { return Write(text.data(), text.size(), &status); }
   Status status;
 };

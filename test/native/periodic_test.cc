@@ -1,7 +1,7 @@
-// Periodic: ticks that go on, an interval that changes, and an end that does not wait for it.
+// Periodic: ticks, changes of the interval, and a stop that does not wait for the interval's end.
 //
-// No test here measures how long something took: a machine under load is late. What would take an hour, and ends, did
-// not wait.
+// No test here measures how long something took: a machine under load is late. Instead, intervals take an hour: a test
+// that ends did not wait for one.
 
 #include "store/periodic.h"
 
@@ -45,7 +45,7 @@ TEST("given a periodic flush, when it is started, then the first tick comes afte
   const int64_t begin_ms = MonotonicMs();
   CHECK(periodic.Start(100).ok());
   CHECK(Within(kLongMs, ticks, 1));
-  CHECK(MonotonicMs() - begin_ms >= 100);  // never sooner; later is the machine's business
+  CHECK(MonotonicMs() - begin_ms >= 100);  // never sooner; a busy machine may be later
 }
 
 TEST("given an interval of an hour, when it is changed to milliseconds and back, then ticks come, and then no more") {
@@ -67,7 +67,7 @@ TEST("given an interval of an hour, when the periodic flush is stopped, then the
   CHECK(periodic.Start(kHourMs).ok());
   SleepMs(5);
   periodic.Stop();
-  CHECK(true);  // it ends
+  CHECK(true);  // Stop has returned
 }
 
 TEST("given a stopped periodic flush, when it is started again, then ticks go on") {
@@ -91,7 +91,8 @@ TEST("given a tick that takes longer than the interval, when it is done, then mi
   CHECK(periodic.Start(100).ok());
   CHECK(Within(kLongMs, ticks, 4));
   periodic.Stop();
-  // The first one's 300 and then three from the grid; made up for, the three would come at once.
+  // The first tick took 300 ms, and three ticks of the grid follow. If missed ticks were made up for, the three would
+  // come at once.
   CHECK(at_ms[3] - at_ms[0] >= 400);
 }
 

@@ -1,4 +1,4 @@
-// ProcessIdentity: what it says is what /proc says, whatever the process is called.
+// ProcessIdentity: it agrees with /proc, whatever the name of the process.
 
 #include "base/process_identity.h"
 
@@ -17,7 +17,7 @@
 namespace vmm {
 namespace {
 
-// The 22nd field, where the second is in brackets.
+// The 22nd field of /proc/<pid>/stat. The second field, the name, is in brackets.
 uint64_t StartTicks(const std::string& stat) {
   unsigned long long ticks = 0;
   const std::string rest = stat.substr(stat.rfind(") ") + 2);
@@ -44,12 +44,12 @@ TEST("given a process of any name, when its identity is read, then it is that of
 TEST(
     "given a process that has just begun, when it is asked for its start, then it says just now, and the same when it is asked "
     "again") {
-  // A child of a busy machine may begin late, but not before it is made.
+  // On a busy machine a child may begin late, but never before the fork.
   const int64_t before_ns = RealtimeNs();
   CheckInChild([&] {
     const int64_t after_ns = RealtimeNs();
     const ProcessIdentity self = ThisProcess();
-    constexpr int64_t kTolerance = 50'000'000;  // ticks, and clocks that are read one after the other
+    constexpr int64_t kTolerance = 50'000'000;  // /proc has ticks, and the clocks are read in turn
     CHECK(self.start_realtime_ns > before_ns - kTolerance);
     CHECK(self.start_realtime_ns < after_ns + kTolerance);
     SleepMs(30);

@@ -1,4 +1,4 @@
-// A ProfileBench is a rig with a profiler, and how tests read what a profile has written.
+// A ProfileBench is a rig with a profiler. The functions below it read what a profile has written.
 //
 // Thread-safety:       as its parts; see profile/profiler.h.
 // Async-signal-safety: none.
@@ -55,7 +55,7 @@ struct ProfileBench : Rig {
   Profiler profiler;
 };
 
-// Rows of numbers; a line that is none ends the test.
+// The rows of a profile, as numbers. Checks the header, and that the last row ends with a newline.
 using Rows = std::vector<std::vector<uint64_t>>;
 inline Rows RowsOf(const std::string& text, const std::string& header) {
   CHECK_EQ(text.substr(0, header.size()), header);
@@ -89,11 +89,11 @@ inline int EntriesIn(const char* path) {
   return entries;
 }
 
-// A busy machine may let the threads of a profile begin late.
+// Waits for rows: on a busy machine, the threads of a profile may begin late.
 inline void AwaitRows(const std::string& path, int rows) {
   const auto are_there = [&] {
     const std::string text = TextOf(path);
-    return std::count(text.begin(), text.end(), '\n') > rows;  // and the header
+    return std::count(text.begin(), text.end(), '\n') > rows;  // the header is one line more
   };
   for (int i = 0; i < kChildLimitMs && !are_there(); i++) SleepMs(1);
 }

@@ -1,4 +1,4 @@
-// A process that dies while a profile runs: its samples so far are in the output, and its last line is out.
+// A process dies while a profile runs: the samples so far are in the output, and the last line is out.
 
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +22,7 @@
 namespace vmm {
 namespace {
 
-// In the child: rows of one metric, one each millisecond.
+// Called in the child: one row a millisecond, with one metric.
 std::shared_ptr<Profile> StartProfile(Scene& scene, const std::string& path, int descriptor = -1) {
   ProfileSpec spec;
   spec.descriptor = descriptor;
@@ -60,7 +60,7 @@ TEST("given a profile, when the process dies, then its file has the samples so f
       SleepMs(20);
       scene.Add(3);
       AwaitRows(scene.folder / "p", 3);
-      SleepMs(50);  // and what came since may not be written yet
+      SleepMs(50);  // rows since then may not be written yet
       raise(signal);
     });
     CHECK_EQ(death.signal, signal);
@@ -86,7 +86,7 @@ TEST(
       spec.path = scene.folder / "p";
       std::shared_ptr<Profile> profile;
       CHECK(scene.store->profiler().Start(std::move(spec), &profile).ok());
-      while (TextOf(scene.folder / "p").size() < 1000) SleepMs(1);  // until it is at it
+      while (TextOf(scene.folder / "p").size() < 1000) SleepMs(1);  // until the profile is writing
       SleepMs(round);
       std::thread(Fault).join();
     });
@@ -124,7 +124,7 @@ TEST(
 TEST("given a profile in a process that survives a captured signal, when time passes, then its samples go on") {
   Scene scene;
   const Death death = InChild([&] {
-    signal(SIGABRT, [](int) {});  // a host that lives on; the capture cannot know
+    signal(SIGABRT, [](int) {});  // a host that survives, which the capture cannot know
     scene.Capture();
     const auto profile = StartProfile(scene, scene.folder / "p");
     AwaitRows(scene.folder / "p", 2);
@@ -134,7 +134,7 @@ TEST("given a profile in a process that survives a captured signal, when time pa
     CHECK(rows > 1);
     SleepMs(600);
     const int rows_then = ProfileText(TextOf(scene.folder / "p")).rows;
-    // It may be about to die: what is there is all there is.
+    // The process may still be dying, so no row may follow.
     if (MonotonicMs() - died_ms < kSurvivedMs) CHECK_EQ(rows_then, rows);
     AwaitRows(scene.folder / "p", rows_then + 300);
     CHECK(MonotonicMs() - died_ms >= kSurvivedMs);
@@ -167,7 +167,7 @@ TEST("given a profile in a process that survives, when it is stopped soon and re
     SleepMs(20);
     CHECK(is_open());
     raise(SIGABRT);
-    // It has an end for who reads it, before anybody lets go of the profile.
+    // Readers of the output see its end while the profile object still exists.
     scene.store->profiler().Stop(profile);
     CHECK(!is_open());
     profile.reset();
@@ -208,7 +208,7 @@ TEST("given a profile into a pipe without a reader, when SIGTERM comes, then the
     CHECK(read(ends[0], opening, sizeof(opening)) > 0);
     SleepMs(20);  // rows that are not written yet
     close(ends[0]);
-    raise(SIGTERM);  // which would come after a SIGPIPE
+    raise(SIGTERM);  // a SIGPIPE would come first
   });
   CHECK_EQ(death.signal, SIGTERM);
   scene.CheckLastLine(SIGTERM);

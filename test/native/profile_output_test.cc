@@ -1,7 +1,7 @@
-// Profile and its output: a file, a pipe or a disk that takes nothing, or a write that never returns, holds up neither
-// the sampling nor the end of a profile.
+// Profile and its output: if a file, pipe or disk takes nothing, or a write never returns, sampling goes on and the
+// profile can end.
 //
-// Here write() is in the place of the C library's, so that one can hang as on a disk that is gone.
+// This file replaces the C library's write(), so that a write can hang as on a lost disk.
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -27,10 +27,11 @@
 namespace vmm {
 namespace {
 
-// While it is set, a write of the thread that writes samples does not return; `g_held` says that one is there.
+// While `g_hold` is set, the writes of the thread that writes samples do not return. `g_held` is set once such a write
+// waits.
 std::atomic<bool> g_hold{false}, g_held{false};
 
-// What this thread wrote itself.
+// The number of bytes that this thread wrote.
 thread_local int64_t t_written_bytes = 0;
 
 TEST("given an output with something in it, when a profile starts, then a path is emptied, and a caller's descriptor is not") {
@@ -68,7 +69,7 @@ TEST("given a full disk, when a profile runs, then the sampling ends, and each s
   while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
   const int threads = EntriesIn("/proc/self/task");
   const auto profile = bench.Start(bench.SpecOf("/dev/full", kMs));
-  while (EntriesIn("/proc/self/task") > threads) SleepMs(1);  // both end by themselves
+  while (EntriesIn("/proc/self/task") > threads) SleepMs(1);  // the profile's two threads end by themselves
   const ProfileResult first = bench.profiler.Stop(profile);
   CHECK(first.status.code == Code::kWrite && first.status.error == ENOSPC);
   CHECK_EQ(bench.profiler.Stop(profile).status.error, ENOSPC);
@@ -91,7 +92,7 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   Fifo fifo(folder / "pipe");
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "pipe", 10'000));
-  // At this interval the sampling thread leaves the processor by itself only to back off.
+  // At this interval the sampling thread gives up the processor only when it backs off.
   const auto leaves = [] {
     const std::string status = TextOf("/proc/self/task/" + std::to_string(ThreadNamed("vmm-sampling")) + "/status");
     const size_t at = status.find("\nvoluntary_ctxt_switches:");
@@ -114,7 +115,7 @@ TEST("given a pipe that nobody reads, when all rows are full, then the sampling 
   const Rows rows = RowsOf(text, "Time (ns)\tg.n\n");
   CHECK_EQ(rows.size(), result.samples);
   CHECK(rows.size() >= SampleRing::kRows);
-  CHECK(result.missed_ticks >= (result.back_offs - 1) * Sampler::kBackOffTicks);  // the last one may have been cut short
+  CHECK(result.missed_ticks >= (result.back_offs - 1) * Sampler::kBackOffTicks);  // the last one may end early
 }
 
 TEST("given a write that never returns, when the profile is stopped, then the stop ends, and the write may end later") {
@@ -124,9 +125,9 @@ TEST("given a write that never returns, when the profile is stopped, then the st
   auto profile = bench.Start(bench.SpecOf(folder / "p", kMs));
   while (!g_held) SleepMs(1);
   const ProfileResult result = bench.profiler.Stop(profile);
-  // A crash meanwhile waits for the output no longer than it may.
+  // A crash meanwhile waits for the output only until its deadline.
   profile->output().SendLast(MonotonicMs() + 100);
-  // That write is still to come, and must not come into the midst of another profile's rows.
+  // The held write may still happen, and must not happen among another profile's rows.
   const auto next = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(next == nullptr);
   CHECK(bench.status.code == Code::kWrongFile && bench.status.error == EBUSY);
@@ -135,7 +136,7 @@ TEST("given a write that never returns, when the profile is stopped, then the st
   const std::weak_ptr<Profile> left = profile;
   profile.reset();
   for (int i = 0; i < kChildLimitMs && !left.expired(); i++) SleepMs(1);
-  CHECK(left.expired());  // the thread that was left behind has used what it owns, and let go of it
+  CHECK(left.expired());  // the thread that was left behind has released what it owns
   RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n");
   const auto then = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK(then != nullptr);
@@ -149,7 +150,7 @@ TEST("given a process that can make no thread, when a profile starts, then a sta
   pthread_attr_t before, huge;
   CHECK_EQ(pthread_getattr_default_np(&before), 0);
   CHECK_EQ(pthread_attr_init(&huge), 0);
-  CHECK_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 46), 0);  // of every new thread, from now on
+  CHECK_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 46), 0);  // the stack size of every new thread
   CHECK_EQ(pthread_setattr_default_np(&huge), 0);
   const auto refused = bench.Start(bench.SpecOf(folder / "p", kMs));
   CHECK_EQ(pthread_setattr_default_np(&before), 0);
@@ -177,8 +178,9 @@ TEST("given more rows than can go out before the deadline, when the last rows ar
   g_held = false;
   g_hold = true;
   while (!g_held) SleepMs(1);
-  SleepMs(100);  // while it is held, rows of 10 kB come, ten a millisecond
-  // The deadline is over. The writing thread is at a buffer, and keeps the output until that is out: nothing to be had.
+  SleepMs(100);  // meanwhile ten rows of 10 kB come in a millisecond
+  // The deadline is over, and the writing thread keeps the output until its buffer is written. So the handler writes
+  // nothing.
   t_written_bytes = 0;
   const int64_t crash_ms = MonotonicMs();
   profile->output().SendLast(crash_ms);
@@ -190,10 +192,10 @@ TEST("given more rows than can go out before the deadline, when the last rows ar
   }
   const int64_t after = bytes();
   SleepMs(300);
-  if (MonotonicMs() - crash_ms < kSurvivedMs) {  // else the process counts as one that has survived
+  if (MonotonicMs() - crash_ms < kSurvivedMs) {  // later the process counts as survived
     CHECK(t_written_bytes > 0);
     CHECK(t_written_bytes < 200'000);
-    CHECK_EQ(bytes(), after);  // the writing thread leaves the output to the handler
+    CHECK_EQ(bytes(), after);  // the writing thread no longer uses the output
     CHECK_EQ(TextOf(folder / "p").back(), '\n');
   }
   CHECK(bench.profiler.Stop(profile).samples > 0);

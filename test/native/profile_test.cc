@@ -1,7 +1,7 @@
 // Profile: the rows that a run writes, their times, and its figures.
 //
-// No test here measures how long something took: a machine under load is late. What would wait for an hour, or for
-// ever, and ends, did not wait.
+// No test here measures how long something took: a machine under load is late. Instead, some waits would take an hour
+// or for ever: a test that ends did not wait.
 
 #include "profile/profile.h"
 
@@ -43,7 +43,7 @@ TEST(
   CHECK(rows[0][0] >= kMs);  // the first tick is one interval from the start
   CHECK_EQ(rows.back()[1], 50);
   CHECK_EQ(rows.back()[2], 7);
-  // Each tick was sampled or missed; the last sample has none.
+  // Each tick was sampled or missed; the last sample has no tick.
   const uint64_t ticks = rows.back()[0] / kMs;
   const uint64_t accounted = result.samples - 1 + result.missed_ticks;
   CHECK(accounted == ticks || accounted + 1 == ticks);
@@ -58,9 +58,9 @@ TEST("given a profile, when it is stopped, then its lateness is how far the time
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kIntervalNs));
   AwaitRows(folder / "p", 9);
   const ProfileResult result = bench.profiler.Stop(profile);
-  if (result.late_ns_max >= kIntervalNs) return;  // on a machine this late a row's time does not tell its tick
+  if (result.late_ns_max >= kIntervalNs) return;  // on such a slow machine, the time of a row does not show its tick
   Rows rows = RowsOf(TextOf(folder / "p"), "Time (ns)\tg.n\n");
-  rows.pop_back();  // it has no tick
+  rows.pop_back();  // the last row has no tick
   std::vector<uint64_t> late_ns;
   for (const std::vector<uint64_t>& row : rows) late_ns.push_back(row[0] % kIntervalNs);
   std::sort(late_ns.begin(), late_ns.end());

@@ -1,4 +1,4 @@
-// Profiler: one run at a time, started and stopped by any thread, with threads of its own that leave nothing behind.
+// Profiler: one run at a time, started and stopped by any thread, and its threads leave nothing behind.
 
 #include "profile/profiler.h"
 
@@ -49,7 +49,7 @@ TEST("given a profile that is over, when it is stopped again, then the profile t
 
 TEST("given a sampling thread that spins, when rows are written, then the writing thread stays off its processor") {
   cpu_set_t own, writing;
-  if (sched_getaffinity(0, sizeof(own), &own) != 0 || CPU_COUNT(&own) < 2) return;  // there is nowhere to go
+  if (sched_getaffinity(0, sizeof(own), &own) != 0 || CPU_COUNT(&own) < 2) return;  // there is no other processor
   ProfileBench bench;
   while (ThreadNamed("vmm-samples-out") != 0) SleepMs(1);  // of an earlier test
   const auto profile = bench.Start(bench.SpecOf("/dev/null", 10'000));
@@ -146,11 +146,11 @@ TEST("given a profile, when the process forks, then a stop in the child does not
   const TemporaryFolder folder;
   ProfileBench bench;
   const auto profile = bench.Start(bench.SpecOf(folder / "p", kMs));
-  AwaitRows(folder / "p", 1);  // so that there are samples, which are not the child's
+  AwaitRows(folder / "p", 1);  // the samples belong to the parent, not to the child
   CheckInChild([&] {
     bench.profiler.Stop();
     CHECK_EQ(bench.profiler.Stop(profile).samples, 0);
-#ifndef __SANITIZE_THREAD__  // which lets no child of a process with threads start one
+#ifndef __SANITIZE_THREAD__  // ThreadSanitizer lets no child of a process with threads start a thread
     const auto own = bench.Start(bench.SpecOf(folder / "child", kHour));
     CHECK(own != nullptr);
     CHECK_EQ(bench.profiler.Stop(own).samples, 1);
@@ -174,7 +174,7 @@ TEST("given many profiles that are over, when they are kept for their figures, t
     kept.push_back(bench.Start(bench.SpecOf("/dev/null", kMs, std::vector<std::string>(100, "g.n"))));
     bench.profiler.Stop(kept.back());
   }
-  CHECK(resident_kb() - before_kb < 200'000);  // with rows, 50 times 13 MB
+  CHECK(resident_kb() - before_kb < 200'000);  // if the rows stayed: 50 times 13 MB
   CHECK(kept.front()->Stop().samples > 0);
 }
 
@@ -183,7 +183,7 @@ TEST("given a profile, when it runs, then its threads leave no descriptor and no
   ProfileBench bench;
   const int descriptors = EntriesIn("/proc/self/fd"), threads = EntriesIn("/proc/self/task");
   for (int i = 0; i < 20; i++) bench.profiler.Stop(bench.Start(bench.SpecOf(folder / "p", kMs)));
-  // The writing thread is gone a moment after it said so, that of an earlier test too.
+  // A writing thread ends a moment after it has reported its end. The thread of an earlier test may still be there.
   for (int i = 0; i < kChildLimitMs && EntriesIn("/proc/self/task") > threads; i++) SleepMs(1);
   CHECK(EntriesIn("/proc/self/task") <= threads);
   CHECK_EQ(EntriesIn("/proc/self/fd"), descriptors);

@@ -1,4 +1,4 @@
-// Program: what is refused before it is ever run, and the lines that the sound ones write.
+// Program: unsound programs are refused before they run, and sound programs write the right lines.
 
 #include "flush/program.h"
 
@@ -16,7 +16,7 @@
 namespace vmm {
 namespace {
 
-// Every op is in it.
+// A program with every op.
 StoreSpec EveryOp() {
   return SchemaBuilder()
       .Timestamp("utc")
@@ -31,7 +31,7 @@ bool IsSoundSpec(const StoreSpec& spec) { return IsSound(ViewOf(spec)); }
 
 Op OpAt(const StoreSpec& spec, size_t i) { return static_cast<Op>(spec.code[i].op); }
 
-// The first instruction of that op in [begin, end); the test's own schema has it.
+// Finds the first instruction with that op in [begin, end). The schema must have one.
 size_t Find(const StoreSpec& spec, Op op, size_t begin, size_t end) {
   while (begin < end && OpAt(spec, begin) != op) begin++;
   CHECK(begin < end);
@@ -60,13 +60,13 @@ TEST("given a sound program, when any instruction's literal ends beyond the lite
     StoreSpec spec = sound;
     spec.code[i].literal_offset = all;
     spec.code[i].literal_bytes = 0;
-    CHECK(IsSoundSpec(spec));  // nothing, right at the end
+    CHECK(IsSoundSpec(spec));  // an empty text at the very end is sound
   }
 }
 
 TEST("given a sound program, when any instruction's operand is out of range, then it is refused") {
   const StoreSpec sound = EveryOp();
-  // Where an instruction stands says how many cells, or groups, it can name.
+  // The place of an instruction decides how many cells or groups it can name.
   const auto check_range = [&](uint32_t begin, uint32_t end, size_t cells) {
     for (uint32_t i = begin; i < end; i++) {
       const Op op = OpAt(sound, i);
@@ -77,7 +77,7 @@ TEST("given a sound program, when any instruction's operand is out of range, the
         spec.code[i].operand = operand;
         if (!CHECK(!IsSoundSpec(spec))) std::printf("  instruction %u, op %u, operand %u\n", i, sound.code[i].op, operand);
       }
-      if (op == Op::kMin) {  // it reads the next cell too
+      if (op == Op::kMin) {  // kMin reads the next cell too
         StoreSpec spec = sound;
         spec.code[i].operand = limit - 1;
         CHECK(!IsSoundSpec(spec));
@@ -121,7 +121,7 @@ TEST("given a sound program, when an op is where it has no meaning, then the pro
     CHECK(!is_sound_with(in_fields, op));
     CHECK(!is_sound_with(in_aggregate, op));
   }
-  // The maximum follows the minimum, and in an aggregate is its running value's neighbour.
+  // The maximum must follow the minimum, and in an aggregate their running values must be neighbours.
   for (const size_t i : {in_main, in_fields, in_aggregate}) CHECK(!is_sound_with(i, Op::kMin));
   for (size_t i = 0; i < sound.code.size(); i++) {
     if (OpAt(sound, i) == Op::kMin) CHECK(!is_sound_with(i + 1, Op::kText));
@@ -168,7 +168,7 @@ TEST("given a sound program, when a range of instructions is out of range or bac
   }
   StoreSpec none = SchemaBuilder().PerDevice("d", {Inc("i")}, Aggregate::kNone).Build("");
   none.groups[0] = {0, 0, 0, 0, 0};
-  CHECK(!IsSoundSpec(none));  // a device has a cell of its own
+  CHECK(!IsSoundSpec(none));  // each device needs a cell of its own
   StoreSpec half = sound;     // a minimum at the end of a range
   half.main_end = static_cast<uint32_t>(Find(sound, Op::kMin, 0, sound.main_end)) + 1;
   CHECK(!IsSoundSpec(half));
@@ -177,8 +177,8 @@ TEST("given a sound program, when a range of instructions is out of range or bac
   CHECK(!IsSound(fewer));
 }
 
-// Run as a flush would, with each buffer exactly as large as the bounds say, so that AddressSanitizer sees a step
-// beyond.
+// The test runs each program as a flush would. Each buffer is exactly as large as its bound, so that AddressSanitizer
+// reports an access beyond the buffer.
 std::string RunOnce(const Rig& rig, uint32_t bank, uint32_t flushed, uint64_t made) {
   const uint64_t bytes = rig.line_bytes;
   const std::unique_ptr<char[]> text(new char[bytes]);
@@ -228,7 +228,8 @@ TEST("given randomly damaged programs, when those that pass the check are run, t
                               static_cast<uint32_t>(sound.kinds.size())};
     if (!IsSound(view)) continue;
     still_sound++;
-    // A group that stands in the line twice may be too long for the buffer, and is cut off; nothing worse.
+    // A group that is in the line twice may be too long for the buffer. It must be cut off, and nothing worse may
+    // happen.
     const std::unique_ptr<char[]> text(new char[LineBytesMax(view)]);
     const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(view)]);
     RawWriter out(text.get(), LineBytesMax(view));
@@ -242,7 +243,7 @@ TEST("given randomly damaged programs, when those that pass the check are run, t
 
 struct Lined : Rig {
   using Rig::Rig;
-  // One flush into text: bank 1 and 2 in turns, as committed values and working copy.
+  // Runs one flush into text. Banks 1 and 2 take turns as the committed values and the working copy.
   std::string Line() {
     const uint32_t bank = flushed_ == 1 ? 2 : 1;
     const std::string text = RunOnce(*this, bank, flushed_, devices.lists().made);
@@ -268,7 +269,7 @@ TEST(
   }
   CHECK_EQ(rig.Line(), R"(,"g":{"i":5,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":90}},"h":{"i":18446744073709551615})");
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":20,"max_us":40,"sum_us":0}},"h":{"i":0})");
-  RaiseShared(rig.cells.Shared(latency), UINT64_MAX);  // 0 us is a true minimum
+  RaiseShared(rig.cells.Shared(latency), UINT64_MAX);  // a minimum of 0 us
   rig.Add("h.i", 2);                                   // past the wrap
   CHECK_EQ(rig.Line(), R"(,"g":{"i":0,"s":7,"l":{"min_us":0,"max_us":40,"sum_us":0}},"h":{"i":2})");
 }
@@ -323,7 +324,7 @@ TEST(
     Set(rig.cells.Shared(latency + 2), d.us);
   }
   CHECK_EQ(aggregate(), R"(,"d":{"sum":180,"min":50,"max":70,"l":{"min_us":4,"max_us":9,"sum_us":19}})");
-  // One that has observed nothing yet is no minimum; a store of 0 is.
+  // A latency metric without observations does not change the minimum; a store metric with 0 does.
   rig.AddDevice(0, "z");
   CHECK_EQ(aggregate(), R"(,"d":{"sum":180,"min":0,"max":70,"l":{"min_us":4,"max_us":9,"sum_us":0}})");
 }
@@ -374,7 +375,7 @@ TEST(
   AddShared(rig.At(gone, 0, "i"), 4);  // through a stale accessor
   CHECK_EQ(rig.Line(), R"(,"d_b":{"i":0,)" + kept_store + R"(0}},"d":{"i":4,)" + kept_store + "0}}");
 
-  // The same id again is another device, that starts at 0.
+  // A new device with the same id starts at 0.
   rig.AddDevice(0, "a");
   const std::string fresh = R"(,"d_a":{"i":0,"sum":0,"min":0,"max":0,"l":{"min_us":0,"max_us":0,"sum_us":0}})";
   CHECK_EQ(rig.Line().substr(0, fresh.size()), fresh);
@@ -425,7 +426,7 @@ TEST(
   count(second, 7);
   CHECK_EQ(rig.Line(), ",\"n_a\":" + object("10", "70", "7", "7", "10") + other);
   CHECK_EQ(rig.Line(), ",\"n_a\":" + object("0", "70", "7", "7", "0") + other);
-  // None is there: the object is that of the last one that has something to say.
+  // No device has the id any more: the line shows the last removed device with pending counts.
   CHECK(rig.devices.Remove(0, "a", true));
   CHECK_EQ(rig.Line(), other);
   count(first, 2);

@@ -49,7 +49,7 @@ TEST("given too little room, when text or a number is written, then it is left o
   CHECK_EQ(std::string(buffer, out.size()), "ab");
   CHECK_EQ(std::string(buffer + 4, 3), "xxx");
 
-  out.Text("cd", 2);  // what fits still goes in, and what was cut off stays known
+  out.Text("cd", 2);  // text that fits is still written, and the writer remembers the cut
   CHECK_EQ(std::string(buffer, out.size()), "abcd");
   CHECK(out.overflowed());
   CHECK_EQ(std::string(buffer + 4, 3), "xxx");

@@ -1,6 +1,7 @@
-// Recoveries: the last lines of earlier lives go out whole, once, and before any line of the store's own.
+// Recoveries: the last lines of earlier lives are sent whole, once, and before the store's own lines. A life is a
+// process with the region.
 //
-// Invariant: what the file of an earlier life says of its line is so at any moment.
+// Invariant: the record of the line in the file of an earlier life is true at any moment.
 
 #include "flush/recovery.h"
 
@@ -34,7 +35,7 @@ struct Record {
   uint32_t is_regular_file, reserved;
 };
 
-// The header of a dead region, which is all that native code sees of one.
+// The header of a dead region. Native code reads nothing else of a dead region.
 class DeadRegion {
  public:
   explicit DeadRegion(const std::string& path, const Record& in_flight = {}) : path_(path), before_(in_flight) {
@@ -150,7 +151,7 @@ TEST(
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
   fifo.Fill();
-  // Half a line of the dead process is in the pipe, which must be known still when nothing came of the attempt.
+  // Half a line of the dead process is in the pipe. After a failed attempt, the record must still say so.
   const struct stat pipe = StatOf(folder / "fifo");
   DeadRegion dead(folder / "r.previous", {4, pipe.st_dev, pipe.st_ino, 0, 100, 50, 0, 0});
   Recoveries recoveries;
@@ -220,7 +221,7 @@ TEST("given a line of an earlier life that is half out, when the process crashes
   text += fifo.Take();
   CHECK_EQ(text.substr(0, line.size()), line);
   CHECK_EQ(first.commit(), 4);
-  CHECK_EQ(second.commit(), 0);  // which has time until the next life
+  CHECK_EQ(second.commit(), 0);  // the second line waits for the next life
   const Lines lines(text);
   CHECK_EQ(lines.broken, 0);
   CHECK_EQ(lines.count(), 2);
@@ -245,7 +246,7 @@ TEST(
   CHECK_EQ(dead.commit(), 0);
 }
 
-// What a life that was killed with half a line in the pipe says of it in its file.
+// The record in the file of a life that was killed with half a line in the pipe.
 Record HalfIn(const std::string& path, uint64_t sent, uint64_t bytes) {
   const struct stat info = StatOf(path);
   return {4, info.st_dev, info.st_ino, 0, bytes, sent, 0, 0};
@@ -261,7 +262,7 @@ TEST("given half a line of a newer life in a pipe, when the line of an older lif
   Rig rig(SmallSchema());
   CHECK(Init(rig, folder / "fifo", &recoveries));
   CHECK(rig.flusher.Recover().ok());
-  CHECK_EQ(fifo.Take(), "\n" + LineOf(1) + LineOf(2));  // one newline is enough for both
+  CHECK_EQ(fifo.Take(), "\n" + LineOf(1) + LineOf(2));  // one newline is enough for both lines
   CHECK_EQ(newest.commit(), 4);
 }
 
@@ -279,11 +280,11 @@ TEST("given half a line of an earlier life in a pipe, when the process crashes, 
   CHECK_EQ(text[0], '\n');
   CHECK_EQ(Lines(text.substr(1)).Sum("g.i"), 5);
   CHECK_EQ(dead.commit(), 0);
-  CHECK_EQ(dead.record().commit, 4);  // its own line is said by the next life, which
-  CHECK_EQ(dead.record().sent, 0);    // needs no other newline
+  CHECK_EQ(dead.record().commit, 4);  // the next life sends this line,
+  CHECK_EQ(dead.record().sent, 0);    // and needs no other newline
 }
 
-// From now on a write kills the process, as if somebody had killed it just then.
+// From now on a write kills the process, as a SIGKILL at this moment would.
 bool DieOfWrite() {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

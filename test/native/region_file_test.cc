@@ -1,5 +1,5 @@
-// RegionFile: what becomes of what is there, and that of many who open one path exactly one has it, whoever is killed
-// meanwhile.
+// RegionFile: what happens to an existing file, and that exactly one of many processes that open one path gets the
+// file, also when some are killed meanwhile.
 //
 // Invariant: the file of a living process keeps its name until that process lets go of it.
 
@@ -31,7 +31,7 @@
 namespace vmm {
 namespace {
 
-// As a store opens one; gone, and nobody's, with the object.
+// Opens a region file as a store does. The destructor unlocks and closes the file.
 struct Opened {
   Opened(const std::string& path, Previous previous = Previous::kKeep) : file(path, previous) {
     int descriptor = -1;
@@ -67,7 +67,7 @@ std::vector<std::string> NamesIn(const TemporaryFolder& folder) {
 }
 using Names = std::vector<std::string>;
 
-// Whether there is nothing but the file and those that were kept.
+// Whether the folder has only the file and the files that were kept.
 bool NamesOfGenerations(const TemporaryFolder& folder) {
   const Names names = NamesIn(folder);
   return std::all_of(names.begin(), names.end(), [](const std::string& name) {
@@ -186,7 +186,7 @@ TEST(
   Opened next(path);
   CHECK(next.status.ok());
   CHECK_EQ(InodeOf(path + ".previous"), holder->inode);
-  CHECK_EQ(holder->region.header().magic, kMagic);  // it has its memory still
+  CHECK_EQ(holder->region.header().magic, kMagic);  // the holder still has its memory
 }
 
 TEST("given a dead file that appears between Make and Publish, when the policy is to refuse, then it stays") {
@@ -224,7 +224,7 @@ TEST("given a reader that holds a lock for a moment, when the file is opened, th
   TemporaryFolder folder;
   const std::string path = folder / "r";
   std::make_unique<Opened>(path).reset();
-  // On a machine that is busy, a moment may be longer than anybody waits: once in a few times will do.
+  // On a busy machine, a short lock may last longer than the wait for it. One success in ten tries is enough.
   bool is_waited_for = false;
   for (int i = 0; i < 10 && !is_waited_for; i++) {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -295,7 +295,7 @@ TEST("given temporary files, when a region is opened beside them, then those of 
   WriteText(folder / ".r.3-0.tmp", "VMTRICS1 and so on");
   const Names kStay = {".r.4-0.tmp", ".r.x-0.tmp", ".r.5.6-0.tmp", ".s.1-0.tmp", ".r..tmp", ".r.1-0.tmp2", "r.1-0.tmp"};
   for (const std::string& name : kStay) WriteText(folder / name, "mine and more");
-  // Names that this process would have taken next.
+  // The names that this process would take next.
   for (int i = 0; i < 150; i++) WriteText(folder / (own + std::to_string(1000 + i) + ".tmp"), "");
   {
     Opened opened(path);
@@ -309,7 +309,7 @@ TEST("given temporary files, when a region is opened beside them, then those of 
   close(descriptor);
 }
 
-// Memory that a test shares with its children.
+// A value that a test shares with its children.
 struct Board {
   static constexpr int kProcesses = 5;
   std::atomic<int> inside;

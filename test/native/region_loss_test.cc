@@ -1,4 +1,4 @@
-// A region in a file: it goes on when memory of it is lost, and a forked child of its process lets go of it.
+// A region in a file: it still works when its memory is lost, and a forked child gives it up.
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -46,13 +46,13 @@ TEST("given a region whose file is cut to nothing, when it is used, then it has 
   file.Cut();
   AddShared(region.InShard(0, 3), 7);
   CHECK(file.SaysDegraded());
-  CHECK_EQ(region.header().magic, 0);  // lost too
+  CHECK_EQ(region.header().magic, 0);  // the header is lost too
   CHECK_EQ(Read(region.InShard(0, 3)), 7);
   CHECK_EQ(Read(region.InShard(1, 3)), 0);
-  // What the process goes by is not lost with the header.
+  // The process's own copies are not lost with the header.
   CHECK_EQ(region.commit(), 4 | 1);
   CHECK_EQ(region.shards_used(), 2);
-  file.Cut(region.OffsetOf(kFirstShardRow + 2, 0));  // it is made longer again
+  file.Cut(region.OffsetOf(kFirstShardRow + 2, 0));  // the file becomes longer again
   file.Cut();
   CHECK_EQ(Read(region.InShard(0, 3)), 7);
   AddShared(region.InShard(0, 3), 1);
@@ -96,7 +96,7 @@ TEST(
     for (void* row : rows) CHECK_EQ(Word(row, 7).load(), 9);
     Word(other, 7) = 41;
     CHECK_EQ(Read(region.InShard(2, 7)), 41);
-    // One that is mapped after the loss too.
+    // A row that is mapped after the loss is the same memory too.
     void* const late = file.MapRow(1);
     Word(late, 7) += 1;
     CHECK_EQ(Read(region.InShard(1, 7)), 10);
@@ -120,7 +120,7 @@ TEST("given many threads on one cut file, when all of them add after the cut, th
         ready++;
         while (!is_cut) std::this_thread::yield();
         for (int i = 0; i < kAdds; i++) {
-          // The thread's own, as JavaScript adds to it; and a cell of all, by its two ways.
+          // Adds to the thread's own cell as JavaScript does, and to a shared cell in both ways.
           Word(own, 1).store(Word(own, 1).load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
           if (t % 2 == 0) Word(shared, 2).fetch_add(1, std::memory_order_relaxed);
           if (t % 2 != 0) AddShared(region.InShard(0, 2), 1);
@@ -193,7 +193,7 @@ TEST("given threads whose rows come and go, when memory is lost meanwhile, then 
           const uint64_t before = Read(region.InShard(shard, t));
           Word(row, t).fetch_add(1, std::memory_order_relaxed);
           const uint64_t after = Read(region.InShard(shard, t));
-          // Lost between the two, or one more.
+          // The value is one more, unless the memory was lost between the two reads.
           CHECK(after == before + 1 || after <= 1);
           added++;
           if (i % 3 == 0) {
@@ -231,11 +231,11 @@ TEST("given repairs of memory that is not lost, when rows come and go meanwhile,
         for (uint32_t i = 0; !done || i < 30; i++) {
           const uint32_t shard = (t + i) % FileRegion::kBackedShards;
           void* const row = file.MapRow(shard);
-          // No granule is repaired twice, so what is written the second time at the latest is there.
+          // No granule is repaired twice, so the second write at the latest stays.
           bool is_there = false;
           for (int tries = 0; tries < 3 && !is_there; tries++) {
             Word(row, 10 + t).store(i + 1, std::memory_order_relaxed);
-            // ThreadSanitizer takes the memory that is put in the place for a write of it.
+            // ThreadSanitizer takes the replacement of the memory for a write to it.
             is_there = !kMayLoseMemory || Read(region.InShard(shard, 10 + t)) == i + 1;
             if (!is_there) SleepMs(1);
           }
@@ -254,14 +254,14 @@ TEST("given repairs of memory that is not lost, when rows come and go meanwhile,
   }
 }
 
-// The sanitizers have an mmap of their own.
+// The sanitizers replace mmap() themselves.
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 Region* g_signalled;
 
 }  // namespace
 }  // namespace vmm
 
-// A signal in the middle of a repair of g_signalled, when memory is being put in its place.
+// Raises a signal in the middle of a repair of g_signalled, just before its memory is replaced.
 extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
   constexpr int kInRepair = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
   if (vmm::g_signalled != nullptr && (flags & kInRepair) == kInRepair)
@@ -281,7 +281,7 @@ TEST("given a repair, when a fatal signal interrupts it, then the handler can us
     AddShared(file.region.InShard(1, 1), 1);
     AddShared(file.region.InShard(1, 1), 1);
     g_signalled = nullptr;
-    CHECK_EQ(Read(file.region.InShard(1, 1)), 3);  // the signal came once, after the repair
+    CHECK_EQ(Read(file.region.InShard(1, 1)), 3);  // one signal, handled after the repair
   });
   const Death death = Await(child, 10'000, [] {});
   CHECK_EQ(death.signal, 0);
@@ -323,7 +323,7 @@ TEST("given a forked child, when it counts, then the parent's file does not chan
   SleepMs(100);
   CHECK_EQ(Read(file->region.InShard(0, 1)), 5);
   CHECK_EQ(file->region.header().state.load(), static_cast<uint32_t>(RegionState::kRunning));
-  CHECK(flock(other, LOCK_EX | LOCK_NB) != 0);  // as a child may not unlock it
+  CHECK(flock(other, LOCK_EX | LOCK_NB) != 0);  // the child must not unlock the parent's file
   file->region.ForgetRow(row);
   file->region.UnmapRow(row, file->region.granule_bytes());
   file.reset();

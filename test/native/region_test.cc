@@ -1,4 +1,4 @@
-// Region: where cells are, and that every mapping of a row is the same memory until it is disconnected.
+// Region: the places of cells, and every mapping of a row, which is the same memory until it is disconnected.
 
 #include "region/region.h"
 
@@ -93,7 +93,7 @@ void CheckRowsShareMemory() {
   CHECK_EQ(Word(first, 7).load(), 12);
   CHECK_EQ(Read(region.InShard(5, index + 1)), 0);
 
-  // Whoever still writes to a disconnected row writes to nobody; the others go on.
+  // A write to a disconnected row reaches no other mapping. The other mappings still work.
   region.DisconnectRow(first);
   CHECK_EQ(Word(first, 7).load(), 0);
   Word(first, 7) = 99;
@@ -108,8 +108,8 @@ void CheckRowsShareMemory() {
 
 TEST("given a row, when it is mapped again, then both are the same memory until it is disconnected") { CheckRowsShareMemory(); }
 
-// Each in a child, since a limit counts for all that comes after. The child does not ignore SIGXFSZ: a host need not
-// ignore it as Node does.
+// Each of these tests uses a child, since a limit stays for the rest of a process. The child does not ignore SIGXFSZ: a
+// host need not ignore it as Node does.
 TEST("given a process that must not make files, when a region is made, then it is anonymous, and rows are still shared") {
   CheckInChild([] {
     LimitResource(RLIMIT_FSIZE, 0);
@@ -128,7 +128,7 @@ TEST("given a file size limit of a few pages, when later rows need memory, then 
   });
 }
 
-// The descriptor of the region's memfd, which only /proc tells; -1 when there is none.
+// Finds the descriptor of the region's memfd in /proc; -1 if there is none.
 int RegionDescriptor() {
   int found = -1;
   DIR* folder = opendir("/proc/self/fd");

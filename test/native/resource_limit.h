@@ -11,7 +11,7 @@
 
 namespace vmm {
 
-// The limit can be raised again. Beyond a limit on file sizes, the kernel sends a signal that would kill.
+// The limit can be raised again. A write beyond the limit on file sizes raises SIGXFSZ, whose default action kills.
 inline void LimitResource(decltype(RLIMIT_FSIZE) resource, rlim_t most) {
   rlimit limit;
   CHECK_EQ(getrlimit(resource, &limit), 0);

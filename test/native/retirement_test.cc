@@ -1,7 +1,7 @@
-// Retirement: after each store of it, whoever finds the process dead reads the same sums; and what is retired is free
-// for others.
+// Retirement: if the process dies after any write of it, a reader sees the same sums. Retired cells are free for other
+// devices.
 //
-// Invariant: for each group, the totals of all its devices together, and what was flushed of them, stay what they were.
+// Invariant: a retirement changes neither the total of all devices of a group nor the flushed part of the total.
 
 #include "flush/retirement.h"
 
@@ -18,7 +18,7 @@
 namespace vmm {
 namespace {
 
-constexpr uint32_t kWith = 0, kWithout = 1;  // an aggregate
+constexpr uint32_t kWith = 0, kWithout = 1;  // a group with an aggregate, and a group without
 
 struct Scene : Rig {
   Scene()
@@ -53,8 +53,8 @@ struct Scene : Rig {
     return {group, device};
   }
 
-  // What a reader makes of the region as it is now, by docs/format.md alone: for each inc cell of a group the sum of
-  // its devices, and of what is in the flushed bank; with the ids that are there.
+  // What a reader finds in the region now, by docs/format.md alone: for each inc cell of a group, the sums of the
+  // totals and of the flushed bank over its devices, and the ids of the devices.
   struct Sums {
     std::vector<uint64_t> totals, flushed;
     std::vector<std::string> ids;
@@ -126,14 +126,14 @@ TEST(
       for (const char* id : {"a", "b", "c"}) {
         const Device* device = scene.devices.Find(group, id);
         if (device == nullptr) device = scene.Add(group, id);
-        scene.Count(device, group, random() % 2 == 0 ? random() : ~uint64_t{0} - random());  // past the wrap too
+        scene.Count(device, group, random() % 2 == 0 ? random() : ~uint64_t{0} - random());  // some sums wrap
         if (random() % 2 == 0) leaving.push_back(scene.Remove(group, id));
       }
     }
     if (random() % 2 == 0) CHECK_EQ(scene.Flush(), FlushResult::kOut);
     std::vector<Removed> free;
     for (const Removed& one : leaving) {
-      if (one.group == kWith) scene.Count(one.device, kWith, 5);  // pending at any rate
+      if (one.group == kWith) scene.Count(one.device, kWith, 5);  // so that some counts are always pending
       CHECK(one.group != kWith || scene.retirement.IsFullyFlushed(one));
       free.push_back(one);
     }
@@ -200,7 +200,7 @@ TEST("given the cells for adds through stale accessors, when they are used, then
   TemporaryFolder folder;
   Scene scene;
   CHECK(scene.Init(folder / "f"));
-  CHECK_EQ(scene.Flush(), FlushResult::kOut);  // nobody has asked for them yet
+  CHECK_EQ(scene.Flush(), FlushResult::kOut);  // nobody has asked for the totals yet
   uint64_t counted = 0;
   for (const uint64_t n : {5, 0, 7}) {
     const uint32_t rest = scene.retirement.UseRest(kWith);
@@ -230,7 +230,7 @@ TEST(
   CHECK_EQ(Lines(TextOf(folder / "f")).Sum("n_x.j"), 3);
 }
 
-// ---- who holds what
+// ---- holders of devices
 
 TEST(
     "given removed devices, when holders let go of them one by one, then a device is taken once all have let go and nothing pins "
@@ -250,8 +250,8 @@ TEST(
     removed.push_back(devices.Remove(0, "x"));
     leaving.Note(0, removed.back(), &one);
   }
-  CHECK_EQ(leaving.epoch(), 3);  // the last two linger
-  CHECK_EQ(calls, 1);            // once until it has come
+  CHECK_EQ(leaving.epoch(), 3);  // the last two devices linger
+  CHECK_EQ(calls, 1);            // one call until the holder has answered
   CHECK_EQ(leaving.Since(one).size(), 3);
   CHECK(take().empty());
   one.seen.store(3);
@@ -261,7 +261,7 @@ TEST(
   const std::vector<Removed> first = take();
   CHECK_EQ(first.size(), 1);
   CHECK(first[0].device == removed[0]);
-  leaving.Remove(&two);  // its thread has ended
+  leaving.Remove(&two);  // the thread of `two` has ended
   CHECK_EQ(take().size(), 1);
   CHECK(take().empty());
   CHECK(leaving.HasAny());

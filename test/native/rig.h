@@ -1,6 +1,6 @@
-// A Rig is the parts of a store put together without the store, for the tests of each part.
+// A Rig puts the parts of a store together without the store, for the tests of each part.
 //
-// Thread-safety:       as its parts, see there; AddDevice by one thread at a time.
+// Thread-safety:       as its parts; one thread at a time calls AddDevice.
 // Async-signal-safety: none.
 
 #pragma once
@@ -23,7 +23,7 @@ inline StoreSpec SmallSchema() {
       .Build("");
 }
 
-// Its line has some 9,000 bytes, which a pipe of one page takes in three parts.
+// A line of this schema has some 9,000 bytes. A pipe of one page takes them in three parts.
 inline StoreSpec WideSchema() {
   return SchemaBuilder()
       .Group("g", WithManyMore({Inc("i")}))
@@ -69,7 +69,7 @@ struct Rig {
   FlushResult Flush() { return flusher.Flush(&status); }
   // How many lines were committed.
   uint64_t commits() const { return LinesOf(cells.region().header().commit.load(std::memory_order_relaxed)); }
-  // What the header says of a line on its way.
+  // The header's record of the line in flight.
   const LineInFlight& flight() const { return cells.region().header().line; }
 
   StoreSpec spec;

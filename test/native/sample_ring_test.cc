@@ -1,4 +1,4 @@
-// SampleRing: rows in order and whole, from one thread to another; full is full, but for the last row.
+// SampleRing: rows go from one thread to another, in order and whole. A full ring takes only the last row.
 
 #include "profile/sample_ring.h"
 

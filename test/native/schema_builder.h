@@ -2,7 +2,7 @@
 //
 // Thread-safety:       one thread.
 // Async-signal-safety: none.
-// Lifetime:            a StoreSpec is a value; a ProgramView is valid as long as the spec that it was made of.
+// Lifetime:            a StoreSpec is a value; a ProgramView is valid as long as its spec.
 
 #pragma once
 
@@ -28,7 +28,7 @@ inline Field Inc(const std::string& name) { return {name, VMM_METRICS_INC}; }
 inline Field Gauge(const std::string& name, Op aggregate = Op::kSumOfStore) { return {name, VMM_METRICS_STORE, aggregate}; }
 inline Field Latency(const std::string& name) { return {name, VMM_METRICS_LATENCY}; }
 
-// The fields, and so many more that a pipe of one page does not take the line at once.
+// The fields and many more, so that the line does not fit into a pipe of one page.
 inline std::vector<Field> WithManyMore(std::vector<Field> fields, int more = 400) {
   for (int i = 0; i < more; i++) fields.push_back(Inc("metric_number_" + std::to_string(i)));
   return fields;
@@ -62,7 +62,7 @@ class SchemaBuilder {
   SchemaBuilder& OnSignal(uint32_t signal, const std::string& path);
   SchemaBuilder& OnMissedFlush(const std::string& path);
 
-  // The code of the groups of devices follows that of the line.
+  // The code of the device groups follows the code of the line.
   StoreSpec Build(const std::string& name) {
     spec_.name = name;
     spec_.main_end = static_cast<uint32_t>(spec_.code.size());
@@ -94,7 +94,7 @@ class SchemaBuilder {
     Aggregate aggregate;
   };
 
-  // Gives each field its cells; those of one metric are in one run.
+  // Gives each field its cells. The cells of one metric are in one run.
   static std::vector<NamedMetric> AssignCells(const std::vector<Field>& fields, std::vector<CellKind>* kinds) {
     std::vector<NamedMetric> metrics;
     for (const Field& field : fields) {
@@ -145,7 +145,7 @@ class SchemaBuilder {
   bool zero_latency_ = false;
 };
 
-// The metric of that path in `metrics`; a path that is not there is a mistake in the test.
+// The metric at that path in `metrics`. The path must exist.
 inline const NamedMetric& MetricAt(const std::vector<NamedMetric>& metrics, const std::string& path) {
   for (const NamedMetric& metric : metrics) {
     if (metric.name == path) return metric;

@@ -1,5 +1,5 @@
-// A fault of the very thread that hands a line to the sink: before, in the middle of, or after the bytes. The line that
-// was on its way counts as far as it is out, and the last line has the rest.
+// The thread that writes a line to the sink has a fault: before, amid or after the bytes. The line in flight counts if
+// any of its bytes are out, and the last line has the rest.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 #include "crash_scene.h"
 #include "host_handler.h"
 
-// The sanitizers have a write of their own, which must come first.
+// The sanitizers replace write() themselves, and their write() must be called first.
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 namespace vmm {
 namespace {
@@ -26,8 +26,8 @@ namespace {
 enum class When { kNever, kBefore, kHalf, kAllButOne, kAfter };
 When g_when = When::kNever;
 int g_signal = 0;
-bool g_is_sent = false;             // the signal is sent, as others do, and no fault
-volatile char* g_memory = nullptr;  // where the fault is; null: just anywhere
+bool g_is_sent = false;             // the signal is sent, and there is no fault
+volatile char* g_memory = nullptr;  // the address of the fault; null: any address
 
 void ComeToGrief() {
   g_when = When::kNever;
@@ -64,7 +64,8 @@ namespace {
 
 constexpr When kEach[] = {When::kBefore, When::kHalf, When::kAllButOne, When::kAfter};
 
-// Adds 5 and flushes them, then 7, in whose flush the trouble comes; on this thread, or on one that only flushes.
+// Adds 5 and flushes, then adds 7. The fault or signal comes in the second flush, on this thread or on a thread that
+// only flushes.
 void FlushIntoTrouble(Scene& scene, When when, int signal, bool is_sent, bool on_thread) {
   scene.Add(5);
   CHECK_EQ(scene.Flush(), FlushResult::kOut);
@@ -93,7 +94,7 @@ TEST(
         });
         CHECK_EQ(death.signal, signal);
         const Lines lines = scene.lines();
-        // Of the second line's bytes, what was out was completed.
+        // If some bytes of the second line were out, the handler completed the line.
         const size_t before = when == When::kBefore ? 1 : 2;
         scene.CheckLastLine(signal, before);
         CHECK_EQ(lines.Sum("g.i"), 12);
@@ -147,7 +148,7 @@ TEST(
     CHECK(!text.empty() && text.back() == '\n');
     CHECK_EQ(scene.Pending("g.i"), 0);
     CHECK_EQ(scene.store->cells().region().header().unsettled.load(), 1);
-    // The last line has all that was open, on a line of its own.
+    // The last line has all pending counts and does not continue the half line.
     const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
     const Lines lines(last);
     CHECK_EQ(lines.broken, 0);
@@ -186,7 +187,7 @@ TEST(
     scene.Add(5);
     g_memory = Forbidden();
     g_when = When::kAfter;
-    CHECK_EQ(scene.Flush(), FlushResult::kFailed);  // the handler has settled the line, and said the last one
+    CHECK_EQ(scene.Flush(), FlushResult::kFailed);  // the handler has settled this line and sent the last line
     scene.Add(7);
     Status status;
     for (int tries = 0; scene.store->Flush(&status) != FlushResult::kOut && tries < 1000; tries++) SleepMs(20);

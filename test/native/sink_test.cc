@@ -1,4 +1,4 @@
-// Sink: files, pipes, sockets and descriptors; what is opened, how, and that a write neither blocks nor kills.
+// Sink: files, pipes, sockets and descriptors; how each is opened, and that a write neither blocks nor kills.
 
 #include "flush/sink.h"
 
@@ -22,7 +22,7 @@
 namespace vmm {
 namespace {
 
-// Two ends of a pipe, of which either may be closed.
+// The two ends of a pipe. A test may close either end.
 struct Pipe {
   Pipe() { CHECK_EQ(pipe2(ends, O_CLOEXEC), 0); }
   ~Pipe() {
@@ -65,7 +65,7 @@ TEST("given something that cannot be a sink, when it is opened, then a status gi
   CHECK_EQ(sink.OpenPath("").error, ENOENT);
   CHECK_EQ(sink.OpenDescriptor(-1).error, EBADF);
   Pipe pipe;
-  CHECK_EQ(sink.OpenDescriptor(pipe.ends[0]).error, EBADF);  // the end to read from
+  CHECK_EQ(sink.OpenDescriptor(pipe.ends[0]).error, EBADF);  // the read end
   const int directory = open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   CHECK(!sink.OpenDescriptor(directory).ok());
   close(directory);
@@ -100,7 +100,7 @@ TEST(
   CHECK_EQ(TextOf(folder / "f"), "abc\nline\n");
   close(fd);
   bool replaced = true;
-  CHECK_EQ(unlink((folder / "f").c_str()), 0);  // a descriptor follows no path
+  CHECK_EQ(unlink((folder / "f").c_str()), 0);  // a sink with a descriptor has no path to follow
   CHECK(sink.ReopenIfReplaced(&replaced).ok());
   CHECK(!replaced);
 }
@@ -140,7 +140,7 @@ TEST("given a reader that is gone, when a sink writes, then EPIPE, and its signa
       CHECK_EQ(sink.status.error, EPIPE);
       SignalMask::Discard(sink.status.error);
     }
-    OpenedSink late;  // no reader when it is opened
+    OpenedSink late;  // opened while there is no reader
     CHECK(late.OpenDescriptor(pipe.ends[1]).ok());
     {
       SignalMask mask;
@@ -168,9 +168,9 @@ TEST("given a blocking pipe that cannot be opened once more, when more is writte
     const int writer = open((folder / "fifo").c_str(), O_WRONLY | O_CLOEXEC);
     CHECK(reader >= 0 && writer >= 0);
     close(reader);
-    OpenedSink sink;  // while there is no reader, which a second open for writing would need
+    OpenedSink sink;  // there is no reader, so the sink cannot open the pipe once more
     CHECK(sink.OpenDescriptor(writer).ok());
-    reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // and does not read
+    reader = open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // a reader that does not read
     const std::string much(1 << 20, 'x');
     const size_t written = sink.WriteText(much);
     CHECK(written > 0 && written < much.size());
@@ -211,7 +211,7 @@ TEST(
   CHECK_EQ(sink.WriteBy(text.data(), text.size(), MonotonicMs() + 20, &sink.status), Fifo::kBytes);
   CHECK_EQ(sink.status.error, EAGAIN);
   CHECK(fifo.Take(text.size()) == text.substr(0, Fifo::kBytes));
-  // A deadline that is over still allows what goes without waiting.
+  // After the deadline, a write that does not wait is still allowed.
   CHECK_EQ(sink.WriteBy("line\n", 5, MonotonicMs() - 1, &sink.status), 5);
   CHECK(sink.status.ok());
 }
@@ -256,7 +256,7 @@ TEST("given a named pipe without a reader, when a sink opens it and writes, then
   char buffer[16];
   CHECK_EQ(read(reader, buffer, sizeof(buffer)), 5);
   close(reader);
-  CHECK_EQ(sink.WriteText("line\n"), 5);  // and gone again
+  CHECK_EQ(sink.WriteText("line\n"), 5);  // the reader is gone again
 }
 
 TEST(

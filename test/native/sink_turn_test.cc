@@ -1,5 +1,5 @@
-// SinkTurn: lines stay whole where several stores write to one place, by whatever way they came to it; and no store
-// waits for another one for ever.
+// SinkTurn: if several stores write to one place, lines stay whole, however each store opened the place. No store waits
+// for another for ever.
 
 #include "flush/sink_turn.h"
 
@@ -29,7 +29,7 @@
 namespace vmm {
 namespace {
 
-// Stores that have nothing in common but what they write to, and that.
+// Two stores that share only the place that they write to.
 struct Two {
   Two() : one(WideSchema()), other(WideSchema()) {}
   explicit Two(const std::string& path) : Two() { CHECK(one.Init(path) && other.Init(path)); }
@@ -50,12 +50,12 @@ TEST("given half a line of one store in a pipe, when another store is flushed, t
   Two stores(folder / "fifo");
   stores.one.Add("g.i", 5);
   stores.other.Add("g.i", 70);
-  CHECK_EQ(stores.one.Flush(), FlushResult::kFailed);  // a page of it is in the pipe
+  CHECK_EQ(stores.one.Flush(), FlushResult::kFailed);  // one page of the line is in the pipe
   CHECK_EQ(stores.other.Flush(), FlushResult::kFailed);
   CHECK_EQ(stores.other.status.error, EAGAIN);
   CHECK_EQ(stores.other.Total("logger.missed"), 1);
   std::string text = fifo.Take();
-  // The first store is not flushed any more.
+  // The first store does not flush any more.
   for (int i = 0; i < 20; i++) {
     stores.other.Flush();
     text += fifo.Take();
@@ -116,7 +116,7 @@ TEST(
       return rig.flusher.Init(path.empty() ? nullptr : path.c_str(), fd, &rig.status) == InitResult::kDone;
     };
     if (!CHECK(init(stores.one, first, first_fd)) || !CHECK(init(stores.other, second, second_fd))) return false;
-    // A store whose turn it is for good.
+    // Stands for a store that never ends its turn.
     SinkTurn turn;
     struct stat info;
     CHECK_EQ(first.empty() ? fstat(first_fd, &info) : stat(first.c_str(), &info), 0);
@@ -176,7 +176,7 @@ TEST("given half a line of a closed store, when another store is flushed, then t
     text += fifo.Take();
   }
   const Lines lines(text);
-  CHECK_EQ(lines.broken, 1);  // the half
+  CHECK_EQ(lines.broken, 1);  // the half line
   CHECK_EQ(lines.count(), 1 + stores.other.commits());
   CHECK_EQ(lines.Sum("g.i"), 3);
 }
@@ -190,7 +190,7 @@ TEST("given two stores on one file that is renamed, when both are flushed, then 
   CHECK_EQ(stores.one.Flush(), FlushResult::kOut);
   CHECK_EQ(Lines(TextOf(folder / "f.1")).count(), 1);
   CHECK_EQ(Lines(TextOf(folder / "f")).count(), 2);
-  // In the header of each is where its own last line went.
+  // Each header has the place of its store's last line.
   CHECK_EQ(stores.other.cells.region().header().line.offset, 0);
   CHECK_EQ(stores.one.cells.region().header().line.offset, stores.other.cells.region().header().line.bytes);
 }

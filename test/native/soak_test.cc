@@ -1,12 +1,11 @@
-// Everything at once and at random: threads that open and close stores, add, flush, capture signals, profile, and plug
-// devices in and out.
+// Everything at the same time and at random: threads open and close stores, add, flush, capture signals, profile, and
+// add and remove devices.
 //
-// Invariant: it ends, nothing crashes, and what the threads added while they were attached is what the lines say. A
-// thread adds only between its Open and its Detach, and the last Detach of a store puts out what is pending: so nothing
-// is pending at the end.
+// Invariant: the run ends, nothing crashes, and the lines have what the threads added. A thread adds only between its
+// Open and its Detach, and the last Detach of a store flushes, so nothing is pending at the end.
 //
-// VMM_METRICS_SOAK_SECONDS says for how long (2 if it is not set), VMM_METRICS_SOAK_SEED which chance. The seed is
-// printed. It repeats what each thread does, and not how the threads meet.
+// VMM_METRICS_SOAK_SECONDS is the duration (default: 2). VMM_METRICS_SOAK_SEED is the random seed, which each run
+// prints. The same seed repeats what each thread does, but not the order in which threads run.
 
 #include <signal.h>
 
@@ -41,7 +40,7 @@ uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
   return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-// What all threads have added to one store.
+// The sums that all threads have added to one store.
 struct Added {
   std::atomic<uint64_t> own{0}, shared{0}, time_us{0}, devices{0}, lone_devices{0};
 };
@@ -63,7 +62,7 @@ StoreSpec SpecOf(const Round& round, int store) {
                        .OnMissedFlush("logger.missed")
                        .OnSignal(SIGHUP, "g.hups")
                        .Build("soak" + std::to_string(store));
-  // One has no file. Another one leaves the files of earlier lives, as it does by default.
+  // Store 0 has no file. Store 1 replaces the file of an earlier life; the others keep that file, which is the default.
   if (store > 0) spec.file = round.PathOf(store, "region");
   if (store == 1) spec.previous = Previous::kDiscard;
   return spec;
@@ -87,9 +86,9 @@ class Attachment {
   }
 
   ~Attachment() {
-    if (Below(3) != 0) LetGo();  // else the devices are held for ever
+    if (Below(3) != 0) LetGo();  // otherwise nobody ever releases the devices
     shard_.reset();
-    const bool goes_on = Below(3) == 0;  // as an external of another addon does, which lets go later
+    const bool goes_on = Below(3) == 0;  // as an addon's attachment that outlives this one
     if (goes_on) store_->Retain();
     store_->Detach(Below(2) == 0);
     round_.closes++;
@@ -134,7 +133,7 @@ class Attachment {
     added_.time_us += 7;
   }
 
-  // In one that was looked up now, and in those from before, some of which are gone by now.
+  // Adds in a device that was looked up now, and in earlier devices, some of which were removed.
   void AddInDevice() {
     const uint32_t group = Below(2);
     const std::string id = Id();
@@ -221,7 +220,7 @@ void Live(Round& round, uint64_t seed) {
       Store* store = nullptr;
       OpenConflict conflict;
       const Status status = Store::Open(SpecOf(round, number), &store, &conflict);
-      // The file of one that is just being closed by another thread may still be taken.
+      // Another thread may be closing the store, whose file is then still locked.
       if (!CHECK(status.ok() || status.code == Code::kBusy)) continue;
       if (store == nullptr) continue;
       round.opens++;

@@ -1,4 +1,4 @@
-// Store: who shares one, what is refused, and what happens when the last one leaves.
+// Store: which openings share a store, which are refused, and what happens at the last Detach.
 
 #include "store/store.h"
 
@@ -28,7 +28,7 @@ SchemaBuilder Schema() {
       .OnMissedFlush("logger.missed");
 }
 
-// A store that must be there; null only after a failed check.
+// Opens a store. Returns null only after a failed check.
 Store* Opened(StoreSpec spec) {
   Store* store = nullptr;
   OpenConflict conflict;
@@ -64,7 +64,7 @@ TEST("given a name, when it is opened with another schema, then it gives no stor
   CHECK(none == nullptr);
   CHECK_EQ(conflict.other_schema, store->spec().schema_text);
   store->Detach(false);
-  // The name was not held on to, and is free now.
+  // The refused store did not keep the name.
   Opened(SchemaBuilder().Group("other", {Inc("i")}).Build("a"))->Detach(false);
 }
 
@@ -136,7 +136,7 @@ TEST("given a half-sent line and nothing new, when the last attachment is closed
 TEST("given a periodic flush, when time goes by, then lines come by themselves, and none comes after the close") {
   TemporaryFolder folder;
   Store* store = Opened(Schema().Build("a"));
-  CHECK(store->StartPeriodicFlush(5).ok());  // before there is a sink its ticks do nothing
+  CHECK(store->StartPeriodicFlush(5).ok());  // ticks do nothing before there is a sink
   SleepMs(20);
   CHECK(Init(store, folder / "f"));
   AddShared(store->cells().Shared(CellOf(store->spec(), "g.i")), 5);
@@ -253,7 +253,7 @@ TEST(
     "given no room for more cells, when devices are allocated, then the status is kTooManyCells, and earlier devices still "
     "work") {
   TemporaryFolder folder;
-  StoreSpec spec = SchemaBuilder().PerDevice("d", {Inc("i")}).Build("a");  // with devices so large that the end is near
+  StoreSpec spec = SchemaBuilder().PerDevice("d", {Inc("i")}).Build("a");  // large devices soon use up all cells
   spec.groups[0].cells = 100'000;
   spec.group_kinds[0].resize(100'000, CellKind::kInc);
   Store* store = Opened(std::move(spec));
@@ -287,8 +287,6 @@ TEST("given a thread's shard, when its row is mapped, then adds to it count in t
   store->Detach(false);
 }
 
-// Invariant: whoever opens a name gets an open store, and all that is added between an open and its detach is in the
-// lines.
 TEST("given a schema without cells, when a shard's row is mapped, then it can be touched") {
   Store* store = Opened(SchemaBuilder().Build("a"));
   const size_t bytes = store->cells().region().granule_bytes();
@@ -303,6 +301,8 @@ TEST("given a schema without cells, when a shard's row is mapped, then it can be
   store->Detach(false);
 }
 
+// Invariant: each open of the name returns an open store, and all that a thread adds between its open and its detach is
+// in the lines.
 TEST("given threads that open, add and detach the same name, when all are gone, then the lines have every add") {
   TemporaryFolder folder;
   constexpr int kThreads = 4, kRounds = 60;

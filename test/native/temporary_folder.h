@@ -1,4 +1,4 @@
-// A TemporaryFolder is gone when the test is, with the files and pipes in it.
+// A TemporaryFolder is a folder for one test. Its destructor removes it with all files and pipes in it.
 //
 // Thread-safety:       plain file calls.
 // Async-signal-safety: none.
@@ -62,7 +62,7 @@ inline struct stat StatOf(int fd) {
   return info;
 }
 
-// The file is made if there is none. WriteText begins it again, AppendText goes on at its end.
+// These make the file if it does not exist. WriteText replaces its text, AppendText appends.
 inline void PutText(const std::string& path, const std::string& text, int how) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | how | O_CLOEXEC, 0600);
   CHECK_EQ(write(fd, text.data(), text.size()), text.size());
@@ -71,7 +71,7 @@ inline void PutText(const std::string& path, const std::string& text, int how) {
 inline void WriteText(const std::string& path, const std::string& text) { PutText(path, text, O_TRUNC); }
 inline void AppendText(const std::string& path, const std::string& text) { PutText(path, text, O_APPEND); }
 
-// A named pipe of one page, so that a long line does not go into it at once.
+// A named pipe of one page, into which a long line does not fit.
 class Fifo {
  public:
   static constexpr int kBytes = 4096;
@@ -85,20 +85,20 @@ class Fifo {
   Fifo(const Fifo&) = delete;
   Fifo& operator=(const Fifo&) = delete;
 
-  // Up to `bytes_max` of what is in it now.
+  // Takes up to `bytes_max` bytes out of the pipe.
   std::string Take(size_t bytes_max = kBytes) {
     std::string text(bytes_max, '\0');
     const ssize_t bytes = read(fd_, text.data(), bytes_max);
     text.resize(bytes > 0 ? static_cast<size_t>(bytes) : 0);
     return text;
   }
-  // All that is in it now.
+  // Takes all bytes out of the pipe.
   std::string TakeAll() {
     std::string text;
     for (std::string more; !(more = Take()).empty();) text += more;
     return text;
   }
-  // Leaves room for nothing.
+  // Fills the pipe to the last byte.
   void Fill() {
     const std::string page(kBytes, ' ');
     while (write(fd_, page.data(), page.size()) > 0 || write(fd_, " ", 1) > 0) {

@@ -1,5 +1,5 @@
-// The package as npm makes it of a git dependency: from a clone, where it runs the script `prepare` and packs what is
-// there then.
+// The package as npm makes it from a git dependency: npm clones the repository, runs the script `prepare` and packs the
+// result.
 
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
 
-// A source archive has nothing to clone.
+// A source archive has no repository to clone.
 const isCheckout = existsSync(join(root, '.git'));
 
 let clone: string;

@@ -1,4 +1,4 @@
-// The package as users get it: packed, installed into an empty project, on a machine without a compiler.
+// The package as users get it: packed, and installed into an empty project on a machine without a compiler.
 
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs a program of the project; how it ended is part of the answer. */
+/** Runs a program of the project. The result includes how the program ended. */
 async function program(name: string, text: string, ...args: string[]) {
   writeFileSync(join(project, name), text);
   try {
@@ -171,7 +171,7 @@ describe('given the checkers of packages', () => {
   });
 
   test('when are-the-types-wrong checks the types, then it finds nothing wrong', async () => {
-    // The header is no module.
+    // The header is not a module.
     await run(bin('attw'), [tarball, '--profile', 'esm-only', '--exclude-entrypoints', './include/vmm_metrics.h'], { cwd: root });
   });
 });

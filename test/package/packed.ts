@@ -1,4 +1,4 @@
-// Packs the package once for all tests of this folder, and makes a PATH on which nothing can compile.
+// Packs the package once for all tests of this folder, and makes a PATH without a compiler.
 
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -20,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => void> {
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-package-'));
   const root = resolve(import.meta.dirname, '../..');
   const { stdout } = await promisify(execFile)('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root });
-  // Scripts may print before it.
+  // Scripts may print before the JSON output.
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ filename: string }];
   project.provide('tarball', join(folder, packed.filename));
 

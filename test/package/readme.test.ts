@@ -1,5 +1,5 @@
-// Every block of the README as it is printed, one after the other, in an empty folder that holds the packed package and
-// nothing else: what is fenced is for a project; what is indented is for a checkout, and other tests run that.
+// Runs every fenced block of the README as printed, in order, in a folder that contains only the packed package.
+// Indented blocks are for a checkout of the repository; other tests run them.
 
 import { execFile, execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ interface Ran {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-readme-'));
-/** Stands for /dev/shm/ in the blocks: others may try the README at the same time. */
+/** Replaces /dev/shm/ in the blocks, since others may try the README at the same time. */
 const memory = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/vmm-metrics-readme-') : folder;
 const printed = (text: string) => text.replaceAll('/dev/shm/', `${memory}/`);
 const firstLineOf = (file: string) => JSON.parse(readFileSync(join(folder, file), 'utf8').split('\n')[0]!);
@@ -27,7 +27,7 @@ afterAll(() => {
   for (const made of [folder, memory]) rmSync(made, { recursive: true, force: true });
 });
 
-/** Runs a line of shell in the folder. Rejects when it ends with anything but success or SIGKILL. */
+/** Runs a shell command in the folder. Rejects unless the command succeeds or is killed by SIGKILL. */
 function run(line: string): Promise<Ran> {
   const env = { HOME: process.env['HOME'], PATH: inject('tools'), npm_config_prefer_offline: 'true', npm_config_audit: 'false' };
   return new Promise((done, fail) => {
@@ -39,7 +39,7 @@ function run(line: string): Promise<Ran> {
   });
 }
 
-/** What each command of the README is to do. */
+/** What each command of the README must do. */
 const EXPECTED: Readonly<Record<string, (ran: Ran) => void>> = {
   'npm init -y': () => expect(existsSync(join(folder, 'package.json'))).toBe(true),
   'npm install ./vmm-metrics-0.1.0.tgz': () => expect(existsSync(join(folder, 'node_modules/vmm-metrics'))).toBe(true),
@@ -84,7 +84,7 @@ const EXPECTED: Readonly<Record<string, (ran: Ran) => void>> = {
 interface Block {
   readonly language: string;
   readonly text: string;
-  /** For a program: the name that the text before it gives. */
+  /** For a program: its file name, from the text before the block. */
   readonly file: string;
 }
 
