@@ -1,5 +1,6 @@
-// The thread that writes a line to the sink has a fault: before, amid or after the bytes. The line in flight counts if
-// any of its bytes are out, and the last line has the rest.
+// The thread that writes a line to the sink has a fault: before, amid or after the bytes. If some bytes of the line are
+// in a file, the handler completes the line. In a pipe nobody can tell how much is out, so the last line has the counts
+// of that line.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -148,7 +149,7 @@ TEST(
     CHECK(!text.empty() && text.back() == '\n');
     CHECK_EQ(scene.Pending("g.i"), 0);
     CHECK_EQ(scene.store->cells().region().header().unsettled.load(), 1);
-    // The last line has all pending counts and does not continue the half line.
+    // The last line has all counts of the unsettled line and does not continue a half line.
     const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
     const Lines lines(last);
     CHECK_EQ(lines.broken, 0);
