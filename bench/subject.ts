@@ -1,16 +1,19 @@
-// The terms of the benchmarks. A subject is one question. Its rows are its figures in the table. One run measures every
-// row in several rounds, and in every round for each tree that is compared.
+// The terms of the benchmarks. A subject is one question. The rows of a subject are its figures in the table. A run has
+// several rounds, and each round measures every row for each tree that is compared.
 
 import type { Tree } from './tree.ts';
 
-/** In a bound: the `lock xadd` of the same run. */
+/** In the `of` of a bound, this stands for the `lock xadd` of the same run. */
 export const XADD = 'lock xadd';
 
 /** A limit that a figure must keep. */
 export interface Bound {
   readonly atMost?: number;
   readonly atLeast?: number;
-  /** The figure is divided by this one before the comparison: `XADD`, or another row of the subject. Default: none. */
+  /**
+   * Before the comparison, the figure is divided by the figure named here: `XADD`, or another row of the subject.
+   * Default: none.
+   */
   readonly of?: string;
 }
 
@@ -21,7 +24,7 @@ export interface Row {
   readonly name: string;
   readonly unit: Unit;
   readonly bound?: Bound;
-  /** Which quantile of its samples is the figure. Default: 0.5, the median. */
+  /** The figure is this quantile of the samples. Default: 0.5, the median. */
   readonly quantile?: number;
   /** Whether the row does not depend on the tree. If so, it is measured once, even when two trees are compared. */
   readonly once?: boolean;

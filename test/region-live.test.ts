@@ -93,7 +93,7 @@ test('given processes that are killed at any moment, when lines and region are r
       expect(said + open[path], `${path}, ${lines.length} lines, in flight: ${reading.lineInFlight}`).toBe(total[path]);
     }
     expect(reading.linesFlushed).toBe(BigInt(lines.length));
-    // What the line says is what is open.
+    // The line says exactly what is pending.
     writeFileSync(sink, reading.line());
     expect(at(linesOf(readFileSync(sink, 'utf8'))[0]!, 'g.hits')).toBe(open['g.hits']);
   }
@@ -240,7 +240,7 @@ describe('given a region whose devices change while it is read', () => {
     }
     const ms = performance.now() - begin;
     const { retiredEpoch, devicesUsed } = headerNow();
-    // Nothing is retired for 20 ms, unless 64 devices wait, which is an eighth of those that stay.
+    // Nothing is retired for 20 ms, unless 64 devices wait. 64 is an eighth of the devices that stay.
     expect(Number(retiredEpoch)).toBeLessThan(turns / 64 + ms / 20 + 10);
     expect(devicesUsed).toBeLessThan(512 + 100);
   });

@@ -1,5 +1,5 @@
-// A worker that increments metrics in turn, again and again, until it is told to stop. After each round it
-// sends how long an increment took: by the clock, and in processor time, which leaves out other processes.
+// A worker that increments one metric after another, in a loop, until it is told to stop. After each round it sends how
+// long an increment took, by the clock and in processor time. Processor time leaves out other processes.
 
 import { parentPort, workerData } from 'node:worker_threads';
 

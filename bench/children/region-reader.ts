@@ -1,4 +1,4 @@
-// A process that reads the region of another process over and over: region-reader.js FILE.
+// A process that reads the region of another process in a loop: region-reader.js FILE.
 
 import { underTest } from '../tree.ts';
 

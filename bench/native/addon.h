@@ -1,5 +1,5 @@
-// The native half of the benchmarks: yardsticks, loops that count in C++, and both ends of the time that a crash takes.
-// It uses stores as another package would, through the public header alone.
+// The native half of the benchmarks: yardsticks, loops that count in C++, and the start and the end of the time that a
+// crash takes. It uses stores as another package would, through the public header alone.
 //
 // Thread-safety: each function is for the JavaScript thread of its environment.
 #pragma once

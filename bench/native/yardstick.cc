@@ -43,8 +43,8 @@ Napi::Value ChildrenCpuNs(const Napi::CallbackInfo& info) {
 }
 
 // keepTime(intervalNs, ms, spinNs): runs a loop that only waits for ticks, for `ms` milliseconds. The loop sleeps until
-// `spinNs` before a tick, and then reads the clock. Returns the part of the ticks that the loop met before the next
-// tick.
+// `spinNs` before a tick, and then reads the clock. Returns the fraction of the ticks for which the loop was there
+// before the next tick.
 Napi::Value KeepTime(const Napi::CallbackInfo& info) {
   const double interval_ns = info[0].As<Napi::Number>();
   const double ms = info[1].As<Napi::Number>();

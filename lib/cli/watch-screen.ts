@@ -18,7 +18,7 @@ export class WatchScreen {
   #isTyping = false;
   #isHelp = false;
   #showZeros = false;
-  /** The first line of the table on the screen, and how many lines of it fit. */
+  /** Which line of the table is the first on the screen, and how many of its lines fit. */
   #top = 0;
   #height = 10;
   #timer: NodeJS.Timeout | undefined;
@@ -127,8 +127,8 @@ export class WatchScreen {
     const blank = Array.from({ length: Math.max(0, rows - 1 - head.length - visible.length) }, () => '');
     const lines = [...head, ...visible, ...blank].slice(0, rows - 1);
     lines.push(styled('inverse', this.#foot().padEnd(columns)));
-    // The terminal cuts a line that is too wide. Each line erases its own rest, and the screen is never cleared as a
-    // whole, so nothing flickers.
+    // The terminal cuts a line that is too wide. Each line erases the rest of its row, and the screen is never cleared
+    // as a whole, so nothing flickers.
     process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}`);
   }
 

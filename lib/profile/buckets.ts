@@ -1,5 +1,5 @@
-// Points gathered into buckets of time: what a chart draws where points are too close to be told apart. Pure. The page
-// takes bucketsOf() and BUCKET_PARTS as text, so these functions use nothing else from outside themselves.
+// Gathers points into buckets of time. A chart draws buckets where its points are too close to be told apart. Pure. The
+// page takes bucketsOf() and BUCKET_PARTS as text, so these functions use nothing else from outside themselves.
 
 import type { Series } from './series.ts';
 
@@ -20,8 +20,8 @@ export interface BucketOptions {
   /** The length of a bucket. Buckets begin at multiples of it, so they do not change when a chart moves. */
   readonly width: number;
   /**
-   * Whether the values are rates. The mean of rates weighs each by its time, so it is the rate over the whole bucket.
-   * The mean of other values weighs all alike.
+   * Whether the values are rates. In a mean of rates, each rate has the weight of its time, so the mean is the rate
+   * over the whole bucket. In a mean of other values, all have the same weight.
    */
   readonly areRates: boolean;
 }
@@ -35,7 +35,7 @@ interface Bucket {
 
 /**
  * The mean, minimum and maximum of each bucket. The time of a bucket is its middle. Buckets without a point are left
- * out, but a gap of all series that is longer than a bucket gives one null.
+ * out. But where all series have a gap that is longer than a bucket, there is one null.
  */
 export function bucketsOf(times: readonly number[], series: readonly Series[], { from, to, width, areRates }: BucketOptions): Buckets {
   const begin = firstFrom(times, (Math.floor(from / width) - 1) * width);
@@ -85,7 +85,10 @@ function runsOf(times: readonly number[], series: readonly Series[], begin: numb
   return runs;
 }
 
-/** At the ends of a run, the mean of a few points would look like a change, so they join the bucket beside them. */
+/**
+ * A bucket at the end of a run may have only a few points. Their mean would look like a change, so they join the bucket
+ * beside them.
+ */
 function joinFewPoints(run: Bucket[]): void {
   const isFew = (bucket: Bucket, beside: Bucket | undefined) => beside !== undefined && bucket.points.length * 2 < beside.points.length;
   if (isFew(run.at(-1)!, run.at(-2))) {

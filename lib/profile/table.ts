@@ -1,4 +1,4 @@
-// The table of a profile, as `startProfiling()` and `vmm-metrics profile` write it, parsed. Pure: callers pass in the
+// Parses the table of a profile, which `startProfiling()` or `vmm-metrics profile` wrote. Pure: callers pass in the
 // bytes.
 
 import { VALUE_MAX } from '../arguments.ts';
@@ -42,7 +42,8 @@ export interface ProfileTable {
 }
 
 /**
- * The text is not a profile. The message says why. It begins with a verb, so that the name of the file can go in front.
+ * The text is not a profile. The message says why, and begins with a verb, so that the name of the file can go in
+ * front.
  */
 export class ProfileTextError extends Error {}
 
@@ -50,7 +51,7 @@ const NEWLINE = 10;
 const TAB = 9;
 const HASH = 35;
 const ZERO = 48;
-/** A double holds every number of up to this many digits exactly. */
+/** A double is exact for every number of up to this many digits. */
 const EXACT_DIGITS = 15;
 
 /**
@@ -165,7 +166,10 @@ function notesIn(comments: readonly string[]) {
   };
 }
 
-/** Where ticks were missed: with a known interval, by its grid; otherwise where a step is much longer than most. */
+/**
+ * Where ticks were missed. If the interval is known, its grid tells. If not, ticks were missed where a step is much
+ * longer than most.
+ */
 function spacingOf(timesNs: Float64Array, known: number | undefined) {
   const steps = timesNs.subarray(1).map((time, i) => time - timesNs[i]!);
   const intervalNs = known ?? steps.toSorted()[steps.length >> 1] ?? 1;

@@ -1,4 +1,4 @@
-// What a region contains. The reading order keeps every delta from being negative, even while the process counts on.
+// What a region contains. The order of reading ensures that no delta is negative, even while the process counts on.
 
 import type { KnownRegionSpec } from '../binding.ts';
 import type { RegionDocument } from '../document.ts';
@@ -27,7 +27,7 @@ export interface RegionContent {
   readonly totals: BigUint64Array;
 }
 
-/** How often to read again because a line was flushed meanwhile. */
+/** How many times to read again because a line was flushed meanwhile. */
 const ATTEMPTS = 10;
 /**
  * How long to read again because devices were retired meanwhile. A process lets some milliseconds pass between two
@@ -41,8 +41,8 @@ export function readContent(file: RegionFile): RegionContent {
 }
 
 /**
- * Reads one file again and again. Each part is decoded again only if its bytes changed. The values are always read into
- * the same memory, so a content is valid until the next reading.
+ * Reads one file repeatedly. Each part is decoded again only if its bytes changed. The values are always read into the
+ * same memory, so a content is valid until the next reading.
  */
 export class ContentReader {
   readonly #headers = new HeaderReader();
@@ -90,14 +90,15 @@ export class ContentReader {
       // The cells of a retired device went back to 0, and another device may use them: sums over two epochs are wrong.
       if (hasRetired && isLast) throw file.trouble('its devices come and go too fast for a consistent reading');
       // A process that flushes all the time never shows the same commit word twice. The bank is then a mixture of past
-      // flushes, so the pending values are still at least those since the last flush.
+      // flushes. So a pending value may be too large, but it is never less than what was counted since the last flush.
       if (!hasRetired && attempt >= ATTEMPTS) return content;
     }
   }
 
   /**
-   * What native code must know to read the file again, if it can: a line in flight has to be settled, and a degraded
-   * region says nothing about its length. The results go into `headerNow` and the arrays of the last content.
+   * What native code must know to read the file again; undefined if it cannot. It cannot if there is a line in flight,
+   * which has to be settled first, or if the region is degraded, since that region says nothing about its length. The
+   * results go into `headerNow` and the arrays of the last content.
    */
   known(file: RegionFile, headerNow: Uint8Array, { header, isHeld, map }: RegionContent): KnownRegionSpec | undefined {
     const directory = this.#directory.kept;
@@ -147,7 +148,8 @@ export class ContentReader {
       this.#inFlight = new BigUint64Array();
       this.#totals = new BigUint64Array(slotKinds.length);
     }
-    // Banks before shards: a counter only goes up, so a total that is read later is never less than the flushed value.
+    // Banks before shards: a counter only goes up, so its total, which is read later, is never less than its flushed
+    // value.
     readRows(file, header, map, bankOf(header.commit), 1, this.#flushed);
     const hasInFlight = !isHeld && header.line !== undefined;
     if (hasInFlight) {

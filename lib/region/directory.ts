@@ -21,7 +21,7 @@ const READ_AGAIN_MAX = 10;
 const KEPT_ENTRIES_MAX = 4096;
 
 export class Directory {
-  /** The entries that eachEntry() passed on last; undefined if they were not kept, or if `take` threw. */
+  /** The entries of the last eachEntry(); undefined if they were not kept, or if `take` threw. */
   #kept: Buffer | undefined;
 
   /** The bytes of these entries, if they were kept. */
@@ -52,8 +52,8 @@ export class Directory {
   }
 
   /**
-   * Whether the file has exactly the entries that eachEntry() passed on last. One read is enough, because entries that
-   * equal consistent entries are consistent.
+   * Whether the file still contains exactly the entries of the last eachEntry(). One read is enough: if entries are
+   * equal to consistent ones, they are consistent too.
    */
   isUnchanged(file: RegionFile, header: RegionHeader): boolean {
     const kept = this.#kept;

@@ -17,7 +17,7 @@ interface KeptSchema {
   readonly layout: Layout;
 }
 
-/** How many schemas are kept. The bytes of one are at most as long as a document. */
+/** How many schemas are kept. The bytes of a schema are never longer than a document. */
 const KEPT_MAX = 16;
 /** The schema that was used last comes first. */
 const kept: KeptSchema[] = [];
@@ -60,7 +60,7 @@ const HEAD = Buffer.from('{"name":"');
 const BETWEEN = Buffer.from(',"schema":');
 const [QUOTE, BACKSLASH, OPEN, CLOSE] = [0x22, 0x5c, 0x7b, 0x7d];
 
-/** Where the schema begins in a document that begins as documentOf() writes it; undefined for any other. */
+/** Where the schema begins, if the document begins as documentOf() writes it; otherwise undefined. */
 function schemaBegin(bytes: Buffer): number | undefined {
   if (bytes.compare(HEAD, 0, HEAD.length, 0, HEAD.length) !== 0) return undefined;
   const end = stringEnd(bytes, HEAD.length - 1);
@@ -68,7 +68,7 @@ function schemaBegin(bytes: Buffer): number | undefined {
   return bytes.subarray(end, begin).equals(BETWEEN) && bytes[begin] === OPEN ? begin : undefined;
 }
 
-/** The values around the schema, by key; undefined if documentOf() would not write the text around it like this. */
+/** The values around the schema, by key; undefined if the text around it is not as documentOf() writes it. */
 function textAround(bytes: Buffer, begin: number, end: number): Readonly<Record<string, unknown>> | undefined {
   try {
     const tail = utf8.decode(bytes.subarray(end));

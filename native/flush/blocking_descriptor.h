@@ -1,6 +1,6 @@
-// A BlockingDescriptor writes to a pipe or terminal that would block, without waiting for a reader. It does
-// not set O_NONBLOCK: that flag belongs to the open file, so all processes that share the file would get it, and would
-// keep it if this process died before it cleared the flag.
+// A BlockingDescriptor writes to a pipe or terminal without waiting for a reader, although its descriptor blocks. It
+// does not set O_NONBLOCK: that flag belongs to the open file, so all processes that share the file would get it. They
+// would keep the flag if this process died before it cleared the flag.
 //
 // Thread-safety:       one thread at a time.
 // Async-signal-safety: Write is safe; the others are not.
@@ -25,9 +25,9 @@ class BlockingDescriptor {
   void Prepare(const struct stat& info);
   void Close();
 
-  // Like write(2), but fails with EAGAIN instead of waiting. It still waits in two races: if somebody stops the
-  // terminal between the check and the write, and if somebody fills the pipe at that moment, where the kernel allows
-  // neither RWF_NOWAIT nor splice.
+  // Like write(2), but fails with EAGAIN instead of waiting. It still waits in two races between the check and the
+  // write. In one, somebody stops the terminal. In the other, somebody fills a pipe for which the kernel allows neither
+  // RWF_NOWAIT nor splice.
   ssize_t Write(int fd, const char* bytes, size_t count);
 
  private:

@@ -32,19 +32,20 @@ class Line {
   bool Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank);
 
   // Starts the sending, and notes in the region's header that this line is on its way. A newline goes first if the sink
-  // needs one, or if `follows_half`: the sink ends in half a line. Call it while no other line is on its way.
+  // needs one. `follows_half` says that the sink ends in half a line, so a newline goes first then too. Call it while
+  // no other line is on its way.
   void Begin(Region& region, const Sink& sink, bool follows_half = false);
   // The sink took `bytes` more.
   void Sent(Region& region, size_t bytes);
-  // Notes in the header that no line is on its way: it is committed, or its rest will never be sent, so that the part
-  // that is out counts for nothing.
+  // Notes in the header that no line is on its way, since the line is committed, or its rest will never be sent. In the
+  // second case, the part that is out counts for nothing.
   static void GiveUp(Region& region);
   // The line is out: its bank now holds the values as last flushed. Release: publishes these values to readers of
   // pending deltas.
   void Commit(Region& region);
 
-  // After a fault in the middle of Sink::Write: finds out how much of the line is out, and commits a whole one. False:
-  // nobody can tell.
+  // After a fault in the middle of Sink::Write: finds out how much of the line is out, and commits the line if it is
+  // out as a whole. False: nobody can tell.
   bool SettleInterrupted(Region& region, Sink& sink);
 
   const char* unsent() const { return text_ + sent_; }

@@ -61,7 +61,7 @@ Status LineSender::SendHeld() {
 Status LineSender::SendNewBy(int64_t deadline_ms) {
   const uint64_t built = lines_built_;
   const auto attempt = [&] {
-    // A held line is either the new one, or that of an earlier flush, after which the new one is still to come.
+    // A held line may be the new one. If it is the line of an earlier flush, the new one is still to come.
     const bool is_new = HeldLine() != nullptr && lines_built_ != built;
     return is_new ? SendHeld() : SendNew();
   };
@@ -112,13 +112,13 @@ Status LineSender::Resume() {
 Status LineSender::SendRest(Line& line) {
   if (!line.is_partly_sent()) {
     if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
-    // A last line does not wait for those of earlier lives, one of which may have left its half there.
+    // A last line does not wait for the lines of earlier lives. One of them may have left half a line there.
     line.Begin(cells_.region(), sink_, recoveries_.HasHalfLineIn(sink_));
   }
   Status status;
   sending_.store(&line, std::memory_order_relaxed);
   const size_t bytes = sink_.Write(line.unsent(), line.unsent_bytes(), &status);
-  // Null: there was a fault in Write, which was repaired, but its handler has settled the line already.
+  // Null: there was a fault in Write. It was repaired, but our handler has settled the line already.
   if (sending_.exchange(nullptr, std::memory_order_relaxed) == nullptr) return {Code::kCrashing, ECANCELED, "write"};
   line.Sent(cells_.region(), bytes);
   if (bytes != 0) recoveries_.EndHalfLineIn(sink_);
@@ -175,11 +175,11 @@ bool LineSender::SendLastLine(int64_t deadline_ms) {
   const auto send = [&](Line& line) { return SendBy(deadline_ms, [&] { return SendRest(line); }); };
   Line* const held = HeldLine();
   if (held != nullptr && !send(*held)) return false;
-  // A line of an earlier life that is partly out must be whole first. The others stay pending in their files, and the
-  // next life sends them.
+  // If a line of an earlier life is partly out, its rest goes first. The other lines of earlier lives stay pending in
+  // their files, and the next life sends them.
   if (recoveries_.is_partly_sent() && !SendBy(deadline_ms, [&] { return recoveries_.FinishSent(sink_); })) return false;
-  // The crash bank, where a flush that was building its line has written nothing; unless the process has survived an
-  // earlier last line, and that bank is the committed one.
+  // Usually the crash bank: a flush that was building its line has written nothing there. But if the process has
+  // survived an earlier last line, the crash bank may be the committed one.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
   if (!last_line_.Build(template_, cells_, devices_, bank)) return false;
   return send(last_line_);
@@ -205,8 +205,9 @@ bool LineSender::TakePhase(int64_t deadline_ms) {
       if (is_own) SettleInterrupted();
       return true;
     }
-    // Another thread is between the first byte and the commit of its line. It has its signals blocked and never waits
-    // for a reader, so this is short; unless the disk hangs, and then our own write would hang too.
+    // Another thread is between the first byte and the commit of its line. That thread has its signals blocked and
+    // never waits for a reader, so our wait is short. It is long only if the disk hangs, and then our own write would
+    // hang too.
     if (MonotonicMs() >= deadline_ms) return false;
     SleepUs(50);
   }
@@ -215,14 +216,15 @@ bool LineSender::TakePhase(int64_t deadline_ms) {
 void LineSender::SettleInterrupted() {
   Line* const line = sending_.exchange(nullptr, std::memory_order_relaxed);
   if (line == nullptr) {
-    // The fault was in a line of an earlier life, whose own file says that it is in flight; or in no line. What follows
-    // begins on a line of its own.
+    // The fault was in no line, or in a line of an earlier life. The file of that life says that the line is in flight.
+    // What follows begins on a line of its own.
     size_t none = 0;
     sink_.SettleInterrupted("", 0, &none);
     return;
   }
   const bool is_known = line->SettleInterrupted(cells_.region(), sink_);
-  // When nobody can tell how much is out, all deltas stay pending: twice is better than not at all. The header says so.
+  // If nobody can tell how much is out, all deltas stay pending: a delta that is out twice is better than one that is
+  // lost. The header records this.
   if (!is_known) cells_.region().header().unsettled.store(1, std::memory_order_relaxed);
   Hold(is_known && line->is_partly_sent() ? line : nullptr);
 }

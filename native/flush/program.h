@@ -1,5 +1,5 @@
-// A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it;
-// here it is checked once. LineTemplate prepares it, and LineWriter runs it at every flush.
+// A Program is the compiled form of a schema: literal JSON bytes interleaved with cell reads. TypeScript generates it,
+// and native code checks it once. LineTemplate prepares it, and LineWriter runs it at every flush.
 //
 // Thread-safety:       immutable.
 // Async-signal-safety: safe.
@@ -11,7 +11,7 @@
 
 namespace vmm {
 
-// What an instruction writes. Each one writes its literal first.
+// What an instruction writes. Each instruction writes its literal first.
 enum class Op : uint32_t {
   kText = 0,       // the literal alone
   kTimestamp = 1,  // then the wall clock in milliseconds
@@ -20,7 +20,7 @@ enum class Op : uint32_t {
   kMin = 4,        // then the minimum in cell `operand`, whose maximum is the next cell
   kMax = 5,        // then the maximum in cell `operand`
   kDevices = 6,    // then the devices of group `operand`, and their aggregate
-  // In an aggregate: over one cell of each device, `operand` cells after the first cell of the device.
+  // In an aggregate: over one cell of each device, which is `operand` cells after the device's first cell.
   kSumOfInc = 7,
   kSumOfStore = 8,
   kMinOfStore = 9,
@@ -59,7 +59,7 @@ struct ProgramView {
 // Whether every instruction, cell and literal is within its bounds.
 bool IsSound(const ProgramView& program);
 
-// The most bytes of a line without devices, and the most that one device of a group adds besides its key.
+// The most bytes that a line without devices has, and the most bytes that one device of a group adds, without its key.
 uint64_t LineBytesMax(const ProgramView& program);
 uint64_t DeviceBytesMax(const ProgramView& program, uint32_t group);
 

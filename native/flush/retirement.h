@@ -1,12 +1,12 @@
 // Retirement frees the cells of devices that no thread can write to any more. It moves their totals to the totals of
-// the retired devices of their group, so that the sums of the group stay the same for every reader, also for a reader
-// that finds the process dead in the middle.
+// the retired devices of their group, so that the sums of the group stay the same for every reader, even if the process
+// dies in the middle.
 //
 // Besides the cells of its devices, each group has three runs of cells (see EntryState): one where stale accessors
-// count, and two copies of the totals of its retired devices. Every copy has its own words in the banks. Retire writes
-// the copy that does not count: for the totals, and for each bank, the sum of the other copy and of the devices. Then
-// one store of the header's epoch exchanges the copies and retires the devices. Pending deltas stay pending, because
-// the differences between totals and banks stay the same.
+// count, and two copies of the totals of its retired devices. Every copy has its own words in the banks. Only one of
+// the two copies counts at a time. Retire writes the other copy, which becomes the sum of the copy that counts and of
+// the devices, for the totals and for each bank. Then one store of the header's epoch exchanges the copies and retires
+// the devices. Pending deltas stay pending, because the differences between totals and banks stay the same.
 //
 // Thread-safety:       every function is called under the store's lock; Retire only inside Flusher::TryQuiet.
 // Async-signal-safety: none.
@@ -47,11 +47,12 @@ class Retirement {
   // Takes the cells of a retired device, and returns the first of them. All of them are 0.
   uint32_t TakeRun(uint32_t group);
 
-  // Whether lines have shown all that the device has counted. In a group with an aggregate the answer is always true:
-  // the aggregate shows what the device no longer does.
+  // Whether lines have shown all that the device has counted. In a group with an aggregate the answer is always true,
+  // since the aggregate shows the rest even when the device is gone.
   bool IsFullyFlushed(const Removed& removed) const;
 
-  // Retires these devices. Returns how many bytes of a line are no longer needed, because keys that were kept are free.
+  // Retires these devices. This frees keys that were kept. Returns how many bytes of a line are no longer needed for
+  // them.
   uint64_t Retire(const std::vector<Removed>& leaving);
 
   // For tests: called after each store to the region. If the process died there, a reader would find that state.
@@ -68,7 +69,8 @@ class Retirement {
   void Stored() const {
     if (after_store) after_store();
   }
-  // Adds the words of one cell to those of another, in the banks and in the total; if `is_first`, it replaces them.
+  // Adds the words of one cell to those of another, in the banks and in the total. If `is_first`, replaces those of the
+  // other instead.
   void Fold(uint32_t from, uint32_t to, bool is_first);
   void Clear(uint32_t first_cell, uint32_t count);
 

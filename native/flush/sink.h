@@ -46,8 +46,8 @@ class Sink {
   // `*replaced`: it was opened again, or the file was truncated. Either way, a line that was half sent is gone.
   Status ReopenIfReplaced(bool* replaced);
 
-  // Before the first Write of a line: takes the turn, and looks where a file ends that other stores write to. False: it
-  // is another store's turn.
+  // Before the first Write of a line: takes the turn. If other stores write to the file too, looks where it ends.
+  // False: it is another store's turn.
   bool BeginLine();
   // Gives the turn back after BeginLine, when nothing is written after all.
   void CancelLine() { turn_.Pass(false, false); }
@@ -60,7 +60,7 @@ class Sink {
   // Asks the other store to send the rest of its line. False: it is still that store's turn. Not in a handler.
   bool LetOtherFinish() const { return turn_.LetOtherFinish(); }
 
-  // Which file is open and where it ends: as it was looked at last, plus what this sink has written since.
+  // Which file is open, and where it ends: where it ended at the last look, plus what this sink has written since.
   struct Position {
     uint64_t device;
     uint64_t inode;
@@ -78,7 +78,7 @@ class Sink {
   // if not all, `*status` says why.
   size_t Write(const char* bytes, size_t count, Status* status);
 
-  // As Write, but waits for the sink until `deadline_ms`; EAGAIN means that the deadline has passed. Signals that
+  // Like Write, but waits for the sink until `deadline_ms`; EAGAIN means that the deadline has passed. Signals that
   // others send to this thread are blocked during each write, and a failed write raises none.
   size_t WriteBy(const char* bytes, size_t count, int64_t deadline_ms, Status* status);
 
@@ -97,7 +97,7 @@ class Sink {
   // Whether a failed Write may succeed later: the sink is full, or it is another store's turn.
   static bool MayTakeLater(const Status& status) { return status.error == EAGAIN; }
 
-  // For a handler on a thread whose Write of these bytes was interrupted by a fault: reads from the file how many of
+  // For the handler of a fault that interrupted this thread's Write of these bytes: reads from the file how many of
   // them are out. False: nobody can tell, and a newline must go first. Afterwards the sink is as if Write had returned.
   bool SettleInterrupted(const char* bytes, size_t count, size_t* out);
 
@@ -108,7 +108,8 @@ class Sink {
  private:
   enum class Kind { kFile, kNonBlocking, kSocket, kMayBlock };
 
-  // A path that leads to a socket of this process, as /dev/stdout may, cannot be opened: duplicates that socket.
+  // A path such as /dev/stdout may lead to a socket of this process. It cannot be opened, so this duplicates the
+  // socket.
   Status OpenOwnSocket(const char* path);
   static Status Duplicate(int fd, int* own, struct stat* info);
   Status Adopt(int fd, Kind kind, const struct stat& info);

@@ -30,7 +30,7 @@ constexpr uint64_t kWriting = 1;
 constexpr int kPauseUs = 50;
 constexpr int kJoinMs = 100;
 
-// The places that stores write to now. A store that finds no free one takes no turns.
+// The places that stores write to now. A store that finds no free place takes no turns.
 constexpr int kPlaces = 128;
 TurnPlace g_places[kPlaces];
 // A lock for the keys of the places. No thread waits for it longer than kJoinMs: a handler may have interrupted the
@@ -140,8 +140,8 @@ bool SinkTurn::Take() {
   uint64_t now = place->state.load(std::memory_order_relaxed);  // the exchange below acquires
   for (int waited_us = 0;;) {
     const bool is_mine = NumberOf(now) == number_;
-    // This thread is in the handler of a signal that interrupted that write, which goes on only when the handler
-    // returns.
+    // True if this thread is in the handler of a signal that interrupted that write. The write goes on only when the
+    // handler returns.
     const bool is_interrupted = !is_mine && (now & kWriting) != 0 && ThreadOf(now) == thread;
     if (now == 0 || is_mine || is_interrupted) {
       // Acquire: pairs with the release of the store that had the turn before.
@@ -162,7 +162,7 @@ void SinkTurn::Pass(bool is_begun, bool is_whole) {
   uint64_t mine = place->state.load(std::memory_order_relaxed);
   if (NumberOf(mine) != number_) return;  // a handler has interrupted the write and taken the turn
   if (is_begun) place->is_torn.store(false, std::memory_order_relaxed);
-  // Release: pairs with the acquire in Take. It fails when a handler takes the turn at this moment.
+  // Release: pairs with the acquire in Take. The exchange fails if a handler takes the turn at this moment.
   const uint64_t next = is_begun && !is_whole ? mine & ~kWriting : 0;
   place->state.compare_exchange_strong(mine, next, std::memory_order_release, std::memory_order_relaxed);
 }

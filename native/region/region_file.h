@@ -6,9 +6,9 @@
 //   ...      the caller makes the region in it
 //   Publish  moves the file that has the path now out of the way, and takes the path
 //
-// A file that is moved out of the way becomes `<path>.previous`, the one with that name `<path>.previous.2`, and so on:
-// no file is replaced. Which of these files are kept is decided later, in lib/region/generations.ts, by the process
-// that has the path.
+// A file that is moved out of the way becomes `<path>.previous`. The file that had this name becomes
+// `<path>.previous.2`, and so on, so no file is replaced. Which of these files are kept is decided later, in
+// lib/region/generations.ts, by the process that has the path.
 //
 // Thread-safety:       one thread at a time; other threads and processes may make a file for the same path.
 // Async-signal-safety: none.
@@ -31,8 +31,8 @@ enum class Previous : uint32_t {
   kRefuse = 2    // it keeps the path, and nothing is opened
 };
 
-// How many `.previous` names there are: more than the number of files that are kept, since a file that was renamed and
-// not yet judged needs a name too.
+// How many `.previous` names there are. There are more names than files that are kept, since a renamed file also needs
+// a name until it is decided whether to keep it.
 constexpr int kGenerationNames = 32;
 
 class RegionFile {

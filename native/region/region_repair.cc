@@ -27,8 +27,8 @@ Status RegionRepair::Prepare(uint32_t granule_bytes) {
 
 void RegionRepair::CatchUp(const RowMappings::Entry& entry, void* address) {
   if (states_ == nullptr) return;
-  // Sequentially consistent, with Replace, which changes the state first and then looks at the entries: either Replace
-  // sees this entry, or the state is seen here.
+  // Sequentially consistent, with Replace. Replace changes the state first and then looks at the entries, so either
+  // Replace sees this entry, or this thread sees the new state.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const std::atomic<uint8_t>& state = states_[entry.granule];
   // Acquire, both: pairs with the release stores in Replace, which publish the new memory.
@@ -74,7 +74,7 @@ bool RegionRepair::Replace(uint64_t granule) {
     state.store(kMapped, std::memory_order_release);  // as before; publishes nothing new
     return false;
   }
-  // The second mappings still map the old memory, which is lost for them too, or comes back when the file grows again.
+  // The second mappings still map the old memory. It is lost for them too, or comes back when the file grows again.
   // What a thread writes through them must reach the memory that sums are read from.
   std::atomic_thread_fence(std::memory_order_seq_cst);  // with CatchUp
   rows_.ForEach([&](const RowMappings::Entry& entry, void* address) {

@@ -12,7 +12,7 @@ namespace {
 
 // Each worker that opens a store and is terminated leaves one descriptor, so there is a limit.
 constexpr uint32_t kAwaitingMax = 8;
-// One more than the descriptor; 0: none.
+// Each value is a descriptor plus 1, or 0 for none.
 std::atomic<int> g_awaiting[kAwaitingMax];
 std::atomic<uint32_t> g_next{0};
 

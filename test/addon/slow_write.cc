@@ -1,6 +1,6 @@
 // A slow disk, for LD_PRELOAD. After vmm_test_arm_slow_write, the next line stays half written for a while. With a
-// negative time, the line is written whole, and a signal comes before write() returns. So a test reaches the moments
-// between the first byte of a line and its commit for certain, not by luck.
+// negative time, the line is written whole, and a signal comes before write() returns. So a test can reach the moments
+// between the first byte of a line and its commit every time, and not just by luck.
 
 #include <errno.h>
 #include <string.h>

@@ -43,7 +43,7 @@ napi_value Find(napi_env env, napi_callback_info info) {
   return Said(env, vmm_metrics_find(&g_store, StringArgument(env, info, 0).c_str(), kind, &metric));
 }
 
-// count(path, threads, times, how): each thread adds 1 `times` times, in its own shard or in the shared shard.
+// count(path, threads, times, how): each thread makes `times` increments by 1, in its own shard or in the shared shard.
 napi_value Count(napi_env env, napi_callback_info info) {
   const std::string path = StringArgument(env, info, 0);
   const int threads = static_cast<int>(NumberArgument(env, info, 1));

@@ -1,8 +1,8 @@
 // The files of native/ that a signal handler can reach.
 
 /**
- * The files that hold a function which `HandleSignal` calls, directly or through others. Inline functions count for the
- * headers that these files include. `test/async-signal-safety.test.ts` compares this list with the machine code;
+ * The files that hold a function which `HandleSignal` calls, directly or through others. For headers that these files
+ * include, inline functions count too. `test/async-signal-safety.test.ts` compares this list with the machine code;
  * `test/rooms.test.ts` follows the includes from here.
  */
 export const HANDLER_FILES = [

@@ -1,5 +1,5 @@
-// SIGKILL to a process that counts at full speed, and the invariant of its files: the region has every acknowledged
-// increment, and the lines and the pending deltas together are the values of the region.
+// Kills a process that counts at full speed, and checks the invariant of its files: the region has every acknowledged
+// increment, and the lines and the pending deltas add up to the values of the region.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -71,8 +71,8 @@ export function checkKilled({ reading, lines, acknowledged }: Killed): void {
     n: sumOf(from, 'disk.n') + aggregate(reading.pending),
   });
   const total = { w: acknowledged.map((_, slot) => group(reading.values, 'load')[`w${slot}`]!), n: aggregate(reading.values) };
-  // If the process was killed between a write to a pipe and the note of it, nobody can tell whether the line is out.
-  // The line may then be written twice.
+  // If the process was killed after a write to a pipe, but before it recorded that write, nobody can tell whether the
+  // line is out. The line may then be written twice.
   const isDoubled = reading.lineInFlight === 'unknown' && BigInt(lines.length) > reading.linesFlushed;
   expect(said(isDoubled ? lines.slice(0, -1) : lines)).toEqual(total);
 }

@@ -40,7 +40,7 @@ export function inTerminal(
 /** The screen after the last whole drawing, without colours. */
 export function screenOf(text: string): string {
   const drawn = text.split('\x1b[H').at(-1)!;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for them.
   return drawn.replace(/\x1b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '');
 }
 

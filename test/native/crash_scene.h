@@ -99,7 +99,7 @@ struct Scene {
   const CrashRecord& record() { return store->cells().region().header().crash; }
 
   Lines lines() { return Lines(TextOf(folder / "f")); }
-  // For each inc metric, the deltas in all lines and the pending count are together the total.
+  // For each inc metric, the deltas in all lines and the pending count add up to the total.
   void CheckExact(const Lines& lines) {
     CHECK_EQ(lines.broken, 0);
     for (const NamedMetric& metric : store->spec().metrics) {

@@ -1,4 +1,4 @@
-// A HalfLine is a store and its file, which has half a line: a limit on the file's size cut the line off.
+// A HalfLine is a store and its file. The file ends in half a line, since a limit on the file's size cut the line off.
 //
 // Thread-safety:       as Rig.
 // Async-signal-safety: none.

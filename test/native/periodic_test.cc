@@ -1,7 +1,7 @@
 // Periodic: ticks, changes of the interval, and a stop that does not wait for the interval's end.
 //
-// No test here measures how long something took: a machine under load is late. Instead, intervals take an hour: a test
-// that ends did not wait for one.
+// No test here measures how long something took: a machine under load is late. Instead, intervals take an hour, so a
+// test that ends has not waited for an interval.
 
 #include "store/periodic.h"
 

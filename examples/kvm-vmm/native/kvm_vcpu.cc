@@ -70,7 +70,7 @@ std::string KvmVcpu::Setup(const GuestMemory& memory) {
   if (kvm_fd_ < 0) return Failed("/dev/kvm");
   vm_fd_ = ioctl(kvm_fd_, KVM_CREATE_VM, 0);
   if (vm_fd_ < 0) return Failed("KVM_CREATE_VM");
-  // Intel hosts need three pages for the kernel. Just below 4 GiB they do not overlap the guest.
+  // On Intel hosts the kernel needs three pages. Here they are just below 4 GiB, where they do not overlap the guest.
   if (ioctl(vm_fd_, KVM_SET_TSS_ADDR, 0xfffbd000ul) < 0) return Failed("KVM_SET_TSS_ADDR");
 
   kvm_userspace_memory_region slot = {};

@@ -85,7 +85,7 @@ class Mailbox {
 
   // Asks for a wake-up at the next event, or at once if an event is there already.
   void WakeMe() {
-    // Acquire: pairs with the exchange in Wake, so that events posted while no wake-up was sent are visible here.
+    // Acquire: pairs with the exchange in Wake, so that this thread sees the events that were posted without a wake-up.
     awake_.exchange(false, std::memory_order_acq_rel);
     if (events_.HasNews() || EndReason() != nullptr) Wake();
   }
