@@ -12,7 +12,7 @@ import { underTest } from './tree.ts';
 
 export type Store = Awaited<ReturnType<typeof opened>>;
 
-/** A store in memory, or in that file. */
+/** A store in `file`, or in memory. */
 export async function opened(file?: string) {
   const { Metrics, firecracker } = await underTest();
   return Metrics.open(firecracker, { name: 'bench', file });

@@ -10,7 +10,10 @@ const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
 
-/** A schema of the package takes its tools from the package: each of them exists once in a process. */
+/**
+ * The bundle of a schema imports schema.ts from the main bundle, so that each function of schema.ts exists once in a
+ * process.
+ */
 const schemaFromIndex = {
   name: 'schema from index',
   setup({ onResolve }) {
@@ -19,8 +22,8 @@ const schemaFromIndex = {
 };
 
 /**
- * Takes the modules of Node without an import statement, for which Node touches each of their exports: one export of
- * node:fs loads all of Node's streams.
+ * Gets Node's modules without an import statement. For an import statement, Node touches each export of the module, and
+ * one export of node:fs loads all of Node's streams.
  */
 const builtinsWithoutImport = {
   name: 'builtins without import',

@@ -11,8 +11,8 @@ import { HANDLER_FILES } from './helpers/handler-files.ts';
 const objects = fileURLToPath(new URL('../build/Release/obj.target/vmm_metrics/native/', import.meta.url));
 
 /**
- * POSIX has them on its list, but for four: `syscall`, `sigtimedwait`, `mmap` and `mremap` are plain system calls in
- * every C library.
+ * All but four are on the list of POSIX. These four, `syscall`, `sigtimedwait`, `mmap` and `mremap`, are plain system
+ * calls in every C library.
  */
 const SAFE = [
   ...[

@@ -78,7 +78,7 @@ describe('given the environment variables VMM_METRICS_...', () => {
     ...sources.filter((file) => /^(lib|native|test|scripts|bench|examples)\//.test(file) && !file.endsWith('.md')),
     'package.json',
   ];
-  // In quotes or behind a dot or a dollar it is a variable; a bare word is a macro of include/vmm_metrics.h.
+  // A name in quotes, or behind a dot or a dollar, is a variable; a bare name is a macro of include/vmm_metrics.h.
   const read = code.flatMap((file) =>
     [...textOf(file).matchAll(/(?:['"]|env\.|\$\{?)(VMM_METRICS_[A-Z]+(?:_[A-Z]+)*)\b/g)].map(([, name]) => name!),
   );

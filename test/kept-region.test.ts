@@ -1,4 +1,4 @@
-// A reader that keeps the file of a region open and reads it again and again: what may happen to the file between two
+// A reader that keeps the file of a region open and reads it many times: what may happen to the file between two
 // readings, and what the reader keeps. The other tests of readers check that both ways of reading agree.
 
 import { randomBytes, randomInt } from 'node:crypto';
@@ -26,7 +26,7 @@ const descriptorsOf = (path: string) =>
     }
   }).length;
 
-/** A region that was read so often that the next reading is by native code, unless that is not wanted. */
+/** A region that was read three times. If `native` is true, the next reading is by native code. */
 function kept(path: string, native = true): KeptRegion {
   const region = new KeptRegion(path, { native });
   onTestFinished(() => region.close());
@@ -106,7 +106,7 @@ describe.each([{ native: true }, { native: false }])('given a region that is rea
     region.read();
     truncateSync(path, whole.length - 4096);
     for (let i = 0; i < 2; i++) expect(() => region.read()).toThrow(/cut short: only \d+ of its \d+ bytes are there/);
-    // Behind the last cell, where no value is.
+    // Cut the file behind the last cell, where there is no value.
     writeFileSync(path, whole);
     for (let i = 0; i < 3; i++) region.read();
     truncateSync(path, whole.length - 8);

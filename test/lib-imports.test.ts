@@ -104,7 +104,7 @@ test('given the drawing of lib/ in docs/architecture.md, when its arrows are fol
   expect(drawn.length).toBeGreaterThan(20);
 });
 
-// A file that is imported, or a module of Node by an import statement, takes up to a few milliseconds of each start.
+// Each import of a file, and each import statement for a module of Node, costs up to a few milliseconds at each start.
 test('given the JavaScript that is published, when its imports are read, then the package imports nothing, and its schema the package', () => {
   const importsOfBuilt = (file: string) =>
     [...readFileSync(join(root, '../dist/lib', file), 'utf8').matchAll(/^(?:import|export)\b[^;]*? from ["']([^"']+)["'];$/gm)].map(

@@ -1,5 +1,5 @@
-// readRegion() of a file that is not a region, of a damaged region, and of a file that claims the largest sizes gives a
-// clear error or a reading, and needs little memory.
+// readRegion() gives a clear error or a reading, and needs little memory, for a file that is not a region, a damaged
+// region, and a file that claims the largest sizes.
 
 import { chmodSync, chownSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -142,7 +142,10 @@ describe('given a damaged region', () => {
 describe('given a file that claims the largest sizes', () => {
   const u32 = (bytes: Buffer, at: number, ...values: number[]) => values.forEach((value, i) => void bytes.writeUInt32LE(value, at + 4 * i));
 
-  /** A group of devices with the fields `of`, and `devices` entries. The rest of the file is a hole. */
+  /**
+   * A file with one group of devices, which have the fields `of` and take `devices` entries. The rest of the file is a
+   * hole.
+   */
   async function claiming(of: Fields, options: { cells: number; devices: number; removed: boolean; aggregate: boolean; id?: string }) {
     const path = join(temporaryFolder(), 'region');
     const model = new Model({ d: perDevice(of, { aggregate: options.aggregate }) }, {});

@@ -1,7 +1,7 @@
-// What must hold for any region and for any bytes: a reading agrees with the model of the store, and its line is that
-// of native code byte for byte. A damaged file is read or refused, quickly and in little memory.
+// What must hold for any region and for any bytes: a reading agrees with the model of the store, and its line equals
+// the line of native code byte for byte. A damaged file is read or refused, quickly and in little memory.
 //
-// VMM_METRICS_SOAK_SECONDS=600 runs the tests for that long.
+// VMM_METRICS_SOAK_SECONDS=600 runs the tests for 600 seconds.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ import { regionBytes, writeRegion } from './helpers/region-writer.ts';
 import { soakSeconds } from './helpers/soak.ts';
 import { freshName } from './helpers/workplace.ts';
 
-/** In a soak, for that part of its time. */
+/** The limits of one test. In a soak, the test runs for `part` of the time of the soak. */
 const limits = (numRuns: number, seconds: number, part: number) =>
   soakSeconds > 0
     ? { numRuns: 1_000_000_000, interruptAfterTimeLimit: soakSeconds * 1000 * part }

@@ -31,7 +31,7 @@ test('given three stores that opened one pipe in different ways, when a slow rea
     }
     text += reader.text(4321); // less than a line
   }
-  // Until no store has half a line in the pipe.
+  // Read until no store has half a line in the pipe.
   for (let left = 3; left > 0; ) {
     left = 0;
     for (const metrics of stores) {

@@ -1,5 +1,5 @@
-// Writes the last line of a dead process in its place, exactly once: if this process dies in the middle, the region
-// file still tells whether the line got out.
+// Writes the last line on behalf of a dead process, exactly once: if this process dies in the middle, the region file
+// still tells whether the line got out.
 
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -99,12 +99,13 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   record.writeBigUInt64LE(info.ino, LineOffset.inode);
   record.writeBigUInt64LE(info.isFile() ? info.size : 0n, LineOffset.offset);
   record.writeBigUInt64LE(BigInt(bytes.length), LineOffset.bytes);
-  // As in Recoveries::Begin, native/flush/recovery.cc: the record of the half must last until something follows it.
+  // As in Recoveries::Begin, native/flush/recovery.cc: the half line must stay on record until something follows it in
+  // the sink.
   record.writeBigUInt64LE(isAfterHalf ? 1n : 0n, LineOffset.sent);
   record.writeUInt32LE(info.isFile() ? 1 : 0, LineOffset.isRegularFile);
   const earlierPath = Buffer.alloc(SINK_PATH_BYTES_MAX);
   file.read(earlierPath, HeaderOffset.sinkPath);
-  // The record before the path: while they name different sinks, the line in flight counts as pending.
+  // Write the record before the path: while the two name different sinks, the line in flight counts as pending.
   file.write(record, HeaderOffset.line);
   const path = Buffer.alloc(SINK_PATH_BYTES_MAX);
   path.write(headerPath(target.path));

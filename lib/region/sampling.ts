@@ -9,7 +9,10 @@ import { failureError, systemError } from '../failures.ts';
 import { annotationOf, headerLineOf } from '../profile/columns.ts';
 import type { RegionSampler } from './sampler.ts';
 
-/** As Sampler in native/profile/sampler.h: below that interval, the last part of the time to a tick is spun through. */
+/**
+ * As in native/profile/sampler.h: if the interval is below SPIN_BELOW_NS, the sampling spins through the last
+ * SPIN_LAST_NS before a tick.
+ */
 const SPIN_BELOW_NS = 500_000;
 const SPIN_LAST_NS = 20_000;
 
@@ -38,7 +41,9 @@ export interface SamplingStats {
 
 /** How long rows may wait until they are written, and how often the sampling looks whether the processes still run. */
 const PAUSE_MS = 200;
-/** How long to wait for an output that takes nothing after the end of the sampling, and how often to try. */
+/**
+ * After the end of the sampling: how long to wait for an output that takes nothing, and the pause between two tries.
+ */
 const OVER_PATIENCE_MS = 1000;
 const FULL_PAUSE_MS = 10;
 
@@ -100,7 +105,7 @@ class Sampling {
     return this.#waitFor(0);
   }
 
-  /** Returns the time once it is that moment, or a signal came. */
+  /** Waits until that moment or until a signal comes, and returns the time. */
   #waitFor(momentNs: number): number {
     const spinNs = this.#options.intervalNs < SPIN_BELOW_NS ? SPIN_LAST_NS : 0;
     return binding().waitForTick(momentNs + this.#beginNs, spinNs) - this.#beginNs;

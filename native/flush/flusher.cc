@@ -80,7 +80,7 @@ void Flusher::FlushAtExit(int patience_ms) {
     if (is_own || MonotonicMs() >= deadline_ms) break;
     SleepUs(1'000);
   }
-  // The lock was not given back in time. The thread that has it may be this one.
+  // The lock was not released in time. The thread that holds the lock may be this one.
   sender_.LastLine(MonotonicMs() + patience_ms);
 }
 
@@ -99,7 +99,7 @@ bool Flusher::TryQuiet(void (*work)(void* context), void* context) {
 void Flusher::FinishHeld(void* self) {
   Flusher* const flusher = static_cast<Flusher*>(self);
   if (pthread_mutex_trylock(&flusher->mutex_) != 0) return;
-  // When it fails, the tail stays held, and it is still the turn of this store.
+  // If the sending fails, the tail stays held, and this store keeps its turn.
   if (flusher->sender_.HasTail()) flusher->sender_.SendHeld();
   pthread_mutex_unlock(&flusher->mutex_);
 }

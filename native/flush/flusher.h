@@ -1,5 +1,5 @@
-// A Flusher lets every thread flush. Flushes take turns, and may wait for a full pipe. Its LineSender builds and sends
-// the lines.
+// A Flusher lets every thread flush. Flushes take turns, and may wait for room in a full pipe. The LineSender of the
+// Flusher builds and sends the lines.
 //
 // Thread-safety:       any thread; flushes wait for one another.
 // Async-signal-safety: none. A crash handler uses sender() alone, which has no lock.
@@ -45,17 +45,17 @@ class Flusher {
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
   Status Fit(uint64_t line_bytes) { return sender_.Fit(line_bytes); }
 
-  // Writes one line. Waits for other flushes, and then up to `patience_ms` for a full pipe or for the turn of another
-  // store. kFailed: `*status` says why. Nothing is lost: a later flush sends the deltas.
+  // Writes one line. Waits until other flushes have ended. Then waits up to `patience_ms` for room in a full pipe, or
+  // for the end of another store's turn. kFailed: `*status` says why. Nothing is lost: a later flush sends the deltas.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
   // For exit(), which a signal handler may call. Writes a line if HasUnflushed(), and otherwise does what Recover does.
-  // Waits up to `patience_ms` for the lock, and then again for a full pipe. If the signal has interrupted a flush on
-  // this very thread, it does not wait for the lock. Without the lock, it sends a line by LineSender::LastLine, and no
-  // line follows that one.
+  // Waits up to `patience_ms` for the lock, and then up to `patience_ms` for room in a full pipe. If the signal has
+  // interrupted a flush on this very thread, it does not wait for the lock. Without the lock, it sends a line by
+  // LineSender::LastLine, and no line follows that one.
   void FlushAtExit(int patience_ms);
 
-  // Whether a new line would show changes since the last one, or the rest of the last line is still to be sent.
+  // Whether something is left to send: changes that a new line would show, or the rest of the last line.
   bool HasUnflushed() const;
 
   // Calls `work` while no thread walks the lists of devices or reads a bank: no flush is under way, and a crash handler
@@ -66,7 +66,7 @@ class Flusher {
   LineSender& sender() { return sender_; }
 
  private:
-  // Called with the lock, as is RecoverLocked.
+  // The caller of FlushLocked or RecoverLocked holds the lock.
   FlushResult FlushLocked(Status* status, int patience_ms);
   Status RecoverLocked();
   // Called by another store that waits for its turn at the same sink: sends the rest of a line, unless a flush is under

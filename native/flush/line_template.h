@@ -18,7 +18,7 @@ namespace vmm {
 // Consecutive instructions with the same op and with consecutive operands. If the operands are cells, these are in one
 // chunk.
 struct Stretch {
-  // In `bits`, beside those of runs of cells: the stretch has work at each flush, whatever has changed.
+  // A bit of `bits`, beside the bits of runs of cells: the stretch has work at each flush, even if nothing has changed.
   static constexpr uint64_t kAlways = uint64_t{1} << 63;
 
   Op op;
@@ -44,8 +44,8 @@ struct GroupTemplate {
   RangeTemplate aggregate;
   const CellRun* runs = nullptr;
   uint32_t run_count = 0;
-  // If Collection::Collect returns 0 for a device: whether its output is the unchanged text of `fields`, and the device
-  // changes no running value of the aggregate. False when a stretch has kAlways.
+  // Used when Collection::Collect returns 0 for a device. True: the output of the device is the unchanged text of
+  // `fields`, and the device changes no running value of the aggregate. False when a stretch has kAlways.
   bool may_copy = false;
 };
 

@@ -44,7 +44,7 @@ void DescriptorPath(int fd, char* out) {
 bool ReadAt(int fd, void* bytes, size_t count, off_t at) {
   ssize_t result = pread(fd, bytes, count, at);
   if (result < 0 && errno == EBADF) {
-    // It is open for writing only: opens the same file for reading.
+    // The descriptor is open for writing only, so open the same file for reading.
     char self[32];
     DescriptorPath(fd, self);
     const int readable = OpenRetrying(self, O_RDONLY, 0);

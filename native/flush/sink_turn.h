@@ -12,8 +12,8 @@
 // Thread-safety:       one thread at a time for each SinkTurn; any thread may call IsOthers and LetOtherFinish.
 // Async-signal-safety: Register, Unregister and LetOtherFinish are not safe. The others are: they wait for no lock
 //                      longer than a fixed time.
-// Memory ordering:     Pass and Leave release, and Take acquires: the bytes that were written, and whether the place
-//                      ends in half a line.
+// Memory ordering:     Pass and Leave release, and Take acquires. This publishes the bytes that were written, and
+//                      whether the place ends in half a line.
 // Lifetime:            places are per process. A SinkTurn leaves its place before it ends. In a forked child all turns
 //                      are free.
 
@@ -37,16 +37,16 @@ class SinkTurn {
   SinkTurn(const SinkTurn&) = delete;
   SinkTurn& operator=(const SinkTurn&) = delete;
 
-  // From now on this takes turns. Before, the functions below do nothing, and Take always succeeds. The threads of
-  // other stores call `finish(store)` while this store has a half-sent line, see LineFinishers.
+  // Before this call, the functions below do nothing, and Take always succeeds. While this store has a half-sent line,
+  // the threads of other stores call `finish(store)`, see LineFinishers.
   void Register(FinishLine finish, void* store);
   // When it returns, no `finish` is under way.
   void Unregister();
 
   // Joins the place that `info` describes, and leaves the one that was joined before.
   void Join(const struct stat& info);
-  // A half-sent line stays in the place, and the next line there begins with a newline; unless `is_gone`: the half was
-  // removed from the place.
+  // A half-sent line stays in the place, and the next line there begins with a newline. `is_gone`: the half was removed
+  // from the place, so it causes no newline.
   void Leave(bool is_gone = false);
   // The half-sent line was removed from the place, which stays joined.
   void Drop();
@@ -57,7 +57,7 @@ class SinkTurn {
   // After each Take. `is_begun`: a part of a line is out. `is_whole`: all of it is.
   void Pass(bool is_begun, bool is_whole);
 
-  // Whether the place ends in half a line that no store will finish. For the store that has the turn.
+  // Whether the place ends in half a line that no store will finish. Only the store that has the turn may call this.
   bool needs_newline() const;
   // Whether another store has joined the same place.
   bool is_shared() const;

@@ -34,12 +34,12 @@
 namespace vmm {
 
 struct ProfileSpec {
-  // One column each: a cell, or the first cell of a latency metric for its minimum.
+  // One entry per column: a cell. For the minimum of a latency metric: the first cell of the metric.
   std::vector<uint32_t> cells;
   uint64_t interval_ns = 0;
   std::string header;  // the names of the columns, with a newline
-  // Whether the text begins with a line that has the time of the start, the interval and `annotation`, and ends with a
-  // line that has the figures of the samples.
+  // Whether the text begins with a line that contains the time of the start, the interval and `annotation`, and ends
+  // with a line that contains the figures of the samples.
   bool annotate = false;
   std::string annotation;
   // The output: a file that is made or emptied. When the path is empty: a descriptor, which is duplicated; the text
@@ -77,8 +77,8 @@ class Profile {
   // Takes one last sample, writes out the rows that are left, and closes the output. Returns within a second, whatever
   // the output does. In a forked child it does nothing.
   ProfileResult Stop();
-  // The same for exit(), which a signal handler may call: if another call of Stop is under way, the wait for its end is
-  // at most `patience_ms`. That call may be the one that the handler has interrupted, and then it never ends.
+  // The same for exit(), which a signal handler may call. If another call of Stop is under way, this call waits at most
+  // `patience_ms` for that call to end. The handler may have interrupted that very call, which then never ends.
   void StopAtExit(int patience_ms);
 
   // Frees the rows and the buffer, which only a running profile needs. Call it after Stop, once no crash handler uses
@@ -88,7 +88,7 @@ class Profile {
   // Whether one of `count` cells from `first` on has a column.
   bool Samples(uint32_t first, uint32_t count) const;
 
-  // Whether this process started the profile, and not the parent that this process was forked from.
+  // Whether this process started the profile. False in a forked child if its parent started the profile.
   bool is_own() const { return output_.is_own(); }
 
   // For LastSamples.
@@ -122,7 +122,7 @@ class Profile {
   char closing_[kCommentBytesMax];
 
   std::atomic<int64_t> asked_ms_{0};  // when a stop was asked for first; 0: not yet. Relaxed: it publishes nothing
-  // Relaxed: it publishes nothing. Once it is set, the writing thread ends when the output does not take its rows.
+  // Relaxed: it publishes nothing. Once this is true, the writing thread ends if the output does not take the rows.
   std::atomic<bool> has_given_up_{false};
 
   std::mutex stop_mutex_;  // guards the next three

@@ -8,7 +8,10 @@ import { node } from './children.ts';
 
 const fixture = fileURLToPath(new URL('../fixtures/kill.mjs', import.meta.url));
 
-/** Starts a process. `plan` is that of the fixture. `ready` resolves when all its threads count, or at its death. */
+/**
+ * Starts a process. `plan` is the plan of the fixture. `ready` resolves when all threads of the process count, or when
+ * the process dies.
+ */
 export function startKillable(plan: object, env: NodeJS.ProcessEnv = process.env) {
   const child = spawn(node, [fixture, JSON.stringify(plan)], { stdio: ['ignore', 'pipe', 'inherit'], env });
   const died = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));

@@ -18,8 +18,8 @@ export interface Load {
   readonly ms: number;
   readonly delayUs: number;
   /**
-   * Whether writers stop when the fault comes: then next to nothing is acknowledged after it, and the sum is known to a
-   * few.
+   * Whether writers stop when the fault comes. Then almost nothing is acknowledged after the fault, and the sum is
+   * known to within a few increments.
    */
   readonly stops: boolean;
   /** The slot of the writer that is shot: 0 is the main thread, then workers, then threads. */

@@ -45,14 +45,18 @@ export class Play {
   readonly #sink: FlakySink;
   readonly #missed: Holder | undefined;
   readonly #groups: string[];
-  /** The accessors that this thread has, also to devices that were removed; and whose the second thread has. */
+  /** The accessors that this thread has, also those of removed devices. */
   readonly #accessors = new Map<Holder, Accessors>();
+  /** The second thread has accessors of these holders. */
   readonly #secondHolds = new Set<Holder>();
   /** The removed devices, in the order of their removal. */
   readonly #removed: Holder[] = [];
   /** The picture of each write(), and whether write() returned that its line is out. */
   readonly #written: { readonly picture: Picture; isOut: boolean }[] = [];
-  /** Which of them the last line that was read may show, and what then counts as flushed; -1: there was none yet. */
+  /**
+   * What the last line read may be: an index into `#written`, with what then counts as flushed. -1: no line was read
+   * yet.
+   */
   #shown: readonly Shown[] = [{ written: -1, flushed: NOTHING }];
   #lines = 0;
   #timestamp = BigInt(Date.now());
@@ -157,7 +161,7 @@ export class Play {
     return this.#app[key] as Devices<Fields>;
   }
 
-  /** This thread's accessors; undefined for a device that it never had and that is gone. */
+  /** This thread's accessors; undefined for a removed device if this thread never had its accessors. */
   #hold(holder: Holder): Accessors | undefined {
     const held = this.#accessors.get(holder);
     if (held !== undefined || holder.removed) return held;
@@ -254,7 +258,10 @@ export class Play {
     }
   }
 
-  /** Checks that no line is missing whose write() returned that it is out. */
+  /**
+   * The written lines that the next line may be. The list ends with the first line whose write() returned that it is
+   * out, since that line must not be missing.
+   */
   #possibleAfter(before: number): number[] {
     const out = this.#written.findIndex(({ isOut }, i) => i > before && isOut);
     const last = out < 0 ? this.#written.length - 1 : out;
@@ -355,7 +362,9 @@ export class Play {
   }
 }
 
-/** The digits that stand between the two; '' when the line is all one; undefined when it is not this line. */
+/**
+ * The digits between `head` and `tail`; '' if there is no tail and the line is `head`; undefined if it is another line.
+ */
 function betweenOf(line: string, [head, tail]: readonly string[]): string | undefined {
   if (tail === undefined) return line === head ? '' : undefined;
   if (!line.startsWith(head!) || !line.endsWith(tail)) return undefined;

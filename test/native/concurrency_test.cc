@@ -2,7 +2,7 @@
 // go, and sinks fail.
 //
 // Invariant: no increment is lost or counted twice. For each inc metric, the deltas in all lines and the pending count
-// are together the total, and the total is what the threads added. A removed device counts in its group's aggregate.
+// add up to the total, and the total equals what the threads added. A removed device counts in its group's aggregate.
 //
 // Threads add with include/vmm_metrics.h: in a shard of their own by a relaxed load and store, in shard 0 by a
 // fetch_add.
@@ -30,7 +30,7 @@ namespace vmm {
 namespace {
 
 constexpr uint64_t kAdds = 400'000;
-// Enough that two threads meet even on a machine where they seldom run at the same time.
+// With this number of adds, two threads meet even on a machine where they seldom run at the same time.
 constexpr uint64_t kSharedAdds = 2'000'000;
 constexpr uint32_t kBlock = 0;  // the group of devices
 
@@ -252,7 +252,7 @@ TEST(
   CHECK(last.at("g.state") >= 1 && last.at("g.state") <= kOwners);
   CHECK_EQ(last.at("g.run.min_us"), 5);
   CHECK_EQ(last.at("g.run.max_us"), 104);
-  // Each owner observes whole rounds of 5 to 104 us, and each sharer every fourth value of them.
+  // Each owner observes whole rounds of the values 5 to 104 us. Each sharer observes every fourth of these values.
   CHECK_EQ(all.Sum("g.run.sum_us"), kOwners * (kAdds / 100) * 5450 + kSharers * (kSharedAdds / 100) * 1325);
 }
 

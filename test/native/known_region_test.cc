@@ -1,5 +1,5 @@
-// KnownRegion: what a reader in this process knows of a region file is enough to read it again, and any other file is
-// refused.
+// KnownRegion reads a region file again with what a reader in this process knows of the file, and refuses any other
+// file.
 
 #include "region/known_region.h"
 

@@ -26,7 +26,7 @@ class Dice {
   const T& OneOf(const std::vector<T>& choices) {
     return choices[Below(static_cast<uint32_t>(choices.size()))];
   }
-  // Numbers of every length, and those at which one digit more begins.
+  // Numbers of every length, and the smallest and largest numbers of a length.
   uint64_t Number() {
     switch (Below(6)) {
       case 0: return 0;
@@ -187,12 +187,12 @@ class Scene {
     return bytes;
   }
 
-  // A row of the region's first chunk, and what lies behind it, is 0 from now on.
+  // Cuts the file at a row of the region's first chunk: from now on, this row and everything behind it is 0.
   void LoseMemory() {
     if (cells_.used() == 0) return;
     const uint32_t row = dice_.OneIn(3) ? dice_.Below(kBanks) : kFirstShardRow + dice_.Below(cells_.shards_used());
     CHECK_EQ(truncate((folder_ / "region").c_str(), static_cast<off_t>(cells_.region().OffsetOf(row, 0))), 0);
-    // To reserve a further chunk makes the file as long as before, with a hole in it.
+    // Reserving one more chunk makes the file as long as before, with a hole in it.
     const std::vector<CellKind> gap(cells_.region().chunk_cells(), CellKind::kNone);
     uint32_t first = 0;
     CHECK(cells_.Reserve(gap.data(), static_cast<uint32_t>(gap.size()), &first).ok());
@@ -208,7 +208,7 @@ class Scene {
     return first;
   }
 
-  // Few ids, so that many devices had the same one.
+  // Uses few ids, so that many devices have had the same id.
   void ChangeDevices() {
     for (uint32_t g = 0; g < program_.group_count; g++) {
       const std::string id(1, static_cast<char>('a' + dice_.Below(5)));
@@ -224,7 +224,7 @@ class Scene {
     }
   }
 
-  // Nothing, something here and there, or all of it.
+  // Changes no cell, a few cells, or most cells.
   void Count() {
     const uint32_t used = cells_.used(), shards = cells_.shards_used();
     const uint32_t all[] = {0, 1, used / 20, used, 3 * used};

@@ -1,7 +1,7 @@
 // Profile: the rows that a run writes, their times, and its figures.
 //
-// No test here measures how long something took: a machine under load is late. Instead, some waits would take an hour
-// or for ever: a test that ends did not wait.
+// No test here measures how long something took: a machine under load is late. Instead, some tests use waits of an hour
+// or for ever: if such a test ends, it has not waited.
 
 #include "profile/profile.h"
 

@@ -1,4 +1,4 @@
-// RawWriter: numbers as decimal digits, and text that does not fit cut off whole.
+// RawWriter: numbers become decimal digits, and a text that does not fit is left out as a whole.
 
 #include "base/raw_writer.h"
 

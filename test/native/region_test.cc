@@ -108,8 +108,8 @@ void CheckRowsShareMemory() {
 
 TEST("given a row, when it is mapped again, then both are the same memory until it is disconnected") { CheckRowsShareMemory(); }
 
-// Each of these tests uses a child, since a limit stays for the rest of a process. The child does not ignore SIGXFSZ: a
-// host need not ignore it as Node does.
+// Each of these tests uses a child, since a limit stays for the rest of a process. The child does not ignore SIGXFSZ:
+// Node ignores it, but another host need not.
 TEST("given a process that must not make files, when a region is made, then it is anonymous, and rows are still shared") {
   CheckInChild([] {
     LimitResource(RLIMIT_FSIZE, 0);

@@ -37,7 +37,7 @@ Napi::Value TakeEvents(const Napi::CallbackInfo& info, Running* running) {
   return words;
 }
 
-// endReason(): if it is called before takeEvents() and there is a reason, those events are the last.
+// endReason(): once it has returned a reason, the next takeEvents() returns the last events.
 Napi::Value EndReason(const Napi::CallbackInfo& info, Running* running) {
   const std::string* reason = running->machine->mailbox().EndReason();
   return reason != nullptr ? Napi::String::New(info.Env(), *reason).As<Napi::Value>() : info.Env().Undefined();

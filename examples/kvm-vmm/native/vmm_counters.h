@@ -13,7 +13,7 @@
 namespace kvm_vmm {
 
 struct VmmCounters {
-  // Looks all metrics up. Returns the name of the first missing one and the reason, or "". `disk` is the id of the
+  // Looks up all metrics. If one is missing, returns its name and the reason, otherwise "". `disk` is the id of the
   // block device; its metrics are the same as those of metrics.app.block.alloc(disk) in JavaScript.
   std::string Find(const vmm_metrics_store& store, const std::string& disk);
 
