@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// The packed package, apart from the other tests: packing writes to `dist`, which they use.
+// The tests of the packed package. They run apart from the other tests, because packing writes to `dist`, which the
+// other tests use.
 export default defineConfig({
   test: {
     globalSetup: 'test/package/packed.ts',

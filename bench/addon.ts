@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const built = (name: string) => fileURLToPath(new URL(`../../bench/native/build/Release/${name}`, import.meta.url));
 
-/** A program that does nothing but die of SIGSEGV: bare_crash FILE, which gets the time of the fault. */
+/** bare_crash FILE: a program that only writes the time of its fault to FILE, and dies of SIGSEGV. */
 export const BARE_CRASH = built('bare_crash');
 /** The addon's file, for code that is not in this folder. */
 export const ADDON = built('vmm_bench.node');
@@ -24,7 +24,7 @@ export interface BenchAddon {
   keepTime(intervalNs: number, ms: number, spinNs: number): number;
   /** Writes the time to the file, and dies of SIGSEGV. Returns only if that is not possible, and says why. */
   dieTimed(path: string, where: string): string;
-  /** When a line, or the end of the pipe, reached a reader that waits: CLOCK_MONOTONIC in nanoseconds. */
+  /** Waits for a line, or for the end of the pipe, and returns when it came: CLOCK_MONOTONIC in nanoseconds. */
   arrivalTime(fifo: string, what: 'line' | 'end'): Promise<bigint>;
   /** Selects the store of `metrics.native` for the functions below. */
   attach(native: object): void;

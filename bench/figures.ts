@@ -90,7 +90,7 @@ function holds({ atMost = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_IN
   return value <= atMost && value >= atLeast;
 }
 
-/** The `lock xadd` of all samples that took turns with one. */
+/** The time of a `lock xadd`, from all samples that were taken in turns with it. */
 export function xaddOf(rounds: Rounds): Range | undefined {
   const byRound = rounds
     .map((round) => round.flatMap(({ samples }) => samples.flatMap(({ xaddNs }) => (xaddNs === undefined ? [] : [xaddNs]))))

@@ -181,9 +181,9 @@ static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_stor
 
 /* Releases a device that vmm_metrics_alloc_device returned. Afterwards no thread may write to its metrics through this
  * handle. Once the device is removed, and every holder has released it, another device gets its cells. A handle that is
- * never released holds the cells as long as the store lives. That matters if devices are plugged in and out again and
- * again. Returns VMM_METRICS_BAD_ARGUMENT if the device was released already, and VMM_METRICS_OTHER_ABI if the store is
- * older than this function; such a store holds the cells for ever. */
+ * never released holds the cells as long as the store lives. That matters if devices are plugged in and out many times.
+ * Returns VMM_METRICS_BAD_ARGUMENT if the device was released already, and VMM_METRICS_OTHER_ABI if the store is older
+ * than this function; such a store holds the cells for ever. */
 static inline vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
   const vmm_metrics_abi* abi = store->abi;
   if (abi->struct_bytes < offsetof(vmm_metrics_abi, remove_device)) return VMM_METRICS_OTHER_ABI;

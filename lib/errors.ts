@@ -42,8 +42,8 @@ export const ErrorCode = {
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
 /**
- * The error of every failure that is not a wrong argument; a wrong argument is a `TypeError` or a `RangeError`. `code`
- * never changes. `cause` is the error that led to this error, if any.
+ * The error of every failure, except that a wrong argument is a `TypeError` or a `RangeError`. `code` never changes.
+ * `cause` is the error that led to this error, if any.
  */
 export class MetricsError extends Error {
   override readonly name: string = 'MetricsError';

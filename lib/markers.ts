@@ -36,7 +36,7 @@ export function checkedMarkers(where: string, o: EventMarkers): EventMarkers {
   return given;
 }
 
-/** What a metric is marked with, as messages say it. */
+/** The marker of a metric, as messages name it. */
 export function markersOf(metric: EventMarkers & { readonly startTime?: 'wall' | 'cpu' | undefined }): string[] {
   const events = EVENT_MARKERS.filter((m) => metric[m]).map((m) => (m === 'onSignal' ? `onSignal: ${signalName(metric.onSignal)}` : m));
   return metric.startTime === undefined ? events : [...events, `startTime: ${metric.startTime}`];

@@ -48,8 +48,8 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
 }
 
 /**
- * The values, nested as the schema. `totals` has the sum of each cell. `devicesOf` returns the devices of a group,
- * including the removed devices: each of them, or all of them as one device.
+ * The values, nested as the schema. `totals` contains the sum of each cell. `devicesOf` returns the devices of a group,
+ * and also the removed devices, either each of them or all as one device.
  */
 export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
   const values: Record<string, unknown> = {};

@@ -1,4 +1,4 @@
-// Checks the format of the C and C++ sources, or fixes it with --write. Debian's package clang-format-14 has the
+// Checks the format of the C and C++ sources, or fixes it with --write. Debian's package clang-format-14 contains the
 // formatter. If it is missing, the script says so and exits with 0, so that tests do not fail for lack of a formatter.
 
 import { spawnSync } from 'node:child_process';

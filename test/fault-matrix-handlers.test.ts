@@ -32,7 +32,8 @@ row(19, 'another crash reporter, before or after', (add) => {
   ] as const;
   for (const { how, ends, marks } of faults) {
     for (const place of ['before', 'after'] as const) {
-      // For a signal that does not always kill, an earlier reporter runs first, and the signal is only counted.
+      // If a signal does not always kill, a reporter that was installed before runs first, and the signal is only
+      // counted.
       if (ends === 'SIGHUP' && place === 'before') continue;
       const plan: Plan = { how, signal: ends, [place]: 'reporter' };
       variant(add, { name: `${how} (${ends}), with a reporter installed ${place}`, plan, ends, marks, said: 'reported\n' });
@@ -67,7 +68,7 @@ row(21, 'init process of a PID namespace', (add) => {
     // Stock Node ends by another fault, because the kernel drops the signal of an abort() here.
     { how: 'js-abort', code: 134, marks: { panic_count: 1n }, incomparable: true },
     { how: 'throw', code: 1, marks: { panic_count: 1n } },
-    // The kernel drops a signal that is sent, so the process survives and the signal is counted.
+    // Our handler counts a signal that is sent, and then the kernel drops it, so the process survives.
     { how: 'kill', signal: 'SIGHUP', code: 0, marks: { sighup: 1n } },
     { how: 'kill', signal: 'SIGABRT', code: 0, marks: { panic_count: 1n } },
     { how: 'kill', signal: 'SIGSEGV', code: 0, marks: { sigsegv: 1n } },

@@ -1,4 +1,4 @@
-// SIGKILL at random moments. VMM_METRICS_SOAK_KILLS sets how many, VMM_METRICS_SOAK_SEED which.
+// SIGKILL at random moments. VMM_METRICS_SOAK_KILLS sets the number of kills, VMM_METRICS_SOAK_SEED the random seed.
 
 import { afterAll, describe, test } from 'vitest';
 

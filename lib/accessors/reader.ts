@@ -60,7 +60,7 @@ export class GaugeReader implements Movable {
     return this.#kept === undefined ? this.#read(attachment, this.#cell) : this.#kept[0]!;
   }
 
-  /** The one value that this object has kept since a move, to be read and written; undefined before. */
+  /** Contains the one value that this object has kept since a move, and may be written to; undefined before a move. */
   protected get [KEPT](): BigUint64Array | undefined {
     return this.#kept;
   }

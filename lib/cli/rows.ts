@@ -28,7 +28,7 @@ export interface MetricRow {
 export type RowValues = Pick<SettledContent, 'layout' | 'map' | 'totals' | 'before'>;
 
 export interface RowOptions {
-  /** Whether to make rows of metrics whose numbers are all zero. */
+  /** Whether a metric has a row even if all its numbers are zero. */
   readonly zeros: boolean;
   /** The totals of an earlier reading with the same map. */
   readonly earlier?: BigUint64Array | undefined;

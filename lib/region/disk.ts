@@ -1,5 +1,5 @@
-// A warning if a region file is on a disk. It should be in memory: while the kernel writes a page of the file back to a
-// disk, a thread that counts in the page waits.
+// A warning if a region file is on a disk. The file should be in memory: if it is on a disk, a thread that counts in a
+// page waits while the kernel writes this page back.
 
 import { statfsSync, statSync } from 'node:fs';
 

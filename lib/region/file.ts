@@ -134,7 +134,7 @@ export class RegionFile {
     return this.readAt(into, 0, bytes, offset);
   }
 
-  /** As read(), into `bytes` bytes from `begin`. */
+  /** Like read(), but fills `bytes` bytes of `into`, beginning at `begin`. */
   readAt(into: Uint8Array, begin: number, bytes: number, offset: number): number {
     let filled = 0;
     try {

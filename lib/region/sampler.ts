@@ -1,4 +1,4 @@
-// Samples a few values of a region again and again. It looks up the cells once; a sample is then one read per chunk.
+// Samples a few values of a region many times. It looks up the cells once; a sample is then one read per chunk.
 
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
@@ -40,7 +40,7 @@ export class RegionSampler {
   readonly #cells: readonly SampledCell[];
   readonly #rows = new Map<number, Buffer>();
   readonly #counts = pages(HeaderOffset.reserved - HeaderOffset.commit);
-  /** The header's word when the devices were last checked. */
+  /** The value of this word of the header when the devices were last checked. */
   #retiredEpoch: bigint;
   /** The last values of columns whose device is gone: another device may use the cells. */
   readonly #gone = new Map<number, bigint>();
@@ -101,8 +101,8 @@ export class RegionSampler {
   }
 
   /**
-   * Writes the current values to `values`, from index `first` on, in the order of the columns. Each value is exact; all
-   * together are of nearly one moment.
+   * Writes the current values to `values`, from index `first` on, in the order of the columns. Each value is exact, and
+   * all are read at nearly the same moment.
    */
   sample(values: BigUint64Array, first: number): void {
     const shards = this.#shards();

@@ -9,12 +9,14 @@ import type { OpenLine } from './line.ts';
  * What became of a line in flight.
  * - `out`: the sink took all of it, so its values count as flushed.
  * - `pending`: the sink did not take all of it.
- * - `unknown`: it went to a pipe, or to a file that no longer exists, and nobody recorded how much was taken. Its
- *   values count as pending, so that none is lost; some may be written twice.
+ * - `unknown`: it went to a pipe, or to a file that no longer exists, and nobody recorded how much was taken. The
+ *   line's values count as pending, so that no value is lost; some may be written twice.
  */
 export type Settlement = 'out' | 'pending' | 'unknown';
 
-/** How much of the file to search from where the line should begin: lines of other processes may have come first. */
+/**
+ * How much of the file to search, beginning where the line should begin: lines of other processes may have come first.
+ */
 const SEARCHED_BYTES = 1 << 20;
 /** The time, the only part of a line that does not follow from values: milliseconds in at most 64 bits. */
 const TIME = /^\d{1,20}$/;

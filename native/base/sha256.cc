@@ -57,7 +57,7 @@ std::array<uint8_t, 32> Sha256(const uint8_t* bytes, size_t count) {
   size_t done = 0;
   for (; count - done >= kBlockBytes; done += kBlockBytes) AddBlock(bytes + done, &state);
 
-  // The rest, a 1 bit, zeros, and the number of bits as the last 8 bytes of one block or two.
+  // One block or two: the rest, a 1 bit, zeros, and the number of bits in the last 8 bytes.
   uint8_t last[2 * kBlockBytes] = {};
   const size_t rest = count - done;
   if (rest > 0) std::memcpy(last, bytes + done, rest);

@@ -27,7 +27,7 @@ struct CaptureState {
   HandlerTable<CaptureTarget, kCapturedMax> targets;
   // The signals that have our handler, or had it before somebody displaced it.
   std::atomic<SignalSet> installed{0};
-  // Those of them that nobody requested or marked. A host may handle one of these instead of us.
+  // The signals in `installed` that nobody requested or marked. A host may handle one of these instead of us.
   std::atomic<SignalSet> captured_by_default{0};
   std::atomic<int> limit_ms{0};
   ForkMark process;  // the process that last called Capture() or Guard()

@@ -1,9 +1,9 @@
 // A ChainEntry is one call of our handler for one signal. It tells how many calls of our handler for the same signal
 // are already on the stack.
 //
-// A host's handler above ours calls ours, and ours may stand above that handler as well. Without a count, ours would
-// call theirs, theirs would call ours, and so on until the stack is used up. The kernel makes one context for a signal,
-// and every handler in the chain gets it, so each call of our handler puts a link into the context, in `uc_link`. The
+// A host's handler above ours calls ours. If ours is also installed above that same handler, ours calls it too. Without
+// a count, the two would call each other until the stack is used up. The kernel makes one context for a signal, and
+// every handler in the chain gets it, so each call of our handler puts a link into the context, in `uc_link`. The
 // kernel clears `uc_link` for each signal that it delivers, and ignores it when the handler returns. So a handler that
 // left by siglongjmp() leaves no link behind: the next signal begins without links.
 //

@@ -32,8 +32,8 @@ struct Sibling {
 
 constexpr int kSiblingHopsMax = 16;
 
-// The other copy in the loaded library of this path; null when the library is not loaded, or is no copy, or is this
-// one.
+// The other copy that was loaded from this path; null when no library was loaded from it, or that library is no copy,
+// or is this copy.
 const Sibling* SiblingIn(const char* path);
 // The other copy that the handler belongs to; null when it belongs to none.
 const Sibling* SiblingOf(const struct sigaction& action);

@@ -1,12 +1,12 @@
 // Recoveries are the last lines of earlier lives of a store: processes that had the same region file and died with
-// pending deltas. These lines go to the sink that those processes had, each one whole and before any line of the
-// store's own, and each is committed in the dead region that it comes from. If this process dies in the middle, a
+// pending deltas. These lines go to the sink that those processes had. Each one goes out whole, and before any line of
+// the new store. It is then committed in the dead region that it comes from. If this process dies in the middle, a
 // reader of that region finds a line in flight, and settles it like any other.
 //
 // Add makes them, before the store has a sink. Then a LineSender takes them, and sends them in the order of Add.
 //
-// Thread-safety:       one thread at a time: the owner's, and after Take the one that has the LineSender's phase. Any
-//                      thread may call is_empty.
+// Thread-safety:       one thread at a time: before Take the owner's thread, after it the thread that has the
+//                      LineSender's phase. Any thread may call is_empty.
 // Async-signal-safety: FinishSent, Restart, HasHalfLineIn, EndHalfLineIn and is_partly_sent are safe; the others are
 //                      not.
 // Memory ordering:     relaxed: the LineSender's phase publishes everything here.
@@ -70,7 +70,7 @@ class Recoveries {
   // beginning.
   void Restart();
 
-  // Closes the files. What is not out stays pending there.
+  // Closes the files. A line that is not out stays pending in its file.
   void Close();
 
  private:
@@ -79,7 +79,7 @@ class Recoveries {
   Status SendFirst(Recovery& recovery, Sink& sink);
   bool Begin(Recovery& recovery, const Sink& sink) const;
   static void AbandonAll();
-  // Relaxed, as every store to `first_`: the phase publishes what it points to.
+  // Relaxed, as every store to `first_`: the phase publishes the recovery that `first_` points to.
   Recovery* First() const { return first_.load(std::memory_order_relaxed); }
 
   std::atomic<Recovery*> first_{nullptr};  // the first that is not out

@@ -70,8 +70,8 @@ void Attachment::Watch(const Napi::CallbackInfo& info) {
 
 void Attachment::CallLetGo(napi_env env, napi_value callback, void* self, void*) {
   if (env == nullptr) return;  // Node is destroying the function, and `self` may be gone
-  // Relaxed: publishes nothing. A device that leaves after this causes another call; the callback finds devices that
-  // left before this under the lock.
+  // Relaxed: publishes nothing. A device that leaves after this causes another call. If a device left before this, the
+  // callback finds it under the lock.
   static_cast<Attachment*>(self)->holder_.is_called.store(false, std::memory_order_relaxed);
   napi_value undefined = nullptr, result = nullptr;
   napi_get_undefined(env, &undefined);

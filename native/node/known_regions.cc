@@ -14,7 +14,7 @@ namespace vmm {
 
 namespace {
 
-// The references keep the arrays alive. Their memory is asked for at each call: JavaScript may have moved or taken it.
+// The references keep the arrays alive. Each call asks where their memory is: JavaScript may have moved or taken it.
 struct KnownRegionOf {
   KnownRegion region;
   Napi::Reference<Napi::Uint8Array> header;

@@ -1,4 +1,4 @@
-// The regions that TypeScript has read and checked, and reads again here: many in one call.
+// Reads regions again, many in one call, after TypeScript has read and checked them once.
 //
 // Thread-safety:       a JavaScript thread, for its own environment.
 // Async-signal-safety: none.

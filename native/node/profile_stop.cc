@@ -83,7 +83,7 @@ Napi::Value StopProfiling(const Napi::CallbackInfo& info) {
     napi_add_env_cleanup_hook(env, AwaitStopping, stopping.release());
     return Napi::Value(env, promise);
   }
-  // There is no thread, so stop on this one. The wait is bounded as well.
+  // There is no thread for the stop, so stop on this one. The wait is bounded as well.
   if (has_done) napi_release_threadsafe_function(stopping->done, napi_tsfn_release);
   stopping->Stop();
   napi_resolve_deferred(env, stopping->deferred, ToFigures(env, stopping->result));

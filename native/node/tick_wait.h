@@ -1,4 +1,4 @@
-// How JavaScript waits for the next tick of a fixed rate. Timers and Atomics.wait() end 50 us late and more.
+// How JavaScript waits for the next tick of a fixed rate. Timers and Atomics.wait() end 50 us late or more.
 //
 // Thread-safety:       a JavaScript thread, for itself.
 // Async-signal-safety: none.

@@ -5,7 +5,7 @@
 // Async-signal-safety: the inline functions are safe; the others are not.
 // Memory ordering:     `cells_used` publishes a cell, and `shards_used` a shard, both with release; readers acquire. A
 //                      shard passes from one owner to the next under the store's lock, so the next owner's first plain
-//                      add sees the last add of the owner before.
+//                      add sees the last add of the previous owner.
 // Lifetime:            as long as the store.
 
 #pragma once
@@ -36,7 +36,7 @@ class Cells {
   uint32_t Claim();
   void GiveBack(uint32_t shard);
 
-  // Maps the row of `shard` in `chunk` once more, see Region::MapRow. The shard is a claimed one or kSharedShard.
+  // Maps the row of `shard` in `chunk` once more, see Region::MapRow. `shard` is a claimed shard or kSharedShard.
   Status MapShard(uint32_t chunk, uint32_t shard, void** address);
 
   Region& region() { return region_; }

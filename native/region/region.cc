@@ -93,7 +93,8 @@ void Region::MakeMemoryFile() {
   }
   // A process that opens the memfd under /proc must not truncate it: our next add would be a SIGBUS.
   fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK);
-  // For a process that reads it there: a region without a lock belongs to a dead process.
+  // This tells a process that reads the memfd there that we are alive: a region without a lock belongs to a dead
+  // process.
   flock(fd_, LOCK_EX | LOCK_NB);
 }
 
@@ -107,7 +108,8 @@ Status Region::Allocate(uint64_t offset, uint64_t bytes) {
   }
   if (Status status = space_.Use(offset, bytes); !status.ok()) return status;
   madvise(base() + offset, bytes, MADV_DODUMP);
-  // Kernels before 5.14 do not know this advice. There, pages get memory when they are touched, as any memory does.
+  // Kernels before 5.14 do not know this advice. On those kernels, a page gets its memory when it is first touched, as
+  // usual.
   if (fd_ < 0 && madvise(base() + offset, bytes, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
     return {Code::kMemory, errno, "madvise"};
   }

@@ -174,7 +174,7 @@ Status RegionFile::MakeTemporary(int* descriptor) {
     struct stat info;
     bool is_locked = false;
     Status status = TryFileLock(fd, LOCK_EX, &is_locked);
-    // RemoveLeftovers of another process took the file for a leftover before it was locked.
+    // RemoveLeftovers of another process took the file for a leftover, before this process had locked it.
     const bool is_lost = status.ok() && (!is_locked || (fstat(fd, &info) == 0 && info.st_nlink == 0));
     if (is_lost) {
       close(fd);
@@ -241,7 +241,7 @@ Status RegionFile::Keep() {
   for (; last < kGenerationNames && lstat(Generation(last).c_str(), &info) == 0; last++) {
     if (Status status = CheckMovable(last); !status.ok()) return status;
   }
-  // All names are taken: that many processes died before they removed earlier files. So the oldest file goes.
+  // All names are taken: for each name, a process died before it removed earlier files. So the oldest file goes.
   if (lstat(Generation(last).c_str(), &info) == 0) {
     if (Status status = CheckMovable(last); !status.ok()) return status;
     unlink(Generation(last).c_str());

@@ -4,8 +4,9 @@
 // Thread-safety:       each slot has one writer; any thread may call MarkFault.
 // Async-signal-safety: MarkFault only.
 // Units:               words of 32 bits. Word 0 is 1 when the writers must stop. Word 1 says whether a fault makes them
-//                      stop. Word 2 is 1 when the worker that is to die must do so. Slot i begins at word 16 * (i + 1):
-//                      the finished increments, their number at the fault, and the writer's thread id.
+//                      stop. Word 2 is 1 when the worker chosen to die must die. Slot i begins at
+//                      word 16 * (i + 1): the finished increments, their number at the fault, and the writer's thread
+//                      id.
 
 #pragma once
 

@@ -36,7 +36,8 @@ const groupEntry = fields(false).map((of) => group(of));
 const devicesEntry = someDevices(fields(true));
 
 /**
- * Keys and ids so alike that the key of a device may also be the key of another group or of its device: `g_x_y`.
+ * Keys and ids that are often alike: the key of a device, such as `g_x_y`, may also be the key of another group or of a
+ * device there.
  */
 const entries: fc.Arbitrary<[string, SchemaShape[string]][]> = fc.oneof(
   {

@@ -20,7 +20,7 @@ export function writeOne(metrics: Store): boolean {
   return failure === undefined;
 }
 
-/** Writes `count` lines. Returns how many of them failed. */
+/** Writes `count` lines. Returns the number of lines that failed. */
 export function writeMany(metrics: Store, count: number): number {
   return Array.from({ length: count }, () => writeOne(metrics)).filter((out) => !out).length;
 }

@@ -1,5 +1,5 @@
-// Processes that use one region file and one sink, one after the other. Each is killed while it counts. The lines of
-// all of them must have every count.
+// Processes that use one region file and one sink, one after the other. Each is killed while it counts. Together, their
+// lines must contain every count.
 
 import { existsSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -111,7 +111,10 @@ export class Lives {
   }
 }
 
-/** Whether it is a whole line; else it is the first part of one, whose writer was killed: never two that are fused. */
+/**
+ * Whether the line is whole. If not, it must be the first part of one line, whose writer was killed, and not two fused
+ * lines.
+ */
 function isWhole(line: string): boolean {
   if (line.endsWith('}')) return true;
   expect(line.indexOf('{"utc_timestamp_ms"', 1), `two lines are fused: ${line}`).toBe(-1);

@@ -75,8 +75,8 @@ static void vmm_hand_on(int signal, siginfo_t* info, void* context) {
   vmm_inside_handler--;
 }
 
-// Watches the handler that this signal has now: installs a handler above it, which calls it. Returns false if the
-// signal has no handler with SA_SIGINFO.
+// Watches the handler that this signal has now: above that handler, installs another one that calls it. Returns false
+// if the signal has no handler with SA_SIGINFO.
 bool vmm_watch_handler(int signal) {
   struct sigaction above;
   if (sigaction(signal, nullptr, &above) != 0 || (above.sa_flags & SA_SIGINFO) == 0) return false;

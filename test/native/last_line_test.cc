@@ -1,8 +1,8 @@
-// The last line of a process that dies: it is whole, it has all that earlier lines do not have, and no sink delays the
-// death beyond the limit.
+// The last line of a process that dies: it is whole, it contains every count that no earlier line contains, and no sink
+// delays the death beyond the limit.
 //
-// Invariant, after any death: there is no broken line, and the deltas in all lines and the pending counts are together
-// what was added.
+// Invariant, after any death: no line is broken, and the deltas in all lines and the pending counts add up to what was
+// added.
 
 #include <errno.h>
 #include <signal.h>
@@ -52,7 +52,8 @@ TEST("given a last line that is written slowly, when other threads crash meanwhi
   CHECK_EQ(lines.values[0].at("signals.abrt"), 0);
 }
 
-// The test knows exactly what was added before the fault. The fault finds the flushing threads anywhere in their work.
+// The test knows exactly what was added before the fault. At the fault, the flushing threads may be anywhere in their
+// work.
 TEST(
     "given threads that flush in a loop, when another thread crashes, then every line is whole, and together they have every "
     "add") {

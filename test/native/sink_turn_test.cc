@@ -1,5 +1,5 @@
 // SinkTurn: if several stores write to one place, lines stay whole, however each store opened the place. No store waits
-// for another for ever.
+// for ever for another store.
 
 #include "flush/sink_turn.h"
 
@@ -116,7 +116,7 @@ TEST(
       return rig.flusher.Init(path.empty() ? nullptr : path.c_str(), fd, &rig.status) == InitResult::kDone;
     };
     if (!CHECK(init(stores.one, first, first_fd)) || !CHECK(init(stores.other, second, second_fd))) return false;
-    // Stands for a store that never ends its turn.
+    // This turn stands for a store that never ends its turn.
     SinkTurn turn;
     struct stat info;
     CHECK_EQ(first.empty() ? fstat(first_fd, &info) : stat(first.c_str(), &info), 0);

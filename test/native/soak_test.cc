@@ -1,8 +1,8 @@
 // Everything at the same time and at random: threads open and close stores, add, flush, capture signals, profile, and
 // add and remove devices.
 //
-// Invariant: the run ends, nothing crashes, and the lines have what the threads added. A thread adds only between its
-// Open and its Detach, and the last Detach of a store flushes, so nothing is pending at the end.
+// Invariant: the run ends, nothing crashes, and the lines contain all that the threads added. A thread adds only
+// between its Open and its Detach, and the last Detach of a store flushes, so nothing is pending at the end.
 //
 // VMM_METRICS_SOAK_SECONDS is the duration (default: 2). VMM_METRICS_SOAK_SEED is the random seed, which each run
 // prints. The same seed repeats what each thread does, but not the order in which threads run.
@@ -133,7 +133,7 @@ class Attachment {
     added_.time_us += 7;
   }
 
-  // Adds in a device that was looked up now, and in earlier devices, some of which were removed.
+  // Adds to a device that it looks up now, and to earlier devices. Some of the earlier devices were removed.
   void AddInDevice() {
     const uint32_t group = Below(2);
     const std::string id = Id();

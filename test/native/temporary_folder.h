@@ -71,7 +71,7 @@ inline void PutText(const std::string& path, const std::string& text, int how) {
 inline void WriteText(const std::string& path, const std::string& text) { PutText(path, text, O_TRUNC); }
 inline void AppendText(const std::string& path, const std::string& text) { PutText(path, text, O_APPEND); }
 
-// A named pipe of one page, into which a long line does not fit.
+// A named pipe of one page, which is too small for a long line.
 class Fifo {
  public:
   static constexpr int kBytes = 4096;

@@ -30,8 +30,8 @@ void VirtualMachine::Stop() {
   vmm_metrics_detach(&store_);  // no thread counts any more
 }
 
-// The vCPU thread. Its claimed shard comes with an alternate signal stack, so that a crash on this thread is captured,
-// a stack overflow too.
+// The vCPU thread. Claiming a shard gives the thread an alternate signal stack, so that a crash on this thread is
+// captured, even a stack overflow.
 void VirtualMachine::RunVcpu(uint32_t exits_per_second) {
   const vmm_metrics::Shard shard(store_);
   ExitHandler handler(memory_.get(), &mailbox_, counters_, shard, exits_per_second);
