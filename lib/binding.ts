@@ -82,7 +82,7 @@ export interface Recovery {
   readonly removePath: string;
 }
 
-/** A profile that runs, or ran. Native code keeps the memory of its store for it. */
+/** A profile that runs, or ran. While this object exists, native code keeps the memory of the profile's store. */
 export type NativeProfile = object & { readonly profile: unique symbol };
 
 /** How a profile went. A name with `Ns` means nanoseconds. */
@@ -114,8 +114,9 @@ export interface Attachment {
   total(cell: number): bigint;
   pending(cell: number): bigint;
   /**
-   * All totals in one array: first the cells that belong to no device. Then, for each group of devices, the sums of all
-   * removed devices (0 for everything but counters), and the cells of each living device in the order of `ids`.
+   * All totals in one array. The cells that belong to no device come first. Then each group of devices has the sums of
+   * all removed devices (0 for everything but counters), followed by the cells of each living device in the order of
+   * `ids`.
    */
   snapshot(): { readonly totals: BigUint64Array; readonly ids: readonly (readonly string[])[] };
   allocDevice(group: number, id: string): number | Failure;
@@ -135,7 +136,7 @@ export interface Attachment {
   restCell(group: number): number;
   /** Returns false if the store has a sink already. `recoveries` are written at once, before any line of this store. */
   init(destination: string | number, recoveries?: readonly Recovery[]): boolean | Failure;
-  /** True once per store with a file, for the first caller: that caller tidies up the files of earlier lives. */
+  /** Returns true once per store with a file: to the first caller, which then tidies up the files of earlier lives. */
   inherits(): boolean;
   /** Whether init() has succeeded, in any thread. */
   hasSink(): boolean;
@@ -156,8 +157,8 @@ export interface Attachment {
   ): NativeProfile | Failure;
   native(): object;
   /**
-   * Says that this thread is about to end without `detach()`, and whether the process ends with it. An exit code of -1
-   * is not known yet.
+   * Says that this thread is about to end without `detach()`, and whether the process ends with it. The exit code -1
+   * means that the code is not known yet.
    */
   ends(isPanic: boolean, exitCode: number, isProcess: boolean): void;
   detach(): void;
@@ -194,8 +195,8 @@ export interface Binding {
   /** A handle for readKnownRegions(); undefined if the spec is not consistent. */
   knownRegion(spec: KnownRegionSpec): KnownRegionHandle | undefined;
   /**
-   * Reads each region into the arrays of its spec, unless more than its values changed. Writes one of KnownResult for
-   * each; after `changed` the arrays are undefined. The descriptors must be open.
+   * Reads each region into the arrays of its spec, if nothing but its values has changed. Writes one of KnownResult for
+   * each region; after `changed`, the contents of its arrays are undefined. The descriptors must be open.
    */
   readKnownRegions(handles: readonly KnownRegionHandle[], results: Uint8Array): void;
   /**
@@ -204,13 +205,13 @@ export interface Binding {
    */
   isLocked(descriptor: number): boolean | Failure;
   /**
-   * Locks the file against other calls of lock(). Returns false if another caller has that lock, or the writer lives.
-   * isLocked() does not see this lock, so a file whose writer is gone still counts as a file without a writer.
+   * Locks the file against other calls of lock(). Returns false if another caller has that lock, or if the writer
+   * lives. isLocked() does not see this lock, so a file whose writer is gone still counts as a file without a writer.
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Waits until a moment on the clock of process.hrtime(), of which the last `spinNs` nanoseconds without a sleep.
-   * Returns the time then; it is before the moment if a signal came.
+   * Waits until a moment on the clock of process.hrtime(), and does not sleep in the last `spinNs` nanoseconds. Returns
+   * the time at the end of the wait, which is before the moment if a signal came.
    */
   waitForTick(momentNs: number, spinNs: number): number;
   /**

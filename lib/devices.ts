@@ -39,10 +39,10 @@ export interface Devices<F extends Fields> {
    * line, and later aggregates include what old accessors of the device still add. In a group without an aggregate, the
    * line has these counts under the device's key, added to those of a new device with the same id.
    *
-   * After the same id was removed twice more, or 16 other devices of the group were removed, the old accessors belong
-   * to no device any more. Their counters keep their counts, and also go up by what other such accessors of the group
-   * add. A store metric then has a value that only its accessor sees, and extremes no longer change. In a group without
-   * an aggregate, what they add then is in `snapshot().<group>.aggregate`, and in no line.
+   * Once two more devices with the same id, or 16 other devices of the group, have been removed, the old accessors
+   * belong to no device any more. Their counters keep their counts, and also go up by what other such accessors of the
+   * group add. A store metric then has a value that only its accessor sees, and extremes no longer change. In a group
+   * without an aggregate, the counts that such accessors add appear in `snapshot().<group>.aggregate`, but in no line.
    * @returns False when there is no device with that id.
    * @throws TypeError, RangeError for a bad id.
    */
@@ -60,7 +60,7 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
   readonly #cells: ThreadCells;
   readonly #layout: DeviceGroupLayout;
   readonly #known = new Map<string, Known>();
-  /** The same devices by their first cells, and removed devices that this thread has not let go of. */
+  /** The same devices, and removed devices that this thread has not let go of; the key is the first cell. */
   readonly #held = new Map<number, Known>();
   /** The first of the group's rest cells, see `Attachment.restCell()`; undefined before this thread has a device. */
   #restCell: number | undefined;

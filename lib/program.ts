@@ -27,8 +27,7 @@ export interface Identity {
 }
 
 /**
- * A sentence that names a key of the line that both the identity and the schema define; undefined if there is no such
- * key.
+ * If the identity and the schema both define one key of the line, a sentence that names the key; otherwise undefined.
  */
 export function keyClash(identity: Identity, schema: Schema): string | undefined {
   const key = Object.keys(identity).find((name) => Object.hasOwn(schema.shape, name));
@@ -41,8 +40,8 @@ export interface Program {
   /** The number of the instructions that make the line; the rest belong to groups of devices. */
   readonly mainEnd: number;
   /**
-   * Five words per group of devices: the number of a device's cells, the begin and end of the instructions of its
-   * fields, the begin and end of the instructions of its aggregate.
+   * Five words per group of devices: the number of cells of a device, the begin and end of the instructions of a
+   * device's fields, and the begin and end of the instructions of the group's aggregate.
    */
   readonly groups: Uint32Array;
   readonly literals: Uint8Array;

@@ -16,7 +16,7 @@ function open() {
   const folder = temporaryFolder();
   const file = `${folder}/region`;
   const metrics = closing(Metrics.open(firecracker, { name: freshName(), file }));
-  /** The region as a writer that is killed now would leave it: a copy, which no process holds. */
+  /** A copy of the region, which no process holds. It is what a writer would leave behind if it were killed now. */
   const dead = () => {
     copyFileSync(file, `${folder}/dead`);
     return `${folder}/dead`;

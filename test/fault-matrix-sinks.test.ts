@@ -14,7 +14,7 @@ import { printTable, row } from './helpers/matrix-table.ts';
 import { makeFifo } from './helpers/sinks.ts';
 import { at, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
-/** One line, which has everything of the line that failed, and a count of the missed flush. */
+/** One line, which contains everything that the failed line contained, and a count of the missed flush. */
 function expectPendingIn(path: string): void {
   const values = linesIn(path).map((line) => [at(line, 'vcpu.exit_io_out'), at(line, 'logger.missed_metrics_count')]);
   expect(values).toEqual([[7n, 1n]]);

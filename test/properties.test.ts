@@ -1,13 +1,13 @@
 // What must hold for any schema, any order of operations and any failing sink, against the plain model in
 // `helpers/model.ts`:
 //
-// - the deltas in the lines that got out plus the deltas still pending are count(), modulo 2^64;
-// - the devices of a line add up to their aggregate, together with what removed devices still counted;
-// - each complete line is the model's, byte for byte but for the timestamp: keys in the schema's order, devices in that
-//   of their ids' bytes, store values the latest, extremes true;
+// - count() is the sum of the deltas in the lines that got out and of the deltas still pending, modulo 2^64;
+// - the aggregate in a line is the sum of the line's devices and of what removed devices still counted;
+// - except for the timestamp, each complete line is the model's, byte for byte: the keys are in the schema's order, the
+//   devices are sorted by the bytes of their ids, store values are the latest, and extremes are right;
 // - snapshot(), ids(), count(), fetch() and the results of alloc() and remove() are the model's.
 //
-// VMM_METRICS_SOAK_SECONDS=600 runs the tests for that long.
+// VMM_METRICS_SOAK_SECONDS=600 runs the tests for 600 seconds.
 
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';

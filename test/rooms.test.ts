@@ -48,7 +48,7 @@ test('given the includes of Node-API, when they are looked up, then only files o
   expect(api.length).toBeGreaterThan(0);
 });
 
-/** The headers of the C++ library without strings, containers, streams, smart pointers, threads and locks. */
+/** The headers of the C++ library that have no strings, containers, streams, smart pointers, threads or locks. */
 const ALLOWED_IN_HANDLER = ['atomic', 'initializer_list', 'new', 'type_traits', 'utility'];
 /** The headers of the C library have names such as <stdio.h> or <cstdio>. */
 const ofCppLibrary = (header: string) => /^[a-z_]+$/.test(header) && !/^c(errno|stddef|stdint|stdio|stdlib|string)$/.test(header);

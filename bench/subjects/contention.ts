@@ -1,5 +1,6 @@
 // What does an increment cost while another thread increments the same metric, or another process reads it? This needs
-// two idle processors: otherwise the two hardly run at the same moment, and the figures look better than they are.
+// two idle processors: otherwise the two threads or processes hardly run at the same moment, and the figures look
+// better than they are.
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -11,7 +12,10 @@ import { median } from '../statistics.ts';
 import { counters, folderInMemory, opened } from '../store.ts';
 import { trialSubject } from '../trial.ts';
 
-/** The longest processor time of several workers that each add to one metric, `times` times, at the same time. */
+/**
+ * Several workers add to one metric at the same time, each `times` times. Returns the longest processor time of a
+ * worker.
+ */
 async function together(workers: number, times: number): Promise<number> {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const running = Array.from(
@@ -26,8 +30,8 @@ async function together(workers: number, times: number): Promise<number> {
 }
 
 /**
- * How much longer the same increments take while another process reads the region in a loop than while that process is
- * stopped.
+ * How much longer increments take while another process reads the region in a loop. The reference is the same
+ * increments while that process is stopped.
  */
 async function beingRead() {
   const file = join(folderInMemory(), 'region');

@@ -25,7 +25,7 @@ function durations(): Uint32Array {
   }).map((_, i, all) => all[(i * 1597) % 4096]!);
 }
 
-/** What a record has in later versions, besides the disposal. */
+/** The methods that a record has in later versions, besides its disposal. */
 interface FullRecord extends LatencyRecord {
   end?(): void;
   lap?(): void;

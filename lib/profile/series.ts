@@ -54,7 +54,8 @@ export function profileSeriesOf(table: ProfileTable, pointsMax: number): Profile
   const rowsPerPoint = Math.max(1, Math.ceil(timesNs.length / pointsMax));
   const points = pointsOf(table, rowsPerPoint);
   const rates = ratesFor(table, points);
-  // A point of several rows also has a minimum and a maximum: the extremes of what points of single rows would show.
+  // A point of several rows also has a minimum and a maximum: the extremes of the values that each row would have as a
+  // point of its own.
   const single = rowsPerPoint > 1 ? pointsOf(table, 1) : undefined;
   const singleRates = single && ratesFor(table, single);
   const charts = new Map<string, Chart & { series: Series[] }>();
@@ -155,7 +156,7 @@ function titleOf(name: string): string {
   return name.replace(/\.[A-Za-z_]\w*(\.(min|max|sum)_us)?$/, '');
 }
 
-/** Nobody could see more digits, and they would make the page larger. */
+/** Six digits: nobody could see more, and more would make the page larger. */
 function rounded(value: number): number;
 function rounded(value: number | null): number | null;
 function rounded(value: number | null): number | null {

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
-// What runs in the page. The page takes showProfile() and the functions that it is given as text, so each uses nothing
-// from outside itself.
+// What runs in the page. The page contains the text of showProfile() and of the functions that are passed to it, so
+// each of these functions uses nothing from outside itself.
 
 import type { ChartTools, drawChart, PlotConstructor } from './chart.ts';
 import type { TimeRange } from './lines.ts';

@@ -123,9 +123,9 @@ class Writer {
   }
 
   /**
-   * The devices of a group without an aggregate that the line shows, in lists of those that share an id, and so a key
-   * of the line. Counters show the deltas of all devices in a list, other metrics the values of the first one: the
-   * living device, or else the youngest one with pending deltas.
+   * For a group without an aggregate: the devices that the line shows. Devices with the same id share a key of the
+   * line, and are in one list. Counters show the deltas of all devices in a list. Other metrics show the values of the
+   * list's first device: the living device, or else the youngest device with pending deltas.
    */
   #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
     const shown: MappedDevice[][] = [];

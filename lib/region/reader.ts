@@ -17,7 +17,7 @@ import type { Settlement } from './settlement.ts';
 export type { CrashReport, Settlement };
 
 /**
- * What became of the writer: the process, or the worker that alone had the store.
+ * What became of the writer. The writer is the process, or a worker if only that worker had the store.
  * - `running`: the writer lives.
  * - `closed`: the writer called `close()`.
  * - `exited`: the writer ended without `close()`, with an `exitCode`.
@@ -44,13 +44,13 @@ export interface RegionReading {
   readonly pid: number;
   readonly startedAt: Date;
   /**
-   * From 0 to 255. Only if `state` is `exited` or `panicked`, and if it is known: not after `exit()` by native code on
-   * musl, nor for a worker that was terminated.
+   * From 0 to 255. Only if `state` is `exited` or `panicked`, and the code is known. It is not known after `exit()` by
+   * native code on musl, nor for a worker that was terminated.
    */
   readonly exitCode?: number;
   /** What killed the writer. Only if `state` is `crashed`. */
   readonly crash?: CrashReport;
-  /** Whether the writer lost memory, and the values there: for example because somebody truncated the file. */
+  /** Whether the writer lost memory and the values in that memory, for example because somebody truncated the file. */
   readonly degraded: boolean;
   /** The store's name, and its `id` and `properties` if it has them. */
   readonly name: string;
@@ -65,7 +65,10 @@ export interface RegionReading {
   readonly hasPending: boolean;
   /** How many lines were flushed, including a line in flight that got out. */
   readonly linesFlushed: bigint;
-  /** What became of a line that a dead writer was writing. After `out`, `pending` is what was counted since. */
+  /**
+   * What became of a line that a dead writer was writing. If it is `out`, `pending` contains what was counted after
+   * that line.
+   */
   readonly lineInFlight?: Settlement;
   /** The path of the sink, if it is known. */
   readonly sinkPath?: string;
@@ -73,16 +76,16 @@ export interface RegionReading {
   readonly bootId: string;
   readonly isThisBoot: boolean;
   /**
-   * The line that would have been flushed next, byte for byte, with its newline. Its time is that of the crash, if
-   * there was one.
-   * @param timeMs Its time otherwise, in milliseconds since 1970. Default: now.
+   * The line that would have been flushed next, byte for byte, with its newline. If there was a crash, the line has the
+   * time of the crash.
+   * @param timeMs The line's time if there was no crash, in milliseconds since 1970. Default: now.
    */
   line(timeMs?: number): string;
 }
 
 /**
- * Reads the region file that `Metrics.open(schema, { file })` makes, whether its process is running or dead, however it
- * died. Reading changes nothing, and the process does no work for it. A running process counts on: no delta is ever
+ * Reads the region file that `Metrics.open(schema, { file })` makes. Its process may be running, or may have died in
+ * any way. Reading changes nothing, and gives the process no work. A running process goes on counting: no delta is ever
  * negative, and if a line is flushed meanwhile, the file is read again.
  *
  * ```ts
@@ -135,7 +138,7 @@ export type RegionSummary = Omit<RegionReading, 'values' | 'pending' | 'line'>;
 export function summaryOf(content: SettledContent): RegionSummary {
   const { header, document, settlement } = content;
   const { schema, name, identity } = document;
-  // Also while a writer that has recorded its end still holds the lock.
+  // The outcome is also unknown while a writer that has recorded its end still holds the lock.
   const lineInFlight = settlement ?? (header.isUnsettled && header.state !== 'running' ? 'unknown' : undefined);
   return {
     state: stateFrom(header, content.isHeld),
@@ -158,7 +161,7 @@ export function summaryOf(content: SettledContent): RegionSummary {
 
 /** The state of a region's writer now. */
 export function writerState(file: RegionFile, headers: HeaderReader): RegionState {
-  // The lock before the header: close() writes the state before it unlocks.
+  // Ask for the lock before the header is read: close() writes the state before it unlocks.
   const isHeld = file.isHeld();
   return stateFrom(headers.read(file), isHeld);
 }

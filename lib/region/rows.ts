@@ -19,9 +19,9 @@ export interface CellSlots {
 const READ_BYTES = 512 << 10;
 
 /**
- * Writes the values of `count` rows from `first` on to `values`: each cell is combined over these rows, as its kind
- * requires, and counters with the same slot are added up. The values in a bank are one row; the values now need the
- * rows of all shards.
+ * Reads `count` rows, from row `first` on, and writes their values to `values`. Each cell is combined over these rows,
+ * as its kind requires, and counters with the same slot are added up. The values in a bank are one row; the current
+ * values need the rows of all shards.
  */
 export function readRows(
   file: RegionFile,
@@ -53,7 +53,7 @@ export function readRows(
 /** As long as the longest row. */
 const ZEROS = Buffer.alloc(65_536);
 
-/** Combines `length` words into the values: the words from `begin` on, for the cells from `firstCell` on. */
+/** Combines `length` words into the values. The word at `begin` belongs to the cell `firstCell`. */
 function combine(
   values: BigUint64Array,
   { kinds, slots }: CellSlots,

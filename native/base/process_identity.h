@@ -1,5 +1,5 @@
 // A ProcessIdentity tells a process from every other process that had, has or will have the same process id on this
-// machine. A region file names its writer by it.
+// machine. A region file contains the ProcessIdentity of its writer.
 //
 // Thread-safety:       any thread.
 // Async-signal-safety: none; it reads files.

@@ -18,7 +18,7 @@ constexpr size_t kNumberBytesMax = 20;
 
 class RawWriter {
  public:
-  // A text for PaddedText must be followed by this many bytes that may be read.
+  // Behind a text for PaddedText, this many more bytes must be readable.
   static constexpr size_t kPadding = 32;
 
   RawWriter(char* buffer, size_t bytes) : begin_(buffer), at_(buffer), end_(buffer + bytes) {}

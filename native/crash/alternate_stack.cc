@@ -60,7 +60,7 @@ void* MakeAlternateStack() {
 void FreeAlternateStack(void* stack) {
   if (stack == nullptr) return;
   Saved* const saved = static_cast<Saved*>(stack);
-  // The caller broke the contract and is on another thread: the stack's own thread still uses it.
+  // A caller on another thread has broken the contract: the stack's own thread still uses the stack.
   if (saved->its_thread != &g_current || --saved->users != 0) return;
   if (g_current == saved) g_current = nullptr;
   stack_t now;

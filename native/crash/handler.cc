@@ -21,11 +21,12 @@ CaptureState g_capture;
 
 namespace {
 
-// How long a second thread that crashes waits for the first one's last lines and for death, in addition to limit_ms.
+// A second thread that crashes waits until the first thread has sent the last lines and the process is dead. It waits
+// for at most limit_ms plus this time.
 constexpr int kOtherCrashMs = 400;
 
-// Whether a signal that was sent, and not raised by an instruction, ends the process, or may end it, when it meets this
-// disposition.
+// Whether the signal ends the process, or may end it, when it meets this disposition. This is for signals that were
+// sent, not for those that an instruction raised.
 bool IsDeadly(int signal, const Disposition& disposition, int hops) {
   if (IsFunction(disposition.action)) {
     // The handler of a fatal signal is expected to end the process. A handler that runs once, such as Node's for
@@ -72,7 +73,7 @@ void PassOn(int signal, siginfo_t* info, const Disposition& disposition) {
   // The kernel never kills the init process of a container by a signal that the process sends to itself.
   if (IsDefault(next) && getpid() == 1) _exit(128 + signal);
   // Send the signal again, with its siginfo. It stays blocked until the last handler returns. SIGBUS has to be blocked
-  // here, since our handler leaves it open, see OursAbove.
+  // here, since our handler does not block it, see OursAbove.
   const sigset_t only = OnlySignal(signal);
   pthread_sigmask(SIG_BLOCK, &only, nullptr);
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), ThreadId(), signal, info) != 0) SendToSelf(signal);
@@ -118,13 +119,12 @@ void StopByDefault(int signal) {
   sigaction(signal, &ours, nullptr);
 }
 
-// Counts a signal that does not end the process, and passes it on to the earlier disposition. False, with nothing done,
-// when the signal may end the process. `depth` is ChainEntry::depth(): only the outermost call counts.
+// Counts a signal that does not end the process, and passes it on to the earlier disposition. If the signal may end the
+// process, does nothing and returns false. `depth` is ChainEntry::depth(): only the outermost call counts.
 bool TryHarmless(int signal, siginfo_t* info, void* context, const Disposition& earlier, int depth) {
   if (IsForced(signal, info)) return false;
   if (IsDeadly(signal, earlier, 0)) {
-    // A signal that is sent does not kill the init process of a container by default. Only abort() ends it all the
-    // same.
+    // By default, a signal that is sent does not kill the init process of a container. abort() is the only exception.
     const bool is_kept_from_init =
         IsDefault(earlier.action) && getpid() == 1 && !(signal == SIGABRT && info->si_code == SI_TKILL);
     if (!is_kept_from_init) return false;
@@ -138,7 +138,7 @@ bool TryHarmless(int signal, siginfo_t* info, void* context, const Disposition& 
   return true;
 }
 
-// When our handler has SIGBUS only to repair regions, any other SIGBUS belongs to the earlier disposition.
+// When our handler is installed for SIGBUS only to repair regions, any other SIGBUS belongs to the earlier disposition.
 bool TryHandOn(int signal, siginfo_t* info, void* context, const Disposition& earlier) {
   if (signal != SIGBUS || (g_capture.captured_by_default.load(std::memory_order_relaxed) & SetOf(signal)) == 0)
     return false;  // relaxed: the set publishes nothing
@@ -186,9 +186,9 @@ bool TryRepair(int signal, const siginfo_t* info) {
   return signal == SIGBUS && info->si_code == BUS_ADRERR && RepairHere(info->si_addr, 0);
 }
 
-// Postpones the signal of a fault that somebody sent while this thread sends a line, until the line is out: SignalMask
-// does not block these signals. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have raised it
-// here.
+// If somebody sends the signal of a fault while this thread sends a line, postpones the signal until the line is out:
+// SignalMask does not block these signals. SIGABRT is not postponed: SignalMask blocks it, so only abort() can have
+// raised it here.
 bool TryPostpone(int signal, siginfo_t* info, void* context) {
   if (context == nullptr || !IsFatal(signal) || signal == SIGABRT || IsForced(signal, info) || !SignalMask::IsInForce())
     return false;
@@ -201,8 +201,8 @@ bool TryPostpone(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-// The handlers of two copies may stand above each other in alternation. Each copy is then asked about one disposition
-// further down each time.
+// In a chain of handlers, those of two copies may alternate. Then each copy is asked several times, each time about the
+// disposition below the one before.
 bool IsDeadlyHere(int signal, int hops) {
   const Disposition* const disposition = signal > 0 && signal < kSignals ? DispositionAt(signal, hops / 2) : nullptr;
   return disposition != nullptr && IsDeadly(signal, *disposition, hops);
@@ -218,10 +218,10 @@ bool RepairHere(void* address, int hops) {
   return false;
 }
 
-// Reads top to bottom in the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen
-// again, so that the core dump is right), a helper thread that writes (it can be the thread that crashed), formatting
-// before one thread has won the crash (two threads would write). AddressSanitizer would put the locals on a stack of
-// its own, but ChainEntry needs them on the stack that the kernel called this handler on.
+// The steps are in the order of rising risk. Tried and dropped: a jump out of the handler (the fault must happen again,
+// so that the core dump is right), a helper thread that writes (it can be the thread that crashed), formatting before
+// one thread has won the crash (two threads would write). AddressSanitizer would put the locals on a stack of its own,
+// but ChainEntry needs them on the stack that the kernel called this handler on.
 __attribute__((no_sanitize_address)) void HandleSignal(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   // V8 turns a WebAssembly trap into a RuntimeError. It recognises its traps for SIGSEGV only. Relaxed: the function

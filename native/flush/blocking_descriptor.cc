@@ -47,7 +47,7 @@ int OpenByName(const struct stat& info) {
   return -1;
 }
 
-// Whether this kernel, this kind of file or a seccomp filter does not allow the call.
+// Whether the error means that this kernel, this kind of file or a seccomp filter does not allow the call.
 bool IsRefused(int error) { return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == EPERM; }
 
 }  // namespace

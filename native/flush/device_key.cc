@@ -6,7 +6,7 @@ namespace vmm {
 
 namespace {
 
-// The length of the UTF-8 character at `at`; 0 if the bytes there are none.
+// The length of the UTF-8 character at `at`; 0 if the bytes there are not a character.
 size_t CharacterBytes(const std::string& text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const unsigned char lead = byte(0);
@@ -16,7 +16,7 @@ size_t CharacterBytes(const std::string& text, size_t at) {
   for (size_t i = 1; i < bytes; i++) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
   }
-  // Overlong forms, surrogates, and numbers beyond the last code point.
+  // Refuse overlong forms, surrogates, and numbers beyond the last code point.
   if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
   if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
   return bytes;

@@ -22,11 +22,11 @@ struct Registry {
   uint32_t last_number = 0;
 };
 
-// Never destroyed: worker threads may close stores while the process destroys its statics. In static memory: a forked
-// child makes a new one, and the fork may have happened in the middle of an allocation.
+// Never destroyed: worker threads may close stores while the process destroys its statics. The memory is static because
+// a forked child makes a new registry, and the fork may have happened in the middle of an allocation.
 alignas(Registry) unsigned char g_registry_memory[sizeof(Registry)];
-// Relaxed, at every use: the static in TheRegistry publishes the first registry, and a forked child has one thread when
-// it replaces that.
+// Every use is relaxed: the static in TheRegistry publishes the first registry, and a forked child has only one thread
+// when it replaces the registry.
 std::atomic<Registry*> g_registry{nullptr};
 
 void MakeRegistry() { g_registry.store(new (g_registry_memory) Registry, std::memory_order_relaxed); }

@@ -13,7 +13,7 @@
 #include <memory>
 #include <set>
 
-// Before store/native_abi.h, which includes this header without its Node-API part.
+// This comes before store/native_abi.h, which includes vmm_metrics.h without the Node-API part.
 #include "../../include/vmm_metrics.h"
 #include "node/row_buffers.h"
 #include "profile/profile.h"
@@ -117,8 +117,7 @@ struct EnvironmentData {
   RowMemory rows = {};  // for readKnownRegions
 };
 
-// open(spec): an Attachment; or the other schema's text when an open store with this name has another schema; or a
-// failure.
+// open(spec): an Attachment, or a failure. If an open store with this name has another schema: the text of that schema.
 Napi::Value Open(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

@@ -25,7 +25,7 @@ class Profiler {
   // kAlreadyRunning: a profile of this store runs. Otherwise as Profile::Start.
   Status Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
-  // Ends that profile, within a second; then another one can be started. A second call gives the same result.
+  // Ends that profile within a second; then another profile can be started. A second call gives the same result.
   ProfileResult Stop(const std::shared_ptr<Profile>& profile);
 
   // Ends the running profile, if there is one.
@@ -35,8 +35,8 @@ class Profiler {
   void StopAtExit(int patience_ms);
   void AskToStopAtExit(int patience_ms);
 
-  // Whether a profile samples one of `count` cells from `first` on. Also true when another thread has the lock: this
-  // never waits.
+  // Whether a profile samples any of the `count` cells from `first` on. Returns true also when another thread has the
+  // lock, since this never waits.
   bool Samples(uint32_t first, uint32_t count);
 
   // How many profiles have ended. Relaxed: it publishes nothing, and a caller that reads it too early asks again.

@@ -1,6 +1,6 @@
 // A SpinningCpu keeps a profile's writing thread off the processor on which the sampling thread spins. With fewer
-// processors than busy threads, the scheduler would let the two share one. Ticks would be missed while the writing
-// thread ran there, although the writing can wait.
+// processors than busy threads, the scheduler would let the two threads share a processor. Then ticks would be missed
+// while the writing thread runs, although the writing can wait.
 //
 // Thread-safety:       Begin and Note belong to the sampling thread, Avoid to the writing thread.
 // Async-signal-safety: none.

@@ -41,7 +41,7 @@ void Cells::Publish() {
 
 uint32_t Cells::Claim() {
   const uint32_t shards = region_.shards_used();
-  // Take the lowest free shard, so that few shards are ever in use: each one costs a read for every sum.
+  // Take the lowest free shard, so that few shards are ever in use: each shard in use costs a read for every sum.
   for (uint32_t shard = 1; shard < kShards; shard++) {
     if (claimed_[shard]) continue;
     if (shard >= shards) {

@@ -148,7 +148,7 @@ bool KnownRegion::IsDirectorySame(RowMemory& memory) const {
 
 KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* header, uint64_t* flushed, uint64_t* totals) {
   bool is_held = false;
-  // The lock before the header: the writer's close() writes the state before it unlocks.
+  // Ask for the lock before the header is read: the writer's close() writes the state before it unlocks.
   if (!IsNamed(user) || !IsFileLocked(spec_.descriptor, &is_held).ok() || is_held != spec_.is_held) return kChanged;
   unsigned char* const now = memory.Get(sizeof(RegionHeader));
   if (now == nullptr || !ReadAll(now, sizeof(RegionHeader), 0)) return kChanged;
@@ -163,10 +163,11 @@ KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* he
   memcpy(header, now, sizeof(RegionHeader));
   const uint64_t commit = WordAt(header, kCommit);
   if (BankOf(commit) >= kBanks || !IsDirectorySame(memory)) return kChanged;
-  // Banks before shards: a counter only goes up, so a total that is read later is never less than the flushed value.
+  // Read the banks before the shards: a counter only goes up, so a total that is read later is never less than the
+  // flushed value.
   if (!ReadRows(memory, BankOf(commit), 1, flushed)) return kChanged;
   if (!ReadRows(memory, kFirstShardRow, spec_.shards_used, totals)) return kChanged;
-  // The counts too: the writer may have published them, with the commit word, after they were copied.
+  // Compare the counts too: the writer may have published them, with the commit word, after they were copied.
   unsigned char* const after = memory.Get(sizeof(RegionHeader));
   if (!ReadAll(after + kCommit, kEpoch + sizeof(uint64_t) - kCommit, kCommit)) return kChanged;
   if (!IsSame(after, header, kCommit, kCountsEnd) || !IsSame(after, header, kEpoch, kEpoch + sizeof(uint64_t))) return kChanged;

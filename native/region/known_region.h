@@ -1,12 +1,13 @@
-// A region file that a reader in this process has read and checked. As long as nothing changed but values, the reader
-// gets them from here: TypeScript has decoded the header, the document and the directory, and they need no second look.
+// A region file that a reader in this process has read and checked. As long as only values have changed, the reader
+// gets the values from here: TypeScript has decoded the header, the document and the directory, and need not look at
+// them again.
 //
-// The file may be anybody's work, and may change at any moment. It is read with pread only, never mapped, and no number
-// in it is used: places and lengths are those that the reader has checked.
+// The file may be anybody's work, and may change at any moment. It is read with pread only, and never mapped. No number
+// in it is used as a place or a length: those come from the reader, which has checked them.
 //
 // Thread-safety:       one thread at a time for each object.
 // Async-signal-safety: none.
-// Lifetime:            the descriptor stays open for as long as the object is used. The object does not close it.
+// Lifetime:            the descriptor stays open while the object is used. The object does not close it.
 
 #pragma once
 
@@ -26,7 +27,7 @@ namespace vmm {
 // lib/region/pages.ts.
 class RowMemory {
  public:
-  // At least so many bytes, valid until the next call; null if there is no memory.
+  // Returns memory of at least `bytes` bytes, which is valid until the next call; null if there is no memory.
   unsigned char* Get(size_t bytes);
 
  private:
@@ -67,7 +68,7 @@ class KnownRegion {
   KnownRegion(const KnownRegion&) = delete;
   KnownRegion& operator=(const KnownRegion&) = delete;
 
-  // Whether the spec is consistent. Nothing else may be called if it is not.
+  // Whether the spec is consistent. If it is not, no other function may be called.
   bool IsValid() const;
   uint32_t values() const { return spec_.values; }
 

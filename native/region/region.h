@@ -1,13 +1,13 @@
-// A Region is the memory that holds all cells of a store: a file whose descriptor the caller passes in, otherwise a
-// memfd, or anonymous shared memory where a memfd of that size is not allowed.
+// A Region is the memory that holds all cells of a store. If the caller passes in the descriptor of a file, the memory
+// is that file. Otherwise it is a memfd, or anonymous shared memory where a memfd of that size is not allowed.
 //
-// The process reads and writes its own copies of the counters in RegionHeader (Control), and repeats them in the header
-// for readers in other processes: the process must go on when the file loses the header.
+// The process has its own copies (Control) of the counters in RegionHeader, because it must go on when the file loses
+// the header. It reads and writes these copies, and repeats them in the header for readers in other processes.
 //
 // Thread-safety:       Create, AllocateRow and MapRow are called by one thread at a time (the store's lock). ForgetRow
 //                      may be called without the lock, and the rest by any thread.
-// Async-signal-safety: Repair and the inline functions are safe, but not ForgetRow, DisconnectRow and UnmapRow; the
-//                      others are not.
+// Async-signal-safety: Repair is safe, and so are the inline functions except ForgetRow, DisconnectRow and UnmapRow.
+//                      The other functions are not.
 // Memory ordering:     see RegionHeader; the addresses never change while the region lives.
 // Lifetime:            mapped from Create to destruction. A row that is mapped for JavaScript is a second mapping of
 //                      the same memory, and lives until UnmapRow.

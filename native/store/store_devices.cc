@@ -14,14 +14,15 @@ namespace {
 // at most.
 constexpr size_t kRetiredAtOnce = 256;
 
-// The time between retirements, unless too many devices are leaving, or there is no room for a new device: a reader in
-// another process needs some time without a retirement. A large region takes longer to read, and may have more leaving
-// devices.
+// The time between retirements: a reader in another process needs some time without a retirement. Retirements do not
+// wait for this time when too many devices are leaving, or when there is no room for a new device. A large region takes
+// longer to read, and may have more leaving devices.
 constexpr int64_t kRetirementGapMs = 20;
 constexpr size_t kWaitingMax = 64;
 constexpr size_t kLivingPerWaiting = 8;
 
-// Whether the call may succeed after leaving devices are retired, which frees their cells and entries.
+// Whether the call may succeed once the devices that are leaving have been retired, which frees their cells and
+// entries.
 bool IsLackOfRoom(Code code) {
   return code == Code::kTooManyDevices || code == Code::kTooManyCells || code == Code::kLineTooLong || code == Code::kMemory;
 }
@@ -51,7 +52,7 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
 
 Status Store::MakeDevice(uint32_t group, const std::string& id, const Device** device) {
   if (devices_.IsKeyTaken(group, id)) return {Code::kKeyTaken, EEXIST};
-  // A removed device that kept its key kept the room in the line too.
+  // If a removed device still has this key, the line still has room for a device with this key.
   const uint64_t more_bytes = devices_.HasKey(group, id) ? 0 : devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   const uint64_t line_bytes = line_bytes_ + more_bytes;
   if (line_bytes > kLineBytesMax) return {Code::kLineTooLong};

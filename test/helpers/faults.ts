@@ -8,15 +8,15 @@ import { expectExact, type Load, makeLedger, WRITERS } from './ledger.ts';
 import { at, type Line, linesOf, sumOf, temporaryFolder } from './workplace.ts';
 
 /**
- * Where a fault comes: `thread` is one of the addon's own, `pool` one of libuv's, `attached` one that has claimed a
- * shard, `claimed-twice` one that has claimed two and given one back.
+ * The thread that has the fault. `thread` is a thread of the addon, and `pool` is a thread of libuv. `attached` is a
+ * thread that has claimed a shard, and `claimed-twice` is a thread that has claimed two shards and given one back.
  */
 export type Where = 'main' | 'worker' | 'thread' | 'pool' | 'attached' | 'claimed-twice';
 
 /** The plan of test/fixtures/fault.mjs. */
 export interface Plan {
   /**
-   * One of the fixture's ways or of those in test/addon/deaths.cc; `shot`: a signal is sent to one thread under load.
+   * A way that the fixture or test/addon/deaths.cc has; `shot`: a signal is sent to one thread under load.
    */
   readonly how: string;
   readonly where?: Where;
@@ -25,7 +25,8 @@ export interface Plan {
   readonly before?: 'reporter' | 'mender' | 'ignored' | 'default' | 'listener';
   readonly after?: 'reporter';
   /**
-   * The next line stays half written for so long, and the fault comes meanwhile: a signal on the same thread, or `how`.
+   * The next line stays half written for `ms` milliseconds, and the fault comes meanwhile: a signal on the same thread,
+   * or `how`.
    */
   readonly writing?: { readonly ms: number; readonly signal?: NodeJS.Signals };
   readonly load?: Load;

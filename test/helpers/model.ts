@@ -46,8 +46,8 @@ export class Holder {
 }
 
 /**
- * Whether enough devices were removed after this device that its accessors count for the group only. `removed`: all
- * removed devices, in the order of their removal.
+ * Whether this device's accessors count for the group only, because enough devices were removed after it. `removed`:
+ * all removed devices, in the order of their removal.
  */
 export function isLetGo(holder: Holder, removed: readonly Holder[]): boolean {
   const at = removed.indexOf(holder);
@@ -71,7 +71,7 @@ type Pairs = readonly (readonly [key: string, value: Tree])[];
 type Tree = bigint | string | typeof TIMESTAMP | Pairs;
 
 const TIMESTAMP = Symbol();
-/** Stands for the timestamp in a text: a line contains no newline, and strings escape it. */
+/** Stands for the timestamp in a text: the text contains no other newline, since strings escape newlines. */
 const HOLE = '\n';
 
 export class Model {
@@ -184,8 +184,8 @@ function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
 }
 
 /**
- * The devices of a line: all that exist. In a group without an aggregate, also the latest removed device with pending
- * counts of each id that no device has any more.
+ * The devices of a line: all that exist. In a group without an aggregate, also removed devices: for each id that no
+ * device has any more, the latest device with pending counts.
  */
 function shownIn(now: Picture, before: Picture, key: string, hasAggregate: boolean): Holder[] {
   const shown = livingIn(now, key);

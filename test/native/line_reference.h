@@ -108,7 +108,7 @@ class LineReference {
   }
 
   // Writes one object for all devices with one key. It has the sums of their deltas. Its other values are those of the
-  // last device that is not removed or has counted.
+  // last device that still exists or has counted.
   void WriteNamesakes(const DeviceGroup& group, const std::vector<const Device*>& namesakes) {
     const auto has_counted = [&](const Device& device) {
       for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {

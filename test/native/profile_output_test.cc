@@ -27,8 +27,7 @@
 namespace vmm {
 namespace {
 
-// While `g_hold` is set, the writes of the thread that writes samples do not return. `g_held` is set once such a write
-// waits.
+// While `g_hold` is set, no write() returns on the thread that writes samples. `g_held` is set once such a write waits.
 std::atomic<bool> g_hold{false}, g_held{false};
 
 // The number of bytes that this thread wrote.

@@ -1,5 +1,5 @@
-// Retirement: if the process dies after any write of it, a reader sees the same sums. Retired cells are free for other
-// devices.
+// Retirement takes several writes: if the process dies after any of them, a reader sees the same sums. Retired cells
+// are free for other devices.
 //
 // Invariant: a retirement changes neither the total of all devices of a group nor the flushed part of the total.
 
@@ -53,8 +53,8 @@ struct Scene : Rig {
     return {group, device};
   }
 
-  // What a reader finds in the region now, by docs/format.md alone: for each inc cell of a group, the sums of the
-  // totals and of the flushed bank over its devices, and the ids of the devices.
+  // What a reader that knows only docs/format.md finds in the region now. For each inc cell of a group: the sum of its
+  // devices' totals, and the sum of their words in the flushed bank. Also the ids of the devices.
   struct Sums {
     std::vector<uint64_t> totals, flushed;
     std::vector<std::string> ids;

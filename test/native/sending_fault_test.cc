@@ -1,6 +1,6 @@
 // The thread that writes a line to the sink has a fault: before, amid or after the bytes. If some bytes of the line are
-// in a file, the handler completes the line. In a pipe nobody can tell how much is out, so the last line has the counts
-// of that line.
+// in a file, the handler completes the line. If the sink is a pipe, nobody can tell how many bytes are out, so the last
+// line repeats the counts of the unsettled line.
 
 #include <signal.h>
 #include <stdlib.h>
