@@ -2,9 +2,10 @@
 // it costs the threads that count. A run samples ten metrics for two seconds, while a worker increments metrics. There
 // are three rounds of all rates; the figures are medians.
 //
-// Before and after each run, two loops only keep time at that rate: one spins, and the other waits as the profile does.
-// They show how many ticks the machine lets anything meet at that moment. With --tries N, a run in which other
-// processes took more than a twentieth of a core is repeated, up to N runs in all, and the quietest run counts.
+// Before and after each run, two loops wait for ticks at that rate and do nothing else: one spins, and the other waits
+// as the profile does. They show how many ticks a thread can meet at all on the machine at that moment. With --tries N,
+// a run in which other processes took more than a twentieth of a core is repeated, up to N runs in all, and the
+// quietest run counts.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +33,8 @@ const ALIKE = 0.002; // by how much two equal runs differ
 const QUIET_CORES = 0.05;
 const TICKS_PER_SECOND = 100; // of /proc, on Linux
 
-// How the profile waits at each rate: for the last `spinUs` it reads the clock, see native/profile/sampler.h.
+// How the profile waits at each rate: it reads the clock in a loop for the last `spinUs` before a tick, see
+// native/profile/sampler.h.
 const rates = [
   { name: '1 ms', intervalUs: 1000, spinUs: 0, atLeast: 0.995, coresAtMost: 0.05 },
   { name: '100 us', intervalUs: 100, spinUs: 20, atLeast: 0.99, coresAtMost: 0.35 },
@@ -42,15 +44,15 @@ const rates = [
 type Rate = (typeof rates)[number];
 
 interface Run extends ProfileStats {
-  /** The part of all ticks that was sampled. */
+  /** The fraction of all ticks that was sampled. */
   readonly met: number;
-  /** The part of all ticks that the spinning loop met. */
+  /** The fraction of all ticks that the spinning loop met. */
   readonly spinning: number;
-  /** The part of all ticks that the loop met that waits as the profile does. */
+  /** The fraction of all ticks that the other loop met, which waits as the profile does. */
   readonly waiting: number;
   readonly samplingCores: number;
   readonly writingCores: number;
-  /** The part of all samples that came within half an interval of the sample before. */
+  /** The fraction of all samples that came within half an interval of the previous sample. */
   readonly crowded: number;
   /** How many cores other processes used meanwhile. */
   readonly othersCores: number;
@@ -66,7 +68,7 @@ const KEEP_TIME = `
   keepTime(100_000, ms, 20_000);
 `;
 const metrics = Metrics.open(firecracker, { name: 'bench-profiling' });
-// In memory: at 1 us the file grows by a hundred megabytes a second.
+// The file is in memory, because at 1 us it grows by a hundred megabytes a second.
 const output = join(folderInMemory(), 'profile.tsv');
 const options = { metrics: PROFILED, output };
 

@@ -75,7 +75,10 @@ export function loadAddon<T extends Versioned>(wanted: string | undefined): Load
   throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo()}`, cause);
 }
 
-/** Every file that may be the addon, the most likely first. Node is asked for the package only when it has to be. */
+/**
+ * Every file that may be the addon, the most likely first. Asks Node where the package is only if no earlier file could
+ * be loaded.
+ */
 function* candidates(): Generator<string> {
   const homes = homesOfThisCode();
   for (const root of homes.flatMap(packageOf)) yield* inPackage(root);

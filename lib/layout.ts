@@ -66,7 +66,7 @@ export interface Layout {
   /** In the order of the schema, which is the order of the line. */
   readonly entries: readonly (GroupLayout | DeviceGroupLayout | TimestampLayout)[];
   readonly devices: readonly DeviceGroupLayout[];
-  /** The kinds of all cells but those of devices. */
+  /** The kinds of all cells except those of devices. */
   readonly cellKinds: Uint8Array;
   /** Everything that all threads must agree on, as `[path, what it is]`. Descriptions and units are not part of it. */
   readonly facts: readonly (readonly [path: string, fact: string])[];

@@ -101,8 +101,9 @@ export class Metrics<S extends SchemaShape> {
    * the next flush opens the path again. A named pipe needs no reader, and writing to it never blocks.
    *
    * A store with a region file first writes the last lines of earlier processes, oldest first, each line once. A kept
-   * file has a last line if it has pending values and its lines went to the same path. A last line that does not get
-   * out goes before the next line, and nothing is thrown. The option `recover: false` of `open()` turns this off.
+   * file has a last line if it has pending values and its lines went to the same path. When a last line cannot be
+   * written, nothing is thrown, and it is written before the next line. The option `recover: false` of `open()` turns
+   * this off.
    * @throws TypeError, RangeError for a wrong argument.
    * @throws MetricsError `ERR_METRICS_ALREADY_INITIALIZED` when `init()` has succeeded before, in any thread.
    * @throws MetricsError `ERR_METRICS_OPEN` when the destination cannot be opened (`cause` has `code`, `errno`,
@@ -111,7 +112,8 @@ export class Metrics<S extends SchemaShape> {
   init(destination: string | number): void {
     void this.#cells.attachment; // throws when closed
     const checked = checkedDestination('init(): destination', destination);
-    // Absolute, since the path is looked up again when the file is rotated, whatever the working directory is by then.
+    // Absolute: the path is looked up again when the file is rotated, and the working directory may be another one by
+    // then.
     const result = this.#initiate(typeof checked === 'string' ? resolve(checked) : checked);
     if (result === true) return;
     if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
@@ -180,7 +182,7 @@ export class Metrics<S extends SchemaShape> {
    * Nothing else changes: a process that a signal kills still dies by the same signal, an ignored signal stays ignored,
    * earlier handlers are called, and a WebAssembly trap stays a JavaScript error. A listener that
    * `process.on()` adds later is called too, and the signal is still counted. There is one exception: if SIGTERM,
-   * SIGINT or SIGHUP is neither marked nor asked for, a later listener has that signal alone.
+   * SIGINT or SIGHUP is neither marked nor asked for, only the later listener gets that signal.
    *
    * A second call can capture more signals. It also puts our handler back above a handler that native code has
    * installed since. Flushes check for such a handler, at most every 100 ms, and raise the metric marked `onError`

@@ -1,6 +1,6 @@
 // npm run demo: builds what is out of date, and runs the demo with the arguments given. The compilers are silent unless
-// one fails. If everything is up to date, that takes two runs of make and one of tsc, which compare file times, and
-// one of the bundler, which is quick.
+// one fails. If everything is up to date, make runs twice and tsc once, and they only compare file times. The bundler,
+// which is quick, runs once in any case.
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,8 +1,8 @@
 // Regions that earlier versions of this package left: each is read as it was meant, whatever the format has become.
 //
-// The package as it was wrote the files by test/fixtures/crashed-region.mjs: at commit 3dbe1a7 that of version 1 of the
-// format, at e670063 that of version 2. In both, the id of the boot was replaced by zeros. Before the version of the
-// format rises, the region of the old version is added here.
+// An earlier package wrote each file, with test/fixtures/crashed-region.mjs. The package at commit 3dbe1a7 wrote the
+// file of version 1 of the format, and the package at e670063 wrote the file of version 2. In both, the id of the boot
+// was replaced by zeros. Before the version of the format rises, the region of the old version is added here.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

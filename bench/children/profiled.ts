@@ -1,5 +1,5 @@
-// A process that profiles its own metrics while it increments them: profiled.js FILE INTERVAL_US MS. It sends the part
-// of the ticks that the profile met, and the processor time of a tick.
+// A process that profiles its own metrics while it increments them: profiled.js FILE INTERVAL_US MS. It sends two
+// numbers: the fraction of the ticks that the profile met, and the processor time of a tick.
 
 import { COUNTED, PROFILED } from '../profile-names.ts';
 import { opened } from '../store.ts';

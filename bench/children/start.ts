@@ -1,5 +1,5 @@
-// A process that starts, and prints its time and memory: start.js STEP. This file imports nothing, since that would be
-// measured: an import of node:fs loads all of Node's streams.
+// A process that starts, and prints its time and memory: start.js STEP. This file imports nothing, because an import
+// would be measured too: that of node:fs loads all of Node's streams.
 
 import type { Metrics } from 'vmm-metrics';
 

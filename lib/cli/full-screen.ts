@@ -25,8 +25,8 @@ export class FullScreen {
   }
 
   #takeTerminal(): void {
-    // First false: a shell may have changed the terminal meanwhile, and Node ignores a call for the mode that it
-    // believes to be set.
+    // A shell may have changed the terminal meanwhile, and Node ignores a call for the mode that it believes to be set.
+    // So the first call, with false, makes Node obey the second.
     process.stdin.setRawMode(false).setRawMode(true);
     process.stdout.write(TAKE);
   }

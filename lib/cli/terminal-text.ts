@@ -2,7 +2,10 @@
 
 import { styleText } from 'node:util';
 
-/** One line without control characters. Names and ids may contain any character, and a terminal obeys some. */
+/**
+ * One line without control characters. Names and ids may contain any character, and a terminal obeys some characters as
+ * commands.
+ */
 export function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace.
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => {
@@ -11,12 +14,12 @@ export function plain(text: string): string {
   });
 }
 
-/** The text, or as much of it as fits, with an ellipsis. */
+/** The text; if it is too wide, the beginning that fits, with an ellipsis. */
 export function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 
-/** A sentence in lines no wider than `width`; a longer word stands alone. */
+/** A sentence in lines no wider than `width`; a longer word gets a line of its own. */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {

@@ -6,7 +6,7 @@ export const TIME_FIELD = 'Time (ns)';
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
 const CHARACTERS = Object.fromEntries(Object.entries(ESCAPES).map(([character, sequence]) => [sequence, character]));
 
-/** A name as a field: the id of a device may have a tab or a newline in it. */
+/** A name as a field: the id of a device may contain a tab or a newline. */
 export function fieldOf(name: string): string {
   return name.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character]!);
 }

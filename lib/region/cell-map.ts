@@ -1,7 +1,7 @@
-// Which cells of a region have values, and whose they are. A reader packs them into slots: the cells of the schema,
-// those of each living device, and one set per group for all its removed devices, because only their sum is shown. So a
-// reader needs no more memory after a device was plugged in and out a hundred thousand times. Every region that a
-// writer can make fits, and a hostile file cannot make a reader use more.
+// Which cells of a region have values, and which device or group the values belong to. A reader packs them into slots:
+// the cells of the schema, those of each living device, and one set per group for all its removed devices, because only
+// their sum is shown. So a reader needs no more memory after a device was plugged in and out a hundred thousand times.
+// Every region that a writer can make fits, and a hostile file cannot make a reader use more.
 
 import { checkedDeviceId } from '../arguments.ts';
 import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
@@ -35,7 +35,8 @@ export class CellMap {
   readonly slotKinds: Uint8Array;
   /**
    * The devices of each group, sorted by the bytes of their ids, then by age. Removed devices are together in the last
-   * element. In a group without an aggregate, those that still have pending deltas stand alone.
+   * element. In a group without an aggregate, each removed device that still has pending deltas has an element of its
+   * own.
    */
   readonly devices: readonly (readonly MappedDevice[])[];
 
@@ -89,7 +90,7 @@ class Builder {
     this.#restSlots = layout.devices.map((group) => this.#newSlots(group));
   }
 
-  /** In a degraded region an entry may be lost, or half of it. Its device is missing then. */
+  /** In a degraded region, an entry or half of an entry may be lost. Then its device is missing. */
   add(entry: DirectoryEntry): void {
     try {
       this.#add(entry);
@@ -198,5 +199,5 @@ class Builder {
 /** Not a stored state: the values of the entry's cells are in the totals of retired devices, or in their other copy. */
 const RETIRED = -1;
 
-// ignoreBOM keeps a U+FEFF at the beginning: an id may have one.
+// ignoreBOM keeps a U+FEFF at the beginning: an id may begin with one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

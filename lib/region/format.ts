@@ -1,6 +1,6 @@
 // The position of every byte in a region: native/region/format.h in TypeScript. docs/format.md describes the format;
-// the three files change together. Offsets are in bytes. Those of header fields count from the start of the file, all
-// others from the start of their record.
+// the three files change together. Offsets are in bytes. The offset of a header field counts from the start of the
+// file; every other offset counts from the start of its record.
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
@@ -83,8 +83,8 @@ export const DEVICES_MAX = 1 << 17;
 export const LINE_BYTES_MAX = 1 << 27;
 
 /**
- * Values of the low bits of an entry's `state`. The bits above count the entries in the order in which they were made;
- * those of `retiring` contain an epoch.
+ * Values of the low bits of an entry's `state`. The higher bits number the entries in the order in which they were
+ * made; in an entry that is `retiring`, the higher bits contain an epoch.
  */
 export const EntryState = { living: 0, removed: 1, retiring: 2, free: 3, rest: 4, retiredEven: 5, retiredOdd: 6 } as const;
 export const ENTRY_STATE_BITS = 3;

@@ -1,6 +1,6 @@
-// A region that is read again and again. Its file stays open, and each part of it is decoded again only if the bytes
-// of that part changed. Once two readings have found the same devices, native code reads the file again, and says so if
-// more than values changed; then the file is read here, where all checks are.
+// A region that is read many times. Its file stays open, and each part of it is decoded again only if the bytes of that
+// part changed. After two readings that found the same devices, native code does the next readings. When it finds that
+// more than values changed, the file is read here, where all checks are.
 
 import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
 import { ContentReader } from './content.ts';
@@ -38,10 +38,11 @@ export class KeptRegion {
   }
 
   /**
-   * Reads the file that the path names now. If that is another file than last time, or if the file was cut short
-   * meanwhile, the file is read as if for the first time.
+   * Reads the file that the path names now. If the path names a new file, or if the file was cut short meanwhile, the
+   * file is read as if for the first time.
    * @returns The content. The next call overwrites its arrays, and may return the same object.
-   * @throws MetricsError `ERR_METRICS_REGION` as readRegion(). The region is closed then; the next call opens it again.
+   * @throws MetricsError `ERR_METRICS_REGION` when readRegion() would throw it. The region is closed then; the next
+   * call opens it again.
    */
   read(): SettledContent {
     if (this.#known !== undefined) {
@@ -93,7 +94,7 @@ export class KeptRegion {
     const content = settled(this.#file, this.#contents.read(this.#file, size));
     this.#content = content;
     if (!this.#isNative) return content;
-    // One miss may be a flush at the same time. After two, native code must know something that it does not.
+    // One miss may come from a flush at the same time. After two, what native code knows is out of date.
     if (content.map !== mapBefore) this.#known = undefined;
     else if (this.#known === undefined || this.#misses > 1) this.#known = this.#knownAs(content);
     return content;

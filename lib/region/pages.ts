@@ -5,7 +5,7 @@
 
 import { binding } from '../binding.ts';
 
-/** Zeroed memory of so many bytes that begins at a page. */
+/** Zeroed memory that begins at a page and has `bytes` bytes. */
 export function pages(bytes: number): Buffer {
   const { buffer, byteOffset, byteLength } = binding().pages(bytes);
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
@@ -20,8 +20,8 @@ export interface Pages {
 let scratch: Pages | undefined;
 
 /**
- * Memory of at least so many bytes that begins at a page. All callers in a thread share it, so its contents are valid
- * only until the next call.
+ * Memory that begins at a page and has at least `bytes` bytes. All callers in a thread share it, so its contents are
+ * valid only until the next call.
  */
 export function scratchPages(bytes: number): Pages {
   if (scratch === undefined || scratch.bytes.length < bytes) {

@@ -11,7 +11,10 @@ export interface SettledContent extends RegionContent {
   readonly before: BigUint64Array;
   /** What became of the line in flight; undefined if there was none. */
   readonly settlement: Settlement | undefined;
-  /** The header's word `commit`, or what the writer would have set it to if the line in flight got out. */
+  /**
+   * The header's word `commit`. If the line in flight got out, this is the value that the writer would have stored
+   * next.
+   */
   readonly commit: bigint;
 }
 

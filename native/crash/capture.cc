@@ -23,7 +23,7 @@ constexpr int kReleaseInCrashMs = 200;
 
 std::mutex g_lock;
 
-// The sigaction() with which our handler stands above `below`.
+// The argument of sigaction() that puts our handler above `below`.
 struct sigaction OursAbove(int signal, const struct sigaction& below) {
   struct sigaction ours = {};
   ours.sa_sigaction = HandleSignal;
@@ -50,8 +50,8 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
   return ours;
 }
 
-// Puts our handler above the current one. If ours is the current one, updates its flags and mask, which depend on
-// g_capture.captured_by_default.
+// Puts our handler above the current one. If our handler is the current one, updates its flags and mask, which depend
+// on g_capture.captured_by_default.
 void Install(int signal, bool leave_ignored) {
   struct sigaction now = {};
   if (sigaction(signal, nullptr, &now) != 0) return;
@@ -74,8 +74,8 @@ void AdoptProcess() {
   if (g_capture.process.IsSameProcess()) return;
   // A forked child: the targets are its parent's.
   g_capture.targets.Reset();
-  // A crash of the parent, or one that it survived, is not the child's. Relaxed, both: the child has no targets yet, so
-  // no handler reads them.
+  // A crash of the parent, even one that the parent survived, is not a crash of the child. Relaxed, both: the child has
+  // no targets yet, so no handler reads them.
   g_capture.crashed_thread.store(0, std::memory_order_relaxed);
   g_capture.crash_done_ms.store(0, std::memory_order_relaxed);
   SignalMask::ForgetAll();
@@ -110,8 +110,8 @@ Status Capture(CaptureTarget* target, const CaptureOptions& options) {
     // Relaxed, both: a set of bits that publishes nothing but itself.
     if (is_by_default) g_capture.captured_by_default.fetch_or(SetOf(signal), std::memory_order_relaxed);
     if (is_requested) g_capture.captured_by_default.fetch_and(~SetOf(signal), std::memory_order_relaxed);
-    // A signal that nobody requested or marked, and that is ignored, such as SIGHUP under nohup, neither kills nor
-    // counts: a handler would only interrupt system calls.
+    // An ignored signal, such as SIGHUP under nohup, neither kills nor counts if nobody requested or marked it. A
+    // handler would only interrupt system calls.
     Install(signal, options.leave_ignored || is_by_default);
   }
   return {};
@@ -133,7 +133,7 @@ bool Release(CaptureTarget* target) {
   }
   // Wait for handlers that found the store before Remove.
   return g_capture.targets.gate().AwaitEmptyWhile([](int waited_ms) {
-    // Relaxed: only whether a crash began, which publishes nothing.
+    // Relaxed: this only asks whether a crash has begun; the answer publishes nothing.
     return waited_ms < (g_capture.crashed_thread.load(std::memory_order_relaxed) != 0 ? kReleaseInCrashMs : kReleaseMs);
   });
 }

@@ -13,8 +13,8 @@ const char kOwner = 0;
 
 uintptr_t AddressOf(const void* thing) { return reinterpret_cast<uintptr_t>(thing); }
 
-// The most bytes between two calls of our handler for one signal: the frames of the host's handlers, on a stack of the
-// usual size.
+// The maximum number of bytes between two calls of our handler for one signal: the frames of the host's handlers, on a
+// stack of the usual size.
 constexpr uintptr_t kFramesBytesMax = 8 << 20;
 
 // A host may pass on a context of its own making, with any value in `uc_link`. So a link is followed only if it is

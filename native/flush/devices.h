@@ -4,8 +4,8 @@
 // Thread-safety:       every function is called under the store's lock; Erase only inside Flusher::TryQuiet. Any thread
 //                      may walk the lists.
 // Async-signal-safety: none, but handlers may walk the lists, see device_list.h.
-// Lifetime:            a device keeps its cells until it is erased. An id that was removed and comes back is another
-//                      device.
+// Lifetime:            a device keeps its cells until it is erased. When a removed id is allocated again, that makes
+//                      another device.
 
 #pragma once
 
@@ -22,7 +22,7 @@ namespace vmm {
 
 class Devices {
  public:
-  // `groups` are the keys of the groups; `keys` are the keys of the line that no device may have.
+  // `groups` are the keys of the groups; `keys` are those keys of the line that a device must not take.
   Devices(std::vector<std::string> groups, const std::vector<std::string>& keys);
 
   // The living device of that id, or null.

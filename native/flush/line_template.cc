@@ -40,8 +40,8 @@ bool Continues(const Stretch& stretch, Op op, uint32_t slot, uint32_t operand) {
          stretch.operand + stretch.count == operand && operand % kRunCells != 0;
 }
 
-// Whether the number is 0, and changes no aggregate, when a cell of this kind has not changed or is 0 (see
-// Collection::Collect).
+// Whether the instruction's number is 0, and changes no aggregate, when Collection::Collect finds nothing new in a cell
+// of this kind.
 bool IsSilent(Op op, CellKind kind) {
   switch (op) {
     case Op::kMinOfStore: return false;  // 0 is the smallest value
@@ -107,7 +107,7 @@ const std::vector<CellRun>& LineTemplate::Storage::MakeRuns(const CellKind* kind
     if (!made.empty() && made.back().kind == kind && made.back().first + made.back().count == i && i % kRunCells != 0) {
       made.back().count++;
     } else {
-      // The runs beyond share a bit.
+      // Run 62 and all later runs share a bit.
       const size_t number = std::min<size_t>(made.size(), 62);
       made.push_back({i, 1, kind, uint64_t{1} << number});
     }

@@ -59,7 +59,7 @@ uint64_t Retirement::Retire(const std::vector<Removed>& leaving) {
     Stored();
   }
 
-  // Release: publishes the other copy. From here on that copy counts, and the devices do not.
+  // Release: publishes the other copy. From here on that copy counts, and the devices no longer count.
   cells_.region().header().retired_epoch.store(next, std::memory_order_release);
   epoch_ = next;
   Stored();

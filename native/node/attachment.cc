@@ -11,7 +11,8 @@ namespace vmm {
 
 namespace {
 
-// A store attachment that no Attachment has taken over yet. It detaches when a worker is terminated in between.
+// A store attachment that no Attachment has taken over yet. If a worker is terminated before that, the destructor
+// detaches.
 struct Opened {
   Store* store = nullptr;
   ~Opened() {

@@ -70,7 +70,7 @@ class ProfileOutput {
   // Frees what only a running profile needs. Call it after Close, once no crash handler uses the object any more.
   void FreeBuffer();
 
-  // Whether this process opened the output, and not the parent that this process was forked from.
+  // Whether this process itself opened the output; false in a forked child of the process that did.
   bool is_own() const { return ForkGeneration::IsOwn(process_); }
 
  private:
@@ -99,8 +99,8 @@ class ProfileOutput {
   bool has_closing_ = false;
 
   std::atomic<uint32_t> phase_{kIdle};
-  // When a crash handler asked for the output, and later when it was done; 0: none did. Relaxed: the phase publishes
-  // what the handler did.
+  // The time when a crash handler asked for the output, and later the time when it was done; 0 if no handler has asked.
+  // Relaxed: the phase publishes what the handler did.
   std::atomic<int64_t> crash_ms_{0};
   // Null until Begin and End. Release: publishes the byte count below the pointer.
   std::atomic<const char*> opening_{nullptr};

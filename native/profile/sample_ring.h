@@ -4,9 +4,9 @@
 // Thread-safety:       one thread fills (Next, Last, Publish) and one takes (Front, Take) at a time; the crash handler
 //                      takes in the writer's place, see profile_output.h.
 // Async-signal-safety: all functions but Create and Free are safe.
-// Memory ordering:     `filled_` is stored with release by Publish and publishes the row; `taken_` is stored with
-//                      release by Take and publishes that the row may be filled again. Each loads the other's with
-//                      acquire.
+// Memory ordering:     Publish stores `filled_` with release, which publishes the row. Take stores `taken_` with
+//                      release, which publishes that the row may be filled again. Each thread loads the other thread's
+//                      count with acquire.
 // Units:               rows; a row is `columns` words.
 // Lifetime:            memory is mapped and populated by Create, so that no row costs a page fault, and unmapped by
 //                      Free, or with the object.

@@ -11,8 +11,8 @@ struct Rows {
   Cell* to;
 };
 
-// The value of the cell at `cell` in the shared shard, over all shards of the process: one, two, or any number. The
-// rows of the shards are `row_cells` apart.
+// The value of a cell, over all shards of the process: one shard, two, or any number. `cell` is the cell in the shared
+// shard. The rows of the shards are `row_cells` apart.
 struct OneShard {
   uint64_t Sum(const Cell* cell) const { return Read(*cell); }
   uint64_t Largest(const Cell* cell) const { return Read(*cell); }
@@ -39,8 +39,8 @@ struct ManyShards {
   const uint32_t row_cells;
 };
 
-// All of these store the values of neighbouring cells. The result of those for incs is 0 if none of them differs from
-// its last flushed value, the result of the others if all values are 0.
+// All of these store the values of neighbouring cells. A function for incs returns 0 if every inc still has its last
+// flushed value. Each of the other functions returns 0 if all values are 0.
 
 template <typename ValueOf>
 inline uint64_t StoreIncs(const Rows& rows, uint32_t count, ValueOf value_of) {

@@ -28,8 +28,8 @@ class Collection {
   // Stores values in bank `bank`. Bank `flushed` holds the values of the last flush.
   Collection(const Cells& cells, uint32_t bank, uint32_t flushed);
 
-  // Reads the cells of these runs, which are counted from cell `first`. The result has the bits of the runs in which
-  // something has changed: an inc since the last flush, or another cell that is not 0.
+  // Reads the cells of these runs, which are counted from cell `first`. The result has the bit of each run in which
+  // something is new: an inc has changed since the last flush, or another cell is not 0.
   uint64_t Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
 
   // The collected value, and the value of the last flush. Neighbouring cells of a run are neighbours here too.

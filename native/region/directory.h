@@ -3,8 +3,8 @@
 // Thread-safety:       one thread at a time (the store's lock).
 // Async-signal-safety: none is needed: handlers walk the DeviceList.
 // Memory ordering:     `state` publishes an entry, and `devices_used` a new entry, both with release.
-// Lifetime:            as long as the region. A free entry is used again for another device, whose number in `state`
-//                      tells it from the first.
+// Lifetime:            as long as the region. A free entry is used again for another device. The number in `state`
+//                      tells the two devices apart.
 
 #pragma once
 

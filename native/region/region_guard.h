@@ -20,8 +20,8 @@ Status GuardRegion(Region* region);
 void UnguardRegion(Region* region);
 bool AreRegionsGuarded();
 
-// When `address` is in a guarded region: replaces the memory that was lost there. False: it is in none of them, or
-// there is no memory.
+// When `address` is in a guarded region: replaces the memory that was lost there. False: the address is in no guarded
+// region, or there is no memory.
 bool RepairRegion(void* address);
 
 }  // namespace vmm

@@ -24,7 +24,8 @@ Reservation::~Reservation() {
 Status Reservation::Make(uint64_t bytes, Of what, int fd) {
   const uint64_t page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const int flags = (what == Of::kFile ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS) | MAP_NORESERVE;
-  // One page only: all of a new mapping would count as locked. After munlock, the mapping grows and stays unlocked.
+  // Maps one page only, because the whole of a new mapping would count as locked. After munlock, the mapping grows and
+  // stays unlocked.
   void* const page = mmap(nullptr, page_bytes, PROT_NONE, flags, what == Of::kFile ? fd : -1, 0);
   if (page == MAP_FAILED) return {Code::kMemory, errno, "mmap"};
   is_locked_ = IsPageLocked(page, page_bytes);
@@ -40,8 +41,9 @@ Status Reservation::Make(uint64_t bytes, Of what, int fd) {
   return what == Of::kShared ? MapPieces() : Status{};
 }
 
-// Anonymous shared memory cannot grow: it is as large as its first mapping. So this maps it over the reserved range. If
-// the whole range is more than the process may lock, it maps several smaller pieces, and unlocks each before the next.
+// Anonymous shared memory cannot grow: it is as large as its first mapping. So this maps all of it, over the reserved
+// range. If the whole range is more than the process may lock, it maps several smaller pieces, and unlocks each before
+// the next.
 Status Reservation::MapPieces() {
   const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   uint64_t piece_bytes = bytes_;

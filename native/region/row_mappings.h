@@ -8,8 +8,8 @@
 // Async-signal-safety: ForEach, Reconnect and gate() are safe; the others are not.
 // Memory ordering:     `first_` publishes a new entry, and an entry's address publishes its row. Forget and ForEach are
 //                      sequentially consistent with each other, see HandlerGate.
-// Lifetime:            a mapping is its owner's until Unmap, and may outlive this object. An entry lives as long as
-//                      this object; Map uses an entry again once its mapping is forgotten.
+// Lifetime:            a mapping belongs to its owner until Unmap, and may outlive this object. An entry lives as long
+//                      as this object; Map uses an entry again once its mapping is forgotten.
 
 #pragma once
 
@@ -36,8 +36,8 @@ class RowMappings {
   RowMappings(const RowMappings&) = delete;
   RowMappings& operator=(const RowMappings&) = delete;
 
-  // The region's own mapping begins at `base`. With `is_file`, a forked child has none of the mappings, since a mapping
-  // would keep the parent's file locked.
+  // The region's own mapping begins at `base`. With `is_file`, a forked child gets no mapping, because a mapping would
+  // keep the parent's file locked.
   void Attach(unsigned char* base, uint32_t granule_bytes, bool is_file);
 
   // Maps a row that has memory. A mapping of a row without memory can never be touched.
@@ -48,7 +48,7 @@ class RowMappings {
   void Disconnect(void* address);
   static void Unmap(void* address, size_t bytes);
 
-  // Replaces the mapping at `address` by one of the memory that the region's row has now.
+  // Replaces the mapping at `address` by a new one, of the memory that the region's row has now.
   bool Reconnect(const Entry& entry, void* address) const;
 
   // Calls `visit(entry, address)` for each mapping until it returns true. The caller is inside the gate.

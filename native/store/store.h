@@ -68,16 +68,16 @@ class Store {
 
   bool is_closed() const { return closed_.load(std::memory_order_acquire); }  // pairs with the release store in Close
 
-  // True once, for a store with a file: the caller has to look at the earlier files of that path. Relaxed: one caller
-  // gets true; it publishes nothing.
+  // True once, for a store with a file. The caller that gets true has to look at the earlier files of that path.
+  // Relaxed: one caller gets true; it publishes nothing.
   bool Inherits() { return !spec_.file.empty() && !has_inherited_.exchange(true, std::memory_order_relaxed); }
 
   uint32_t ClaimShard();
   void GiveBackShard(uint32_t shard);
 
   // Finds or makes the device of that id. The caller may write its cells until the caller's holder lets go of the
-  // device or, when it is pinned, until ReleaseDevice. kKeyTaken: the line has that key. kTooManyDevices,
-  // kTooManyCells, kLineTooLong: a limit of the store is met. kMemory: there is no memory.
+  // device. If the device is pinned, the caller may write until ReleaseDevice. kKeyTaken: the line has that key.
+  // kTooManyDevices, kTooManyCells, kLineTooLong: a limit of the store is met. kMemory: there is no memory.
   Status AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned = false);
   // False when there is no device of that id. `self` is the holder of the calling thread, which is not asked to let go.
   bool RemoveDevice(uint32_t group, const std::string& id, const Holder* self = nullptr);
@@ -110,8 +110,8 @@ class Store {
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
   Status CaptureSignals(const CaptureOptions& options = {});
 
-  // Does what captured signals and a region file need before each flush, and then Flusher::Flush. When the line is out,
-  // retires leaving devices, unless another thread has the store's lock.
+  // Does what captured signals and a region file need before each flush, and then calls Flusher::Flush. When the line
+  // is out, retires leaving devices, unless another thread has the store's lock.
   FlushResult Flush(Status* status, int patience_ms = 0);
 
   // The captured signals that another handler has displaced. Counts each of them once in the metric for errors.

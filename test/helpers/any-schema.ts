@@ -1,4 +1,4 @@
-// Parts of any schema, device id and identity, for tests that play random stores.
+// Random parts of schemas, device ids and identities, for tests that play random stores.
 
 import fc from 'fast-check';
 import { type Fields, type MetricDef, type PerDeviceDef, perDevice } from 'vmm-metrics';
@@ -32,7 +32,7 @@ export const deviceId = fc.oneof(
   { weight: 1, arbitrary: text.filter((id) => id !== '' && !id.includes('\0')) },
 );
 
-/** Some metrics of those names; now and then up to `timesMax` times as many, so that they need several chunks. */
+/** A few metrics of those names. Now and then there are up to `timesMax` times as many, which need several chunks. */
 export const someFields = (name: fc.Arbitrary<string>, metric: fc.Arbitrary<MetricDef>, timesMax: number): fc.Arbitrary<Fields> =>
   fc
     .record({

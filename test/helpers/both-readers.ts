@@ -1,5 +1,6 @@
-// A region read in both ways: once, by readRegion(), and again by readers that have kept the file open since the last
-// reading of this path, with native code and without. All must give the same result, or the same error.
+// Reads a region in both ways: once with readRegion(), and several times with two readers that keep the file open
+// between the readings of this path. One of these readers uses native code, and the other does not. All must give the
+// same result, or the same error.
 
 import { afterAll, expect } from 'vitest';
 import { type RegionReading, readRegion } from 'vmm-metrics';
@@ -11,7 +12,7 @@ const kept = new Map<string, KeptRegion[]>();
 afterAll(() => {
   for (const region of [...kept.values()].flat()) region.close();
 });
-/** The second reading finds the same devices; the third one may be by native code. */
+/** The second reading finds the same devices, so native code may do the third. */
 const TIMES = 3;
 
 /** Reads a region whose writer is gone or waits. */

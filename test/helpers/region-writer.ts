@@ -44,7 +44,7 @@ export interface RegionOptions {
   };
   readonly line?: LineInFlight;
   readonly sinkPath?: string;
-  /** Devices, by their place in the directory, whose cells are not counted yet. */
+  /** The devices whose cells are not counted yet, by their place in the directory. */
   readonly cellsMissing?: number;
   /** The version of the format. Default: 1, which has no retired devices. */
   readonly version?: 1 | 2;
@@ -76,7 +76,7 @@ function cellsOf(defs: readonly (readonly [string, MetricDef])[]): { readonly at
 
 const metricsOf = (def: GroupDef | PerDeviceDef) => Object.entries(def.fields);
 
-/** The bytes of a region that holds the model as it is, flushed as it was at `before`. */
+/** The bytes of a region that holds the model as it is now, and whose last flush had the values of `before`. */
 export function regionBytes(model: Model, before: Picture, options: RegionOptions = {}): Buffer {
   const { granuleBytes = 4096, shards = 1, bank = 0, lines = 1n, cellsMissing = 0, line } = options;
   const spread = options.spread ?? ((value: bigint) => Array.from({ length: shards }, (_, i) => (i === 0 ? value : 0n)));

@@ -38,8 +38,8 @@ pid_t StartChild(Body body) {
   _exit(check::failed == failed ? 0 : 1);
 }
 
-// Waits until the child is dead, and calls `meanwhile` again and again. Kills the child after `limit_ms`; its death
-// then has the signal SIGKILL.
+// Calls `meanwhile` repeatedly until the child is dead. Kills the child after `limit_ms`; its death then has the signal
+// SIGKILL.
 template <typename Meanwhile>
 Death Await(pid_t child, int limit_ms, Meanwhile meanwhile) {
   const int64_t deadline_ms = MonotonicMs() + limit_ms;

@@ -1,5 +1,5 @@
-// RegionFile: what happens to an existing file, and that exactly one of many processes that open one path gets the
-// file, also when some are killed meanwhile.
+// RegionFile: what happens to an existing file, and what happens when many processes open one path. Exactly one of them
+// gets the file, even when some are killed meanwhile.
 //
 // Invariant: the file of a living process keeps its name until that process lets go of it.
 
@@ -67,7 +67,7 @@ std::vector<std::string> NamesIn(const TemporaryFolder& folder) {
 }
 using Names = std::vector<std::string>;
 
-// Whether the folder has only the file and the files that were kept.
+// Whether the folder contains only the file and the files that were kept.
 bool NamesOfGenerations(const TemporaryFolder& folder) {
   const Names names = NamesIn(folder);
   return std::all_of(names.begin(), names.end(), [](const std::string& name) {
