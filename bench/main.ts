@@ -1,6 +1,6 @@
 // npm run bench: prints what operations cost, beside a `lock xadd`, other packages and bounds. A run measures all rows
-// in a first round, then all rows again in a second round, and so on. So a machine that changes its speed changes all
-// rows alike.
+// in a first round, then all rows again in a second round, and so on. So a change in the speed of the machine affects
+// all rows alike.
 //
 // Each trial has a loop of its own. Some operations take a nanosecond, so a harness that called a function for each
 // operation would measure that call.

@@ -1,6 +1,6 @@
 // A trial is a row with a process of its own. The process repeats an operation, and divides the time by the number of
 // repetitions. The processes of a subject live at the same time and take turns, and measure a `lock xadd` before and
-// after each turn. So a machine that changes its speed changes it for all of them.
+// after each turn. So a change in the speed of the machine affects all of them.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,8 +20,8 @@ export interface Trial extends Omit<Row, 'unit'> {
   /** How often a turn repeats the operation. Default: as often as it fits into `turnMs`. */
   readonly times?: number;
   /**
-   * Whose processor time is measured: that of the main thread, or that of all threads of the process, for an operation
-   * that lets other threads work. On an idle machine the time of the thread is what a clock shows. On a busy machine a
+   * The threads whose processor time is measured: the main thread or, for an operation that lets other threads work,
+   * all threads of the process. On an idle machine the time of the thread is what a clock shows. On a busy machine a
    * clock also counts other processes. Default: `thread`.
    */
   readonly counts?: 'thread' | 'process';
@@ -36,7 +36,7 @@ export interface TrialSubject extends Subject {
   readonly trials: readonly Trial[];
 }
 
-/** @param url Of the module that exports the subject as `subject`. */
+/** @param url The URL of the module that exports the subject as `subject`. */
 export function trialSubject(name: string, url: string, trials: readonly Trial[]): TrialSubject {
   const rows = trials.map(({ prepare, times, counts, execArgv, ...row }): Row => ({ unit: 'ns', ...row }));
   return {

@@ -1,4 +1,4 @@
-// The whole public surface, but for `vmm-metrics/firecracker`.
+// The whole public surface, except `vmm-metrics/firecracker`.
 
 export type { AccessorOf } from './accessors/accessors.ts';
 export type { IncMetric } from './accessors/inc.ts';

@@ -1,5 +1,5 @@
-// Whether this is the main thread of its process. The module that knows takes a millisecond to load, and few programs
-// need to know.
+// Whether this is the main thread of its process. Node's module `worker_threads`, which tells, takes a millisecond to
+// load, and few programs need the answer.
 
 let is: boolean | undefined;
 

@@ -19,7 +19,7 @@ const watching = new Set<() => void>();
  * `onPanic` is never called afterwards.
  */
 export function watchPanics(onPanic: () => void): () => void {
-  // Node is asked each time, because the host may have called removeAllListeners().
+  // Checks Node's listeners each time, because the host may have called removeAllListeners().
   if (!process.listeners('uncaughtExceptionMonitor').includes(monitor)) process.on('uncaughtExceptionMonitor', monitor);
   watching.add(onPanic);
   return () => {

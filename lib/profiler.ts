@@ -74,7 +74,7 @@ export function startProfile(cells: ThreadCells, layout: Layout, given: unknown)
   checkedNumber(`${where}: intervalUs`, intervalUs, MIN_INTERVAL_US, MAX_INTERVAL_US);
   const annotate = options.annotate !== undefined && checkedBoolean(`${where}: annotate`, options.annotate);
 
-  // The attachment is asked for again, because a getter of the options may have closed it.
+  // Reads `cells.attachment` again, because a getter of the options may have closed the attachment.
   const started = cells.attachment.startProfiling(
     Uint32Array.from(columns, ({ cell }) => cell),
     Math.round(intervalUs * 1000),

@@ -78,10 +78,13 @@ export interface Schema<S extends SchemaShape = SchemaShape> {
   readonly shape: S;
 }
 
-/** Marks a schema that `defineSchema()` has checked: in this copy of the package, another copy, realm or version. */
+/** Marks a schema that a `defineSchema()` has checked: of any copy or version of the package, in any realm. */
 const BRAND = Symbol.for('vmm-metrics.schema');
 
-/** The schemas that this copy has checked. The keys are the objects that were given, also schemas of other copies. */
+/**
+ * The schemas that this copy has checked. The keys are the objects that callers passed in, including schemas of other
+ * copies.
+ */
 const checkedSchemas = new WeakMap<object, Schema>();
 
 /**

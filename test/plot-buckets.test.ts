@@ -55,7 +55,8 @@ describe('given points in buckets', () => {
   });
 
   test('when a gap is longer than a bucket, then lines and bands break there; when it is shorter, then they do not', () => {
-    // A null stands for the ticks that were missed: 4 long at 14 to 18, 20 long at 27 to 47.
+    // Each null stands for a gap of missed ticks. The first gap, from 14 to 18, is 4 long; the second, from 27 to 47,
+    // is 20 long.
     const times = [...range(15), 16, ...range(10).map((i) => i + 18), 37, ...range(17).map((i) => i + 47)];
     const values = times.map((time) => (time === 16 || time === 37 ? null : time));
     const { times: middles, lines } = bucketsOf(times, [series(values), series(values)], whole(times, 8));

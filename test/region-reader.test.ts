@@ -180,7 +180,7 @@ describe('given two threads of another process that count at full speed, with a 
       await new Promise((resolve) => writer.stdout.once('data', resolve));
       let before: Record<string, bigint> = {};
       let [reads, changes] = [0, 0];
-      // A busy machine needs longer until there is something to see.
+      // On a busy machine, the loop runs longer, until there were enough reads and changes.
       for (const until = Date.now() + seconds * 1000; Date.now() < until || reads <= 40 || changes <= 64 * 10; reads++) {
         const { values, pending } = native === undefined ? await readRegion(path) : readingOf(path, region.read());
         const totals = values['g'] as unknown as Record<string, bigint>;

@@ -1,5 +1,5 @@
-// The two ends of a crash's time, both by CLOCK_MONOTONIC: the process that dies records when it faults, and a reader
-// that waits in a blocking read records when the bytes, or the end of the pipe, arrive.
+// Times a crash, by CLOCK_MONOTONIC at both ends. The dying process records the time of its fault. A reader in a
+// blocking read records the time at which the bytes, or the end of the pipe, arrive.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,8 +49,8 @@ class Arrival : public Napi::AsyncWorker {
   int64_t arrival_ns_ = 0;
 };
 
-// arrivalTime(fifo, what): the time at which the end of a line arrived ('line'), or the last writer was gone ('end'),
-// in nanoseconds; 0n if all writers left without a line. The fifo must have a writer when this is called.
+// arrivalTime(fifo, what): the time in nanoseconds at which the end of a line arrived ('line'), or at which the last
+// writer was gone ('end'); 0n if all writers left without a line. The fifo must have a writer when this is called.
 Napi::Value ArrivalTime(const Napi::CallbackInfo& info) {
   const int fd = open(info[0].As<Napi::String>().Utf8Value().c_str(), O_RDONLY | O_CLOEXEC);
   auto* const arrival = new Arrival(info.Env(), fd, info[1].As<Napi::String>().Utf8Value() == "end");

@@ -1,6 +1,6 @@
 // How long does a crash take, from just before the fault until a reader that waits in a blocking read has the whole
-// line? The floor is a process that does nothing but die, until its pipe ends. Each crash has a process of its own.
-// Both ends read CLOCK_MONOTONIC in native code, so that no event loop is in between.
+// line? The floor is measured with a process that does nothing but die: the time until its pipe ends. Each crash has a
+// process of its own. Both ends read CLOCK_MONOTONIC in native code, so that no event loop is in between.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,7 +22,7 @@ const folder = folderInMemory();
 const [fifo, fault] = [join(folder, 'fifo'), join(folder, 'fault')];
 
 /**
- * Microseconds of one crash. With `what` 'end' the process is the only one that can write to the pipe, by its
+ * Microseconds of one crash. If `what` is 'end', no other process can write to the pipe; this one does so through its
  * descriptor 3.
  */
 async function crashUs(command: readonly string[], what: 'line' | 'end', tree: Tree): Promise<number> {

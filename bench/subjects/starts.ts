@@ -1,6 +1,6 @@
-// How long does a process take to start with the package, and how much memory? A process that imports an empty module
-// is subtracted from both. Time is the processor time of all threads. The whole start and the import of peers are also
-// timed by a clock, since Node's loader waits too.
+// How long does a process take to start with the package, and how much memory? The figures of a process that imports an
+// empty module are subtracted from both. Time is the processor time of all threads. The whole start and the import of
+// peers are also timed by a clock, since Node's loader waits too.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -82,7 +82,7 @@ export interface RegionHeader {
 }
 
 const GRANULE_BYTES_MIN = 4096;
-/** The largest page of all machines that run Linux and Node. */
+/** The largest page size of any machine that runs Linux and Node. */
 const GRANULE_BYTES_MAX = 65_536;
 /** The last offset at which a document or a chunk may begin: doubles hold it exactly, and all chunks fit behind it. */
 const OFFSET_MAX = 2n ** 48n;
@@ -93,7 +93,7 @@ export function readHeader(file: RegionFile): RegionHeader {
   return new HeaderReader().read(file);
 }
 
-/** Reads a header again and again, and decodes it again only if its bytes changed. */
+/** Reads a header repeatedly, and decodes it only when its bytes have changed. */
 export class HeaderReader {
   /** The bytes that were read last, and those that `#header` was decoded from. */
   #bytes = pages(HEADER_BYTES);
@@ -135,7 +135,7 @@ function readBytes(file: RegionFile, bytes: Buffer): void {
   const there = file.read(bytes, 0);
   if (there < 16 || bytes.readBigUInt64LE(HeaderOffset.magic) !== MAGIC) throw file.trouble('it is not a region file (bad magic)');
   if (there < HEADER_BYTES) throw file.trouble(`it is cut short: only ${there} of the header's ${HEADER_BYTES} bytes are there`);
-  // The counts again: the writer may have published them, with the commit word, after they were copied.
+  // Reads the counts again: after they were copied, the writer may have published new ones with the commit word.
   file.readAt(bytes, HeaderOffset.cellsUsed, HeaderOffset.degraded - HeaderOffset.cellsUsed, HeaderOffset.cellsUsed);
 }
 
@@ -153,7 +153,7 @@ function checkLength(file: RegionFile, header: RegionHeader, sizeBefore: number)
   const end = chunksOffset + rows * granuleBytes;
   // A degraded region may be shorter: its process lost memory and went on. Any other file was cut afterwards.
   if (degraded || rows === 0 || sizeBefore >= end) return;
-  // The size after the counts: the file grows before a count does.
+  // Asks for the size after reading the counts, because the file grows before a count does.
   const size = file.bytes();
   if (size < end) throw file.trouble(`it is cut short: only ${size} of its ${end} bytes are there`);
 }

@@ -1,5 +1,5 @@
-// Many regions that are read again and again, such as those of all virtual machines of a host. As many regions as there
-// is room for stay open: those that were read last.
+// Many regions that are read repeatedly, such as those of all virtual machines of a host. The regions that were read
+// last stay open, within the limits below.
 
 import { binding, type KnownRegionHandle } from '../binding.ts';
 import type { MetricsError } from '../errors.ts';
@@ -40,8 +40,8 @@ export class KeptRegions {
   }
 
   /**
-   * Reads many files, as many as possible by one call of native code.
-   * @returns What read() returns, or the error that it throws, for each path in order.
+   * Reads many files, with as few calls of native code as possible.
+   * @returns For each path, in order: what read() returns, or the error that it throws.
    */
   *readAll(paths: readonly string[]): Generator<{ readonly path: string; readonly content?: SettledContent; readonly error?: unknown }> {
     const known: KeptRegion[] = [];

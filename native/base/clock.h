@@ -25,10 +25,10 @@ inline int64_t MonotonicMs() { return ClockNs(CLOCK_MONOTONIC) / 1'000'000; }
 // Since 1970. An administrator may set this clock back.
 inline int64_t RealtimeNs() { return ClockNs(CLOCK_REALTIME); }
 
-// Since the machine was started, with the time in which it was suspended.
+// Since the machine was started, including the time for which it was suspended.
 inline int64_t BoottimeNs() { return ClockNs(CLOCK_BOOTTIME); }
 
-// Until a moment of MonotonicNs(). A signal may end the sleep early, as that of SleepUs.
+// Until a moment of MonotonicNs(). As with SleepUs, a signal may end the sleep early.
 inline void SleepUntilNs(uint64_t moment_ns) {
   const timespec moment = {static_cast<time_t>(moment_ns / 1'000'000'000), static_cast<long>(moment_ns % 1'000'000'000)};
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, nullptr);

@@ -2,10 +2,10 @@
 // write and the commit could not tell whether the line is out.
 //
 // It leaves open the signals that an instruction raises (kFaults), since a blocked fault kills without calling a
-// handler; Faults::kBlocked blocks these too, except SIGBUS. It even unblocks SIGBUS, since the commit may be the first
-// to find that memory of the region is lost. If somebody sends the signal of a fault, the crash handler postpones that
-// signal. After a real fault on this thread, the crash handler asks the sink how much of the line is out (see
-// LineSender).
+// handler. With Faults::kBlocked, it blocks these too, except SIGBUS. A SignalMask even unblocks SIGBUS, since the
+// commit may be the first to find that memory of the region is lost. If somebody sends the signal of a fault, the crash
+// handler postpones that signal. After a real fault on this thread, the crash handler asks the sink how much of the
+// line is out (see LineSender).
 //
 // Thread-safety:       a mask belongs to the thread that makes it, and is destroyed there.
 // Async-signal-safety: safe.

@@ -4,7 +4,7 @@
 // Thread-safety:       any thread. Capture, Release, Guard, Unguard and Retake wait for one another.
 // Async-signal-safety: CountDegraded is safe; the others are not.
 // Memory ordering:     a target is complete before Capture; its place in the table publishes it, see HandlerTable.
-// Lifetime:            per process. The last Release restores the earlier handlers. Where another handler stands above
+// Lifetime:            per process. The last Release restores the earlier handlers. If another handler stands above
 //                      ours by then, ours stays and only passes the signal on.
 
 #pragma once
@@ -64,8 +64,8 @@ Status Capture(CaptureTarget* target, const CaptureOptions& options = {});
 // must stay as they are for the rest of the process.
 bool Release(CaptureTarget* target);
 
-// From now on, the process goes on when the file of this region loses memory: our handler gets SIGBUS, whether the host
-// captures SIGBUS or not. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no handler uses the
+// From now on, the process survives when the file of this region loses memory: our handler gets SIGBUS, even if the
+// host does not capture it. kTooManyFiles when kGuardedMax regions are guarded. Unguard waits until no handler uses the
 // region.
 Status Guard(Region* region);
 void Unguard(Region* region);
@@ -78,7 +78,7 @@ SignalSet Displaced();
 // Puts our handler above the current one for each of `signals` that is displaced. Our handler calls that one.
 void Retake(SignalSet signals);
 
-// When the process survived a signal that was expected to kill it: allows flushes again, and captures again. Called
+// If the process has survived a signal that was expected to kill it, allows flushes again, and captures again. Called
 // before each flush. It never waits for the capture lock, since exit() in a signal handler flushes too; while another
 // thread has the lock, it does nothing.
 void ReviveIfSurvived();

@@ -6,7 +6,7 @@
 namespace vmm {
 
 void Leaving::Add(Holder* holder) {
-  // Relaxed: the thread holds no device that is leaving already.
+  // Relaxed: the thread holds none of the devices that have already begun to leave.
   holder->seen.store(epoch(), std::memory_order_relaxed);
   holders_.push_back(holder);
 }
@@ -32,7 +32,7 @@ void Leaving::Note(uint32_t group, const Device* device, const Holder* self) {
   lingering.erase(leaves);
   epoch_.store(next, std::memory_order_relaxed);  // see epoch()
   for (Holder* holder : holders_) {
-    // Relaxed: a holder that was asked before takes the lock, and then finds this device too.
+    // Relaxed: a holder that was already asked takes the lock before it looks, and then finds this device too.
     if (holder != self && holder->call && !holder->is_called.exchange(true, std::memory_order_relaxed)) holder->call();
   }
 }

@@ -3,9 +3,9 @@
 //   removed ──► lingering ──► leaving ──► let go ──► retired
 //
 // The devices that a group removed last linger: nothing happens to them until more devices are removed. Then a device
-// is leaving. It gets a number, the epoch, and each thread that may write to it, a holder, lets go of it at some time:
-// the holder publishes the epoch that it has seen. Native code that has pinned a device holds it too, and so does a
-// profile that samples it.
+// is leaving. The device then gets a number, the epoch. Each thread that may write to the device is a holder. To let go
+// of the device, a holder publishes the epoch that it has seen; each holder does so at some time. Native code that has
+// pinned a device holds it too, and so does a profile that samples it.
 //
 // Thread-safety:       every function is called under the store's lock, except epoch(). A holder stores its own `seen`.
 // Async-signal-safety: none.

@@ -22,8 +22,8 @@ class LineFinishers {
   static void Remove(uint32_t number);
 
   // Calls the `finish` of the store with that number, if there still is one. False: another thread uses the list now,
-  // and nothing was called. It never waits: the thread that uses the list may be the one that a signal handler, which
-  // calls exit(), has interrupted.
+  // and nothing was called. It never waits: a signal handler that calls exit() may have interrupted the very thread
+  // that uses the list.
   static bool TryFinish(uint32_t number);
 };
 

@@ -6,18 +6,18 @@
 //               ▼            ▼
 //             taken        taken
 //
-// A crash handler takes the phase of a line that is being built, and drops that line. While a line is being sent, it
-// waits. Only after a fault on the very thread that sends does it take the phase there too; then it asks the sink how
-// much of the line is out.
+// A crash handler takes the phase of a line that is being built, and drops that line. While a line is being sent, the
+// handler waits. The exception is a fault on the very thread that sends: the handler then takes this phase too, and
+// asks the sink how much of the line is out.
 //
-// A line of which a pipe took only a part is held: its tail goes first at the next flush, and then the line is
-// committed. The last lines of earlier lives of the process (see Recoveries) go before any line of its own.
+// If a pipe took only a part of a line, the line is held: the next flush first sends its tail, and then commits the
+// line. The last lines of earlier lives of the process (see Recoveries) go before any line of its own.
 //
 // Thread-safety:       one thread at a time, which holds the flusher's lock. Fit needs the store's lock instead. Any
 //                      thread may call is_open, WaitsForTurn and LastLine.
 // Async-signal-safety: LastLine and WaitsForTurn are safe, at any moment; the others are not.
-// Memory ordering:     each change of the phase is an acquire and a release: the line, the sink and what is held go
-//                      from one owner of the phase to the next one, which may be a crash handler on another thread.
+// Memory ordering:     each change of the phase acquires and releases. So the line, the sink and the held line pass
+//                      from one owner of the phase to the next, which may be a crash handler on another thread.
 // Lifetime:            the cells, the template and the devices outlive it.
 // Units:               milliseconds on CLOCK_MONOTONIC.
 
@@ -48,7 +48,7 @@ class LineSender {
   Status Open(const char* path, int descriptor, FinishLine finish, void* flusher, Recoveries* recoveries);
   // Whether Open succeeded. Relaxed: it publishes nothing to the caller.
   bool is_open() const { return is_open_.load(std::memory_order_relaxed); }
-  // Closes the sink. Call it when no crash handler can find this object any more.
+  // Closes the sink. Call this when no crash handler can find this object any more.
   void Close();
 
   // Makes room for lines of up to `line_bytes`. Under the store's lock.
@@ -58,8 +58,8 @@ class LineSender {
   Status SendNew();
   // Sends what is held, and no new line.
   Status SendHeld();
-  // Sends what is held, and then one new line. Waits until `deadline_ms` for a full pipe or for the turn of another
-  // store.
+  // Sends what is held, and then one new line. Waits for room in a full pipe, and while it is another store's turn,
+  // until `deadline_ms` at most.
   Status SendNewBy(int64_t deadline_ms);
 
   // Whether a part of a line is out, and the rest is not.
@@ -80,7 +80,7 @@ class LineSender {
   bool WaitsForTurn() const { return is_open_.load(std::memory_order_acquire) && sink_.is_others_turn(); }
   // Sends the last line of a dying process, after the rest of a line that is partly out. For a crash handler, and for
   // exit() in a signal handler. Gives up at `deadline_ms`. No line follows until Revive. True: the line is out. False:
-  // it is not, and counts as missed if there is a sink.
+  // the line is not out, and counts as missed if there is a sink.
   bool LastLine(int64_t deadline_ms);
   // The process has survived its last line: allows flushes again.
   void Revive();
@@ -97,9 +97,9 @@ class LineSender {
   // Opens the sink again if the path names another file. Then no half-sent line of ours is in the sink. This needs the
   // phase at kSending, even to check: a crash handler on another thread may be about to reopen the sink.
   Status Reopen();
-  // Reopens the sink, and sends what goes before the next line: the tail of a held one, then recoveries.
+  // Reopens the sink, and sends what goes before the next line: the tail of a held line, then recoveries.
   Status Resume();
-  // Sends what is left of a line, and commits it when all is out. A line that is out in part is held.
+  // Sends what is left of a line, and commits it when all is out. If only a part is out, the line is held.
   Status SendRest(Line& line);
   // Notes the line whose tail is to be sent. Null: there is none, and no line is on its way.
   void Hold(Line* line);

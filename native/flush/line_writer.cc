@@ -8,7 +8,7 @@ namespace vmm {
 
 namespace {
 
-// How many numbers are compared with 0 together. Each is compared by itself only if one of them is not 0.
+// How many numbers are compared with 0 in one step. They are compared one by one only if any of them is not 0.
 constexpr uint32_t kCheckedAtOnce = 8;
 
 // Calls put(i) for each i below `count` whose bits are not all 0.
@@ -73,7 +73,7 @@ class LineWriter::Cursor {
  public:
   Cursor(const Collection& collection, uint32_t first_cell) : collection_(collection), first_cell_(first_cell) { MoveTo(0); }
 
-  // The cell of that operand. Those of the next operands follow, up to a multiple of kRunCells.
+  // The cell of that operand. The cells of the next operands follow it, up to a multiple of kRunCells.
   const Cell* Now(uint32_t operand) {
     if (operand - begin_ >= kRunCells) MoveTo(operand);
     return now_ + (operand - begin_);
@@ -187,8 +187,9 @@ void LineWriter::WriteObject(const GroupTemplate& group, const Device& device, u
 }
 
 // Without an aggregate, the deltas that a removed device has left can be written only under its own key. Devices of the
-// same id share that key and are one object in the line. The deltas of the object are the sums over all of them; its
-// other values are those of the living device or, without one, of the last removed device with deltas.
+// same id share that key and are one object in the line. The deltas of the object are the sums over all these devices.
+// Its other values are those of the living device. If no device is living, they are those of the last removed device
+// with deltas.
 const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Device& begin) {
   const Device* shown = nullptr;
   const Device* end = &begin;

@@ -14,7 +14,7 @@ namespace vmm {
 
 namespace {
 
-// LineInFlight without atomics, as a file has it.
+// LineInFlight without atomics, as it is in a file.
 struct Record {
   uint64_t commit, device, inode, offset, bytes, sent;
   uint32_t is_regular_file, reserved;
@@ -177,7 +177,7 @@ Status Recoveries::FinishSent(Sink& sink) {
 void Recoveries::Restart() {
   Recovery* const first = First();
   if (first == nullptr || !first->is_partly_sent()) return;
-  // The part in the other file is no line. In the new sink nothing is in flight.
+  // The part that is in the old file is not a line. In the new sink nothing is in flight.
   first->begin = first->sent = 1;
   first->has_line = false;
   first->earlier.commit = 0;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kRowsPerNote = 256;
-// A row is read again, up to kReadAgain times, when reading it took longer than kReadingNs and kReadingCellNs for each
+// A row is read again, up to kReadAgain times, when reading it took longer than kReadingNs plus kReadingCellNs for each
 // column.
 constexpr uint64_t kReadingNs = 10'000;
 constexpr uint64_t kReadingCellNs = 1'000;

@@ -48,7 +48,7 @@ class Sampler {
 
   enum State : uint32_t { kMade, kStarting, kSampling, kStopping, kCollected };
 
-  // `columns` has one entry a column: a cell, or the first cell of a latency metric for its minimum.
+  // `columns` has one entry per column: a cell, or the first cell of a latency metric for its minimum.
   Sampler(const Cells& cells, const std::vector<uint32_t>& columns, uint64_t interval_ns, SampleRing& ring)
       : cells_(cells), columns_(columns), interval_ns_(interval_ns), ring_(ring) {}
   Sampler(const Sampler&) = delete;
@@ -84,7 +84,7 @@ class Sampler {
   // Waits until `due_ns`, or until RequestStop. Returns the time.
   uint64_t WaitUntil(uint64_t due_ns);
   void SetState(State state);
-  // Changes the state from `from` to `to`. In any other state than `from`, does nothing.
+  // Changes the state from `from` to `to`. Does nothing in any state other than `from`.
   void Step(State from, State to);
 
   const Cells& cells_;

@@ -11,9 +11,9 @@ namespace vmm {
 
 namespace {
 
-// How long the last line of a store that closes, or of a process that exits, waits for a full pipe.
+// How long the last line waits for room in a full pipe, when a store closes or a process exits.
 constexpr int kLastFlushMs = 250;
-// How often flushes look whether a captured signal was displaced: the look costs as much as a flush.
+// How often flushes check whether a captured signal was displaced. The check costs as much as a flush.
 constexpr int64_t kLookMs = 100;
 constexpr int64_t kNeverLooked = -kLookMs;
 
@@ -96,7 +96,7 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
   closed_.store(true, std::memory_order_release);
   periodic_.Stop();
   profiler_.Stop();
-  // The last line says what can be said. Relaxed: publishes nothing.
+  // The last flush checks for displaced signals, however recent the last check is. Relaxed: publishes nothing.
   looked_ms_.store(kNeverLooked, std::memory_order_relaxed);
   if (ending.state == RegionState::kClosed) {
     Status ignored;  // no caller is left to report it to; the region keeps the values
@@ -176,7 +176,8 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
 void Store::BeforeFlush() {
   if (is_captured_.load(std::memory_order_relaxed)) {  // publishes nothing
     ReviveIfSurvived();
-    // Relaxed, both: a time that publishes nothing. Two threads that look at once count a signal once all the same.
+    // Relaxed, both: a time that publishes nothing. Even if two threads check at the same time, a signal is counted
+    // only once.
     const int64_t now_ms = MonotonicMs();
     if (now_ms - looked_ms_.load(std::memory_order_relaxed) >= kLookMs) {
       looked_ms_.store(now_ms, std::memory_order_relaxed);

@@ -48,8 +48,8 @@ napi_value RegisterWriter(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// startWriter(slot, path, how): starts a thread that adds 1 and acknowledges it, again and again, in its own shard or
-// in the shared shard.
+// startWriter(slot, path, how): starts a thread that repeatedly adds 1, in its own shard or in the shared shard, and
+// acknowledges it.
 napi_value StartWriter(napi_env env, napi_callback_info info) {
   const size_t slot = static_cast<size_t>(NumberArgument(env, info, 0));
   const vmm_metrics_store& store = AttachedStore();

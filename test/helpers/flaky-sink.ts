@@ -19,8 +19,8 @@ import {
 import { flagsOf, makeFifo, Reader } from './sinks.ts';
 
 /**
- * `link`: a path that is a symlink, pointed elsewhere now and then. `descriptor`: of a pipe, blocking as its caller has
- * it.
+ * `link`: a path that is a symlink, pointed elsewhere now and then. `descriptor`: the descriptor of a pipe, which
+ * blocks or not as its caller has set it.
  */
 export type SinkKind = 'file' | 'fifo' | 'link' | 'descriptor';
 
@@ -34,11 +34,11 @@ const PAGE = 4096;
 class Place {
   readonly path: string;
   readonly kind: 'file' | 'fifo' | 'full';
-  /** Whether half a line is in it whose rest never comes, because the sink changed. */
+  /** Whether it contains half a line, whose rest never comes because the sink changed. */
   isTorn = false;
   #reader: Reader | undefined;
   #unread = Buffer.alloc(0);
-  /** Bytes of the test before the lines. */
+  /** How many bytes before the lines are the test's own. */
   #filler = 0;
   #leftover = '';
   #rotations = 0;
@@ -75,7 +75,7 @@ class Place {
     return lines;
   }
 
-  /** The sink changes to another place, for good if it leaves half a line. */
+  /** The sink changes to another place. If half a line is left here, the sink never comes back. */
   abandon(): void {
     if (this.#unread.length > 0 && this.#leftover === '') this.isTorn = true;
   }
@@ -121,7 +121,7 @@ class Place {
     this.#forget();
   }
 
-  /** Fills a pipe up to some room, unless half a line is in it. */
+  /** Fills a pipe, and then makes room for `room % 5` pages. Does nothing while half a line is in the pipe. */
   #fill(room: number): void {
     if (this.#unread.length > 0) return;
     const fd = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);

@@ -63,7 +63,7 @@ struct Terminal {
   std::string name;
 };
 
-// Two sinks write to one descriptor at the same time, again and again, and nobody reads meanwhile.
+// Two sinks repeatedly write to one descriptor at the same time, and nobody reads meanwhile.
 void CheckTwoWriters(int reader, int writer) {
   CHECK_EQ(fcntl(reader, F_SETFL, O_NONBLOCK), 0);
   CHECK_EQ(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);

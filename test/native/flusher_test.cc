@@ -1,5 +1,5 @@
 // Flusher and Line: a line is whole, and counts as flushed once all of its bytes are out. Whatever the sink does, the
-// deltas in the lines and the pending counts are together what was added.
+// sum of the deltas in the lines and the pending counts equals the sum of what was added.
 
 #include "flush/flusher.h"
 

@@ -1,4 +1,4 @@
-// LineInFlight: the header of a region says which line is in flight, at any moment at which the process may be killed.
+// LineInFlight: whenever the process is killed, the header of its region says which line was in flight.
 
 #include <signal.h>
 #include <stdio.h>

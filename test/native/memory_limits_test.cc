@@ -1,5 +1,5 @@
-// Region under limits that a jail sets, before it is made or after: on the size of files, on locked memory, and where
-// the process locks all memory to come (mlockall).
+// Region under limits that a jail sets before or after the region is made: on the size of files, and on locked memory.
+// Also in a process that locks all its future memory (mlockall).
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ constexpr bool kIsSanitized = false;
 enum class Kind { kMemoryFile, kAnonymous, kFile };
 constexpr Kind kKinds[] = {Kind::kMemoryFile, Kind::kAnonymous, Kind::kFile};
 
-// Made in a child, where limits are nobody else's.
+// Makes the region. Call this in a child, whose limits affect no other process.
 Status Make(Region& region, Kind kind, const TemporaryFolder& folder) {
   if (kind == Kind::kFile) return region.Create({1, "{}", 2, OpenLocked(folder / "r")});
   if (kind == Kind::kMemoryFile) return region.Create({1, "{}", 2});
@@ -142,7 +142,7 @@ TEST("given many chunks, when the mappings are counted, then each chunk has a fe
   }
 }
 
-// What the process locks, all told, when it uses ten chunks of a region: their rows, and not the address space.
+// Checks what the process locks in total when it uses ten chunks of a region: their rows, and not the address space.
 void CheckLocked(Kind kind, int how) {
   TemporaryFolder folder;
   CHECK_EQ(mlockall(how), 0);
@@ -163,7 +163,8 @@ void CheckLocked(Kind kind, int how) {
   munlockall();
 }
 
-// As a user who may lock no more than so much, or than this machine allows if that is less, but not too little.
+// Limits the memory that this process may lock to `bytes`, or to what this machine allows if that is less. Stops being
+// root, since root has no limit. False: this machine allows too little, or the process must stay root.
 bool LimitLocked(rlim_t bytes) {
   rlimit limit;
   getrlimit(RLIMIT_MEMLOCK, &limit);

@@ -231,7 +231,7 @@ TEST("given repairs of memory that is not lost, when rows come and go meanwhile,
         for (uint32_t i = 0; !done || i < 30; i++) {
           const uint32_t shard = (t + i) % FileRegion::kBackedShards;
           void* const row = file.MapRow(shard);
-          // No granule is repaired twice, so the second write at the latest stays.
+          // No granule is repaired twice: if the first write is lost, the second one stays.
           bool is_there = false;
           for (int tries = 0; tries < 3 && !is_there; tries++) {
             Word(row, 10 + t).store(i + 1, std::memory_order_relaxed);

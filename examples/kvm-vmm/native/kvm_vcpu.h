@@ -35,7 +35,7 @@ class KvmVcpu {
   // Runs the guest until the mailbox requests a stop. Returns why the guest ended earlier, or "".
   std::string Run(ExitHandler* handler, const Mailbox& mailbox);
 
-  // Makes Run leave the guest, also if the guest makes no exits. `thread` is the thread in Run, not yet joined.
+  // Makes Run leave the guest, even if the guest makes no exits. `thread` is the thread in Run, not yet joined.
   void Kick(pthread_t thread);
 
  private:
