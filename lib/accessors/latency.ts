@@ -66,6 +66,7 @@ function complementOf(value: bigint): bigint {
 export class OwnLatency extends LatencyBase {
   #view!: BigUint64Array;
   #index!: number;
+  #sumIndex!: number;
   #halves!: Int32Array;
   /**
    * The index of the upper half of the minimum's cell. The half is 0 before the first duration, because the cell holds
@@ -89,12 +90,12 @@ export class OwnLatency extends LatencyBase {
     }
     const value = checkedValue('observe(): us', us);
     this.#raise(value);
-    this.#view[this.#index + LATENCY_SUM]! += value;
+    this.#view[this.#sumIndex]! += value;
   }
 
   observeShort(us: number): void {
     if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
-    this.#view[this.#index + LATENCY_SUM]! += BigInt(us >>> 0);
+    this.#view[this.#sumIndex]! += BigInt(us >>> 0);
   }
 
   override [MOVE](cells: ThreadCells, cell: number): void {
@@ -106,6 +107,7 @@ export class OwnLatency extends LatencyBase {
 
   #map(cells: ThreadCells, cell: number): void {
     ({ view: this.#view, index: this.#index, halves: this.#halves } = cells.own(cell));
+    this.#sumIndex = this.#index + LATENCY_SUM;
     this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
   }
 
