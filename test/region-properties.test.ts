@@ -1,5 +1,6 @@
-// What must hold for any region and for any bytes: a reading agrees with the model of the store, and its line equals
-// the line of native code byte for byte. A damaged file is read or refused, quickly and in little memory.
+// What must hold for any region and any bytes: a reading agrees with the model of the store, and the reader's line
+// equals the line that native code writes, byte for byte. A damaged file is read or refused, quickly and in little
+// memory.
 //
 // VMM_METRICS_SOAK_SECONDS=600 runs the tests for 600 seconds.
 

@@ -14,8 +14,8 @@
 
 namespace {
 
-// dieTimed(path, where): dereferences null, on this thread ('main') or on a thread of its own ('thread'). First writes
-// the time to the file `path`, which has eight bytes. Returns only if that file cannot be mapped, and says why.
+// dieTimed(path, where): dereferences null, on this thread ('main') or on a thread of its own ('thread'). Before
+// that, it writes the time to the 8-byte file at `path`. Returns only if that file cannot be mapped, and says why.
 Napi::Value DieTimed(const Napi::CallbackInfo& info) {
   volatile int64_t* const fault_ns = MapFaultTime(info[0].As<Napi::String>().Utf8Value().c_str());
   if (fault_ns == nullptr) return Napi::String::New(info.Env(), strerror(errno));

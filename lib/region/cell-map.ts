@@ -146,7 +146,7 @@ class Builder {
     const countBits = 32 - ENTRY_STATE_BITS;
     switch (state) {
       case EntryState.retiring:
-        // If its epoch is still to come, the totals of retired devices do not include it.
+        // If its epoch is still to come, the totals of retired devices do not include it yet.
         return entry.state >>> ENTRY_STATE_BITS === Number(BigInt.asUintN(countBits, retiredEpoch + 1n)) ? EntryState.removed : RETIRED;
       case EntryState.retiredEven:
       case EntryState.retiredOdd:

@@ -17,7 +17,7 @@ export interface DirectoryEntry {
 }
 
 const READ_AGAIN_MAX = 10;
-/** The bytes of a directory with more entries are not kept: a hostile file may claim a million. */
+/** A directory with more entries than this is not kept in memory: a hostile file may claim a million entries. */
 const KEPT_ENTRIES_MAX = 4096;
 
 export class Directory {

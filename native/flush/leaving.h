@@ -26,7 +26,7 @@
 
 namespace vmm {
 
-// A thread that may write to devices until it has let go of them.
+// A thread that may still write to a removed device. The device waits until the thread lets go of it.
 struct Holder {
   std::atomic<uint64_t> seen{0};
   // Asks the thread to let go soon. Any thread calls it, under the store's lock; not again before the holder clears

@@ -1,4 +1,4 @@
-// Region: the places of cells, and every mapping of a row, which is the same memory until it is disconnected.
+// Region: where each cell is, and that all mappings of a row share the same memory until a mapping is disconnected.
 
 #include "region/region.h"
 
