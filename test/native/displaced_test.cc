@@ -1,4 +1,4 @@
-// A captured signal that is displaced: when flushes notice that the handler is somebody else's.
+// A captured signal that is displaced: when flushes notice that another handler has replaced ours.
 
 #include <signal.h>
 
@@ -16,7 +16,7 @@
 namespace vmm {
 namespace {
 
-// A captured store with a sink, and a host that takes the place of SIGILL's handler.
+// A captured store with a sink, and a host that replaces the handler of SIGILL.
 class Scene {
  public:
   Scene() {
@@ -44,7 +44,7 @@ class Scene {
   }
   void Close() { std::exchange(store_, nullptr)->Detach(true); }
   Store* store() { return store_; }
-  // What the lines say.
+  // The number of errors that the lines report.
   uint64_t Errors() const { return Lines(TextOf(folder_ / "f")).Sum("logger.errors"); }
 
  private:
@@ -84,7 +84,7 @@ TEST("given a flush that has just looked, when a signal is displaced and the sto
   Scene::Displace();
   CHECK(scene.store()->CaptureSignals().ok());
   Scene::Displace();
-  scene.Flush();  // the first one after a capture
+  scene.Flush();  // the first flush after a capture
   CHECK_EQ(scene.Errors(), 1);
 }
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# What failed in one test program, a line each: failures.sh <name> <program>, after its output was put into <program>.out and its exit
-# code into <program>.code.
+# Prints one line for each failed test of a program: failures.sh <name> <program>. Reads the program's output in
+# <program>.out and its exit code in <program>.code.
 name=$1
 code=$(cat "$2.code")
 sed -n "s/^  FAILED: /  $name: /p" "$2.out"
-# 1: checks failed, which the sentences above say. Anything else ended it in the middle of its last sentence.
+# With exit code 1 some checks failed, and their sentences are printed already. With any other code the program ended
+# during its last sentence.
 last=$(sed -n 's/^  \(given .*\)/\1/p' "$2.out" | tail -n 1)
 case $code in
   1) grep -q '^  FAILED: ' "$2.out" || echo "  $name: exit code 1" ;;
