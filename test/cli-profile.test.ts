@@ -1,6 +1,6 @@
 // `vmm-metrics profile` samples the counts of another process from outside.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, symlinkSync, truncateSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -10,14 +10,14 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion, stor
 
 import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
-import { program } from './helpers/command.ts';
+import { cliSync, program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { HeldPipe, makeFifo } from './helpers/sinks.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 const torn = fileURLToPath(new URL('./fixtures/torn.mjs', import.meta.url));
 
-const run = (...args: string[]) => spawnSync(node, [program, 'profile', ...args], { encoding: 'utf8', timeout: HANG_MS });
+const run = (...args: string[]) => cliSync(['profile', ...args]);
 
 /** A process that counts. The two halves of each number are equal. */
 async function counter(file: string) {

@@ -1,16 +1,20 @@
 // A reader can read every region that a writer can make: many devices at one time, and many over time.
 
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, inc, Metrics, perDevice, readRegion } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
-import { program } from './helpers/command.ts';
+import { cliSync } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
-const cli = (...args: string[]) => execFileSync(process.execPath, [program, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+/** What the command prints, which must not fail. */
+const cli = (...args: string[]) => {
+  const { status, stdout, stderr } = cliSync(args);
+  expect(status, stderr).toBe(0);
+  return stdout;
+};
 
 function open() {
   const folder = temporaryFolder();

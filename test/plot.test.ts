@@ -10,12 +10,11 @@ import { profilePage } from '../lib/profile/page.ts';
 import { type ProfileSeries, profileSeriesOf } from '../lib/profile/series.ts';
 import { profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
-import { program } from './helpers/command.ts';
+import { cliSync, program } from './helpers/command.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 const tableOf = (...lines: string[]) => profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join('')));
 const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf(tableOf(...lines), points);
-const cli = (...args: string[]) => spawnSync(node, [program, ...args], { encoding: 'utf8' });
 
 describe('given the text of a profile', () => {
   test('when it is annotated, then start, interval, kinds and units come from the annotations', () => {
@@ -282,7 +281,7 @@ describe('given a page', () => {
   test('when the command makes it, then it is complete and loads nothing', () => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows([1, 1], [2, 2])].map((line) => `${line}\n`).join(''));
-    const { status, stdout, stderr } = cli('plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`, '--title', 'A & B');
+    const { status, stdout, stderr } = cliSync(['plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`, '--title', 'A & B']);
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
     const page = readFileSync(`${folder}/p.html`, 'utf8');
     expect(page).toContain('<title>A &amp; B</title>');
@@ -300,7 +299,7 @@ describe('given a page', () => {
     const folder = temporaryFolder();
     const many = Array.from({ length: 3000 }, (_, i): [number, number] => [i + 1, i * i]);
     writeFileSync(`${folder}/p.tsv`, [...ANNOTATED, ...rows(...many)].map((line) => `${line}\n`).join(''));
-    expect(cli('plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`).status).toBe(0);
+    expect(cliSync(['plot', `${folder}/p.tsv`, '-o', `${folder}/p.html`]).status).toBe(0);
     const page = readFileSync(`${folder}/p.html`, 'utf8');
     const [, textContent] = /<script type="application\/json" id="profile">(.*)<\/script>/.exec(page)!;
     const code = page.slice(page.lastIndexOf('<script>') + 8, page.lastIndexOf('</script>'));
@@ -342,7 +341,7 @@ describe('given the command line', () => {
     { args: ['plot', 'a', '-o', ''], says: /FILE\.html must not be empty/ },
     { args: ['plot', 'a', '--nope'], says: /^vmm-metrics: plot: .*--nope.*\n$/ },
   ])('when it is $args, then one line says what is wrong, and the exit code is 2', ({ args, says }) => {
-    const { status, stdout, stderr } = cli(...args);
+    const { status, stdout, stderr } = cliSync(args);
     expect(stderr).toMatch(says);
     expect({ status, stdout, lines: stderr.split('\n').length }).toEqual({ status: 2, stdout: '', lines: 2 });
   });
@@ -355,7 +354,7 @@ describe('given the command line', () => {
     const folder = temporaryFolder();
     writeFileSync(`${folder}/text`, 'hello\n');
     writeFileSync(`${folder}/header`, 'Time (ns)\ta\n');
-    const { status, stderr } = cli('plot', `${folder}/${file}`, '-o', `${folder}/page`);
+    const { status, stderr } = cliSync(['plot', `${folder}/${file}`, '-o', `${folder}/page`]);
     expect(stderr).toMatch(says);
     expect({ status, lines: stderr.split('\n').length }).toEqual({ status: 1, lines: 2 });
     expect(existsSync(`${folder}/page`)).toBe(false);
@@ -372,7 +371,7 @@ describe('given the command line', () => {
     profileIn(folder);
     closing(Metrics.open(defineSchema({ g: group({ n: inc('n') }) }), { name: freshName(), file: `${folder}/r` }));
     const before = readFileSync(`${folder}/r`);
-    const { status, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', 'r'], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = cliSync(['plot', 'p.tsv', '-o', 'r'], { cwd: folder });
     expect(stderr).toMatch(/^vmm-metrics: plot: -o 'r' is a region file; writing to it would destroy its metrics;.*\n$/);
     expect(status).toBe(2);
     expect(readFileSync(`${folder}/r`).equals(before)).toBe(true);
@@ -389,7 +388,7 @@ describe('given the command line', () => {
     mkdirSync(`${folder}/x`);
     linkSync(`${folder}/p.tsv`, `${folder}/hard`);
     symlinkSync('p.tsv', `${folder}/soft`);
-    const { status, stdout, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    const { status, stdout, stderr } = cliSync(['plot', 'p.tsv', '-o', output], { cwd: folder });
     expect(stderr).toMatch(/^vmm-metrics: plot: -o would overwrite the profile 'p\.tsv';.*\n$/);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
@@ -398,11 +397,11 @@ describe('given the command line', () => {
   test('when -o is -, then the page goes to standard output, unless that is the profile', () => {
     const folder = temporaryFolder();
     const text = profileIn(folder);
-    const { status, stdout, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', '-'], { cwd: folder, encoding: 'utf8' });
+    const { status, stdout, stderr } = cliSync(['plot', 'p.tsv', '-o', '-'], { cwd: folder });
     expect({ status, stderr, files: readdirSync(folder) }).toEqual({ status: 0, stderr: '', files: ['p.tsv'] });
     expect(stdout).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
     const stdio = ['ignore', openSync(`${folder}/p.tsv`, 'a'), 'ignore'] as const;
-    expect(spawnSync(node, [program, 'plot', `${folder}/p.tsv`, '-o', '-'], { stdio: [...stdio] }).status).toBe(2);
+    expect(cliSync(['plot', `${folder}/p.tsv`, '-o', '-'], { stdio: [...stdio] }).status).toBe(2);
     expect(readFileSync(`${folder}/p.tsv`, 'utf8')).toBe(text);
   });
 
@@ -420,7 +419,7 @@ describe('given the command line', () => {
     const page = `${folder}/p.html`;
     writeFileSync(page, 'old', { mode: 0o600 });
     const old = openSync(page, 'r');
-    expect(cli('plot', `${folder}/p.tsv`, '-o', page).status).toBe(0);
+    expect(cliSync(['plot', `${folder}/p.tsv`, '-o', page]).status).toBe(0);
     expect(readFileSync(old, 'utf8')).toBe('old');
     expect(readFileSync(page, 'utf8')).toContain('</html>');
     expect(statSync(page).mode & 0o777).toBe(0o600);
@@ -440,7 +439,7 @@ describe('given the command line', () => {
     profileIn(folder);
     writeFileSync(`${folder}/page`, 'old');
     symlinkSync('page', `${folder}/link`);
-    const { status, stderr } = spawnSync(node, [program, 'plot', 'p.tsv', '-o', output], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = cliSync(['plot', 'p.tsv', '-o', output], { cwd: folder });
     expect(stderr).toMatch(says);
     expect(status).toBe(output === 'link' ? 0 : 1);
     expect(readFileSync(`${folder}/page`, 'utf8').endsWith('</html>\n')).toBe(output === 'link');
@@ -448,6 +447,6 @@ describe('given the command line', () => {
   });
 
   test('when --help is given, then the help is printed', () => {
-    expect(cli('plot', '--help').stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*default: 5000/);
+    expect(cliSync(['plot', '--help']).stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*default: 5000/);
   });
 });

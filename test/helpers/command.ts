@@ -1,6 +1,6 @@
 // The command `vmm-metrics`, run as a shell runs it.
 
-import { execFile } from 'node:child_process';
+import { execFile, type SpawnSyncOptions, type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { node } from './children.ts';
@@ -20,6 +20,11 @@ export function cli(...args: string[]): Promise<End> {
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
     });
   });
+}
+
+/** The same, while this thread waits. */
+export function cliSync(args: readonly string[], options: SpawnSyncOptions = {}): SpawnSyncReturns<string> {
+  return spawnSync(node, [program, ...args], { timeout: HANG_MS, maxBuffer: 2 ** 28, ...options, encoding: 'utf8' });
 }
 
 /** The form of every message on standard error. */

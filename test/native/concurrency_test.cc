@@ -92,6 +92,16 @@ class Scene {
       while (!done_.load(std::memory_order_acquire)) step();
     });
   }
+  // Threads with shards of their own, each of which adds 1 to g.own `adds` times.
+  void StartOwners(int threads, uint64_t adds) {
+    const vmm_metrics_metric own = Metric("g.own");
+    for (int t = 0; t < threads; t++) {
+      Start([this, own, adds] {
+        vmm_metrics::Shard shard(native);
+        for (uint64_t i = 0; i < adds; i++) vmm_metrics_add(&shard.get(), own, 1);
+      });
+    }
+  }
   void Join() {
     begun_.store(true, std::memory_order_release);
     for (std::thread& thread : workers_) thread.join();
@@ -370,13 +380,8 @@ TEST("given a slow reader and many flushing threads, when lines are sent in piec
   Scene scene(true);
   Fifo fifo(scene.folder / "fifo");
   scene.Init("fifo");
-  const vmm_metrics_metric own = scene.Metric("g.own"), shared = scene.Metric("g.shared");
-  for (int t = 0; t < 2; t++) {
-    scene.Start([&] {
-      vmm_metrics::Shard shard(scene.native);
-      for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), own, 1);
-    });
-  }
+  const vmm_metrics_metric shared = scene.Metric("g.shared");
+  scene.StartOwners(2, kAdds);
   std::atomic<uint64_t> added{0};
   for (int t = 0; t < 2; t++) {
     scene.Start([&] {
@@ -408,13 +413,7 @@ TEST(
   for (int round = 0; round < 8; round++) {
     Scene scene;
     scene.Init("f");
-    const vmm_metrics_metric own = scene.Metric("g.own");
-    for (int t = 0; t < 2; t++) {
-      scene.Start([&] {
-        vmm_metrics::Shard shard(scene.native);
-        for (uint64_t i = 0; i < kAdds / 40; i++) vmm_metrics_add(&shard.get(), own, 1);
-      });
-    }
+    scene.StartOwners(2, kAdds / 40);
     uint64_t lines_at_death = 0;
     scene.Start([&] {
       SleepMs(2);
@@ -436,13 +435,7 @@ TEST(
 TEST("given a file that is renamed over and over, when lines are written, then all are whole, and together they have every add") {
   Scene scene;
   scene.Init("f");
-  const vmm_metrics_metric own = scene.Metric("g.own");
-  for (int t = 0; t < 2; t++) {
-    scene.Start([&] {
-      vmm_metrics::Shard shard(scene.native);
-      for (uint64_t i = 0; i < kAdds; i++) vmm_metrics_add(&shard.get(), own, 1);
-    });
-  }
+  scene.StartOwners(2, kAdds);
   for (int t = 0; t < 2; t++) scene.StartUntilDone([&] { CHECK_EQ(scene.Flush(), FlushResult::kOut); });
   Files files(scene.folder);
   scene.Start([&] {

@@ -49,12 +49,9 @@ TEST("given a file that was renamed, when the last line is requested, then it is
 }
 
 TEST("given a half-sent line, when the last line is sent and the pipe is read, then the tail goes first") {
-  TemporaryFolder folder;
-  Fifo fifo(folder / "fifo");
-  Rig rig(WideSchema());
-  CHECK(rig.Init(folder / "fifo"));
-  rig.Add("g.i", 5);
-  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  HalfSentLine half;
+  Rig& rig = half.rig;
+  Fifo& fifo = half.fifo;
   rig.Add("g.i", 6);
   std::string text;
   const pid_t dying = StartChild([&] { CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs)); });
@@ -87,12 +84,9 @@ TEST(
 }
 
 TEST("given a half-sent line and a process that survives its last line, when it flushes again, then nothing counts twice") {
-  TemporaryFolder folder;
-  Fifo fifo(folder / "fifo");
-  Rig rig(WideSchema());
-  CHECK(rig.Init(folder / "fifo"));
-  rig.Add("g.i", 5);
-  CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+  HalfSentLine half;
+  Rig& rig = half.rig;
+  Fifo& fifo = half.fifo;
   rig.Add("g.i", 6);
   std::string text;
   std::atomic<bool> done{false};

@@ -1,8 +1,9 @@
-// A HalfLine is a store and its file. The file ends in half a line, since a limit on the file's size cut the line off.
+// Half lines, each with the store that wrote it. A HalfLine is in a file whose size limit cut it off. A HalfSentLine is
+// in a pipe that has room for no more.
 //
 // Thread-safety:       as Rig.
 // Async-signal-safety: none.
-// Lifetime:            used in a child, since a limit applies to the whole process.
+// Lifetime:            a HalfLine is used in a child, since a limit applies to the whole process.
 
 #pragma once
 
@@ -31,6 +32,20 @@ struct HalfLine {
 
   TemporaryFolder folder;
   Rig rig{SmallSchema()};
+};
+
+struct HalfSentLine {
+  HalfSentLine() {
+    CHECK(rig.Init(folder / "fifo"));
+    rig.Add("g.i", 5);
+    CHECK_EQ(rig.Flush(), FlushResult::kFailed);
+    CHECK_EQ(rig.status.error, EAGAIN);
+    CHECK_EQ(rig.Pending("g.i"), 5);
+  }
+
+  TemporaryFolder folder;
+  Fifo fifo{folder / "fifo"};
+  Rig rig{WideSchema()};
 };
 
 }  // namespace vmm

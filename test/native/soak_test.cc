@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "check.h"
 #include "child.h"
+#include "dice.h"
 #include "host_handler.h"
 #include "line_reader.h"
 #include "schema_builder.h"
@@ -71,8 +72,8 @@ StoreSpec SpecOf(const Round& round, int store) {
 // One thread's attachment to one store.
 class Attachment {
  public:
-  Attachment(Round& round, int number, Store* store, std::mt19937& random)
-      : round_(round), added_(round.added[number]), number_(number), store_(store), random_(random), native_{&store->abi()} {
+  Attachment(Round& round, int number, Store* store, Dice& dice)
+      : round_(round), added_(round.added[number]), number_(number), store_(store), dice_(dice), native_{&store->abi()} {
     Status status;
     const InitResult result = store_->flusher().Init(round.PathOf(number, "lines").c_str(), -1, &status);
     CHECK(result == InitResult::kDone || result == InitResult::kAlready);
@@ -86,11 +87,11 @@ class Attachment {
   }
 
   ~Attachment() {
-    if (Below(3) != 0) LetGo();  // otherwise nobody ever releases the devices
+    if (dice_.Below(3) != 0) LetGo();  // otherwise nobody ever releases the devices
     shard_.reset();
-    const bool goes_on = Below(3) == 0;  // as an addon's attachment that outlives this one
+    const bool goes_on = dice_.Below(3) == 0;  // as an addon's attachment that outlives this one
     if (goes_on) store_->Retain();
-    store_->Detach(Below(2) == 0);
+    store_->Detach(dice_.Below(2) == 0);
     round_.closes++;
     if (!goes_on) return;
     Status ignored;
@@ -102,13 +103,13 @@ class Attachment {
   }
 
   void Step() {
-    switch (Below(12)) {
+    switch (dice_.Below(12)) {
       case 0: return Flush();
-      case 1: return (void)store_->StartPeriodicFlush(1 + Below(20));
+      case 1: return (void)store_->StartPeriodicFlush(1 + dice_.Below(20));
       case 2: return Capture();
       case 3: return Profile();
       case 4: return (void)store_->profiler().Stop();
-      case 5: return (void)store_->RemoveDevice(Below(2), Id());
+      case 5: return (void)store_->RemoveDevice(dice_.Below(2), Id());
       case 6:
       case 7: return AddInDevice();
       case 8: return Look();
@@ -117,13 +118,12 @@ class Attachment {
   }
 
  private:
-  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
-  std::string Id() { return std::string(1, static_cast<char>('a' + Below(kIds))); }
+  std::string Id() { return std::string(1, static_cast<char>('a' + dice_.Below(kIds))); }
 
   void Add() {
     vmm_metrics_shard shared = {};
     vmm_metrics_shared_shard(&native_, &shared);
-    for (uint32_t i = Below(500); i > 0; i--) {
+    for (uint32_t i = dice_.Below(500); i > 0; i--) {
       vmm_metrics_add(&shard_->get(), incs_[0], i);
       added_.own += i;
       vmm_metrics_add(&shared, incs_[1], 1);
@@ -135,7 +135,7 @@ class Attachment {
 
   // Adds to a device that it looks up now, and to earlier devices. Some of the earlier devices were removed.
   void AddInDevice() {
-    const uint32_t group = Below(2);
+    const uint32_t group = dice_.Below(2);
     const std::string id = Id();
     vmm_metrics_device device = {};
     const vmm_metrics_status status = vmm_metrics_alloc_device(&native_, group == 0 ? "d" : "e", id.data(), id.size(), &device);
@@ -175,13 +175,13 @@ class Attachment {
   void Profile() {
     ProfileSpec spec;
     spec.cells = {CellOf(store_->spec(), "g.own")};
-    spec.interval_ns = 1'000 * (1 + Below(5'000));
+    spec.interval_ns = 1'000 * (1 + dice_.Below(5'000));
     spec.header = "Time (ns)\tg.own\n";
-    spec.path = Below(2) == 0 ? "/dev/null" : round_.PathOf(number_, "profile");
+    spec.path = dice_.Below(2) == 0 ? "/dev/null" : round_.PathOf(number_, "profile");
     std::shared_ptr<vmm::Profile> profile;
     if (!store_->profiler().Start(std::move(spec), &profile).ok()) return;  // another thread's is running
     round_.profiles++;
-    if (Below(2) == 0) store_->profiler().Stop(profile);
+    if (dice_.Below(2) == 0) store_->profiler().Stop(profile);
   }
 
   void Look() {
@@ -198,7 +198,7 @@ class Attachment {
   Added& added_;
   const int number_;
   Store* const store_;
-  std::mt19937& random_;
+  Dice& dice_;
   const vmm_metrics_store native_;
   std::unique_ptr<vmm_metrics::Shard> shard_;
   struct Held {
@@ -211,10 +211,10 @@ class Attachment {
 };
 
 void Live(Round& round, uint64_t seed) {
-  std::mt19937 random(static_cast<uint32_t>(seed));
+  Dice dice(static_cast<uint32_t>(seed));
   std::unique_ptr<Attachment> attached[kStores];
   for (int step = 0; step < kStepsOfARound; step++) {
-    const int number = static_cast<int>(random() % kStores);
+    const int number = static_cast<int>(dice.Below(kStores));
     std::unique_ptr<Attachment>& attachment = attached[number];
     if (attachment == nullptr) {
       Store* store = nullptr;
@@ -224,8 +224,8 @@ void Live(Round& round, uint64_t seed) {
       if (!CHECK(status.ok() || status.code == Code::kBusy)) continue;
       if (store == nullptr) continue;
       round.opens++;
-      attachment = std::make_unique<Attachment>(round, number, store, random);
-    } else if (random() % 30 == 0) {
+      attachment = std::make_unique<Attachment>(round, number, store, dice);
+    } else if (dice.OneIn(30)) {
       attachment.reset();
     } else {
       attachment->Step();
