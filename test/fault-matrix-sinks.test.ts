@@ -43,9 +43,23 @@ row(16, 'SIGKILL under full load, with a region file', (add) => {
   ] as const;
   for (const { name, sink, at: write, settled, lines } of worst) {
     add(`when SIGKILL comes ${name}, then that line counts as ${settled}`, async () => {
-      const death = await killed(sink, undefined, write);
+      const death = await killed(sink, { at: write });
       expect(death.reading.lineInFlight).toBe(settled);
       expect(death.lines).toHaveLength(lines);
+      checkKilled(death);
+    });
+  }
+  const changes = [
+    { name: 'a device was removed', plug: { remove: ['d0'], add: [] } },
+    { name: 'a device was added', plug: { remove: [], add: ['d2'] } },
+    { name: 'a device was replaced by one of its name', plug: { remove: ['d0'], add: ['d0'] } },
+    { name: 'all devices were replaced by others', plug: { remove: ['d0', 'd1'], add: ['d2'] } },
+  ];
+  for (const { name, plug } of changes) {
+    add(`when SIGKILL comes there, and ${name} since the line was collected, then that line counts as out`, async () => {
+      const death = await killed('file', { at: [-60_000, 0], plug });
+      expect(death.reading.lineInFlight).toBe('out');
+      expect(death.lines).toHaveLength(1);
       checkKilled(death);
     });
   }

@@ -14,6 +14,8 @@ export interface OpenLine {
   readonly head: string;
   /** The text after the time. Undefined if the schema has no time: then the head is the whole line. */
   readonly tail: string | undefined;
+  /** What the line has before, between and after the time and the groups of devices. The last text ends with the newline. */
+  readonly frame: readonly string[];
 }
 
 export interface LineSource {
@@ -48,6 +50,9 @@ class Writer {
   readonly #before: BigUint64Array;
   #text = '';
   #head: string | undefined;
+  readonly #frame: string[] = [];
+  /** Where in `#text` the present part of the frame begins. */
+  #frameBegin = 0;
 
   constructor(source: LineSource, program: Program, now: BigUint64Array, before: BigUint64Array) {
     this.#source = source;
@@ -60,16 +65,28 @@ class Writer {
     for (const step of this.#steps(0, this.#program.mainEnd)) {
       this.#put(step.literal);
       if (step.op === Op.timestamp) {
+        this.#endFrame();
         this.#head = this.#text;
         this.#text = '';
-      } else if (step.op === Op.devices) this.#putDevices(step.operand);
-      else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
+        this.#frameBegin = 0;
+      } else if (step.op === Op.devices) {
+        this.#endFrame();
+        this.#putDevices(step.operand);
+        this.#frameBegin = this.#text.length;
+      } else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
     }
     // Every entry begins with a comma; a brace replaces the first one.
     const opened = (text: string) => `{${text.slice(1)}`;
-    const end = '}\n';
-    if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined };
-    return { head: opened(this.#head), tail: `${this.#text}${end}` };
+    this.#text += '}\n';
+    this.#endFrame();
+    const [first, ...others] = this.#frame;
+    const frame = [first === '' ? '' : opened(first!), ...others];
+    if (this.#head === undefined) return { head: opened(this.#text), tail: undefined, frame };
+    return { head: opened(this.#head), tail: this.#text, frame };
+  }
+
+  #endFrame(): void {
+    this.#frame.push(this.#text.slice(this.#frameBegin));
   }
 
   *#steps(begin: number, end: number): Generator<Step> {

@@ -21,7 +21,7 @@ const SEARCHED_BYTES = 1 << 20;
 /** The time, the only part of a line that does not follow from values: milliseconds in at most 64 bits. */
 const TIME = /^\d{1,20}$/;
 
-export function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tail }: OpenLine): Settlement {
+export function settle({ sinkPath }: RegionHeader, line: LineRecord, open: OpenLine): Settlement {
   if (line.bytes !== 0n && line.sent === line.bytes) return 'out';
   if (!line.isRegularFile || sinkPath === '') return 'unknown';
   let fd: number | undefined;
@@ -34,9 +34,9 @@ export function settle({ sinkPath }: RegionHeader, line: LineRecord, { head, tai
     const info = fstatSync(fd, { bigint: true });
     if (!isSink(info)) return 'unknown';
     if (line.offset >= info.size) return 'pending';
-    const length = Buffer.byteLength(head) + Buffer.byteLength(tail ?? '');
-    const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + 2 * length);
-    return containsLine(readAt(fd, bytes, line.offset), head, tail) ? 'out' : 'pending';
+    const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + 2 * Number(line.bytes));
+    const isLine = lineTest(open, line.bytes);
+    return linesOf(readAt(fd, bytes, line.offset)).some(isLine) ? 'out' : 'pending';
   } catch {
     return 'unknown';
   } finally {
@@ -55,19 +55,42 @@ function readAt(fd: number, count: number, offset: bigint): Buffer {
   return buffer.subarray(0, filled);
 }
 
-/** Whether `text` contains a line with this head and tail, and any time between them. */
-function containsLine(text: Buffer, head: string, tail: string | undefined): boolean {
-  const start = Buffer.from(head);
-  const end = Buffer.from(tail ?? '');
-  for (let begin = 0; begin < text.length; ) {
-    const newline = text.indexOf(0x0a, begin);
-    if (newline < 0) return false;
-    const line = text.subarray(begin, newline + 1);
-    begin = newline + 1;
-    if (line.length < start.length + end.length || !line.subarray(0, start.length).equals(start)) continue;
-    if (tail === undefined ? line.length === start.length : line.subarray(line.length - end.length).equals(end)) {
-      if (tail === undefined || TIME.test(line.toString('latin1', start.length, line.length - end.length))) return true;
-    }
+/** The complete lines of a text, each with its newline. */
+function linesOf(text: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let begin = 0, end = 0; ; begin = end) {
+    end = text.indexOf(0x0a, begin) + 1;
+    if (end === 0) return lines;
+    lines.push(text.subarray(begin, end));
   }
-  return false;
+}
+
+/** A function that tells whether a line is the line `open`, with any time. */
+function lineTest(open: OpenLine, bytes: bigint): (line: Buffer) => boolean {
+  const head = Buffer.from(open.head);
+  const tail = Buffer.from(open.tail ?? '');
+  const isExact = (line: Buffer) =>
+    line.length >= head.length + tail.length &&
+    line.subarray(0, head.length).equals(head) &&
+    line.subarray(line.length - tail.length).equals(tail) &&
+    (open.tail === undefined ? line.length === head.length : TIME.test(line.toString('latin1', head.length, line.length - tail.length)));
+  // `bytes` may include a newline before the line.
+  const isLong = ({ length }: Buffer) => BigInt(length) === bytes || BigInt(length) === bytes - 1n;
+  const hasDevices = open.frame.length > (open.tail === undefined ? 1 : 2);
+  return (line) => isExact(line) || (hasDevices && isLong(line) && isSameButDevices(line.toString(), open));
+}
+
+/**
+ * Whether a line of the right length is `open`, if devices came or went between the collection of the line and the
+ * death of the process. The directory then has other devices than the line, so only the rest of the line can be
+ * compared.
+ */
+function isSameButDevices(line: string, { frame }: OpenLine): boolean {
+  if (!line.startsWith(frame[0]!) || !line.endsWith(frame.at(-1)!)) return false;
+  let end = 0;
+  return frame.every((text) => {
+    const begin = line.indexOf(text, end);
+    end = begin + text.length;
+    return begin >= 0;
+  });
 }

@@ -1,6 +1,6 @@
 // A slow disk, for LD_PRELOAD. After vmm_test_arm_slow_write, the next line stays half written for a while. With a
-// negative time, the line is written whole, and a signal comes before write() returns. So a test can reach the moments
-// between the first byte of a line and its commit every time, and not just by luck.
+// negative time, the line is written whole, and the signal comes after that time and before write() returns. So a test
+// can reach the moments between the first byte of a line and its commit every time, and not just by luck.
 
 #include <errno.h>
 #include <string.h>
@@ -18,6 +18,12 @@ int g_ms = 0;
 int g_signal = 0;
 // The writer has a fault after this percentage of the bytes; negative: no fault.
 int g_fault_percent = -1;
+
+void Wait(int ms) {
+  timespec left = {ms / 1000, ms % 1000 * 1'000'000};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+}
 
 ssize_t WriteNow(int fd, const void* bytes, size_t count) { return syscall(SYS_write, fd, bytes, count); }
 
@@ -58,6 +64,7 @@ __attribute__((visibility("default"))) ssize_t write(int fd, const void* bytes, 
   if (g_ms < 0) {
     const ssize_t whole = WriteNow(fd, bytes, count);
     g_reached.store(true);
+    Wait(-g_ms);
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), g_signal);
     return whole;
   }
@@ -66,9 +73,7 @@ __attribute__((visibility("default"))) ssize_t write(int fd, const void* bytes, 
   if (first < static_cast<ssize_t>(half)) return first;
   g_reached.store(true);
   if (g_signal != 0) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), g_signal);
-  timespec left = {g_ms / 1000, g_ms % 1000 * 1'000'000};
-  while (nanosleep(&left, &left) != 0 && errno == EINTR) {
-  }
+  Wait(g_ms);
   const ssize_t second = WriteNow(fd, static_cast<const char*>(bytes) + half, count - half);
   return second < 0 ? first : first + second;
 }

@@ -19,16 +19,23 @@ export interface Killed {
   readonly acknowledged: bigint[];
 }
 
-/** Runs a process that counts and dies by SIGKILL: `afterMs` after its start, or by itself at the write `at`. */
-export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number | undefined, at?: readonly number[]): Promise<Killed> {
+/** What happens during the write of the first line. The fixture explains both. */
+export interface Moment {
+  readonly at: readonly number[];
+  readonly plug?: { readonly remove: readonly string[]; readonly add: readonly string[] };
+}
+
+/** Runs a process that counts and dies by SIGKILL: some milliseconds after its start, or by itself at a moment. */
+export async function killed(sinkKind: 'file' | 'pipe' | 'none', when: number | Moment): Promise<Killed> {
   const folder = temporaryFolder();
   const file = `${folder}/region`;
   const ledger = `${folder}/ledger`;
   writeFileSync(ledger, '');
+  const moment = typeof when === 'number' ? undefined : when;
   const sink = sinkKind === 'none' ? undefined : `${folder}/lines`;
   const pipe = sinkKind === 'pipe' ? new HeldPipe(makeFifo(sink!)) : undefined;
-  const plan = { file, ledger, workers: WORKERS, ...(sink && { sink }), ...(at && { at }) };
-  const env = at ? { ...process.env, LD_PRELOAD: slowWriteLibrary } : process.env;
+  const plan = { file, ledger, workers: WORKERS, ...(sink && { sink }), ...moment };
+  const env = moment ? { ...process.env, LD_PRELOAD: slowWriteLibrary } : process.env;
   const { child, died, ready } = startKillable(plan, env);
   await ready;
 
@@ -37,7 +44,7 @@ export async function killed(sinkKind: 'file' | 'pipe' | 'none', afterMs: number
     text += pipe!.text();
   };
   const draining = pipe === undefined ? undefined : setInterval(drain, 1);
-  if (afterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), afterMs);
+  if (typeof when === 'number') setTimeout(() => child.kill('SIGKILL'), when);
   expect(await died).toBe('SIGKILL');
   clearInterval(draining);
   if (pipe !== undefined) {
