@@ -14,7 +14,7 @@ export interface OpenLine {
   readonly head: string;
   /** The text after the time. Undefined if the schema has no time: then the head is the whole line. */
   readonly tail: string | undefined;
-  /** What the line has before, between and after the time and the groups of devices. The last text ends with the newline. */
+  /** The texts before, between and after the time and the groups of devices. The last text ends with the newline. */
   readonly frame: readonly string[];
 }
 
