@@ -87,9 +87,14 @@ function checkedRange(name: string, value: unknown, min: number, max: number, wh
 /** One of the texts that are `allowed`. */
 export function checkedChoice<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   if ((allowed as readonly unknown[]).includes(value)) return value as T;
-  const choices = allowed.map((choice) => `'${choice}'`);
-  const message = `${name} must be ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}; got ${shown(value)}`;
+  const message = mustBeOneOf(name, value, allowed);
   throw typeof value === 'string' ? new RangeError(message) : new TypeError(message);
+}
+
+/** The message for a value that is none of `allowed`. */
+export function mustBeOneOf(name: string, value: unknown, allowed: readonly unknown[]): string {
+  const choices = allowed.map(shown);
+  return `${name} must be ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}; got ${shown(value)}`;
 }
 
 /** Text that can be written to JSON and read back unchanged: a string without lone surrogates. */

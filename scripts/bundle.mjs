@@ -17,7 +17,7 @@ const COMMAND = 'cli/main';
 const schemaFromIndex = {
   name: 'schema from index',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/schema\.ts$/ }, () => ({ path: './index.js', external: true }));
+    onResolve({ filter: /^\.\.?\/schema\.ts$/ }, () => ({ path: './index.js', external: true }));
   },
 };
 
@@ -38,7 +38,11 @@ const builtinsWithoutImport = {
 
 // No name is minified: stack traces, and the profile's page that takes functions as text, show them as they are. There
 // is no import() either, and no chunk: a user's bundler must be able to put everything into one file.
-await Promise.all([bundle('index', [builtinsWithoutImport]), bundle('firecracker', [schemaFromIndex]), bundle(COMMAND)]);
+await Promise.all([
+  bundle('index', [builtinsWithoutImport]),
+  bundle('firecracker', [builtinsWithoutImport, schemaFromIndex]),
+  bundle(COMMAND),
+]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
   const made = ['index', 'firecracker', COMMAND].flatMap((name) => [`${name}.js`, `${name}.js.map`]);

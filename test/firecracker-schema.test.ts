@@ -1,11 +1,11 @@
-// The bundled schemas against `fixtures/firecracker-schema.json`: the facts of Firecracker v1.15.1.
-// The expected keys, names, kinds and totals come from that file and are never repeated here.
+// The bundled schemas against the facts of Firecracker v1.15.1 and v1.16.1 in `fixtures/`. The expected keys, names,
+// kinds and totals come from those files and are never repeated here.
 
 import { readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
 
-import { firecracker, firecrackerAarch64, firecrackerX86_64 } from '../lib/firecracker.ts';
+import { type FirecrackerOptions, firecracker, firecrackerAarch64, firecrackerSchema, firecrackerX86_64 } from '../lib/firecracker.ts';
 import {
   type Fields,
   type GroupDef,
@@ -31,6 +31,7 @@ interface GroupFacts {
 }
 
 interface Facts {
+  readonly source: { readonly tag: string };
   readonly line: { readonly first_key: { readonly key: string } };
   readonly kinds: { readonly latency: { readonly order: readonly string[] } };
   readonly groups: readonly GroupFacts[];
@@ -39,11 +40,13 @@ interface Facts {
   };
 }
 
-const facts: Facts = JSON.parse(readFileSync(new URL('fixtures/firecracker-schema.json', import.meta.url), 'utf8'));
+const factsIn = (file: string): Facts => JSON.parse(readFileSync(new URL(`fixtures/${file}`, import.meta.url), 'utf8'));
+const facts1_15 = factsIn('firecracker-schema.json');
+const facts1_16 = factsIn('firecracker-schema-1.16.json');
 
 /** The text before `_{id}`: the schema's key, even if the line has no aggregate. */
 const keyOf = (g: GroupFacts): string => g.key ?? String(g.device_key).replace(/_\{\w+\}$/, '');
-const factsOf = (arch: Arch): GroupFacts[] => facts.groups.filter((g) => g.emitted_on?.includes(arch) ?? true);
+const factsOf = (facts: Facts, arch: Arch): GroupFacts[] => facts.groups.filter((g) => g.emitted_on?.includes(arch) ?? true);
 
 type Entry = GroupDef | PerDeviceDef;
 
@@ -59,24 +62,30 @@ const isInEveryLine = (entry: SchemaShape[string]): boolean => entry.kind !== 'p
 
 /** The numbers that one object of these fields has in the line. */
 function leavesOf({ fields }: Entry): number {
-  const leaves = Object.values(fields).map((def) => (def.kind === 'latency' ? facts.kinds.latency.order.length : 1));
+  const leaves = Object.values(fields).map((def) => (def.kind === 'latency' ? facts1_15.kinds.latency.order.length : 1));
   return leaves.reduce((sum, n) => sum + n, 0);
 }
 
-const schemas: { arch: Arch; shape: SchemaShape }[] = [
-  { arch: 'x86_64', shape: firecrackerX86_64.shape },
-  { arch: 'aarch64', shape: firecrackerAarch64.shape },
+const schemas: { name: string; facts: Facts; arch: Arch; shape: SchemaShape }[] = [
+  { name: 'v1.15.1', facts: facts1_15, arch: 'x86_64', shape: firecrackerX86_64.shape },
+  { name: 'v1.15.1', facts: facts1_15, arch: 'aarch64', shape: firecrackerAarch64.shape },
+  { name: 'v1.16.1', facts: facts1_16, arch: 'x86_64', shape: firecrackerSchema({ version: '1.16', arch: 'x86_64' }).shape },
+  { name: 'v1.16.1', facts: facts1_16, arch: 'aarch64', shape: firecrackerSchema({ version: '1.16', arch: 'aarch64' }).shape },
 ];
 
-describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => {
+describe.each(schemas)('the schema of Firecracker $name for $arch', ({ name: tag, facts, arch, shape }) => {
+  test('given the facts, when their source is read, then it is the release', () => {
+    expect(facts.source.tag).toBe(tag);
+  });
+
   test('given the facts, when the top level is compared, then keys, order and kinds are the same', () => {
-    const groups = factsOf(arch).map((g) => [keyOf(g), g.layout === 'single' ? 'group' : 'perDevice']);
+    const groups = factsOf(facts, arch).map((g) => [keyOf(g), g.layout === 'single' ? 'group' : 'perDevice']);
 
     expect(Object.entries(shape).map(([key, { kind }]) => [key, kind])).toEqual([[facts.line.first_key.key, 'utcTimestampMs'], ...groups]);
   });
 
   test.each(
-    factsOf(arch).map((g) => ({ key: keyOf(g), expected: g.fields })),
+    factsOf(facts, arch).map((g) => ({ key: keyOf(g), expected: g.fields })),
   )('given the facts on $key, when its fields are compared, then names, order and kinds are the same', ({ key, expected }) => {
     const fields: Fields = Object.fromEntries(entriesOf(shape))[key]?.fields ?? {};
 
@@ -84,7 +93,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
   });
 
   test('given the facts on devices, when the flags are compared, then the same groups have an aggregate, and the same aggregates show 0', () => {
-    const expected = factsOf(arch)
+    const expected = factsOf(facts, arch)
       .filter((g) => g.layout === 'per_device')
       .map((g) => {
         const { min_us, max_us } = g.aggregate?.latency ?? {};
@@ -136,7 +145,7 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
   });
 
   test('given all metrics, when event markers are looked up, then each marker is on the metric of its event', () => {
-    const signals = factsOf(arch).find((g) => g.key === 'signals')?.fields ?? [];
+    const signals = factsOf(facts, arch).find((g) => g.key === 'signals')?.fields ?? [];
     const marked = metricsOf(shape).flatMap(({ key, name, def }) => {
       const { kind: _kind, doc: _doc, ...options } = def;
       const markers = Object.entries(options).filter(([option]) => option.startsWith('on') || option === 'startTime');
@@ -158,4 +167,42 @@ describe.each(schemas)('the Firecracker schema for $arch', ({ arch, shape }) => 
 test('given this process, when its schema is used, then it is the schema of the architecture', () => {
   expect(schemaOf(firecracker)).toBe(firecracker);
   expect(firecracker).toBe(process.arch === 'arm64' ? firecrackerAarch64 : firecrackerX86_64);
+});
+
+describe('given options, when a schema of Firecracker is asked for', () => {
+  const own = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
+  test.each([
+    { options: undefined, schema: firecracker },
+    { options: {}, schema: firecracker },
+    { options: { version: undefined, arch: undefined }, schema: firecracker },
+    { options: { version: '1.15' }, schema: firecracker },
+    { options: { arch: 'x86_64' }, schema: firecrackerX86_64 },
+    { options: { arch: 'x64' }, schema: firecrackerX86_64 },
+    { options: { arch: 'aarch64' }, schema: firecrackerAarch64 },
+    { options: { version: '1.15', arch: 'arm64' }, schema: firecrackerAarch64 },
+    { options: { version: '1.16' }, schema: firecrackerSchema({ version: '1.16', arch: own }) },
+    { options: { version: '1.16', arch: 'arm64' }, schema: firecrackerSchema({ version: '1.16', arch: 'aarch64' }) },
+  ] satisfies { options: FirecrackerOptions | undefined; schema: unknown }[])('with $options, then each call gives one schema', (row) => {
+    expect(firecrackerSchema(row.options)).toBe(row.schema);
+  });
+
+  test.each([
+    { options: { version: '1.14' }, message: "version must be '1.15' or '1.16'; got '1.14'" },
+    { options: { version: '1.16.1' }, message: "version must be '1.15' or '1.16'; got '1.16.1'" },
+    { options: { version: 1.16 }, message: "version must be '1.15' or '1.16'; got 1.16" },
+    { options: { arch: 'riscv64' }, message: "arch must be 'x86_64', 'aarch64', 'x64' or 'arm64'; got 'riscv64'" },
+    { options: { arch: null }, message: "arch must be 'x86_64', 'aarch64', 'x64' or 'arm64'; got null" },
+  ])('with $options, then the RangeError names what there is', ({ options, message }) => {
+    const call = () => firecrackerSchema(options as FirecrackerOptions);
+
+    expect(call).toThrow(RangeError);
+    expect(call).toThrow(`firecrackerSchema(): ${message}`);
+  });
+
+  test('with a misspelt option, then the TypeError names the options', () => {
+    expect(() => firecrackerSchema({ verison: '1.16' } as FirecrackerOptions)).toThrow(
+      new TypeError("firecrackerSchema(): unknown option 'verison'; the options are 'version', 'arch'"),
+    );
+  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
-import { firecracker, firecrackerAarch64, firecrackerX86_64 } from 'vmm-metrics/firecracker';
+import { firecracker, firecrackerAarch64, firecrackerSchema, firecrackerX86_64 } from 'vmm-metrics/firecracker';
 
 import { MAX } from './helpers/model.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
@@ -37,6 +37,8 @@ describe("given Firecracker's schema without devices", () => {
   test.each([
     { name: 'x86_64', schema: firecrackerX86_64 as Schema, keys: 23, numbers: 234 },
     { name: 'aarch64', schema: firecrackerAarch64 as Schema, keys: 24, numbers: 237 },
+    { name: 'x86_64, v1.16.1', schema: firecrackerSchema({ version: '1.16', arch: 'x86_64' }) as Schema, keys: 23, numbers: 240 },
+    { name: 'aarch64, v1.16.1', schema: firecrackerSchema({ version: '1.16', arch: 'aarch64' }) as Schema, keys: 24, numbers: 243 },
   ])('when it is flushed for $name, then the line has $keys keys and $numbers numbers in the exact order', ({ schema, keys, numbers }) => {
     const { line } = lineOf(schema);
     expect(Object.keys(line)).toHaveLength(keys);

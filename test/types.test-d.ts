@@ -21,7 +21,7 @@ import {
   store,
   utcTimestampMs,
 } from 'vmm-metrics';
-import { firecracker, firecrackerAarch64 } from 'vmm-metrics/firecracker';
+import { firecracker, firecrackerAarch64, firecrackerSchema } from 'vmm-metrics/firecracker';
 
 const schema = defineSchema({
   utc_timestamp_ms: utcTimestampMs(),
@@ -106,6 +106,22 @@ test("given Firecracker's schema, when it is used, then its metrics are typed, a
   expectTypeOf(Metrics.open(firecrackerAarch64).app.rtc.error_count).toEqualTypeOf<IncMetric>();
   // @ts-expect-error only on aarch64
   void (() => metrics.app.rtc);
+});
+
+test("given a version of Firecracker's line, when it is used, then only v1.16.1 has its new metrics, and only aarch64 has rtc", () => {
+  expectTypeOf(firecrackerSchema()).toEqualTypeOf<typeof firecracker>();
+  expectTypeOf(firecrackerSchema({ arch: 'arm64' })).toEqualTypeOf<typeof firecrackerAarch64>();
+  const { app } = Metrics.open(firecrackerSchema({ version: '1.16', arch: 'aarch64' }));
+  expectTypeOf(app.patch_api_requests.pmem_fails).toEqualTypeOf<IncMetric>();
+  expectTypeOf(app.pmem.alloc('drv0').rate_limiter_event_count).toEqualTypeOf<IncMetric>();
+  expectTypeOf(app.pmem.alloc('drv0').activate_fails).toEqualTypeOf<IncMetric>();
+  expectTypeOf(app.rtc.error_count).toEqualTypeOf<IncMetric>();
+  // @ts-expect-error only on aarch64
+  void (() => Metrics.open(firecrackerSchema({ version: '1.16' })).app.rtc);
+  // @ts-expect-error only in v1.16.1
+  void (() => Metrics.open(firecrackerSchema()).app.patch_api_requests.pmem_fails);
+  // @ts-expect-error there is no such version
+  void (() => firecrackerSchema({ version: '1.14' }));
 });
 
 describe('given a schema that is known only at run time', () => {
