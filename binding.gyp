@@ -46,6 +46,7 @@
         "native/region/cells.cc",
         "native/region/collection.cc",
         "native/region/directory.cc",
+        "native/region/idle_shards.cc",
         "native/region/known_region.cc",
         "native/region/region.cc",
         "native/region/region_file.cc",

@@ -33,7 +33,8 @@ Status Line::Fit(uint64_t line_bytes, uint32_t aggregates) {
   return {};
 }
 
-bool Line::Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank) {
+bool Line::Build(const LineTemplate& line_template, const Cells& cells, const ShardSelection& shards, const DeviceLists& devices,
+                 uint32_t bank) {
   // Read this before the buffer: a device is counted here only after there is room for it. Acquire: pairs with the
   // release in Devices::Add.
   const uint64_t made = devices.made.load(std::memory_order_acquire);
@@ -42,7 +43,7 @@ bool Line::Build(const LineTemplate& line_template, const Cells& cells, const De
   text_ = buffer->text();
   text_[0] = '\n';
   RawWriter out(text_ + 1, buffer->text_bytes - 1);
-  const Collection collection(cells, bank, cells.region().committed_bank());
+  const Collection collection(cells, shards, bank, cells.region().committed_bank());
   LineWriter(line_template, collection, devices, made, buffer->aggregate(), out).Write();
   // Every entry starts with a comma. The brace replaces the first comma.
   if (out.size() == 0) out.Char('{');

@@ -29,7 +29,8 @@ class Line {
   Status Fit(uint64_t line_bytes, uint32_t aggregates);
 
   // Reads every cell once into bank `bank` and writes the line. False when it does not fit, which is a bug.
-  bool Build(const LineTemplate& line_template, const Cells& cells, const DeviceLists& devices, uint32_t bank);
+  bool Build(const LineTemplate& line_template, const Cells& cells, const ShardSelection& shards, const DeviceLists& devices,
+             uint32_t bank);
 
   // Starts the sending, and notes in the region's header that this line is on its way. A newline goes first if the sink
   // needs one. `follows_half` says that the sink ends in half a line, so a newline goes first then too. Call it while

@@ -42,8 +42,9 @@ Status LineSender::SendNew() {
   if (HasEarlier()) {
     if (Status status = SendHeld(); !status.ok()) return status;
   }
+  const ShardSelection& shards = cells_.idle().Select(cells_);
   if (!PassPhase(kIdle, kBuilding)) return {Code::kCrashing, ECANCELED, "write"};
-  if (!line_.Build(template_, cells_, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
+  if (!line_.Build(template_, cells_, shards, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
     PassPhase(kBuilding, kIdle);
     return {Code::kWrite, EMSGSIZE, "write"};
   }
@@ -181,7 +182,8 @@ bool LineSender::SendLastLine(int64_t deadline_ms) {
   // Usually the crash bank: a flush that was building its line has written nothing there. But if the process has
   // survived an earlier last line, the crash bank may be the committed one.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
-  if (!last_line_.Build(template_, cells_, devices_, bank)) return false;
+  const ShardSelection shards = ShardSelection::All(cells_.shards_used());
+  if (!last_line_.Build(template_, cells_, shards, devices_, bank)) return false;
   return send(last_line_);
 }
 

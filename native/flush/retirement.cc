@@ -104,6 +104,7 @@ void Retirement::Clear(uint32_t first_cell, uint32_t count) {
   for (uint32_t index = first_cell; index < first_cell + count; index++) {
     for (uint32_t shard = 0; shard < shards; shard++) Set(region.InShard(shard, index), 0);
     for (uint32_t bank = 0; bank < kBanks; bank++) Set(region.InBank(bank, index), 0);
+    cells_.idle().Forget(index);
     Stored();
   }
 }

@@ -6,7 +6,7 @@ Status Cells::Create(const RegionSpec& spec) {
   if (Status status = region_.Create(spec); !status.ok()) return status;
   if (Status status = kind_space_.Make(region_.max_cells(), Reservation::Of::kPrivate); !status.ok()) return status;
   kinds_ = reinterpret_cast<CellKind*>(kind_space_.base());
-  return {};
+  return idle_.Create(region_);
 }
 
 Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
@@ -26,6 +26,7 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
     }
     const uint64_t kinds_page = chunk * region_.chunk_cells() / region_.granule_bytes() * region_.granule_bytes();
     if (Status status = kind_space_.Use(kinds_page, region_.granule_bytes()); !status.ok()) return status;
+    if (Status status = idle_.UseChunk(region_, chunk); !status.ok()) return status;
     chunks_ = chunk + 1;
   }
   for (uint32_t i = 0; i < count; i++) kinds_[begin + i] = kinds[i];
@@ -43,7 +44,7 @@ uint32_t Cells::Claim() {
   const uint32_t shards = region_.shards_used();
   // Take the lowest free shard, so that few shards are ever in use: each shard in use costs a read for every sum.
   for (uint32_t shard = 1; shard < kShards; shard++) {
-    if (claimed_[shard]) continue;
+    if (claims_.IsClaimed(shard)) continue;
     if (shard >= shards) {
       for (uint32_t chunk = 0; chunk < chunks_; chunk++) {
         if (!region_.AllocateRow(chunk, kFirstShardRow + shard).ok()) return kSharedShard;
@@ -51,7 +52,7 @@ uint32_t Cells::Claim() {
       // Release: publishes the shard's memory to readers of shards_used().
       region_.SetShardsUsed(shard + 1);
     }
-    claimed_[shard] = true;
+    claims_.Claim(shard);
     return shard;
   }
   return kSharedShard;
@@ -66,7 +67,7 @@ Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
 }
 
 void Cells::GiveBack(uint32_t shard) {
-  if (shard != kSharedShard) claimed_[shard] = false;
+  if (shard != kSharedShard) claims_.GiveBack(shard);
 }
 
 }  // namespace vmm

@@ -1,4 +1,4 @@
-// Cells are the values of all metrics of one store: the region, the kind of each cell, and which shards are claimed.
+// Cells are the values of all metrics of one store: the region, the kind of each cell, and the owners of shards.
 //
 // Thread-safety:       Create is called once, before the cells are shared; Reserve, Publish, Claim, GiveBack and
 //                      MapShard under the store's lock; the rest by any thread.
@@ -12,7 +12,9 @@
 
 #include <cstdint>
 
+#include "region/idle_shards.h"
 #include "region/region.h"
+#include "region/shard_claims.h"
 
 namespace vmm {
 
@@ -45,6 +47,8 @@ class Cells {
   // Acquire: pairs with the release stores in Publish and Claim.
   uint32_t used() const { return region_.cells_used(); }
   uint32_t shards_used() const { return region_.shards_used(); }
+  const ShardClaims& claims() const { return claims_; }
+  IdleShards& idle() { return idle_; }
 
   Cell& Shared(uint32_t index) const { return region_.InShard(kSharedShard, index); }
 
@@ -89,7 +93,8 @@ class Cells {
   CellKind* kinds_ = nullptr;
   uint32_t chunks_ = 0;
   uint32_t reserved_ = 0;  // the number of reserved cells; `cells_used` of them are in use
-  bool claimed_[kShards] = {true};
+  ShardClaims claims_;
+  IdleShards idle_;
 };
 
 // The minimum that a kMin cell holds as a complement; 0 while nothing was observed. The cell is 0 in two cases: nothing

@@ -4,39 +4,49 @@ namespace vmm {
 
 namespace {
 
-// Where the cells of a run stand: in the shared shard, in the bank of the last flush, and in the bank to write to.
+// Where the cells of a run stand: in the shared shard, among the values of the shards that are not read (null: there
+// are none), in the bank of the last flush, and in the bank to write to.
 struct Rows {
   const Cell* shared;
+  const uint64_t* others;
   const Cell* flushed;
   Cell* to;
+
+  Rows At(uint32_t i) const { return {shared + i, others == nullptr ? nullptr : others + i, flushed + i, to + i}; }
 };
 
-// The value of a cell, over all shards of the process: one shard, two, or any number. `cell` is the cell in the shared
-// shard. The rows of the shards are `row_cells` apart.
+uint64_t LargerOf(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+// The value of the i-th cell of a run over the shards to read: the shared one, two, or any number of them and those
+// that are not read.
 struct OneShard {
-  uint64_t Sum(const Cell* cell) const { return Read(*cell); }
-  uint64_t Largest(const Cell* cell) const { return Read(*cell); }
+  uint64_t Sum(const Rows& rows, uint32_t i) const { return Read(rows.shared[i]); }
+  uint64_t Largest(const Rows& rows, uint32_t i) const { return Read(rows.shared[i]); }
 };
 
 struct TwoShards {
-  uint64_t Sum(const Cell* cell) const { return Read(cell[0]) + Read(cell[row_cells]); }
-  uint64_t Largest(const Cell* cell) const {
-    const uint64_t shared = Read(cell[0]), own = Read(cell[row_cells]);
-    return shared > own ? shared : own;
-  }
-  const uint32_t row_cells;
+  uint64_t Sum(const Rows& rows, uint32_t i) const { return Read(rows.shared[i]) + Read(rows.shared[second + i]); }
+  uint64_t Largest(const Rows& rows, uint32_t i) const { return LargerOf(Read(rows.shared[i]), Read(rows.shared[second + i])); }
+  const uint32_t second;  // how many cells behind the shared shard
 };
 
 struct ManyShards {
-  uint64_t Largest(const Cell* cell) const {
-    uint64_t largest = 0;
-    for (uint32_t shard = 0; shard < shards; shard++, cell += row_cells) {
-      if (const uint64_t value = Read(*cell); value > largest) largest = value;
-    }
+  uint64_t Largest(const Rows& rows, uint32_t i) const {
+    uint64_t largest = rows.others == nullptr ? 0 : rows.others[i];
+    for (uint32_t n = 0; n < selection.count; n++) largest = LargerOf(largest, Read(Row(rows, n)[i]));
     return largest;
   }
-  const uint32_t shards;
+  const Cell* Row(const Rows& rows, uint32_t n) const { return rows.shared + selection.numbers[n] * row_cells; }
+  const ShardSelection& selection;
   const uint32_t row_cells;
+};
+
+// One or two shards, and those that are not read.
+template <typename Shards>
+struct WithOthers {
+  uint64_t Sum(const Rows& rows, uint32_t i) const { return shards.Sum(rows, i) + rows.others[i]; }
+  uint64_t Largest(const Rows& rows, uint32_t i) const { return LargerOf(shards.Largest(rows, i), rows.others[i]); }
+  const Shards shards;
 };
 
 // All of these store the values of neighbouring cells. A function for incs returns 0 if every inc still has its last
@@ -55,7 +65,7 @@ inline uint64_t StoreIncs(const Rows& rows, uint32_t count, ValueOf value_of) {
 }
 
 template <typename ValueOf>
-inline uint64_t StoreOthers(const Rows& rows, uint32_t count, ValueOf value_of) {
+inline uint64_t StoreNonIncs(const Rows& rows, uint32_t count, ValueOf value_of) {
   uint64_t any = 0;
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t value = value_of(i);
@@ -67,26 +77,25 @@ inline uint64_t StoreOthers(const Rows& rows, uint32_t count, ValueOf value_of) 
 
 template <typename Shards>
 inline uint64_t CollectIncs(const Shards& shards, const Rows& rows, uint32_t count) {
-  return StoreIncs(rows, count, [&](uint32_t i) { return shards.Sum(rows.shared + i); });
+  return StoreIncs(rows, count, [&](uint32_t i) { return shards.Sum(rows, i); });
 }
 
 // Shard by shard, since the cells of one shard are neighbours in memory.
 uint64_t CollectIncs(const ManyShards& shards, Rows rows, uint32_t count) {
   constexpr uint32_t kSumsAtOnce = 64;
   uint64_t differences = 0;
-  while (count != 0) {
-    const uint32_t some = count < kSumsAtOnce ? count : kSumsAtOnce;
+  for (uint32_t done = 0, some; done < count; done += some, rows = rows.At(some)) {
+    some = count - done < kSumsAtOnce ? count - done : kSumsAtOnce;
     uint64_t sums[kSumsAtOnce];
-    const Cell* row = rows.shared;
-    for (uint32_t i = 0; i < some; i++) sums[i] = Read(row[i]) + Read(row[shards.row_cells + i]);
-    row += 2 * shards.row_cells;
-    for (uint32_t shard = 2; shard < shards.shards - 1; shard++, row += shards.row_cells) {
+    for (uint32_t i = 0; i < some; i++) sums[i] = Read(rows.shared[i]) + (rows.others == nullptr ? 0 : rows.others[i]);
+    const uint32_t last = shards.selection.count - 1;
+    for (uint32_t n = 1; n < last; n++) {
+      const Cell* const row = shards.Row(rows, n);
 #pragma GCC unroll 4
       for (uint32_t i = 0; i < some; i++) sums[i] += Read(row[i]);
     }
+    const Cell* const row = shards.Row(rows, last);
     differences |= StoreIncs(rows, some, [&](uint32_t i) { return sums[i] + Read(row[i]); });
-    rows = {rows.shared + some, rows.flushed + some, rows.to + some};
-    count -= some;
   }
   return differences;
 }
@@ -101,13 +110,12 @@ inline uint64_t CollectRuns(const Shards& shards, const CellRun* runs, uint32_t 
       chunk = run->first / kRunCells;
       begin = rows_at(chunk * kRunCells);
     }
-    const uint32_t at = run->first % kRunCells;
-    const Rows rows = {begin.shared + at, begin.flushed + at, begin.to + at};
+    const Rows rows = begin.At(run->first % kRunCells);
     uint64_t difference = 0;
     switch (run->kind) {
       case CellKind::kInc: difference = CollectIncs(shards, rows, run->count); break;
-      case CellKind::kStore: difference = StoreOthers(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
-      default: difference = StoreOthers(rows, run->count, [&](uint32_t i) { return shards.Largest(rows.shared + i); }); break;
+      case CellKind::kStore: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
+      default: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return shards.Largest(rows, i); }); break;
     }
     if (difference != 0) changes |= run->bit;
   }
@@ -116,22 +124,26 @@ inline uint64_t CollectRuns(const Shards& shards, const CellRun* runs, uint32_t 
 
 }  // namespace
 
-Collection::Collection(const Cells& cells, uint32_t bank, uint32_t flushed)
-    : region_(cells.region()), bank_(bank), flushed_(flushed), shards_(cells.shards_used()) {
+Collection::Collection(const Cells& cells, const ShardSelection& shards, uint32_t bank, uint32_t flushed)
+    : region_(cells.region()), shards_(shards), bank_(bank), flushed_(flushed) {
   std::atomic_thread_fence(std::memory_order_release);  // pairs with the acquire fence in Cells::Pending
 }
 
 uint64_t Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const {
+  const bool has_others = shards_.others != nullptr;
   const auto rows_at = [&](uint32_t offset) {
     const uint32_t index = first + offset;
-    return Rows{&region_.InShard(kSharedShard, index), Flushed(index), &region_.InBank(bank_, index)};
+    return Rows{&region_.InShard(kSharedShard, index), has_others ? shards_.others + index : nullptr, Flushed(index),
+                &region_.InBank(bank_, index)};
   };
   const uint32_t row_cells = region_.chunk_cells();
-  switch (shards_) {
-    case 1: return CollectRuns(OneShard{}, runs, run_count, rows_at);
-    case 2: return CollectRuns(TwoShards{row_cells}, runs, run_count, rows_at);
-    default: return CollectRuns(ManyShards{shards_, row_cells}, runs, run_count, rows_at);
+  const auto collect = [&](const auto& shards) { return CollectRuns(shards, runs, run_count, rows_at); };
+  if (shards_.count == 1) return has_others ? collect(WithOthers<OneShard>{}) : collect(OneShard{});
+  if (shards_.count == 2) {
+    const TwoShards two = {shards_.numbers[1] * row_cells};
+    return has_others ? collect(WithOthers<TwoShards>{two}) : collect(two);
   }
+  return collect(ManyShards{shards_, row_cells});
 }
 
 }  // namespace vmm

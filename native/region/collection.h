@@ -25,8 +25,9 @@ struct CellRun {
 
 class Collection {
  public:
-  // Stores values in bank `bank`. Bank `flushed` holds the values of the last flush.
-  Collection(const Cells& cells, uint32_t bank, uint32_t flushed);
+  // Reads these shards, which outlive the collection. Stores values in bank `bank`. Bank `flushed` holds the values of
+  // the last flush.
+  Collection(const Cells& cells, const ShardSelection& shards, uint32_t bank, uint32_t flushed);
 
   // Reads the cells of these runs, which are counted from cell `first`. The result has the bit of each run in which
   // something is new: an inc has changed since the last flush, or another cell is not 0.
@@ -45,9 +46,9 @@ class Collection {
 
  private:
   const Region& region_;
+  const ShardSelection& shards_;
   const uint32_t bank_;
   const uint32_t flushed_;
-  const uint32_t shards_;
 };
 
 }  // namespace vmm

@@ -163,7 +163,8 @@ struct OneOfEach {
   // Collects only the inc cell.
   void Collect(uint32_t bank, uint32_t flushed) {
     const CellRun run = {0, 1, CellKind::kInc, 1};
-    Collection(cells, bank, flushed).Collect(kIncCell, &run, 1);
+    const ShardSelection all = ShardSelection::All(cells.shards_used());
+    Collection(cells, all, bank, flushed).Collect(kIncCell, &run, 1);
   }
   void SetAll(uint32_t index, uint64_t in_0, uint64_t in_1, uint64_t in_2) {
     Set(cells.region().InShard(0, index), in_0);

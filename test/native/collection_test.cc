@@ -36,7 +36,8 @@ TEST("given any number of shards and of neighbours, when they are collected, the
       for (uint32_t shard = 0; shard < shards; shard++) {
         for (uint32_t index = 0; index < 512; index++) Set(some.At(shard, index), random());
       }
-      const Collection collection(some.cells, 1, 0);
+      const ShardSelection all = ShardSelection::All(shards);
+      const Collection collection(some.cells, all, 1, 0);
       for (const uint32_t count : {1u, 2u, 7u, 8u, 63u, 64u, 65u, 200u}) {
         const uint32_t first = static_cast<uint32_t>(random() % (512 - count));
         const uint32_t offset = std::min(first, 3u);
@@ -52,10 +53,40 @@ TEST("given any number of shards and of neighbours, when they are collected, the
   }
 }
 
+TEST("given shards that are not read, when cells are collected, then what these shards have together counts too") {
+  std::mt19937_64 random(6);
+  constexpr uint32_t kCells = 70;
+  for (const CellKind kind : {CellKind::kInc, CellKind::kStore, CellKind::kMax}) {
+    Some some(std::vector<CellKind>(kCells, kind), 9);
+    for (uint32_t shard = 0; shard < 9; shard++) {
+      for (uint32_t index = 0; index < kCells; index++) Set(some.At(shard, index), random());
+    }
+    for (uint32_t read = 1; read <= 9; read++) {
+      std::vector<uint64_t> others(kCells);
+      ShardSelection selection;
+      for (uint32_t shard = 0; shard < 9; shard++) {
+        if (selection.count < read && (shard == 0 || shard + read > 9 || random() % 2 == 0)) {
+          selection.Add(shard);
+          continue;
+        }
+        for (uint32_t index = 0; index < kCells; index++) {
+          const uint64_t value = Read(some.At(shard, index));
+          others[index] = kind == CellKind::kInc ? others[index] + value : std::max(others[index], value);
+        }
+      }
+      if (read < 9) selection.others = others.data();
+      const CellRun run = {0, kCells, kind, 1};
+      CHECK_EQ(Collection(some.cells, selection, 1, 0).Collect(0, &run, 1), 1);
+      for (uint32_t index = 0; index < kCells; index++) CHECK_EQ(some.InBank(1, index), some.cells.Total(index));
+    }
+  }
+}
+
 TEST("given runs of each kind, when cells change, then the result has the bits of their runs and no others") {
   for (const uint32_t shards : {1u, 2u, 3u, 9u}) {
     Some some({kKinds, kKinds + 4}, shards);
-    const auto changes = [&] { return Collection(some.cells, 1, 0).Collect(0, kOneOfEach, 3); };
+    const ShardSelection all = ShardSelection::All(shards);
+    const auto changes = [&] { return Collection(some.cells, all, 1, 0).Collect(0, kOneOfEach, 3); };
     CHECK_EQ(changes(), 0);
     const uint32_t last = shards - 1;
     for (const uint32_t index : {2u, 3u}) {
@@ -76,7 +107,8 @@ TEST("given an inc, when its delta is read, then the flushed value is subtracted
   Some some({kKinds, kKinds + 4}, 2);
   Set(some.cells.region().InBank(2, 0), ~uint64_t{0} - 1);
   Set(some.At(1, 0), 5);
-  const Collection collection(some.cells, 1, 2);
+  const ShardSelection all = ShardSelection::All(2);
+  const Collection collection(some.cells, all, 1, 2);
   CHECK(collection.Collect(0, kOneOfEach, 1));
   CHECK_EQ(collection.Delta(*collection.Now(0), *collection.Flushed(0)), 7);
 }

@@ -1,5 +1,5 @@
-// LineWriter against the reference: random programs, values, shards, devices and removals, and the loss of memory. The
-// lines are equal byte for byte, and the working bank is equal cell for cell.
+// LineWriter against the reference: random programs, values, owners of shards, devices and removals, and the loss of
+// memory. The lines are equal byte for byte, and the working bank is equal cell for cell.
 
 #include "line_reference.h"
 
@@ -137,7 +137,7 @@ class Scene {
   // How many bytes the line had.
   size_t NextLine() {
     if (dice_.OneIn(2)) ChangeDevices();
-    if (dice_.OneIn(10)) cells_.Claim();
+    if (dice_.OneIn(4)) ChangeOwners();
     Count();
     const uint64_t all_made = devices_.lists().made.load(std::memory_order_relaxed);  // nobody else is here
     const uint64_t made = all_made != 0 && dice_.OneIn(8) ? all_made - dice_.Below(2) : all_made;
@@ -192,13 +192,24 @@ class Scene {
     }
   }
 
+  // Threads that come and go. Those that are there add in their shards, and all add in the shared one.
+  void ChangeOwners() {
+    if (claimed_.size() > 1 && dice_.OneIn(2)) {
+      const auto gone = claimed_.begin() + 1 + dice_.Below(static_cast<uint32_t>(claimed_.size()) - 1);
+      cells_.GiveBack(*gone);
+      claimed_.erase(gone);
+    } else {
+      claimed_.push_back(cells_.Claim());
+    }
+  }
+
   // Changes no cell, a few cells, or most cells.
   void Count() {
-    const uint32_t used = cells_.used(), shards = cells_.shards_used();
+    const uint32_t used = cells_.used();
     const uint32_t all[] = {0, 1, used / 20, used, 3 * used};
     if (used == 0) return;
     for (uint32_t n = all[dice_.Below(5)]; n > 0; n--) {
-      Cell& cell = cells_.region().InShard(dice_.Below(shards), dice_.Below(used));
+      Cell& cell = cells_.region().InShard(dice_.OneOf(claimed_), dice_.Below(used));
       Set(cell, dice_.OneIn(3) ? dice_.Number() : Read(cell) + dice_.Below(200));
     }
   }
@@ -209,7 +220,8 @@ class Scene {
     const std::unique_ptr<char[]> text(new char[bytes]);
     const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(program_)]);
     RawWriter out(text.get(), bytes);
-    const Collection collection(cells_, bank, flushed_);
+    const ShardSelection all = ShardSelection::All(cells_.shards_used());
+    const Collection collection(cells_, dice_.OneIn(4) ? all : cells_.idle().Select(cells_), bank, flushed_);
     LineWriter(template_, collection, devices_.lists(), made, aggregate.get(), out).Write();
     CHECK(!out.overflowed());
     return std::string(text.get(), out.size());
@@ -239,6 +251,7 @@ class Scene {
   Cells cells_;
   Devices devices_;
   std::vector<std::vector<const Device*>> gone_;
+  std::vector<uint32_t> claimed_ = {kSharedShard};
   uint32_t flushed_ = 0;
 };
 

@@ -184,7 +184,8 @@ std::string RunOnce(const Rig& rig, uint32_t bank, uint32_t flushed, uint64_t ma
   const std::unique_ptr<char[]> text(new char[bytes]);
   const std::unique_ptr<uint64_t[]> aggregate(new uint64_t[AggregateMax(rig.program)]);
   RawWriter out(text.get(), bytes);
-  const Collection collection(rig.cells, bank, flushed);
+  const ShardSelection all = ShardSelection::All(rig.cells.shards_used());
+  const Collection collection(rig.cells, all, bank, flushed);
   LineWriter(rig.line_template, collection, rig.devices.lists(), made, aggregate.get(), out).Write();
   CHECK(!out.overflowed());
   return std::string(text.get(), out.size());
@@ -235,7 +236,8 @@ TEST("given randomly damaged programs, when those that pass the check are run, t
     RawWriter out(text.get(), LineBytesMax(view));
     LineTemplate line_template;
     MakeTemplate(sound, view, &line_template);
-    const Collection collection(rig.cells, 1, 0);
+    const ShardSelection all = ShardSelection::All(rig.cells.shards_used());
+    const Collection collection(rig.cells, all, 1, 0);
     LineWriter(line_template, collection, rig.devices.lists(), rig.devices.lists().made, aggregate.get(), out).Write();
   }
   CHECK(still_sound > 1000);

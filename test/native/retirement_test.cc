@@ -178,6 +178,27 @@ TEST(
   CHECK_EQ(scene.Read(kWith).totals[0], 900);
 }
 
+TEST("given a device that a thread counted in which has ended, when its cells are taken again, then the next one starts at 0") {
+  TemporaryFolder folder;
+  Scene scene;
+  CHECK(scene.Init(folder / "f"));
+  for (const uint64_t n : {5, 3}) {
+    const uint32_t first = scene.Add(kWith, "x")->first_cell;
+    const uint32_t shard = scene.cells.Claim();
+    Set(scene.cells.region().InShard(shard, first + CellOf(scene.spec, kWith, "i")), n);
+    scene.cells.GiveBack(shard);
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);  // nobody has claimed or given back a shard since the last one
+    scene.retirement.Retire({scene.Remove(kWith, "x")});
+    CHECK_EQ(scene.Add(kWith, "y")->first_cell, first);
+    CHECK_EQ(scene.Flush(), FlushResult::kOut);
+    scene.retirement.Retire({scene.Remove(kWith, "y")});
+  }
+  const Lines lines(TextOf(folder / "f"));
+  CHECK_EQ(lines.Sum("d.i"), 8);
+  CHECK_EQ(lines.Sum("d_y.i"), 0);
+}
+
 TEST("given retired devices, when lines follow, then each delta is in exactly one line") {
   TemporaryFolder folder;
   Scene scene;
