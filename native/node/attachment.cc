@@ -66,6 +66,17 @@ Attachment::Attachment(const Napi::CallbackInfo& info)
   shard_ = store_->ClaimShard();
   napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
   here_.insert(this);
+  DefineFastFlush(info.This().As<Napi::Object>());
+}
+
+void Attachment::DefineFastFlush(Napi::Object self) {
+  try {
+    Napi::Function flush = Napi::Function::New<&Attachment::FlushOf>(env_, "flush", this);
+    flush["attachment"] = self;  // whoever has the function keeps the attachment
+    self.DefineProperty(Napi::PropertyDescriptor::Value("flush", flush));
+  } catch (const Napi::Error&) {
+    // A worker that is being terminated makes no functions. The method of the prototype does the same.
+  }
 }
 
 Attachment::~Attachment() { Leave(); }
@@ -173,6 +184,8 @@ Napi::Value Attachment::Inherits(const Napi::CallbackInfo& info) {
 Napi::Value Attachment::HasSink(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), Attached(info)->flusher().is_initialized());
 }
+
+Napi::Value Attachment::FlushOf(const Napi::CallbackInfo& info) { return static_cast<Attachment*>(info.Data())->Flush(info); }
 
 Napi::Value Attachment::Flush(const Napi::CallbackInfo& info) {
   Status status;
