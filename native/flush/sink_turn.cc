@@ -10,9 +10,11 @@
 namespace vmm {
 
 struct TurnPlace {
-  // 0: the turn is free. Otherwise the number of the store that has it, the thread that took it last, and whether that
-  // thread is writing now.
+  // 0: the turn is free. Otherwise the number of the store that has it, and whether a thread is writing now.
   std::atomic<uint64_t> state{0};
+  // The ThreadHandle of the thread that is writing; 0: there is none. Set right after `state`, and cleared right
+  // before. Relaxed: a thread looks only for itself.
+  std::atomic<uintptr_t> writer{0};
   // Written under g_is_joining. Relaxed: it publishes nothing; 0 means that the keys below are unused.
   std::atomic<uint32_t> users{0};
   // Whether the place ends in half a line that no store will finish. Written with the turn; `state` publishes it.
@@ -41,16 +43,13 @@ std::atomic<bool> g_is_joining{false};
 void FreeAllInChild() {
   for (TurnPlace& place : g_places) {
     place.state.store(0, std::memory_order_relaxed);
+    place.writer.store(0, std::memory_order_relaxed);
     place.is_torn.store(false, std::memory_order_relaxed);
   }
   g_is_joining.store(false, std::memory_order_relaxed);
 }
 
-uint64_t StateOf(uint32_t number, uint32_t thread, bool is_writing) {
-  return static_cast<uint64_t>(number) << 32 | static_cast<uint64_t>(thread) << 1 | (is_writing ? kWriting : 0);
-}
-uint32_t NumberOf(uint64_t state) { return static_cast<uint32_t>(state >> 32); }
-uint32_t ThreadOf(uint64_t state) { return static_cast<uint32_t>(state) >> 1; }
+uint32_t NumberOf(uint64_t state) { return static_cast<uint32_t>(state >> 1); }
 
 bool LockPlaces() {
   for (int waited_us = 0; waited_us < kJoinMs * 1000; waited_us += kPauseUs) {
@@ -80,6 +79,7 @@ TurnPlace* Enter(uint64_t device, uint64_t inode) {
   unused->inode = inode;
   // Relaxed, all: no other thread uses the place yet, and the lock publishes it.
   unused->state.store(0, std::memory_order_relaxed);
+  unused->writer.store(0, std::memory_order_relaxed);
   unused->is_torn.store(false, std::memory_order_relaxed);
   unused->users.store(1, std::memory_order_relaxed);
   return unused;
@@ -118,6 +118,7 @@ void SinkTurn::Leave(bool is_gone) {
   place_.store(nullptr, std::memory_order_relaxed);
   if (NumberOf(place->state.load(std::memory_order_relaxed)) == number_) {  // then only this SinkTurn changes it
     if (!is_gone) place->is_torn.store(true, std::memory_order_relaxed);
+    place->writer.store(0, std::memory_order_relaxed);
     place->state.store(0, std::memory_order_release);  // pairs with the acquire in Take
   }
   const SignalMask mask;
@@ -129,23 +130,25 @@ void SinkTurn::Leave(bool is_gone) {
 void SinkTurn::Drop() {
   TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr || NumberOf(place->state.load(std::memory_order_relaxed)) != number_) return;
+  place->writer.store(0, std::memory_order_relaxed);
   place->state.store(0, std::memory_order_release);  // pairs with the acquire in Take
 }
 
 bool SinkTurn::Take() {
   TurnPlace* const place = place_.load(std::memory_order_relaxed);
   if (place == nullptr) return true;
-  const uint32_t thread = static_cast<uint32_t>(ThreadId());
-  const uint64_t mine = StateOf(number_, thread, true);
+  const uint64_t mine = static_cast<uint64_t>(number_) << 1 | kWriting;
   uint64_t now = place->state.load(std::memory_order_relaxed);  // the exchange below acquires
   for (int waited_us = 0;;) {
     const bool is_mine = NumberOf(now) == number_;
     // True if this thread is in the handler of a signal that interrupted that write. The write goes on only when the
     // handler returns.
-    const bool is_interrupted = !is_mine && (now & kWriting) != 0 && ThreadOf(now) == thread;
+    const bool is_interrupted =
+        !is_mine && (now & kWriting) != 0 && place->writer.load(std::memory_order_relaxed) == ThreadHandle();
     if (now == 0 || is_mine || is_interrupted) {
       // Acquire: pairs with the release of the store that had the turn before.
       if (!place->state.compare_exchange_weak(now, mine, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+      place->writer.store(ThreadHandle(), std::memory_order_relaxed);
       if (is_interrupted) place->is_torn.store(true, std::memory_order_relaxed);  // nobody knows how much is out
       return true;
     }
@@ -161,6 +164,7 @@ void SinkTurn::Pass(bool is_begun, bool is_whole) {
   if (place == nullptr) return;
   uint64_t mine = place->state.load(std::memory_order_relaxed);
   if (NumberOf(mine) != number_) return;  // a handler has interrupted the write and taken the turn
+  place->writer.store(0, std::memory_order_relaxed);
   if (is_begun) place->is_torn.store(false, std::memory_order_relaxed);
   // Release: pairs with the acquire in Take. The exchange fails if a handler takes the turn at this moment.
   const uint64_t next = is_begun && !is_whole ? mine & ~kWriting : 0;
