@@ -6,9 +6,8 @@
 //
 // Thread-safety:       Create and UseChunk are called under the store's lock; Select and Forget under the flusher's
 //                      lock.
-// Async-signal-safety: Select and Forget take no lock and no memory, since a handler may call exit(), which flushes;
-// the
-//                      others are not safe.
+// Async-signal-safety: Select and Forget are safe: they take no lock and no memory, since a handler may call exit(),
+//                      which flushes. The others are not safe.
 // Memory ordering:     see ShardClaims. An idle shard counts as read when it was summed. If a thread claims it later,
 //                      its adds are in a later line; and each shard is either summed or read, whatever happens
 //                      meanwhile.
