@@ -252,14 +252,16 @@ static inline void vmm_metrics_raise_(const vmm_metrics_shard* shard, uint64_t* 
   }
 }
 
-/* Records one duration. A latency metric has three cells: the complement of the minimum, the maximum, and the sum. With
- * the complement, the 0 of an untouched cell means "none", and 0 us can be a true minimum. */
+/* Records one duration. A latency metric has four cells: the complement of the minimum, the maximum, the sum, and the
+ * count. With the complement, the 0 of an untouched cell means "none", and 0 us can be a true minimum. */
 static inline void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t us) {
   uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
   vmm_metrics_metric sum = {metric.offset + 2 * sizeof(uint64_t)};
+  vmm_metrics_metric count = {metric.offset + 3 * sizeof(uint64_t)};
   vmm_metrics_raise_(shard, cells, ~us);
   vmm_metrics_raise_(shard, cells + 1, us);
   vmm_metrics_add(shard, sum, us);
+  vmm_metrics_add(shard, count, 1);
 }
 
 #ifdef CLOCK_MONOTONIC /* -std=c11 hides it: use -std=gnu11, or define _POSIX_C_SOURCE */

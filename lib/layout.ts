@@ -13,6 +13,8 @@ const RUN_CELLS = 512;
 export const LATENCY_MIN = 0;
 export const LATENCY_MAX = 1;
 export const LATENCY_SUM = 2;
+/** In no line. A region of version 1 or 2 has no such cell. */
+export const LATENCY_COUNT = 3;
 
 /**
  * The minimum of a latency metric; 0 before the first duration. The cell holds the complement of the minimum, so that
@@ -24,11 +26,16 @@ export function minimumOf(complement: bigint, max: bigint): bigint {
   return max === VALUE_MAX ? max : 0n;
 }
 
-const CELLS_OF: Record<MetricDef['kind'], readonly number[]> = {
-  inc: [CellKind.inc],
-  store: [CellKind.store],
-  latency: [CellKind.min, CellKind.max, CellKind.inc],
-};
+/** `counted`: a latency metric has a cell for its count. `uncounted`: as in regions of the versions 1 and 2. */
+export type LatencyCells = 'counted' | 'uncounted';
+
+const UNCOUNTED = [CellKind.min, CellKind.max, CellKind.inc];
+const COUNTED = [...UNCOUNTED, CellKind.inc];
+
+function cellsOf(def: MetricDef, latencyCells: LatencyCells): readonly number[] {
+  if (def.kind === 'latency') return latencyCells === 'counted' ? COUNTED : UNCOUNTED;
+  return [def.kind === 'inc' ? CellKind.inc : CellKind.store];
+}
 
 /** One metric. A device's cells are counted from its own first cell. */
 export interface MetricLayout {
@@ -63,6 +70,7 @@ export interface TimestampLayout {
 }
 
 export interface Layout {
+  readonly latencyCells: LatencyCells;
   /** In the order of the schema, which is the order of the line. */
   readonly entries: readonly (GroupLayout | DeviceGroupLayout | TimestampLayout)[];
   readonly devices: readonly DeviceGroupLayout[];
@@ -72,18 +80,19 @@ export interface Layout {
   readonly facts: readonly (readonly [path: string, fact: string])[];
 }
 
-const layouts = new WeakMap<Schema, Layout>();
+const layouts = { counted: new WeakMap<Schema, Layout>(), uncounted: new WeakMap<Schema, Layout>() };
 
-/** The layout of a schema, which is always the same object. */
-export function layoutOf(schema: Schema): Layout {
-  const layout = layouts.get(schema) ?? makeLayout(schema);
-  layouts.set(schema, layout);
+/** The layout of a schema, which is always the same object. Only readers of old regions ask for `uncounted`. */
+export function layoutOf(schema: Schema, latencyCells: LatencyCells = 'counted'): Layout {
+  const made = layouts[latencyCells];
+  const layout = made.get(schema) ?? makeLayout(schema, latencyCells);
+  made.set(schema, layout);
   return layout;
 }
 
-function makeLayout(schema: Schema): Layout {
+function makeLayout(schema: Schema, latencyCells: LatencyCells): Layout {
   const facts: [string, string][] = [];
-  const shared = new CellCounter();
+  const shared = new CellCounter(latencyCells);
   const devices: DeviceGroupLayout[] = [];
   const entries = Object.entries(schema.shape).map(([key, def]) => {
     if (def.kind === 'utcTimestampMs') {
@@ -95,7 +104,7 @@ function makeLayout(schema: Schema): Layout {
       return { kind: def.kind, key, metrics: shared.place(key, def.fields, facts) };
     }
     facts.push([key, `perDevice(aggregate: ${def.aggregate}, latencyAggregate: ${def.latencyAggregate})`]);
-    const own = new CellCounter();
+    const own = new CellCounter(latencyCells);
     const metrics = own.place(key, def.fields, facts);
     const { aggregate, latencyAggregate } = def;
     const entry: DeviceGroupLayout = {
@@ -110,7 +119,7 @@ function makeLayout(schema: Schema): Layout {
     devices.push(entry);
     return entry;
   });
-  return { entries, devices, cellKinds: shared.kinds(), facts };
+  return { latencyCells, entries, devices, cellKinds: shared.kinds(), facts };
 }
 
 /**
@@ -139,6 +148,11 @@ export function staticMetrics(layout: Layout): MetricLayout[] {
 
 class CellCounter {
   readonly #kinds: number[] = [];
+  readonly #latencyCells: LatencyCells;
+
+  constructor(latencyCells: LatencyCells) {
+    this.#latencyCells = latencyCells;
+  }
 
   place(key: string, fields: Fields, facts: [string, string][]): MetricLayout[] {
     const kinds = this.#kinds;
@@ -146,8 +160,8 @@ class CellCounter {
     for (const name of Object.keys(fields)) {
       const def = fields[name]!;
       const path = `${key}.${name}`;
-      facts.push([path, factOf(def)]);
-      const cells = CELLS_OF[def.kind];
+      facts.push([path, factOf(def, this.#latencyCells)]);
+      const cells = cellsOf(def, this.#latencyCells);
       while ((kinds.length % RUN_CELLS) + cells.length > RUN_CELLS) kinds.push(CellKind.none);
       metrics.push({ name, path, def, cell: kinds.length });
       kinds.push(...cells);
@@ -163,11 +177,14 @@ class CellCounter {
 /** The options that all threads must agree on: each thread must raise the same metric for an event. */
 const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
 
-function factOf(def: MetricDef): string {
-  if (!hasOptions(def)) return `${def.kind}()`;
+function factOf(def: MetricDef, latencyCells: LatencyCells): string {
+  // The fingerprint tells native code that was built for a schema whether the metric has a count.
+  if (def.kind === 'latency') return latencyCells === 'counted' ? 'latency(counted)' : 'latency()';
+  const { kind } = def;
+  if (!hasOptions(def)) return `${kind}()`;
   const options = MARKERS.flatMap((marker) => {
     const value = (def as StoreDef)[marker];
     return value === undefined ? [] : [`${marker}: ${value}`];
   });
-  return `${def.kind}(${options.join(', ')})`;
+  return `${kind}(${options.join(', ')})`;
 }

@@ -154,7 +154,8 @@ export function store(doc: string, options?: StoreOptions): StoreDef {
 
 /**
  * Durations in microseconds, flushed as an object: `min_us` and `max_us` since the store was opened, and `sum_us` since
- * the last flush. The line does not say how many durations there were; count them in an inc metric beside this one.
+ * the last flush. `snapshot()` and the readers of region files also have the `count` of the durations, which no line
+ * contains.
  * @param doc What is timed, in words.
  * @throws TypeError, RangeError when `doc` is no text.
  */

@@ -1,11 +1,25 @@
 // The values of all metrics as plain data, nested as the schema. Pure: callers pass in what was read.
 
 import type { NativeDevice } from './binding.ts';
-import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout, minimumOf } from './layout.ts';
+import {
+  type DeviceGroupLayout,
+  LATENCY_COUNT,
+  LATENCY_MAX,
+  LATENCY_MIN,
+  LATENCY_SUM,
+  type Layout,
+  type MetricLayout,
+  minimumOf,
+} from './layout.ts';
 import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape, TimestampDef } from './schema.ts';
 
 /** The parts of a latency metric since the store was opened, in microseconds; 0 before the first duration. */
 export interface LatencyValue {
+  /**
+   * How many durations there were; `sum_us / count` is their mean. The line does not contain the count. It is always 0
+   * in a region file of version 1 or 2, which has no counts.
+   */
+  readonly count: bigint;
   readonly min_us: bigint;
   readonly max_us: bigint;
   readonly sum_us: bigint;
@@ -54,19 +68,24 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
 export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
   const values: Record<string, unknown> = {};
   for (const entry of layout.entries) {
-    if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(metric, totals, 0));
-    if (entry.kind === 'perDevice') values[entry.key] = deviceValuesOf(entry, totals, devicesOf(entry));
+    if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(layout, metric, totals, 0));
+    if (entry.kind === 'perDevice') values[entry.key] = deviceValuesOf(layout, entry, totals, devicesOf(entry));
   }
   return values;
 }
 
-function deviceValuesOf(group: DeviceGroupLayout, totals: BigUint64Array, all: readonly NativeDevice[]): DeviceValues<Fields> {
+function deviceValuesOf(
+  layout: Layout,
+  group: DeviceGroupLayout,
+  totals: BigUint64Array,
+  all: readonly NativeDevice[],
+): DeviceValues<Fields> {
   // Devices that were made after the totals were read are left out.
   const read = all.filter(({ firstCell }) => firstCell + group.cellKinds.length <= totals.length);
   const living = read.filter(({ removed }) => !removed);
   // Without a prototype: a device may be called `__proto__`.
   const devices: Record<string, FieldValues<Fields>> = Object.create(null);
-  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(metric, totals, firstCell));
+  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(layout, metric, totals, firstCell));
 
   const sum = (of: readonly NativeDevice[], cell: number) =>
     of.reduce((total, { firstCell }) => BigInt.asUintN(64, total + totals[firstCell + cell]!), 0n);
@@ -78,7 +97,7 @@ function deviceValuesOf(group: DeviceGroupLayout, totals: BigUint64Array, all: r
       const max_us = largest(cell + LATENCY_MAX);
       const extremes =
         group.latencyAggregate === 'zero' ? { min_us: 0n, max_us: 0n } : { min_us: minimumOf(largest(cell + LATENCY_MIN), max_us), max_us };
-      return { ...extremes, sum_us: sum(read, cell + LATENCY_SUM) };
+      return { count: countIn(layout, (part) => sum(read, cell + part)), ...extremes, sum_us: sum(read, cell + LATENCY_SUM) };
     }
     if (def.aggregate === 'max') return largest(cell);
     if (def.aggregate === 'min') return living.length === 0 ? 0n : smallest(cell);
@@ -87,10 +106,19 @@ function deviceValuesOf(group: DeviceGroupLayout, totals: BigUint64Array, all: r
   return { devices, aggregate };
 }
 
-function valueAt({ def, cell }: MetricLayout, totals: BigUint64Array, firstCell: number): bigint | LatencyValue {
+function countIn({ latencyCells }: Layout, at: (part: number) => bigint): bigint {
+  return latencyCells === 'counted' ? at(LATENCY_COUNT) : 0n;
+}
+
+function valueAt(layout: Layout, { def, cell }: MetricLayout, totals: BigUint64Array, firstCell: number): bigint | LatencyValue {
   const at = (offset: number) => totals[firstCell + cell + offset]!;
   if (def.kind !== 'latency') return at(0);
-  return { min_us: minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), max_us: at(LATENCY_MAX), sum_us: at(LATENCY_SUM) };
+  return {
+    count: countIn(layout, at),
+    min_us: minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)),
+    max_us: at(LATENCY_MAX),
+    sum_us: at(LATENCY_SUM),
+  };
 }
 
 function fieldsOf(metrics: readonly MetricLayout[], value: (metric: MetricLayout) => bigint | LatencyValue): FieldValues<Fields> {

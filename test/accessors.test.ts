@@ -7,7 +7,7 @@ import type { IncMetric } from '../lib/accessors/inc.ts';
 import type { LatencyMetric } from '../lib/accessors/latency.ts';
 import type { StoreMetric } from '../lib/accessors/store.ts';
 import { type Attachment, binding } from '../lib/binding.ts';
-import { layoutOf, staticMetrics } from '../lib/layout.ts';
+import { LATENCY_COUNT, layoutOf, staticMetrics } from '../lib/layout.ts';
 import { defineSchema, group, inc, latency, store } from '../lib/schema.ts';
 import { storeSpecOf } from '../lib/store-spec.ts';
 import { ThreadCells, type WriteMode } from '../lib/thread-cells.ts';
@@ -32,11 +32,8 @@ function cellsFor(mode: WriteMode): ThreadCells {
 
 describe.each(['own', 'shared', 'native'] as const)('given a thread that writes in the way "%s"', (mode) => {
   const cells = cellsFor(mode);
-  const [n, level, time] = [...staticMetrics(layout)].map(({ def, cell }) => accessorOf(cells, def, cell)) as [
-    IncMetric,
-    StoreMetric,
-    LatencyMetric,
-  ];
+  const placed = staticMetrics(layout);
+  const [n, level, time] = placed.map(({ def, cell }) => accessorOf(cells, def, cell)) as [IncMetric, StoreMetric, LatencyMetric];
 
   test('when it writes, then the values are exact', () => {
     expect(cells.mode).toBe(mode);
@@ -53,6 +50,7 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
     expect(time.min_us.fetch()).toBe(3n);
     expect(time.max_us.fetch()).toBe(2n ** 40n);
     expect(time.sum_us.count()).toBe(15n + 2n ** 35n + 2n ** 40n);
+    expect(cells.attachment.total(placed[2]!.cell + LATENCY_COUNT)).toBe(5n);
   });
 
   test('when a value is invalid, then nothing changes', () => {

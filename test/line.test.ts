@@ -137,7 +137,7 @@ describe('given a schema of every kind', () => {
     metrics.app.g.hits.inc();
     metrics.write();
     expect(linesIn(path)[1]!['g']).toEqual({ hits: 1n, level: 8n, time: { min_us: 6n, max_us: 6n, sum_us: 0n } });
-    expect(metrics.snapshot().g).toEqual({ hits: 6n, level: 8n, time: { min_us: 6n, max_us: 6n, sum_us: 6n } });
+    expect(metrics.snapshot().g).toEqual({ hits: 6n, level: 8n, time: { count: 1n, min_us: 6n, max_us: 6n, sum_us: 6n } });
   });
 
   test('when a counter passes 2^64, then the counter and its delta wrap', () => {

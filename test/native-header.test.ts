@@ -55,7 +55,7 @@ describe('given native code that attaches through the public header', () => {
     ] as const)
       expect(addon.observe('g.time', us, how)).toBe('ok');
     expect(addon.set('g.level', 42)).toBe('ok');
-    expect(metrics.snapshot().g).toEqual({ n: 0n, level: 42n, time: { min_us: 0n, max_us: 9n, sum_us: 19n } });
+    expect(metrics.snapshot().g).toEqual({ n: 0n, level: 42n, time: { count: 4n, min_us: 0n, max_us: 9n, sum_us: 19n } });
   });
 
   test('when both sides name a device, then both count on the same device', () => {
@@ -128,6 +128,6 @@ describe('given that every shard is taken', () => {
     expect(messages).toEqual([50_000, 50_000]);
     const { n, time } = metrics.snapshot().g;
     expect(n).toBe(100_000n + 2n * (3n + 2n ** 40n));
-    expect(time).toEqual({ min_us: 2n, max_us: 2n ** 40n, sum_us: 2n * (2n + 2n ** 40n) });
+    expect(time).toEqual({ count: 4n, min_us: 2n, max_us: 2n ** 40n, sum_us: 2n * (2n + 2n ** 40n) });
   });
 });

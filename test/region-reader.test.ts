@@ -91,7 +91,10 @@ describe('given a region file', () => {
 
   test('when a device is still being made, then the reading does not have it yet', async () => {
     const reading = await readBothWays(regionFile({ cellsMissing: 1 }));
-    expect(reading.values['disk']).toEqual({ devices: {}, aggregate: { ops: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } } });
+    expect(reading.values['disk']).toEqual({
+      devices: {},
+      aggregate: { ops: 0n, time: { count: 0n, min_us: 0n, max_us: 0n, sum_us: 0n } },
+    });
   });
 
   test('when it has the schema of Firecracker, then its line is that of the model', async () => {

@@ -20,31 +20,34 @@ const left = [
   { version: 2, pid: 16400, startedAt: '2026-11-21T22:27:48.865Z', crashedAt: '2026-11-21T22:27:49.320Z' },
 ];
 
-const VALUES = {
-  vcpu: { exits: 2n ** 60n + 1017n, level: 4096n, time: { min_us: 3n, max_us: 1500n, sum_us: 1510n } },
+/** What every version says. A count is 0 if the version has no counts. */
+const valuesWith = (count: (n: bigint) => bigint) => ({
+  vcpu: { exits: 2n ** 60n + 1017n, level: 4096n, time: { count: count(3n), min_us: 3n, max_us: 1500n, sum_us: 1510n } },
   disk: {
     devices: {
-      a: { ops: 4n, busy: 6n, time: { min_us: 12n, max_us: 12n, sum_us: 12n } },
-      'ü"\\': { ops: 0n, busy: 0n, time: { min_us: 30n, max_us: 250n, sum_us: 280n } },
+      a: { ops: 4n, busy: 6n, time: { count: count(1n), min_us: 12n, max_us: 12n, sum_us: 12n } },
+      'ü"\\': { ops: 0n, busy: 0n, time: { count: count(2n), min_us: 30n, max_us: 250n, sum_us: 280n } },
     },
     // With what the removed device had counted.
-    aggregate: { ops: 46n, busy: 6n, time: { min_us: 12n, max_us: 250n, sum_us: 292n } },
+    aggregate: { ops: 46n, busy: 6n, time: { count: count(3n), min_us: 12n, max_us: 250n, sum_us: 292n } },
   },
   net: { devices: { eth0: { sent: 13n } }, aggregate: { sent: 13n } },
   signals: { sigsegv: 1n, missed: 1n },
-};
-const PENDING = {
-  vcpu: { exits: 1017n, level: 4096n, time: { min_us: 3n, max_us: 1500n, sum_us: 1503n } },
+});
+const pendingWith = (count: (n: bigint) => bigint) => ({
+  vcpu: { exits: 1017n, level: 4096n, time: { count: count(2n), min_us: 3n, max_us: 1500n, sum_us: 1503n } },
   disk: {
     devices: {
-      a: { ops: 1n, busy: 6n, time: { min_us: 12n, max_us: 12n, sum_us: 12n } },
-      'ü"\\': { ops: 0n, busy: 0n, time: { min_us: 30n, max_us: 250n, sum_us: 30n } },
+      a: { ops: 1n, busy: 6n, time: { count: count(1n), min_us: 12n, max_us: 12n, sum_us: 12n } },
+      'ü"\\': { ops: 0n, busy: 0n, time: { count: count(1n), min_us: 30n, max_us: 250n, sum_us: 30n } },
     },
-    aggregate: { ops: 3n, busy: 6n, time: { min_us: 12n, max_us: 250n, sum_us: 42n } },
+    aggregate: { ops: 3n, busy: 6n, time: { count: count(2n), min_us: 12n, max_us: 250n, sum_us: 42n } },
   },
   net: { devices: { eth0: { sent: 8n } }, aggregate: { sent: 8n } },
   signals: { sigsegv: 1n, missed: 1n },
-};
+});
+const none = () => 0n;
+const all = (count: bigint) => count;
 const lineAt = (at: string | Date) =>
   `{"utc_timestamp_ms":${new Date(at).getTime()},"id":"vm-0","properties":{"customer":"1234"},` +
   '"vcpu":{"exits":1017,"level":4096,"time":{"min_us":3,"max_us":1500,"sum_us":1503}},' +
@@ -74,8 +77,8 @@ describe.each(left)('given the region that a crash left in version $version', ({
       name: 'vm0',
       id: 'vm-0',
       properties: { customer: '1234' },
-      values: VALUES,
-      pending: PENDING,
+      values: valuesWith(none),
+      pending: pendingWith(none),
       hasPending: true,
       linesFlushed: 1n,
       sinkPath: '/run/vm0/sink',
@@ -91,7 +94,7 @@ describe.each(left)('given the region that a crash left in version $version', ({
     const path = copied();
     expect(await cli('flush', path, '--to', '-')).toEqual({ code: 0, stdout: lineAt(crashedAt), stderr: '' });
     expect(await cli('flush', path, '--to', '-')).toMatchObject({ code: 0, stdout: '' });
-    expect(await readRegion(path)).toMatchObject({ hasPending: false, linesFlushed: 2n, state: 'crashed', values: VALUES });
+    expect(await readRegion(path)).toMatchObject({ hasPending: false, linesFlushed: 2n, state: 'crashed', values: valuesWith(none) });
     expect(readFileSync(path).readUInt32LE(HeaderOffset.version)).toBe(version);
   });
 
@@ -100,7 +103,7 @@ describe.each(left)('given the region that a crash left in version $version', ({
     const { schema } = await readRegion(path);
     const metrics = closing(Metrics.open(schema, { name: freshName(), file: path }));
     expect(readFileSync(`${path}.previous`).equals(whole)).toBe(true);
-    expect(metrics.snapshot()['vcpu']).toEqual({ exits: 0n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } });
+    expect(metrics.snapshot()['vcpu']).toEqual({ exits: 0n, level: 0n, time: { count: 0n, min_us: 0n, max_us: 0n, sum_us: 0n } });
     expect(readFileSync(path).readUInt32LE(HeaderOffset.version)).toBe(FORMAT_VERSION);
   });
 });
@@ -111,7 +114,7 @@ test('given a process of today that does the same, when it crashes, then its reg
   expect(signal).toBe('SIGSEGV');
   const reading = await readRegion(`${folder}/region`);
   expect(reading).toMatchObject({ state: 'crashed', name: 'vm0', id: 'vm-0', hasPending: true, linesFlushed: 1n });
-  expect(reading.values).toEqual(VALUES);
-  expect(reading.pending).toEqual(PENDING);
+  expect(reading.values).toEqual(valuesWith(all));
+  expect(reading.pending).toEqual(pendingWith(all));
   expect(reading.line()).toBe(lineAt(reading.crash!.at));
 });

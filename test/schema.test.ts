@@ -184,7 +184,7 @@ describe('layout', () => {
         const { cellKinds, entries } = layoutOf(defineHere({ g: groupHere(fields) }));
         const used = new Set<number>();
         for (const { cell, def } of entries[0]!.kind === 'group' ? entries[0]!.metrics : []) {
-          const cells = def.kind === 'latency' ? 3 : 1;
+          const cells = def.kind === 'latency' ? 4 : 1;
           expect(Math.floor(cell / 512)).toBe(Math.floor((cell + cells - 1) / 512));
           for (let i = cell; i < cell + cells; i++) {
             expect(used.has(i)).toBe(false);

@@ -31,7 +31,7 @@ const shape = {
   d: perDevice({ n: inc('n'), level: store('level'), time: latency('time') }),
   e: perDevice({ n: inc('n'), m: inc('m') }, { aggregate: false }),
 };
-const CELLS_OF_D = 5;
+const CELLS_OF_D = 6;
 
 /**
  * A store in a file, and the numbers in its header: the cells in use, the entries of the directory, and how often
@@ -171,8 +171,8 @@ describe('given a thread whose devices another thread removes', () => {
     for (let i = 0; i < 4; i++) second.call('bump', i, 'time', 'observe', 5);
     for (let i = 0; i < 4; i++) second.call('bump', i, 'level', 'store', 5);
     const { devices, aggregate } = metrics.snapshot().d;
-    expect(devices).toEqual({ z: { n: 7n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 0n } } });
-    expect(aggregate).toEqual({ n: 51n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 20n } });
+    expect(devices).toEqual({ z: { n: 7n, level: 0n, time: { count: 0n, min_us: 0n, max_us: 0n, sum_us: 0n } } });
+    expect(aggregate).toEqual({ n: 51n, level: 0n, time: { count: 4n, min_us: 0n, max_us: 0n, sum_us: 20n } });
   });
 
   test('when the thread is blocked, then its devices are not retired and no count is lost; when it ends, then they are retired', async () => {
@@ -300,7 +300,7 @@ describe('given accessors of removed devices that count for their group', () => 
     expect(old.time.sum_us.count()).toBe(29n);
     expect(fresh.level.fetch()).toBe(0n);
     expect(fresh.time.max_us.fetch()).toBe(0n);
-    expect(metrics.snapshot().d.aggregate).toEqual({ n: 6n, level: 0n, time: { min_us: 0n, max_us: 0n, sum_us: 4029n } });
+    expect(metrics.snapshot().d.aggregate).toEqual({ n: 6n, level: 0n, time: { count: 6n, min_us: 0n, max_us: 0n, sum_us: 4029n } });
     metrics.close();
     old.n.inc();
     for (const read of [() => old.n.count(), () => old.level.fetch(), () => old.time.min_us.fetch()]) {

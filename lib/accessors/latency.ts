@@ -1,7 +1,7 @@
 // Durations: a minimum, a maximum and a sum. Each way in which a thread can write has its own class.
 
 import { checkedValue } from '../arguments.ts';
-import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
+import { LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import type { IncMetric } from './inc.ts';
 import { CounterReader, GaugeReader, MOVE, type Movable, minimum } from './reader.ts';
@@ -67,6 +67,7 @@ export class OwnLatency extends LatencyBase {
   #view!: BigUint64Array;
   #index!: number;
   #sumIndex!: number;
+  #countIndex!: number;
   #halves!: Int32Array;
   /**
    * The index of the upper half of the minimum's cell. The half is 0 before the first duration, because the cell holds
@@ -91,11 +92,13 @@ export class OwnLatency extends LatencyBase {
     const value = checkedValue('observe(): us', us);
     this.#raise(value);
     this.#view[this.#sumIndex]! += value;
+    this.#view[this.#countIndex]! += 1n;
   }
 
   observeShort(us: number): void {
     if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
     this.#view[this.#sumIndex]! += BigInt(us >>> 0);
+    this.#view[this.#countIndex]! += 1n;
   }
 
   override [MOVE](cells: ThreadCells, cell: number): void {
@@ -108,6 +111,7 @@ export class OwnLatency extends LatencyBase {
   #map(cells: ThreadCells, cell: number): void {
     ({ view: this.#view, index: this.#index, halves: this.#halves } = cells.own(cell));
     this.#sumIndex = this.#index + LATENCY_SUM;
+    this.#countIndex = this.#index + LATENCY_COUNT;
     this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
   }
 
@@ -136,6 +140,7 @@ export class SharedLatency extends LatencyBase {
     this.#raise(LATENCY_MIN, complementOf(value));
     this.#raise(LATENCY_MAX, value);
     Atomics.add(this.#view, this.#index + LATENCY_SUM, value);
+    Atomics.add(this.#view, this.#index + LATENCY_COUNT, 1n);
   }
 
   observeShort(us: number): void {
@@ -177,6 +182,7 @@ export class NativeLatency extends LatencyBase {
     writer.raise(this.#cell + LATENCY_MIN, complementOf(value));
     writer.raise(this.#cell + LATENCY_MAX, value);
     writer.add(this.#cell + LATENCY_SUM, value);
+    writer.add(this.#cell + LATENCY_COUNT, 1n);
   }
 
   observeShort(us: number): void {

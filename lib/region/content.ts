@@ -8,7 +8,7 @@ import { CellMap } from './cell-map.ts';
 import { Directory } from './directory.ts';
 import { type DecodedDocument, decodedDocument } from './documents.ts';
 import type { RegionFile } from './file.ts';
-import { bankOf, FIRST_SHARD_ROW } from './format.ts';
+import { bankOf, FIRST_SHARD_ROW, hasCounts } from './format.ts';
 import { HeaderReader, type RegionHeader, wordsNow } from './header.ts';
 import { readRows } from './rows.ts';
 
@@ -180,6 +180,7 @@ function isSameLife(a: RegionHeader, b: RegionHeader): boolean {
       a.startedAt.getTime() === b.startedAt.getTime() &&
       a.bootId === b.bootId &&
       a.fingerprint === b.fingerprint &&
+      a.version === b.version &&
       a.documentOffset === b.documentOffset &&
       a.documentBytes === b.documentBytes)
   );
@@ -203,7 +204,7 @@ function readDocument(file: RegionFile, header: RegionHeader): DecodedDocument {
   if (there < bytes.length) throw file.trouble(`it is cut short: only ${there} of its document's ${bytes.length} bytes are there`);
   let decoded: DecodedDocument;
   try {
-    decoded = decodedDocument(bytes);
+    decoded = decodedDocument(bytes, hasCounts(header.version) ? 'counted' : 'uncounted');
   } catch (cause) {
     throw file.trouble((cause as Error).message, cause);
   }

@@ -3,7 +3,7 @@
 // a schema differ from file to file, and are decoded each time.
 
 import { documentAround, documentFrom, type RegionDocument } from '../document.ts';
-import { type Layout, layoutOf } from '../layout.ts';
+import { type LatencyCells, type Layout, layoutOf } from '../layout.ts';
 import type { Schema } from '../schema.ts';
 
 export interface DecodedDocument {
@@ -14,7 +14,6 @@ export interface DecodedDocument {
 interface KeptSchema {
   readonly bytes: Buffer;
   readonly schema: Schema;
-  readonly layout: Layout;
 }
 
 /** How many schemas are kept. The bytes of a schema are never longer than a document. */
@@ -23,20 +22,19 @@ const KEPT_MAX = 16;
 const kept: KeptSchema[] = [];
 
 /**
- * Decodes a document, and checks all of it.
+ * Decodes a document, and checks all of it. `latencyCells` follows from the version of the region.
  * @throws Error, which says what is wrong with the document.
  */
-export function decodedDocument(bytes: Buffer): DecodedDocument {
+export function decodedDocument(bytes: Buffer, latencyCells: LatencyCells): DecodedDocument {
   const begin = schemaBegin(bytes);
   const known = begin === undefined ? undefined : knownSchema(bytes, begin);
   if (begin !== undefined && known !== undefined) {
     const rest = textAround(bytes, begin, begin + known.bytes.length);
-    if (rest !== undefined) return { document: documentAround(known.schema, rest), layout: known.layout };
+    if (rest !== undefined) return { document: documentAround(known.schema, rest), layout: layoutOf(known.schema, latencyCells) };
   }
   const document = documentFrom(textOf(bytes));
-  const layout = layoutOf(document.schema);
-  if (begin !== undefined) keep(bytes, begin, document.schema, layout);
-  return { document, layout };
+  if (begin !== undefined) keep(bytes, begin, document.schema);
+  return { document, layout: layoutOf(document.schema, latencyCells) };
 }
 
 function knownSchema(bytes: Buffer, begin: number): KeptSchema | undefined {
@@ -48,11 +46,11 @@ function knownSchema(bytes: Buffer, begin: number): KeptSchema | undefined {
 }
 
 /** Called for a document that was decoded, so all of it is JSON. */
-function keep(bytes: Buffer, begin: number, schema: Schema, layout: Layout): void {
+function keep(bytes: Buffer, begin: number, schema: Schema): void {
   const end = objectEnd(bytes, begin);
   // If the document has a second key `schema`, these bytes are not those of `schema`.
   if (textAround(bytes, begin, end) === undefined) return;
-  kept.unshift({ bytes: Buffer.from(bytes.subarray(begin, end)), schema, layout });
+  kept.unshift({ bytes: Buffer.from(bytes.subarray(begin, end)), schema });
   kept.length = Math.min(kept.length, KEPT_MAX);
 }
 

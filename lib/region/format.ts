@@ -4,9 +4,17 @@
 
 /** The bytes `VMTRICS1`, as a little-endian number. */
 export const MAGIC = 0x3153_4349_5254_4d56n;
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 /** The oldest version that this reader accepts. */
 export const FORMAT_VERSION_MIN = 1;
+/** The first version in which a latency metric has a count. */
+const COUNTED_VERSION = 3;
+
+/** Whether a latency metric has a count in a region of this version. */
+export function hasCounts(version: number): boolean {
+  return version >= COUNTED_VERSION;
+}
+
 /** The value of the field on a machine of the same byte order. */
 export const BYTE_ORDER = 0x01020304;
 

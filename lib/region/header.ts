@@ -55,6 +55,8 @@ export interface LineRecord {
 }
 
 export interface RegionHeader {
+  /** The version of the format. */
+  readonly version: number;
   readonly granuleBytes: number;
   readonly fingerprint: bigint;
   readonly documentOffset: number;
@@ -175,6 +177,7 @@ function headerOf(file: RegionFile, bytes: Buffer): RegionHeader {
   const isUnsettled = fields.atMost('unsettled', 1) === 1;
   const { state, exitCode } = endingOf(fields);
   return {
+    version,
     ...places,
     fingerprint,
     pid,

@@ -26,7 +26,7 @@
 namespace vmm {
 
 constexpr uint64_t kMagic = 0x31534349'52544d56u;  // "VMTRICS1", little-endian
-constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kFormatVersion = 3;
 constexpr uint32_t kByteOrder = 0x01020304;  // as its writer stores it
 
 constexpr uint32_t kShards = 128;

@@ -122,7 +122,7 @@ export const anyPlacing: fc.Arbitrary<RegionOptions> = fc
     lines: fc.bigInt({ min: 0n, max: 2n ** 40n }),
     state: fc.constantFrom(1, 2),
     parts: fc.array(fc.bigInt({ min: 0n, max: MAX }), { maxLength: 5 }),
-    version: fc.constantFrom(1 as const, 2 as const),
+    version: fc.constantFrom(1 as const, 2 as const, 3 as const),
     retiredEpoch: fc.oneof(fc.bigInt({ min: 0n, max: 5n }), fc.constantFrom(2n ** 29n - 1n, 2n ** 29n, 2n ** 40n + 1n)),
     fates: fc.array(fc.constantFrom('no' as const, 'yes' as const, 'now' as const, 'soon' as const), { minLength: 1, maxLength: 5 }),
   })

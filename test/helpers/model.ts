@@ -7,11 +7,12 @@ export const MAX = 2n ** 64n - 1n;
 export const u64 = (value: bigint) => BigInt.asUintN(64, value);
 export const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-/** One metric: an inc metric's count, a store metric's value, or a latency metric's sum and extremes. */
+/** One metric: an inc metric's count, a store metric's value, or a latency metric's sum, extremes and count. */
 export interface State {
   readonly value: bigint;
   readonly min?: bigint;
   readonly max?: bigint;
+  readonly count?: bigint;
 }
 
 const UNTOUCHED: State = { value: 0n };
@@ -39,7 +40,7 @@ export class Holder {
     const next: Record<MetricDef['kind'], () => State> = {
       inc: () => ({ value: u64(now.value + value) }),
       store: () => ({ value }),
-      latency: () => ({ value: u64(now.value + value), min: least(now.min), max: most(now.max) }),
+      latency: () => ({ value: u64(now.value + value), min: least(now.min), max: most(now.max), count: (now.count ?? 0n) + 1n }),
     };
     this.states = new Map(this.states).set(name, next[this.def.fields[name]!.kind]());
   }
@@ -138,14 +139,15 @@ export class Model {
     return textOf(this.#lineTree(now, before)).split(HOLE);
   }
 
-  /** The result of snapshot(). */
-  snapshot(): unknown {
+  /** The result of snapshot(). In old regions, latencies are not `counted`. */
+  snapshot({ counted = true } = {}): unknown {
     const now = this.picture();
+    const form = counted ? 'counted' : 'uncounted';
     const entries = Object.entries(this.shape).flatMap(([key, def]): [string, unknown][] => {
       if (def.kind === 'utcTimestampMs') return [];
-      if (def.kind === 'group') return [[key, objectOf(fieldsOf(this.living(key)!, now, NOTHING))]];
-      const devices = livingIn(now, key).map((holder) => [holder.id!, fieldsOf(holder, now, NOTHING)] as const);
-      return [[key, { devices: objectOf(devices), aggregate: objectOf(aggregateOf(key, def, now, NOTHING)) }]];
+      if (def.kind === 'group') return [[key, objectOf(fieldsOf(this.living(key)!, now, NOTHING, form))]];
+      const devices = livingIn(now, key).map((holder) => [holder.id!, fieldsOf(holder, now, NOTHING, form)] as const);
+      return [[key, { devices: objectOf(devices), aggregate: objectOf(aggregateOf(key, def, now, NOTHING, form)) }]];
     });
     return Object.fromEntries(entries);
   }
@@ -161,12 +163,12 @@ export class Model {
     const hasTimestamp = Object.values(this.shape).some((def) => def.kind === 'utcTimestampMs');
     const entries = Object.entries(this.shape).flatMap(([key, def]): Pairs => {
       if (def.kind === 'utcTimestampMs') return [[key, TIMESTAMP], ...identity];
-      if (def.kind === 'group') return [[key, fieldsOf(this.living(key)!, now, before)]];
+      if (def.kind === 'group') return [[key, fieldsOf(this.living(key)!, now, before, 'line')]];
       const shown = shownIn(now, before, key, def.aggregate);
       const devices = shown.map(
-        (holder) => [`${key}_${holder.id}`, fieldsOf(holder, now, before, def.aggregate ? [] : namesakes(holder, now))] as const,
+        (holder) => [`${key}_${holder.id}`, fieldsOf(holder, now, before, 'line', def.aggregate ? [] : namesakes(holder, now))] as const,
       );
-      return def.aggregate ? [...devices, [key, aggregateOf(key, def, now, before)]] : devices;
+      return def.aggregate ? [...devices, [key, aggregateOf(key, def, now, before, 'line')]] : devices;
     });
     return hasTimestamp ? entries : [...identity, ...entries];
   }
@@ -204,18 +206,21 @@ function namesakes(holder: Holder, now: Picture): Holder[] {
 
 const stateIn = (picture: Picture, holder: Holder, name: string) => picture.get(holder)?.states.get(name) ?? UNTOUCHED;
 
-function fieldsOf(holder: Holder, now: Picture, before: Picture, namesakes: readonly Holder[] = []): Pairs {
+/** What the parts of a latency are for: a line, which has no count, or a snapshot with or without counts. */
+type Form = 'line' | 'counted' | 'uncounted';
+
+function fieldsOf(holder: Holder, now: Picture, before: Picture, form: Form, namesakes: readonly Holder[] = []): Pairs {
   return Object.entries(holder.def.fields).map(([name, def]) => {
     const state = stateIn(now, holder, name);
     const deltas = [holder, ...namesakes].map((one) => stateIn(now, one, name).value - stateIn(before, one, name).value);
     const delta = u64(total(deltas));
     if (def.kind === 'inc') return [name, delta];
     if (def.kind === 'store') return [name, state.value];
-    return [name, latencyTree(state.min, state.max, delta)];
+    return [name, latencyTree(form, state.min, state.max, delta, state.count ?? 0n)];
   });
 }
 
-function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Picture): Pairs {
+function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Picture, form: Form): Pairs {
   const all = [...now.keys()].filter((holder) => holder.key === key && holder.id !== undefined);
   const living = livingIn(now, key);
   return Object.entries(def.fields).map(([name, field]) => {
@@ -228,11 +233,13 @@ function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Pictu
     }
     const extremes = def.latencyAggregate === 'zero' ? [] : living.map((holder) => stateIn(now, holder, name));
     const min = least(extremes.flatMap((state) => state.min ?? []));
-    return [name, latencyTree(min, most(extremes.flatMap((state) => state.max ?? [])), u64(total(deltas)))];
+    const max = most(extremes.flatMap((state) => state.max ?? []));
+    return [name, latencyTree(form, min, max, u64(total(deltas)), total(all.map((holder) => stateIn(now, holder, name).count ?? 0n)))];
   });
 }
 
-const latencyTree = (min: bigint | undefined, max: bigint | undefined, sum: bigint): Pairs => [
+const latencyTree = (form: Form, min: bigint | undefined, max: bigint | undefined, sum: bigint, count: bigint): Pairs => [
+  ...(form === 'line' ? [] : [['count', form === 'counted' ? count : 0n] as const]),
   ['min_us', min ?? 0n],
   ['max_us', max ?? 0n],
   ['sum_us', sum],

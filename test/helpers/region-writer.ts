@@ -46,13 +46,14 @@ export interface RegionOptions {
   readonly sinkPath?: string;
   /** The devices whose cells are not counted yet, by their place in the directory. */
   readonly cellsMissing?: number;
-  /** The version of the format. Default: 1, which has no retired devices. */
-  readonly version?: 1 | 2;
-  /** How often devices were retired, in version 2. */
+  /** The version of the format. Default: 1, which has no retired devices. Before 3, latencies have no count. */
+  readonly version?: 1 | 2 | 3;
+  /** How often devices were retired, since version 2. */
   readonly retiredEpoch?: bigint;
   /**
-   * The state of a removed device of a group with an aggregate, in version 2: the device was retired, or its retirement
-   * is under way and the epoch of the retirement is written or not yet written. Default: the device was only removed.
+   * The state of a removed device of a group with an aggregate, since version 2: the device was retired, or its
+   * retirement is under way and the epoch of the retirement is written or not yet written. Default: the device was only
+   * removed.
    */
   readonly retired?: (holder: Holder, number: number) => 'no' | 'yes' | 'now' | 'soon';
   /** Replaces the document of the model. */
@@ -60,16 +61,20 @@ export interface RegionOptions {
   readonly fingerprint?: bigint;
 }
 
-const CELLS: Record<MetricDef['kind'], number> = { inc: 1, store: 1, latency: 3 };
+const countOf = ({ kind }: MetricDef, version: number) => (kind === 'latency' ? (version >= 3 ? 4 : 3) : 1);
 
 /** The cells of some metrics, counted from 0, and how many there are. */
-function cellsOf(defs: readonly (readonly [string, MetricDef])[]): { readonly at: Map<string, number>; readonly count: number } {
+function cellsIn(
+  defs: readonly (readonly [string, MetricDef])[],
+  version: number,
+): { readonly at: Map<string, number>; readonly count: number } {
   const at = new Map<string, number>();
   let next = 0;
   for (const [name, def] of defs) {
-    if ((next % 512) + CELLS[def.kind] > 512) next = (Math.floor(next / 512) + 1) * 512;
+    const cells = countOf(def, version);
+    if ((next % 512) + cells > 512) next = (Math.floor(next / 512) + 1) * 512;
     at.set(name, next);
-    next += CELLS[def.kind];
+    next += cells;
   }
   return { at, count: next };
 }
@@ -85,13 +90,14 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   const statics = entries.flatMap(([key, def]) =>
     def.kind === 'group' ? metricsOf(def).map(([n, d]) => [`${key}.${n}`, d] as const) : [],
   );
+  const { version = 1, retiredEpoch = 0n, retired = () => 'no' as const } = options;
+  const cellsOf = (defs: readonly (readonly [string, MetricDef])[]) => cellsIn(defs, version);
   const plain = cellsOf(statics);
   const devices: { holder: Holder; first: number; fate: 'no' | 'yes' | 'now' | 'soon' }[] = [];
   let cells = plain.count;
-  const { version = 1, retiredEpoch = 0n, retired = () => 'no' as const } = options;
   /** For each group: the counts through accessors of retired devices, and the two copies of these devices' totals. */
   const hidden: { key: string; first: number; state: 4 | 5 | 6 }[] = [];
-  for (const key of version === 2 ? groups : []) {
+  for (const key of version >= 2 ? groups : []) {
     for (const state of [4, 5, 6] as const) {
       hidden.push({ key, first: cells, state });
       cells += cellsOf(metricsOf(model.shape[key] as PerDeviceDef)).count;
@@ -99,7 +105,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
   }
   for (const [number, holder] of model.holders.entries()) {
     if (holder.id === undefined) continue;
-    const mayBe = version === 2 && holder.removed && (holder.def as PerDeviceDef).aggregate;
+    const mayBe = version >= 2 && holder.removed && (holder.def as PerDeviceDef).aggregate;
     devices.push({ holder, first: cells, fate: mayBe ? retired(holder, number) : 'no' });
     cells += cellsOf(metricsOf(holder.def)).count;
   }
@@ -133,10 +139,12 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       put(first, 37 + shards - 1, complement(now.min));
       put(first + 1, 37, now.max ?? 0n);
       putParts(first + 2, now.value);
+      if (version >= 3) putParts(first + 3, now.count ?? 0n);
       for (const [row, state] of banks) {
         put(first, row, complement(state?.min));
         put(first + 1, row, state?.max ?? 0n);
         put(first + 2, row, state?.value ?? 0n);
+        if (version >= 3) put(first + 3, row, state?.count ?? 0n);
       }
       return;
     }
@@ -164,9 +172,10 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       const cell = first + cellsOf(metricsOf(def)).at.get(metric)!;
       const sum = (picture: Picture): State => ({
         value: u64(gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.value ?? 0n), 0n)),
+        count: gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.count ?? 0n), 0n),
       });
       // Readers need neither the extremes nor the values that are set, and the unused copy may hold anything.
-      const junk: State = { value: 77n, min: 1n, max: 99n };
+      const junk: State = { value: 77n, min: 1n, max: 99n, count: 55n };
       if (state === 4) continue;
       if (!isCurrent || field.kind === 'store') putMetric(cell, field, junk, junk, junk);
       else putMetric(cell, field, sum(model.picture()), sum(before), line && sum(line.picture));
@@ -188,13 +197,14 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
     bytes.writeUInt32LE(first, at + 4);
     const epochWord = (epoch: bigint) => Number(BigInt.asUintN(29, epoch)) * 8 + 2;
     const words = { no: holder.removed ? 1 : 0, yes: 3, now: epochWord(retiredEpoch), soon: epochWord(retiredEpoch + 1n) };
-    bytes.writeUInt32LE(words[fate] + (version === 2 && (fate === 'no' || fate === 'yes') ? (n + 1) * 8 : 0), at + 8);
+    bytes.writeUInt32LE(words[fate] + (version >= 2 && (fate === 'no' || fate === 'yes') ? (n + 1) * 8 : 0), at + 8);
     bytes.writeUInt32LE(text.length, at + 12);
     text.copy(bytes, at + 16);
   });
 
   // ---- header
-  const fingerprint = options.fingerprint ?? fingerprintOf(layoutOf(defineSchema(model.shape as never)));
+  const fingerprint =
+    options.fingerprint ?? fingerprintOf(layoutOf(defineSchema(model.shape as never), version >= 3 ? 'counted' : 'uncounted'));
   bytes.write('VMTRICS1', 0, 'latin1');
   for (const [offset, value] of [
     [8, version],

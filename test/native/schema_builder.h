@@ -100,7 +100,7 @@ class SchemaBuilder {
     for (const Field& field : fields) {
       std::vector<CellKind> own = {CellKind::kInc};
       if (field.kind == VMM_METRICS_STORE) own = {CellKind::kStore};
-      if (field.kind == VMM_METRICS_LATENCY) own = {CellKind::kMin, CellKind::kMax, CellKind::kInc};
+      if (field.kind == VMM_METRICS_LATENCY) own = {CellKind::kMin, CellKind::kMax, CellKind::kInc, CellKind::kInc};
       while (kinds->size() % kRunCells + own.size() > kRunCells) kinds->push_back(CellKind::kNone);
       metrics.push_back({field.name, static_cast<uint32_t>(field.kind), static_cast<uint32_t>(kinds->size())});
       kinds->insert(kinds->end(), own.begin(), own.end());
