@@ -2,7 +2,7 @@
 // readings, and what the reader keeps. The other tests of readers check that both ways of reading agree.
 
 import { randomBytes, randomInt } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chownSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion } from 'vmm-metrics';
@@ -10,6 +10,7 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion } fro
 import { KeptRegion } from '../lib/region/kept-region.ts';
 import { KeptRegions } from '../lib/region/kept-regions.ts';
 import { readingOf } from '../lib/region/reader.ts';
+import type { SettledContent } from '../lib/region/settled.ts';
 import { readBothWays } from './helpers/both-readers.ts';
 import { counted, regionFile } from './helpers/counted-region.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
@@ -187,7 +188,7 @@ describe('given many regions', () => {
       renameSync(regionFile({ pid: i + 1 }), path);
       return path;
     });
-    const regions = new KeptRegions(2);
+    const regions = new KeptRegions({ openMax: 2 });
     onTestFinished(() => regions.close());
     const open = () => paths.map(descriptorsOf);
     const [a, b, c] = paths as [string, string, string];
@@ -224,12 +225,27 @@ describe('given many regions', () => {
     expect(readingOf(flushed, content)).toMatchObject({ linesFlushed: 9n, hasPending: false });
   });
 
+  test.runIf(process.getuid!() === 0)('when one is given to another user, then only a reader of all users goes on reading it', () => {
+    const path = regionFile();
+    const regions = (['usual', 'own', 'any'] as const).map((owners) => new KeptRegions({ owners }));
+    onTestFinished(() => regions.forEach((one) => void one.close()));
+    const read = () =>
+      regions.map((one) => {
+        const [{ content, error }] = [...one.readAll([path])] as [{ content?: SettledContent; error?: unknown }];
+        return content?.header.pid ?? (error as Error).message;
+      });
+    for (let i = 0; i < 3; i++) expect(read()).toEqual([4242, 4242, 4242]);
+    chownSync(path, 4321, 4321);
+    const theirs = expect.stringContaining('it belongs to user 4321, but this process runs as user 0');
+    for (let i = 0; i < 3; i++) expect(read()).toEqual([4242, theirs, 4242]);
+  });
+
   test('when one region has many values, then it does not stay open beside others', () => {
     const [small, large] = [regionFile(), regionFile()];
     const model = new Model({ d: perDevice({ n: inc('n') }) }, {});
     for (let i = 0; i < 100; i++) model.alloc('d', `${i}`);
     writeRegion(large, model, NOTHING);
-    const regions = new KeptRegions(10, 50);
+    const regions = new KeptRegions({ openMax: 10, valuesMax: 50 });
     onTestFinished(() => regions.close());
     for (const path of [large, small]) regions.read(path);
     expect([small, large].map(descriptorsOf)).toEqual([1, 0]);

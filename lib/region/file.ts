@@ -44,6 +44,12 @@ export function fileKind(path: string): 'region' | 'other' | 'unreadable' {
   }
 }
 
+/**
+ * Whose regions are read. `usual`: those of this user, and all if this process runs as root. `own`: those of this user,
+ * also if that is root. `any`: all that this process can open.
+ */
+export type Owners = 'usual' | 'own' | 'any';
+
 export class RegionFile {
   readonly path: string;
   /** The same for all names of this file. */
@@ -51,10 +57,12 @@ export class RegionFile {
   readonly #fd: number;
   readonly #device: number;
   readonly #inode: number;
+  readonly #owners: Owners;
   #isOpen = true;
 
-  private constructor(path: string, fd: number, { dev, ino }: Stats) {
+  private constructor(path: string, fd: number, { dev, ino }: Stats, owners: Owners) {
     this.path = path;
+    this.#owners = owners;
     this.identity = `${dev}:${ino}`;
     this.#fd = fd;
     this.#device = dev;
@@ -64,9 +72,9 @@ export class RegionFile {
   /**
    * Opens the file to read it, or to read and write it.
    * @throws MetricsError `ERR_METRICS_REGION` if the path is a link or no regular file, if the file belongs to another
-   * user and this process does not run as root, and if the file cannot be opened.
+   * user whose regions are not read, and if the file cannot be opened.
    */
-  static open(path: string, access: 'read' | 'write' = 'read'): RegionFile {
+  static open(path: string, access: 'read' | 'write' = 'read', owners: Owners = 'usual'): RegionFile {
     const trouble = (text: string, cause?: unknown) => regionError(path, text, cause);
     let fd: number | undefined;
     try {
@@ -78,8 +86,8 @@ export class RegionFile {
       fd = openSync(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | SAFELY | noFollow);
       const info = fstatSync(fd);
       if (!info.isFile()) throw trouble('it is not a regular file');
-      if (!mayRead(info.uid)) throw trouble(`it belongs to user ${info.uid}, but this process runs as user ${process.geteuid!()}`);
-      return new RegionFile(path, fd, info);
+      if (!mayRead(info.uid, owners)) throw trouble(`it belongs to user ${info.uid}, but this process runs as user ${process.geteuid!()}`);
+      return new RegionFile(path, fd, info, owners);
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
       if (error instanceof MetricsError) throw error;
@@ -120,7 +128,7 @@ export class RegionFile {
     try {
       const { ino, dev, uid, size } = infoOf(this.path);
       const isSame = ino === this.#inode && dev === this.#device;
-      return isSame && mayRead(uid) ? size : undefined;
+      return isSame && mayRead(uid, this.#owners) ? size : undefined;
     } catch {
       return undefined;
     }
@@ -192,10 +200,10 @@ export function regionError(path: string, trouble: string, cause?: unknown): Met
   return new MetricsError(ErrorCode.REGION, `Region file ${shown(path)}: ${trouble}`, cause === undefined ? undefined : { cause });
 }
 
-/** Whether this process may read a file of that user. */
-function mayRead(owner: number): boolean {
+/** Whether this process reads a file of that user. */
+function mayRead(owner: number, owners: Owners): boolean {
   const user = process.geteuid!();
-  return user === 0 || owner === user;
+  return owner === user || owners === 'any' || (owners === 'usual' && user === 0);
 }
 
 /** What the path names. A link is not followed, unless it leads to a descriptor. */

@@ -4,18 +4,21 @@
 
 import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
 import { ContentReader } from './content.ts';
-import { RegionFile } from './file.ts';
+import { type Owners, RegionFile } from './file.ts';
 import { HEADER_BYTES } from './format.ts';
 import { type SettledContent, settled } from './settled.ts';
 
 export interface KeptRegionOptions {
   /** Whether native code may read the file. The results are the same. Default: true. */
   readonly native?: boolean;
+  /** Default: `'usual'`. */
+  readonly owners?: Owners;
 }
 
 export class KeptRegion {
   readonly path: string;
   readonly #isNative: boolean;
+  readonly #owners: Owners;
   #file: RegionFile | undefined;
   #contents = new ContentReader();
   #content: SettledContent | undefined;
@@ -27,9 +30,10 @@ export class KeptRegion {
   readonly #result = new Uint8Array(1);
 
   /** Opens nothing yet. */
-  constructor(path: string, { native = true }: KeptRegionOptions = {}) {
+  constructor(path: string, { native = true, owners = 'usual' }: KeptRegionOptions = {}) {
     this.path = path;
     this.#isNative = native;
+    this.#owners = owners;
   }
 
   /** For binding().readKnownRegions(), whose result result() takes. */
@@ -88,7 +92,7 @@ export class KeptRegion {
   #readFile(): SettledContent {
     const size = this.#file?.bytesIfNamed();
     if (size === undefined) this.close();
-    this.#file ??= RegionFile.open(this.path);
+    this.#file ??= RegionFile.open(this.path, 'read', this.#owners);
     const mapBefore = this.#content?.map;
     this.#content = undefined;
     const content = settled(this.#file, this.#contents.read(this.#file, size));

@@ -77,6 +77,8 @@ KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)), header_
   if (!has_file_) return;
   device_ = info.st_dev;
   inode_ = info.st_ino;
+  owner_ = info.st_uid;
+  user_ = geteuid();
 }
 
 bool KnownRegion::IsValid() const {
@@ -94,7 +96,7 @@ uint64_t KnownRegion::RowOffset(uint32_t chunk, uint32_t row) const {
 bool KnownRegion::IsNamed(uid_t user) const {
   struct stat info;
   if ((spec_.is_descriptor_link ? stat(spec_.path.c_str(), &info) : lstat(spec_.path.c_str(), &info)) != 0) return false;
-  if (info.st_dev != device_ || info.st_ino != inode_ || (user != 0 && info.st_uid != user)) return false;
+  if (info.st_dev != device_ || info.st_ino != inode_ || info.st_uid != owner_ || user != user_) return false;
   if (spec_.kinds.empty()) return true;
   const uint32_t last = static_cast<uint32_t>((spec_.kinds.size() - 1) / (spec_.granule_bytes / sizeof(uint64_t)));
   return static_cast<uint64_t>(info.st_size) >= RowOffset(last, kFirstShardRow + spec_.shards_used);
