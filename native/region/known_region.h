@@ -78,8 +78,8 @@ class KnownRegion {
   Result Read(uid_t user, RowMemory& memory, uint8_t* header, uint64_t* flushed, uint64_t* totals);
 
  private:
-  // Whether the path still names the file, the file is as long as it must be, and its owner and the user of this process
-  // are those for which TypeScript has decided that the file may be read.
+  // Whether the path still names the file, the file is as long as it must be, and its owner and the user of this
+  // process are those for which TypeScript has decided that the file may be read.
   bool IsNamed(uid_t user) const;
   bool ReadAll(void* into, size_t bytes, uint64_t offset) const;
   bool ReadRows(RowMemory& memory, uint32_t first, uint32_t count, uint64_t* values) const;
