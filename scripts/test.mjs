@@ -35,6 +35,8 @@ const PARTS = {
 const SOAKS = [
   'churn',
   'fault-matrix-restarts',
+  'histogram-scheme',
+  'histogram-value',
   'lifecycle',
   'properties',
   'region-kill',
