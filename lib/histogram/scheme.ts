@@ -114,8 +114,8 @@ function indexFrom(value: number, scale: number): number {
 }
 
 /**
- * The upper edge of each bucket, rounded down to whole numbers of the grid. That is exact: a whole number is at most the
- * edge if it is at most the edge rounded down.
+ * The upper edge of each bucket, rounded down to whole numbers of the grid. That is exact: a whole number is at most
+ * the edge if it is at most the edge rounded down.
  */
 export function edgesOf({ unit, scale, first, buckets }: Scheme): Float64Array {
   const { perBase } = GRID[unit];

@@ -48,8 +48,8 @@ export class HistogramValue {
   readonly zeroThreshold: number;
   readonly zeroCount: bigint;
   /**
-   * The number of the first bucket in `bucketCounts`. Bucket `i` has the values above 2^(i / 2^scale), up to 2^((i + 1) /
-   * 2^scale), in the exported unit.
+   * The number of the first bucket in `bucketCounts`. Bucket `i` has the values above 2^(i / 2^scale), up to
+   * 2^((i + 1) / 2^scale), in the exported unit.
    */
   readonly offset: number;
   /** The counts of the buckets, from the first bucket that is not empty to the last one. */
