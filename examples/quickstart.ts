@@ -27,7 +27,7 @@ const record = vcpu.exit_io_out_agg.record(); // starts a timer; or: using _ = v
 vcpu.exit_io_out.inc();
 rootfs.read_bytes.add(4096);
 balloon.actual_bytes.store(268_435_456);
-record[Symbol.dispose](); // stops the timer
+record.end(); // stops the timer
 
 console.log(vcpu.exit_io_out.count(), metrics.snapshot().block.devices['rootfs']); // 1n { read_bytes: 4096n }
 

@@ -9,6 +9,7 @@ import {
   type IncMetric,
   inc,
   type LatencyMetric,
+  type LatencyRecord,
   type LatencyValue,
   latency,
   Metrics,
@@ -156,4 +157,10 @@ test('given disposable objects, when `using` declares them, then they are accept
   const record: Disposable = Metrics.open(schema).app.vcpu.exit_io_in_agg.record();
   expectTypeOf([metrics, record]).toEqualTypeOf<Disposable[]>();
   expectTypeOf<Profile>().toExtend<AsyncDisposable>();
+});
+
+test('given a latency record, when it ends or laps, then nothing is returned', () => {
+  const record: LatencyRecord = Metrics.open(schema).app.vcpu.exit_io_in_agg.record();
+  expectTypeOf(record.end).toEqualTypeOf<() => void>();
+  expectTypeOf(record.lap).toEqualTypeOf<() => void>();
 });

@@ -5,7 +5,7 @@ import { LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.
 import type { ThreadCells } from '../thread-cells.ts';
 import type { IncMetric } from './inc.ts';
 import { CounterReader, GaugeReader, MOVE, type Movable, minimum } from './reader.ts';
-import { type LatencyRecord, MonotonicRecord, type Observer } from './record.ts';
+import { type LatencyRecord, type Observer, startRecord } from './record.ts';
 import type { StoreMetric } from './store.ts';
 
 /**
@@ -27,8 +27,11 @@ export interface LatencyMetric {
    */
   observe(us: number | bigint): void;
   /**
-   * Starts timing, by CLOCK_MONOTONIC. The duration is recorded, in whole microseconds, when the record is disposed:
-   * `using _ = metric.record()`.
+   * Starts timing, by CLOCK_MONOTONIC. The duration is recorded by `end()`, or when the record is disposed:
+   * `using _ = metric.record()`. A loop that times each round calls `lap()`.
+   *
+   * Durations are measured in nanoseconds. In the extremes they are rounded down to whole microseconds. The sum is
+   * rounded down as a whole, by at most a microsecond for each thread: it is right for many short durations too.
    */
   record(): LatencyRecord;
 }
@@ -37,6 +40,8 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   readonly min_us: GaugeReader;
   readonly max_us: GaugeReader;
   readonly sum_us: CounterReader;
+  /** The nanoseconds that records have measured and the sum does not contain yet: less than a microsecond. */
+  #restNs = 0;
 
   constructor(cells: ThreadCells, cell: number) {
     this.min_us = new GaugeReader(cells, cell, minimum);
@@ -45,7 +50,7 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   }
 
   record(): LatencyRecord {
-    return new MonotonicRecord(this);
+    return startRecord(this);
   }
 
   [MOVE](cells: ThreadCells, cell: number): void {
@@ -54,8 +59,24 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
     this.sum_us[MOVE](cells, cell + LATENCY_SUM);
   }
 
+  observeShortNs(ns: number): void {
+    const sumNs = (ns + this.#restNs) >>> 0;
+    const sumUs = (sumNs / 1000) | 0;
+    this.#restNs = (sumNs - sumUs * 1000) | 0;
+    this.take(((ns >>> 0) / 1000) | 0, sumUs);
+  }
+
+  observeLongNs(ns: number): void {
+    const sumNs = ns + this.#restNs;
+    this.#restNs = (sumNs % 1000) | 0; // without `| 0`, V8 would keep a double from here on, and be slower
+    this.takeLong(BigInt(Math.floor(ns / 1000)), BigInt(Math.floor(sumNs / 1000)));
+  }
+
   abstract observe(us: number | bigint): void;
-  abstract observeShort(us: number): void;
+
+  /** Takes `us` into the extremes, and adds `sumUs` to the sum. Both are below 2^32. */
+  protected abstract take(us: number, sumUs: number): void;
+  protected abstract takeLong(us: bigint, sumUs: bigint): void;
 }
 
 /** The cell of a minimum holds the minimum's complement, so a shorter duration raises the cell. */
@@ -63,20 +84,24 @@ function complementOf(value: bigint): bigint {
   return BigInt.asUintN(64, ~value);
 }
 
+/** Durations below this, which is 18 minutes, take the fast path. V8 keeps such numbers in words. */
+const SHORT_US = 0x4000_0000;
+
 export class OwnLatency extends LatencyBase {
+  // Fields that begin as numbers stay numbers for V8, which then needs no check when it reads them.
   #view!: BigUint64Array;
-  #index!: number;
-  #sumIndex!: number;
-  #countIndex!: number;
+  #index = 0;
+  #sumIndex = 0;
+  #countIndex = 0;
   #halves!: Int32Array;
   /**
    * The index of the upper half of the minimum's cell. The half is 0 before the first duration, because the cell holds
    * the complement.
    */
-  #minHigh!: number;
-  // The extremes as numbers: comparing numbers costs a fraction of comparing BigInts. Only this object changes the
-  // cells. But memory that a region loses comes back as 0, so observeShort() also checks one half of a cell.
-  #min = Number.POSITIVE_INFINITY;
+  #minHigh = 0;
+  // The extremes as small integers, at most SHORT_US: comparing them costs a fraction of comparing BigInts. Only this
+  // object changes the cells. But memory that a region loses comes back as 0, so take() also checks one half of a cell.
+  #min = SHORT_US;
   #max = 0;
 
   constructor(cells: ThreadCells, cell: number) {
@@ -85,26 +110,30 @@ export class OwnLatency extends LatencyBase {
   }
 
   observe(us: number | bigint): void {
-    if (typeof us === 'number' && us >>> 0 === us) {
-      this.observeShort(us);
+    if (typeof us === 'number' && (us & 0x3fff_ffff) === us) {
+      this.take(us, us);
       return;
     }
     const value = checkedValue('observe(): us', us);
-    this.#raise(value);
-    this.#view[this.#sumIndex]! += value;
+    this.takeLong(value, value);
+  }
+
+  protected override take(us: number, sumUs: number): void {
+    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
+    this.#view[this.#sumIndex]! += BigInt(sumUs >>> 0);
     this.#view[this.#countIndex]! += 1n;
   }
 
-  observeShort(us: number): void {
-    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
-    this.#view[this.#sumIndex]! += BigInt(us >>> 0);
+  protected override takeLong(us: bigint, sumUs: bigint): void {
+    this.#raise(us);
+    this.#view[this.#sumIndex]! += sumUs;
     this.#view[this.#countIndex]! += 1n;
   }
 
   override [MOVE](cells: ThreadCells, cell: number): void {
     super[MOVE](cells, cell);
     this.#map(cells, cell);
-    this.#min = Number.POSITIVE_INFINITY;
+    this.#min = SHORT_US;
     this.#max = 0;
   }
 
@@ -121,8 +150,8 @@ export class OwnLatency extends LatencyBase {
     if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
     if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
     // Read back, because the shard may have extremes from a thread that used it before.
-    this.#min = Number(complementOf(view[this.#index + LATENCY_MIN]!));
-    this.#max = Number(view[this.#index + LATENCY_MAX]!);
+    this.#min = Math.min(Number(complementOf(view[this.#index + LATENCY_MIN]!)), SHORT_US) | 0;
+    this.#max = Math.min(Number(view[this.#index + LATENCY_MAX]!), SHORT_US) | 0;
   }
 }
 
@@ -137,14 +166,18 @@ export class SharedLatency extends LatencyBase {
 
   observe(us: number | bigint): void {
     const value = checkedValue('observe(): us', us);
-    this.#raise(LATENCY_MIN, complementOf(value));
-    this.#raise(LATENCY_MAX, value);
-    Atomics.add(this.#view, this.#index + LATENCY_SUM, value);
-    Atomics.add(this.#view, this.#index + LATENCY_COUNT, 1n);
+    this.takeLong(value, value);
   }
 
-  observeShort(us: number): void {
-    this.observe(us);
+  protected override take(us: number, sumUs: number): void {
+    this.takeLong(BigInt(us), BigInt(sumUs));
+  }
+
+  protected override takeLong(us: bigint, sumUs: bigint): void {
+    this.#raise(LATENCY_MIN, complementOf(us));
+    this.#raise(LATENCY_MAX, us);
+    Atomics.add(this.#view, this.#index + LATENCY_SUM, sumUs);
+    Atomics.add(this.#view, this.#index + LATENCY_COUNT, 1n);
   }
 
   override [MOVE](cells: ThreadCells, cell: number): void {
@@ -178,15 +211,19 @@ export class NativeLatency extends LatencyBase {
 
   observe(us: number | bigint): void {
     const value = checkedValue('observe(): us', us);
-    const { writer } = this.#cells;
-    writer.raise(this.#cell + LATENCY_MIN, complementOf(value));
-    writer.raise(this.#cell + LATENCY_MAX, value);
-    writer.add(this.#cell + LATENCY_SUM, value);
-    writer.add(this.#cell + LATENCY_COUNT, 1n);
+    this.takeLong(value, value);
   }
 
-  observeShort(us: number): void {
-    this.observe(us);
+  protected override take(us: number, sumUs: number): void {
+    this.takeLong(BigInt(us), BigInt(sumUs));
+  }
+
+  protected override takeLong(us: bigint, sumUs: bigint): void {
+    const { writer } = this.#cells;
+    writer.raise(this.#cell + LATENCY_MIN, complementOf(us));
+    writer.raise(this.#cell + LATENCY_MAX, us);
+    writer.add(this.#cell + LATENCY_SUM, sumUs);
+    writer.add(this.#cell + LATENCY_COUNT, 1n);
   }
 
   override [MOVE](cells: ThreadCells, cell: number): void {

@@ -5,18 +5,17 @@ import { type RegionSummary, readingOf, summaryOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { digits } from '../text.ts';
 import { type Column, lineMaker } from './columns.ts';
-import { type Command, parsedMany, report, UsageError } from './command.ts';
+import { type Command, parsed, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
-import { regionsOf } from './regions.ts';
+import { noRegions, regionsOf } from './regions.ts';
 import { latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
 import { describeState } from './state.ts';
 import { cut, plain, styled, wrapped } from './terminal-text.ts';
 
-const HELP = `Usage: vmm-metrics show PATH... [--all] [--json | --line]
+const HELP = `Usage: vmm-metrics show FILE|DIR [--all] [--json | --line]
 
-Shows the metrics in region files, whether their processes are running or dead.
-A PATH is a file; a directory, for all region files in it and below it; or a
-pattern, in which * matches any characters of one part of the path.
+Shows the metrics in a region file, whether its process is running or dead. If
+DIR is a directory, shows each region file directly inside it.
 
   --all    also show metrics that are zero
   --json   print one JSON document per file, each on a line of its own; integers
@@ -26,26 +25,26 @@ pattern, in which * matches any characters of one part of the path.
 
 TOTAL counts since the process opened its metrics. PENDING is the part that no
 flushed line contains yet; if the process is dead, vmm-metrics flush writes it.
-If one of several files cannot be read, the others are still shown, and the exit
-code is 1.
+If a file in DIR cannot be read, the others are still shown, and the exit code
+is 1.
 `;
 
 export const show: Command = {
-  summary: 'show the metrics in region files',
+  summary: 'show the metrics in a region file, or in all of a directory',
   help: HELP,
   async run(args) {
     const options = { all: { type: 'boolean' }, json: { type: 'boolean' }, line: { type: 'boolean' } } as const;
-    const { values, operands } = parsedMany(args, options, 'PATH');
+    const { values, operands } = parsed(args, options, ['FILE|DIR']);
     if (values.json && values.line) throw new UsageError('--json and --line cannot be used together');
     if (values.all && (values.json || values.line)) {
       throw new UsageError('--all is only for the table; --json and --line always include every metric');
     }
-    const { regions, troubles } = regionsOf(operands);
-    const isAlone = regions.length === 1 && troubles.length === 0 && regions[0]!.isNamed;
-    for (const { message } of troubles) report(message);
-    let hasFailed = troubles.length > 0;
+    const path = operands[0]!;
+    const { paths, isDirectory } = await regionsOf(path);
+    if (paths.length === 0) throw noRegions(path);
+    let hasFailed = false;
     let shown = 0;
-    for (const { path: file } of regions) {
+    for (const file of paths) {
       try {
         // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
         const text = textOf(file, (content) => {
@@ -55,7 +54,7 @@ export const show: Command = {
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
         process.stdout.write(gap + text);
       } catch (error) {
-        if (isAlone) throw error;
+        if (!isDirectory) throw error;
         hasFailed = true;
         report((error as Error).message);
       }

@@ -72,9 +72,9 @@ export class WatchScreen {
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(() => {
+    this.#timer = setTimeout(async () => {
       try {
-        this.#sources.refresh();
+        await this.#sources.refresh();
         this.#draw();
         if (!this.#isOver) this.#schedule();
       } catch (error) {
