@@ -58,9 +58,11 @@
         "native/store/ending.cc",
         "native/store/native_abi.cc",
         "native/store/periodic.cc",
+        "native/store/schema_facts.cc",
         "native/store/store.cc",
         "native/store/store_devices.cc",
-        "native/store/store_registry.cc"
+        "native/store/store_registry.cc",
+        "native/store/thread_shards.cc"
       ],
       "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       # swallow: in a worker that is being terminated no exception can be thrown into JavaScript; to throw it into C++ instead would

@@ -1,4 +1,4 @@
-/* vmm_metrics.h: counts metrics of a vmm-metrics store from native code.
+/* vmm_metrics.h: counts metrics of a vmm-metrics store from native code. ABI 2.
  *
  * Attach to the store that JavaScript passes as `metrics.native`, and look the metrics up by name once. Then each
  * thread claims a shard, its own set of cells. From then on an increment is inlined, without a function call:
@@ -15,15 +15,16 @@
  *
  *     vmm_metrics_detach(&store);                                    // when no thread uses the store any more
  *
- * The C++ classes at the end of this file do the same, and clean up in their destructors.
+ * C++ code gets the classes of vmm_metrics.hpp, which this file includes at its end. `vmm-metrics codegen` writes a
+ * header with one constant per metric of a schema, so that no name is looked up at run time. Other languages link
+ * vmm_metrics.c, which has every function of this file as a symbol. docs/native-writers.md shows all three.
  *
  * Thread-safety:       any thread may call any function, but vmm_metrics_attach needs a JS thread. Only the thread that
  *                      claimed a shard may use that shard. Handles of metrics are plain values.
- * Async-signal-safety: vmm_metrics_add, _set and _observe are safe with the shared shard (vmm_metrics_shared_shard).
- *                      With a claimed shard they are not, since the handler may have interrupted the shard's owner in
- *                      the middle of an add.
+ * Async-signal-safety: vmm_metrics_handler_shard, _add, _set, _observe and _observe_ns are safe, with the shared shard
+ *                      and with a shard that the interrupted thread has claimed. The other functions are not.
  * Memory ordering:     relaxed. A metric publishes nothing but itself.
- * Units:               those of the schema; latencies are in microseconds.
+ * Units:               those of the schema. Latencies are in microseconds; vmm_metrics_observe_ns takes nanoseconds.
  * Lifetime:            cells stay mapped from attach to detach, even after JavaScript has closed the store. Increments
  *                      after that close appear in no line and no snapshot.
  */
@@ -38,17 +39,26 @@
 #include <node_api.h>
 #endif
 
+/* How the functions below are defined. vmm_metrics.c makes them symbols for the linker. */
+#ifndef VMM_METRICS_API
+#define VMM_METRICS_API static inline
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Goes up if an older header could misread a newer store. vmm_metrics_attach checks it. */
-#define VMM_METRICS_ABI_VERSION 1u
+/* The version of this header. A store of this version serves headers of version 1 too. */
+#define VMM_METRICS_ABI_VERSION 2u
+
+/* The version at the start of the table below. It stays 1 as long as the table only grows at its end: headers of
+ * version 1 accept no other number. */
+#define VMM_METRICS_TABLE_VERSION 1u
 
 typedef enum vmm_metrics_status {
   VMM_METRICS_OK = 0,
   VMM_METRICS_FOREIGN_OBJECT = 1, /* not a `metrics.native` */
-  VMM_METRICS_OTHER_ABI = 2,      /* the store has another VMM_METRICS_ABI_VERSION */
+  VMM_METRICS_OTHER_ABI = 2,      /* the store is older than this header, or has another VMM_METRICS_TABLE_VERSION */
   VMM_METRICS_OTHER_SCHEMA = 3,   /* the schema's fingerprint is not the expected one */
   VMM_METRICS_CLOSED = 4,         /* JavaScript has closed the store */
   VMM_METRICS_UNKNOWN_NAME = 5,   /* the schema has no such metric or group of devices */
@@ -75,17 +85,27 @@ typedef struct vmm_metrics_device {
 #define VMM_METRICS_SHARED_SHARD 0u
 
 /* The cells that one thread writes. All threads share the shard with the `number` VMM_METRICS_SHARED_SHARD, with atomic
- * adds. */
+ * adds. If all bytes of this struct are 0, nothing is counted through it. */
 typedef struct vmm_metrics_shard {
   unsigned char* own;
   unsigned char* shared;
   uint32_t number;
+  uint32_t cell_layout;  /* see vmm_metrics_offset */
   void* alternate_stack; /* for a crash on this thread; NULL if the host's is large enough, or there is no memory */
 } vmm_metrics_shard;
 
+#define VMM_METRICS_NO_CELL 0xffffffffu
+
+/* What generated code expects of a schema: one entry for each group and each metric, in the order of the schema. */
+typedef struct vmm_metrics_fact {
+  const char* path; /* "vcpu" or "vcpu.exit_io_out" */
+  const char* fact; /* "group()" or "inc()" */
+  uint32_t cell;    /* the metric's first cell, for devices counted from the device's first; VMM_METRICS_NO_CELL: a group */
+} vmm_metrics_fact;
+
 /* `metrics.native` points to this table. Do not use it directly; the functions below call through it. */
 typedef struct vmm_metrics_abi {
-  uint32_t abi_version;
+  uint32_t table_version;
   uint32_t struct_bytes;
   uint64_t schema_fingerprint;
   void* store;
@@ -98,9 +118,12 @@ typedef struct vmm_metrics_abi {
   vmm_metrics_status (*claim)(void* store, vmm_metrics_shard* out);
   void (*give_back)(void* store, vmm_metrics_shard* shard);
   void (*shared_shard)(void* store, vmm_metrics_shard* out);
-  /* Since 0.2.0. They exist only if struct_bytes reaches past them. */
   vmm_metrics_status (*release_device)(void* store, vmm_metrics_device device);
   vmm_metrics_status (*remove_device)(void* store, const char* group, const char* id, size_t id_bytes);
+  /* ABI 2 begins here. */
+  vmm_metrics_status (*current)(void* store, vmm_metrics_shard* out);
+  void (*handler_shard)(void* store, vmm_metrics_shard* out);
+  size_t (*first_difference)(void* store, const vmm_metrics_fact* facts, size_t count, char* text, size_t text_bytes);
 } vmm_metrics_abi;
 
 /* An attachment to a store. */
@@ -109,11 +132,11 @@ typedef struct vmm_metrics_store {
 } vmm_metrics_store;
 
 /* The status as a sentence for people; never NULL. */
-static inline const char* vmm_metrics_status_text(vmm_metrics_status status) {
+VMM_METRICS_API const char* vmm_metrics_status_text(vmm_metrics_status status) {
   switch (status) {
     case VMM_METRICS_OK: return "ok";
     case VMM_METRICS_FOREIGN_OBJECT: return "the object is not the `native` of a vmm-metrics store";
-    case VMM_METRICS_OTHER_ABI: return "the store was built for another version of vmm_metrics.h";
+    case VMM_METRICS_OTHER_ABI: return "the store is of another version of vmm-metrics than vmm_metrics.h";
     case VMM_METRICS_OTHER_SCHEMA: return "the store has another schema than this code was built for";
     case VMM_METRICS_CLOSED: return "the store is closed";
     case VMM_METRICS_UNKNOWN_NAME: return "the schema has no metric or group of that name";
@@ -132,8 +155,8 @@ static const napi_type_tag vmm_metrics_type_tag = {0x6f2bd7c1a4e94b37u, 0x9d1c50
 
 /* Attaches to the store of `external` (`metrics.native`). `fingerprint` identifies the schema that the caller was built
  * for; 0 accepts any schema. Call it on the JS thread that `env` belongs to. It leaves no exception pending. */
-static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value external, uint64_t fingerprint,
-                                                    vmm_metrics_store* out) {
+VMM_METRICS_API vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value external, uint64_t fingerprint,
+                                                      vmm_metrics_store* out) {
   napi_valuetype type;
   bool tagged = false;
   void* data = NULL;
@@ -148,7 +171,7 @@ static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value ext
   }
   if (napi_get_value_external(env, external, &data) != napi_ok || data == NULL) return VMM_METRICS_BAD_ARGUMENT;
   abi = (const vmm_metrics_abi*)data;
-  if (abi->abi_version != VMM_METRICS_ABI_VERSION || abi->struct_bytes < offsetof(vmm_metrics_abi, release_device)) {
+  if (abi->table_version != VMM_METRICS_TABLE_VERSION || abi->struct_bytes < sizeof(vmm_metrics_abi)) {
     return VMM_METRICS_OTHER_ABI;
   }
   if (fingerprint != 0 && abi->schema_fingerprint != fingerprint) return VMM_METRICS_OTHER_SCHEMA;
@@ -159,185 +182,114 @@ static inline vmm_metrics_status vmm_metrics_attach(napi_env env, napi_value ext
 #endif
 
 /* Detaches from the store. Give all shards back first. A second call does nothing. */
-static inline void vmm_metrics_detach(vmm_metrics_store* store) {
+VMM_METRICS_API void vmm_metrics_detach(vmm_metrics_store* store) {
   const vmm_metrics_abi* abi = store->abi;
   store->abi = NULL;
   if (abi != NULL) abi->release(abi->store);
 }
 
 /* Looks up a metric of a plain group by its path, such as "vcpu.exit_io_out". */
-static inline vmm_metrics_status vmm_metrics_find(const vmm_metrics_store* store, const char* path, vmm_metrics_kind kind,
-                                                  vmm_metrics_metric* out) {
+VMM_METRICS_API vmm_metrics_status vmm_metrics_find(const vmm_metrics_store* store, const char* path, vmm_metrics_kind kind,
+                                                    vmm_metrics_metric* out) {
   return store->abi->find(store->abi->store, path, kind, out);
 }
 
 /* Finds the device `id` of `group`, or makes it: the same cells as metrics.app.<group>.alloc(id) in JavaScript. The
  * cells belong to that device, even after it was removed, until vmm_metrics_release_device was called as often as this
  * function. */
-static inline vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_store* store, const char* group, const char* id,
-                                                          size_t id_bytes, vmm_metrics_device* out) {
+VMM_METRICS_API vmm_metrics_status vmm_metrics_alloc_device(const vmm_metrics_store* store, const char* group, const char* id,
+                                                            size_t id_bytes, vmm_metrics_device* out) {
   return store->abi->alloc_device(store->abi->store, group, id, id_bytes, out);
 }
 
 /* Releases a device that vmm_metrics_alloc_device returned. Afterwards no thread may write to its metrics through this
  * handle. Once the device is removed, and every holder has released it, another device gets its cells. A handle that is
  * never released holds the cells as long as the store lives. That matters if devices are plugged in and out many times.
- * Returns VMM_METRICS_BAD_ARGUMENT if the device was released already, and VMM_METRICS_OTHER_ABI if the store is older
- * than this function; such a store holds the cells for ever. */
-static inline vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
-  const vmm_metrics_abi* abi = store->abi;
-  if (abi->struct_bytes < offsetof(vmm_metrics_abi, remove_device)) return VMM_METRICS_OTHER_ABI;
-  return abi->release_device(abi->store, device);
+ * Returns VMM_METRICS_BAD_ARGUMENT if the device was released already. */
+VMM_METRICS_API vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_store* store, vmm_metrics_device device) {
+  return store->abi->release_device(store->abi->store, device);
 }
 
 /* Removes the device `id` of `group` from the line, as metrics.app.<group>.remove(id) does. Returns
- * VMM_METRICS_UNKNOWN_NAME if there is no such device, and VMM_METRICS_OTHER_ABI if the store is older than this
- * function. */
-static inline vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_store* store, const char* group, const char* id,
-                                                           size_t id_bytes) {
-  const vmm_metrics_abi* abi = store->abi;
-  if (abi->struct_bytes < sizeof(vmm_metrics_abi)) return VMM_METRICS_OTHER_ABI;
-  return abi->remove_device(abi->store, group, id, id_bytes);
+ * VMM_METRICS_UNKNOWN_NAME if there is no such device. */
+VMM_METRICS_API vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_store* store, const char* group, const char* id,
+                                                             size_t id_bytes) {
+  return store->abi->remove_device(store->abi->store, group, id, id_bytes);
 }
 
 /* Looks up a metric of a device by its name, such as "read_count". */
-static inline vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_store* store, vmm_metrics_device device,
-                                                            const char* field, vmm_metrics_kind kind, vmm_metrics_metric* out) {
+VMM_METRICS_API vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_store* store, vmm_metrics_device device,
+                                                              const char* field, vmm_metrics_kind kind, vmm_metrics_metric* out) {
   return store->abi->find_in_device(store->abi->store, device, field, kind, out);
 }
 
 /* Claims a shard for the calling thread. If the thread has no alternate signal stack, it gets one, so that a crash on
  * this thread is captured even after a stack overflow. If all shards are taken, the thread uses the shared shard, whose
  * adds are atomic and cost more. Returns VMM_METRICS_CLOSED if JavaScript has closed the store. */
-static inline vmm_metrics_status vmm_metrics_claim(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+VMM_METRICS_API vmm_metrics_status vmm_metrics_claim(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   return store->abi->claim(store->abi->store, out);
 }
 
 /* Gives the shard back, with its values. The thread that claimed the shard must call this before it ends. */
-static inline void vmm_metrics_give_back(const vmm_metrics_store* store, vmm_metrics_shard* shard) {
+VMM_METRICS_API void vmm_metrics_give_back(const vmm_metrics_store* store, vmm_metrics_shard* shard) {
   store->abi->give_back(store->abi->store, shard);
 }
 
-/* The shared shard, for signal handlers, and for threads that count too rarely to claim a shard of their own. It need
- * not be given back. */
-static inline void vmm_metrics_shared_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+/* The shared shard, for threads that count too rarely to claim a shard of their own. It need not be given back. */
+VMM_METRICS_API void vmm_metrics_shared_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
   store->abi->shared_shard(store->abi->store, out);
 }
 
-/* Adds `n` to an inc metric. The metric wraps at 2^64. */
-static inline void vmm_metrics_add(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t n) {
-  uint64_t* cell = (uint64_t*)(void*)(shard->own + metric.offset);
-  if (shard->number != VMM_METRICS_SHARED_SHARD) {
-    /* This shard has one writer, so a load and a store suffice, at a fraction of the cost of a locked add. Relaxed: the
-     * cell publishes nothing. */
-    __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
-  } else {
-    __atomic_fetch_add(cell, n, __ATOMIC_RELAXED);
+/* The calling thread's shard: claimed by the first call on this thread, and given back when the thread ends. Later calls
+ * cost a few nanoseconds. Do not give this shard back yourself, and do not use it on another thread. If all shards are
+ * taken, `*out` is the shared shard, and the next call tries again. Returns VMM_METRICS_CLOSED, with the shared shard,
+ * if JavaScript has closed the store and the thread has no shard of it. */
+VMM_METRICS_API vmm_metrics_status vmm_metrics_current(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+  return store->abi->current(store->abi->store, out);
+}
+
+/* For signal handlers: the shard that the interrupted thread has from vmm_metrics_current, else the shared shard.
+ * Async-signal-safe; claims nothing. */
+VMM_METRICS_API void vmm_metrics_handler_shard(const vmm_metrics_store* store, vmm_metrics_shard* out) {
+  store->abi->handler_shard(store->abi->store, out);
+}
+
+/* Compares `count` facts with the schema of the store. Returns 0 if they agree. Otherwise writes the first difference
+ * into `text` as a sentence, cut to `text_bytes` - 1 bytes, and returns the length of the whole sentence. */
+VMM_METRICS_API size_t vmm_metrics_first_difference(const vmm_metrics_store* store, const vmm_metrics_fact* facts, size_t count,
+                                                    char* text, size_t text_bytes) {
+  return store->abi->first_difference(store->abi->store, facts, count, text, text_bytes);
+}
+
+/* Writes "name: reason" into `text`, cut to `text_bytes` - 1 bytes: for a message that names what was not found. */
+VMM_METRICS_API void vmm_metrics_explain(vmm_metrics_status status, const char* name, char* text, size_t text_bytes) {
+  const char* const parts[] = {name == NULL ? "NULL" : name, ": ", vmm_metrics_status_text(status)};
+  size_t length = 0;
+  size_t part;
+  if (text == NULL || text_bytes == 0) return;
+  for (part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
+    const char* from;
+    for (from = parts[part]; *from != 0 && length + 1 < text_bytes; from++) text[length++] = *from;
   }
+  text[length] = 0;
 }
 
-/* Sets a store metric. Its only cell is in the shared shard, for all threads. */
-static inline void vmm_metrics_set(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t value) {
-  __atomic_store_n((uint64_t*)(void*)(shard->shared + metric.offset), value, __ATOMIC_RELAXED);
+/* The offset of a cell, in bytes from the base of a shard. A shard lies in pages, and the pages of other shards lie
+ * between them: `cell_layout` is 256 times the distance of two pages of one shard, in pages, plus the binary logarithm
+ * of the bytes of a page. A page has 512 cells or more, so the first 512 cells are at 8 * cell everywhere. */
+VMM_METRICS_API uint64_t vmm_metrics_offset(uint32_t cell_layout, uint32_t cell) {
+  const uint64_t bytes = (uint64_t)cell * sizeof(uint64_t);
+  const uint32_t page_shift = cell_layout & 0xffu;
+  const uint64_t distance = (uint64_t)(cell_layout >> 8) << page_shift;
+  return (bytes >> page_shift) * distance + (bytes & (((uint64_t)1 << page_shift) - 1));
 }
 
-/* Raises a cell to `value` if `value` is larger. */
-static inline void vmm_metrics_raise_(const vmm_metrics_shard* shard, uint64_t* cell, uint64_t value) {
-  uint64_t now = __atomic_load_n(cell, __ATOMIC_RELAXED);
-  if (shard->number != VMM_METRICS_SHARED_SHARD) {
-    if (value > now) __atomic_store_n(cell, value, __ATOMIC_RELAXED);
-    return;
-  }
-  while (value > now && !__atomic_compare_exchange_n(cell, &now, value, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-  }
-}
-
-/* Records one duration. A latency metric has four cells: the complement of the minimum, the maximum, the sum, and the
- * count. With the complement, the 0 of an untouched cell means "none", and 0 us can be a true minimum. */
-static inline void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t us) {
-  uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
-  vmm_metrics_metric sum = {metric.offset + 2 * sizeof(uint64_t)};
-  vmm_metrics_metric count = {metric.offset + 3 * sizeof(uint64_t)};
-  vmm_metrics_raise_(shard, cells, ~us);
-  vmm_metrics_raise_(shard, cells + 1, us);
-  vmm_metrics_add(shard, sum, us);
-  vmm_metrics_add(shard, count, 1);
-}
-
-#ifdef CLOCK_MONOTONIC /* -std=c11 hides it: use -std=gnu11, or define _POSIX_C_SOURCE */
-/* Reads CLOCK_MONOTONIC, the clock of latency metrics, in whole microseconds. */
-static inline uint64_t vmm_metrics_now_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
-#endif
+#include "vmm_metrics_write.h"
 
 #ifdef __cplusplus
 }
 
-namespace vmm_metrics {
-
-// Claims a shard for the thread that makes this object, and gives it back when that thread destroys the object.
-class Shard {
- public:
-  explicit Shard(const vmm_metrics_store& store) : store_(store) {
-    if (vmm_metrics_claim(&store_, &shard_) != VMM_METRICS_OK) vmm_metrics_shared_shard(&store_, &shard_);
-  }
-  ~Shard() { vmm_metrics_give_back(&store_, &shard_); }
-  Shard(const Shard&) = delete;
-  Shard& operator=(const Shard&) = delete;
-  const vmm_metrics_shard& get() const { return shard_; }
-
- private:
-  vmm_metrics_store store_;
-  vmm_metrics_shard shard_ = {};
-};
-
-class IncMetric {
- public:
-  explicit IncMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
-  void inc(const Shard& shard) const { add(shard, 1); }
-  void add(const Shard& shard, uint64_t n) const { vmm_metrics_add(&shard.get(), metric_, n); }
-
- private:
-  vmm_metrics_metric metric_;
-};
-
-class StoreMetric {
- public:
-  explicit StoreMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
-  void store(const Shard& shard, uint64_t value) const { vmm_metrics_set(&shard.get(), metric_, value); }
-
- private:
-  vmm_metrics_metric metric_;
-};
-
-class LatencyMetric {
- public:
-  explicit LatencyMetric(vmm_metrics_metric metric = {}) : metric_(metric) {}
-  void observe(const Shard& shard, uint64_t us) const { vmm_metrics_observe(&shard.get(), metric_, us); }
-
- private:
-  vmm_metrics_metric metric_;
-};
-
-// Records a duration: from the construction of this object to its destruction.
-class LatencyRecord {
- public:
-  LatencyRecord(const Shard& shard, const LatencyMetric& metric)
-      : shard_(shard), metric_(metric), start_us_(vmm_metrics_now_us()) {}
-  ~LatencyRecord() { metric_.observe(shard_, vmm_metrics_now_us() - start_us_); }
-  LatencyRecord(const LatencyRecord&) = delete;
-  LatencyRecord& operator=(const LatencyRecord&) = delete;
-
- private:
-  const Shard& shard_;
-  const LatencyMetric& metric_;
-  const uint64_t start_us_;
-};
-
-}  // namespace vmm_metrics
+#include "vmm_metrics.hpp"
 #endif
 
 #endif /* VMM_METRICS_H_ */

@@ -10,6 +10,7 @@ import { closing, freshName } from './helpers/workplace.ts';
 
 interface Addon {
   attach(external: unknown, fingerprint: bigint): string;
+  attachOlder(isOlder: boolean): string;
   detach(): string;
   find(path: string, kind: number): string;
   count(path: string, threads: number, times: number, how: 'own' | 'shared'): string;
@@ -90,6 +91,26 @@ describe('given native code that attaches through the public header', () => {
     expect(addon.attach(native, fingerprint + 1n)).toMatch(/another schema/);
     expect(addon.countInC('g.n', 1)).toBe('ok');
     expect(metrics.app.g.n.count()).toBe(1n);
+  });
+
+  test('when the code was built with version 1 of the header, then it attaches, and everything counts', () => {
+    const metrics = open();
+    const old = createRequire(import.meta.url)('./addon/build/Release/abi1_writer.node') as {
+      countAll(external: unknown, fingerprint: bigint): string;
+    };
+    const fingerprint = fingerprintOf(layoutOf(defineHere(shape as SchemaShape as never)));
+    expect(old.countAll(metrics.native, fingerprint)).toBe('');
+    const { g, disk } = metrics.snapshot();
+    expect(g).toMatchObject({ n: 1_005n, level: 7n, time: { min_us: 10n, max_us: 30n, sum_us: 60n } });
+    expect(disk.devices).toEqual({ a: { ops: 3n } });
+    expect(old.countAll(metrics.native, fingerprint + 1n)).toMatch(/another schema/);
+    expect(old.countAll({}, 0n)).toMatch(/not the `native`/);
+  });
+
+  test('when the store is older than the header, then no code attaches', () => {
+    open();
+    expect(addon.attachOlder(false)).toBe('ok');
+    expect(addon.attachOlder(true)).toMatch(/another version of vmm-metrics/);
   });
 
   test('when JavaScript has closed the store, then attached code stays safe, and no code can attach', () => {

@@ -1,8 +1,13 @@
 #include "store/native_abi.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "crash/alternate_stack.h"
 #include "flush/device_key.h"
+#include "store/schema_facts.h"
 #include "store/store.h"
+#include "store/thread_shards.h"
 
 namespace vmm {
 
@@ -19,6 +24,11 @@ unsigned char* BaseOf(Store& store, uint32_t shard) {
 uint64_t OffsetOf(Store& store, uint32_t cell) {
   const Region& region = store.cells().region();
   return region.OffsetOf(kFirstShardRow, cell) - region.OffsetOf(kFirstShardRow, 0);
+}
+
+// See vmm_metrics_offset.
+uint32_t CellLayoutOf(Store& store) {
+  return kRows << 8 | static_cast<uint32_t>(__builtin_ctz(store.cells().region().granule_bytes()));
 }
 
 vmm_metrics_status FindIn(Store& store, const std::vector<NamedMetric>& metrics, uint32_t first_cell, const char* name,
@@ -55,34 +65,41 @@ vmm_metrics_status Find(void* store, const char* path, vmm_metrics_kind kind, vm
   return FindIn(StoreOf(store), StoreOf(store).spec().metrics, 0, path, kind, out);
 }
 
-// Calls `work(group, id)` with the number of the group, if the group exists and the id is valid.
+// Calls `work(group, id)` with the number of the group, if the group exists and the id is valid. `*found` becomes the
+// number of the group as soon as the group is known.
 template <typename Work>
-vmm_metrics_status WithDevice(void* store, const char* group, const char* id, size_t id_bytes, Work work) noexcept {
+vmm_metrics_status WithDevice(void* store, const char* group, const char* id, size_t id_bytes, Work work,
+                              uint32_t* found = nullptr) noexcept {
   if (group == nullptr || id == nullptr) return VMM_METRICS_BAD_ARGUMENT;
-  if (StoreOf(store).is_closed()) return VMM_METRICS_CLOSED;
   return Guarded([&]() -> vmm_metrics_status {
     const std::vector<std::string>& names = StoreOf(store).spec().group_names;
+    const auto name = std::find(names.begin(), names.end(), group);
+    const auto g = static_cast<uint32_t>(name - names.begin());
+    if (found != nullptr && name != names.end()) *found = g;
+    if (StoreOf(store).is_closed()) return VMM_METRICS_CLOSED;
     if (id_bytes > kIdBytesMax) return VMM_METRICS_BAD_ID;
     const std::string text(id, id_bytes);
     if (!IsDeviceId(text)) return VMM_METRICS_BAD_ID;
-    for (uint32_t g = 0; g < names.size(); g++) {
-      if (names[g] == group) return work(g, text);
-    }
-    return VMM_METRICS_UNKNOWN_NAME;
+    return name == names.end() ? VMM_METRICS_UNKNOWN_NAME : work(g, text);
   });
 }
 
 vmm_metrics_status AllocDevice(void* store, const char* group, const char* id, size_t id_bytes,
                                vmm_metrics_device* out) noexcept {
   if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
-  return WithDevice(store, group, id, id_bytes, [&](uint32_t g, const std::string& text) {
+  const auto make = [&](uint32_t g, const std::string& text) {
     const Device* device = nullptr;
     const Status status = StoreOf(store).AllocDevice(g, text, &device, true);
     if (status.code == Code::kKeyTaken) return VMM_METRICS_KEY_TAKEN;
     if (!status.ok()) return VMM_METRICS_NO_SPACE;
     *out = {g, device->first_cell};
     return VMM_METRICS_OK;
-  });
+  };
+  uint32_t g = ~0u;
+  const vmm_metrics_status status = WithDevice(store, group, id, id_bytes, make, &g);
+  // A caller that goes on counts in the group's aggregate.
+  if (status != VMM_METRICS_OK && g != ~0u) *out = {g, StoreOf(store).RestOf(g)};
+  return status;
 }
 
 vmm_metrics_status ReleaseDevice(void* store, vmm_metrics_device device) noexcept {
@@ -106,7 +123,7 @@ vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const ch
 
 void SharedShard(void* store, vmm_metrics_shard* out) noexcept {
   unsigned char* shared = BaseOf(StoreOf(store), kSharedShard);
-  *out = {shared, shared, kSharedShard, nullptr};
+  *out = {shared, shared, kSharedShard, CellLayoutOf(StoreOf(store)), nullptr};
 }
 
 vmm_metrics_status Claim(void* store, vmm_metrics_shard* out) noexcept {
@@ -127,10 +144,41 @@ void GiveBack(void* store, vmm_metrics_shard* shard) noexcept {
   SharedShard(store, shard);
 }
 
+vmm_metrics_status Current(void* store, vmm_metrics_shard* out) noexcept {
+  if (out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  return ThreadShards::Current(&StoreOf(store), out);
+}
+
+void HandlerShard(void* store, vmm_metrics_shard* out) noexcept {
+  const vmm_metrics_shard* const own = ThreadShards::Find(&StoreOf(store));
+  if (own != nullptr) {
+    *out = *own;
+  } else {
+    SharedShard(store, out);
+  }
+}
+
+size_t WriteFirstDifference(void* store, const vmm_metrics_fact* facts, size_t count, char* text, size_t text_bytes) noexcept {
+  const auto write = [&](const char* sentence) {
+    const size_t length = std::strlen(sentence);
+    if (text == nullptr || text_bytes == 0) return length;
+    const size_t kept = std::min(length, text_bytes - 1);
+    std::memcpy(text, sentence, kept);
+    text[kept] = 0;
+    return length;
+  };
+  if (facts == nullptr && count != 0) return write("the list of facts is null");
+  try {
+    return write(FirstDifference(StoreOf(store).spec(), facts, count).c_str());
+  } catch (...) {
+    return write("there is no memory to compare the schemas");
+  }
+}
+
 }  // namespace
 
 vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
-  return {VMM_METRICS_ABI_VERSION,
+  return {VMM_METRICS_TABLE_VERSION,
           sizeof(vmm_metrics_abi),
           schema_fingerprint,
           store,
@@ -143,7 +191,10 @@ vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
           GiveBack,
           SharedShard,
           ReleaseDevice,
-          RemoveDevice};
+          RemoveDevice,
+          Current,
+          HandlerShard,
+          WriteFirstDifference};
 }
 
 }  // namespace vmm

@@ -11,6 +11,14 @@
       "cflags_c": ["-std=gnu11"]
     },
     {
+      "target_name": "abi1_writer",
+      "sources": ["abi1_writer.cc"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags": ["-Wall", "-Wextra", "-O2", "-g"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17"]
+    },
+    {
       "target_name": "slow_write",
       "sources": ["slow_write.cc"],
       "cflags": ["-Wall", "-Wextra", "-O2", "-g"]

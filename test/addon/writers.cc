@@ -31,6 +31,23 @@ napi_value Attach(napi_env env, napi_callback_info info) {
   return Said(env, status);
 }
 
+// attachOlder(isOlder): attaches to a copy of the attached store's table. An older table ends before the first function
+// of ABI 2.
+napi_value AttachOlder(napi_env env, napi_callback_info info) {
+  static vmm_metrics_abi table;
+  table = *g_store.abi;
+  bool is_older = false;
+  napi_get_value_bool(env, Argument(env, info, 0), &is_older);
+  if (is_older) table.struct_bytes = offsetof(vmm_metrics_abi, current);
+  napi_value external;
+  napi_create_external(env, &table, nullptr, nullptr, &external);
+  napi_type_tag_object(env, external, &vmm_metrics_type_tag);
+  vmm_metrics_store store;
+  const vmm_metrics_status status = vmm_metrics_attach(env, external, 0, &store);
+  if (status == VMM_METRICS_OK) vmm_metrics_detach(&store);
+  return Said(env, status);
+}
+
 napi_value Detach(napi_env env, napi_callback_info) {
   vmm_metrics_detach(&g_store);
   return Text(env, "ok");
@@ -154,6 +171,7 @@ const vmm_metrics_store& AttachedStore() { return g_store; }
 
 void DefineWriters(napi_env env, napi_value exports) {
   Define(env, exports, "attach", Attach);
+  Define(env, exports, "attachOlder", AttachOlder);
   Define(env, exports, "detach", Detach);
   Define(env, exports, "find", Find);
   Define(env, exports, "count", Count);

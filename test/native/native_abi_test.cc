@@ -11,51 +11,15 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
+#include "attached_store.h"
 #include "check.h"
-#include "schema_builder.h"
-#include "store/store.h"
 
 namespace vmm {
 namespace {
 
-// One attachment for JavaScript, and one for native code.
-struct Attached {
-  explicit Attached(const std::string& name = "native") {
-    OpenConflict conflict;
-    CHECK(Store::Open(SchemaBuilder()
-                          .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
-                          .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
-                          .PerDevice("d_x", {Inc("i")})
-                          .Build(name),
-                      &store, &conflict)
-              .ok());
-    native.abi = &store->abi();
-    CHECK_EQ(native.abi->retain(native.abi->store), VMM_METRICS_OK);
-  }
-  ~Attached() {
-    vmm_metrics_detach(&native);
-    if (store != nullptr) store->Detach(false);
-  }
-  void Close() {
-    store->Detach(false);
-    store = nullptr;
-  }
-  // Finds the metric at that path, which must exist.
-  vmm_metrics_metric Find(const char* path, vmm_metrics_kind kind) {
-    vmm_metrics_metric metric = {};
-    CHECK_EQ(vmm_metrics_find(&native, path, kind, &metric), VMM_METRICS_OK);
-    return metric;
-  }
-  uint64_t Total(const std::string& path) { return store->cells().Total(CellOf(store->spec(), path)); }
-
-  Store* store = nullptr;
-  vmm_metrics_store native = {};
-};
-
 TEST("given a store, when its table is read, then the table says its version, its size and the schema") {
   Attached attached;
-  CHECK_EQ(attached.native.abi->abi_version, VMM_METRICS_ABI_VERSION);
+  CHECK_EQ(attached.native.abi->table_version, 1);  // the only version that headers of ABI 1 accept
   CHECK_EQ(attached.native.abi->struct_bytes, sizeof(vmm_metrics_abi));
   CHECK_EQ(attached.native.abi->schema_fingerprint, attached.store->spec().schema_fingerprint);
 }
@@ -229,15 +193,24 @@ TEST("given a device that native code holds, when it is removed, then it keeps i
   CHECK_EQ(vmm_metrics_remove_device(&attached.native, "d", nullptr, 1), VMM_METRICS_BAD_ARGUMENT);
 }
 
-TEST("given a store older than the header, when its table ends before a function, then that function says so") {
+TEST("given a device that cannot be made, when code counts on it all the same, then the counts are in the group's aggregate") {
   Attached attached;
-  vmm_metrics_abi older = attached.store->abi();
-  older.struct_bytes = offsetof(vmm_metrics_abi, release_device);
-  const vmm_metrics_store store = {&older};
-  vmm_metrics_device device = {};
-  CHECK_EQ(vmm_metrics_alloc_device(&store, "d", "a", 1, &device), VMM_METRICS_OK);
-  CHECK_EQ(vmm_metrics_release_device(&store, device), VMM_METRICS_OTHER_ABI);
-  CHECK_EQ(vmm_metrics_remove_device(&store, "d", "a", 1), VMM_METRICS_OTHER_ABI);
+  const vmm_metrics_device none = {~0u, ~0u};
+  vmm_metrics_device device = none;
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "d", "", 0, &device), VMM_METRICS_BAD_ID);
+  CHECK_EQ(device.group, 0);
+  vmm_metrics_metric i;
+  CHECK_EQ(vmm_metrics_find_in_device(&attached.native, device, "i", VMM_METRICS_INC, &i), VMM_METRICS_OK);
+  vmm_metrics_shard shared;
+  vmm_metrics_shared_shard(&attached.native, &shared);
+  vmm_metrics_add(&shared, i, 3);
+  const Store::Snapshot snapshot = attached.store->TakeSnapshot();
+  CHECK_EQ(snapshot.totals[attached.store->spec().kinds.size() + CellOf(attached.store->spec(), 0, "i")], 3);
+  CHECK(snapshot.ids[0].empty());
+  CHECK_EQ(vmm_metrics_release_device(&attached.native, device), VMM_METRICS_BAD_ARGUMENT);
+  device = none;
+  CHECK_EQ(vmm_metrics_alloc_device(&attached.native, "e", "a", 1, &device), VMM_METRICS_UNKNOWN_NAME);
+  CHECK_EQ(device.group, none.group);
 }
 
 TEST("given no memory, when a device is allocated through the C interface, then VMM_METRICS_NO_SPACE, and no exception") {
@@ -398,30 +371,61 @@ TEST(
   vmm_metrics_detach(&attached.native);  // twice is harmless
 }
 
-TEST("given the objects of the header, when they go out of scope, then the shard is released and the time is recorded") {
+TEST("given cells anywhere in a shard, when an offset is computed from the layout, then it is that of the region") {
   Attached attached;
-  const vmm_metrics_metric i = attached.Find("g.i", VMM_METRICS_INC);
-  const vmm_metrics_metric s = attached.Find("g.s", VMM_METRICS_STORE);
-  const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
-  uint32_t number = 0;
-  const uint64_t begin_us = vmm_metrics_now_us();
-  {
-    vmm_metrics::Shard shard(attached.native);
-    number = shard.get().number;
-    vmm_metrics::IncMetric(i).inc(shard);
-    vmm_metrics::IncMetric(i).add(shard, 2);
-    vmm_metrics::StoreMetric(s).store(shard, 9);
-    const vmm_metrics::LatencyMetric latency(l);
-    vmm_metrics::LatencyRecord record(shard, latency);
-    SleepUs(2'000);
+  vmm_metrics_shard own;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &own), VMM_METRICS_OK);
+  const Region& region = attached.store->cells().region();
+  for (const uint32_t cell : {0u, 1u, 511u, 512u, 513u, 8191u, 8192u, 100'000u, 2'097'151u}) {
+    CHECK_EQ(vmm_metrics_offset(own.cell_layout, cell),
+             region.OffsetOf(kFirstShardRow, cell) - region.OffsetOf(kFirstShardRow, 0));
   }
-  const uint64_t took_us = vmm_metrics_now_us() - begin_us;
-  CHECK_EQ(attached.Total("g.i"), 3);
-  CHECK_EQ(attached.Total("g.s"), 9);
-  const uint64_t recorded_us = attached.store->cells().Total(CellOf(attached.store->spec(), "g.l") + 2);
-  CHECK(recorded_us >= 2000);
-  CHECK(recorded_us <= took_us);
-  CHECK_EQ(attached.store->ClaimShard(), number);
+  CHECK_EQ(vmm_metrics_offset(165u << 8 | 16, 8193), uint64_t{165} * 65536 + 8);  // pages of 64 KiB
+  vmm_metrics_give_back(&attached.native, &own);
+}
+
+TEST("given durations in nanoseconds, when they are observed, then each is rounded to the nearest microsecond") {
+  Attached attached;
+  const vmm_metrics_metric l = attached.Find("g.l", VMM_METRICS_LATENCY);
+  const uint32_t cell = CellOf(attached.store->spec(), "g.l");
+  vmm_metrics_shard own;
+  CHECK_EQ(vmm_metrics_claim(&attached.native, &own), VMM_METRICS_OK);
+  uint64_t sum_us = 0;
+  const struct {
+    uint64_t ns, us;
+  } cases[] = {{499, 0}, {500, 1}, {1'499, 1}, {1'500, 2}, {~uint64_t{0}, ~uint64_t{0} / 1000 + 1}};
+  for (const auto& c : cases) {
+    vmm_metrics_observe_ns(&own, l, c.ns);
+    sum_us += c.us;
+    CHECK_EQ(attached.store->cells().Total(cell + 2), sum_us);
+  }
+  vmm_metrics_give_back(&attached.native, &own);
+}
+
+TEST("given a shard whose bytes are 0, when code counts through it, then nothing happens") {
+  Attached attached;
+  const vmm_metrics_shard empty = {};
+  vmm_metrics_add(&empty, attached.Find("g.i", VMM_METRICS_INC), 1);
+  vmm_metrics_set(&empty, attached.Find("g.s", VMM_METRICS_STORE), 1);
+  vmm_metrics_observe(&empty, attached.Find("g.l", VMM_METRICS_LATENCY), 1);
+  CHECK_EQ(attached.Total("g.i"), 0);
+}
+
+TEST("given a name and a status, when they are explained, then the text has both, and never more than fits") {
+  char text[64];
+  vmm_metrics_explain(VMM_METRICS_CLOSED, "vcpu.exits", text, sizeof(text));
+  CHECK_EQ(std::string(text), "vcpu.exits: the store is closed");
+  for (size_t bytes = 1; bytes < sizeof(text); bytes++) {
+    text[bytes] = 'x';
+    vmm_metrics_explain(VMM_METRICS_CLOSED, "vcpu.exits", text, bytes);
+    CHECK_EQ(std::string(text), std::string("vcpu.exits: the store is closed").substr(0, bytes - 1));
+    CHECK_EQ(text[bytes], 'x');
+  }
+  text[0] = 'x';
+  vmm_metrics_explain(VMM_METRICS_CLOSED, "vcpu.exits", text, 0);
+  CHECK_EQ(text[0], 'x');
+  vmm_metrics_explain(VMM_METRICS_UNKNOWN_NAME, nullptr, text, sizeof(text));
+  CHECK_EQ(std::string(text).substr(0, 6), "NULL: ");
 }
 
 TEST("given every status, when its text is read, then all texts differ") {
