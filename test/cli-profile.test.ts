@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, symlinkSync, truncateSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, truncateSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -106,9 +106,55 @@ test('given metrics of every kind in two files, when they are sampled, then each
   expect(table.columns[5]).toMatchObject({ kind: 'inc', unit: 'bytes' });
 });
 
+describe('given a folder of regions', () => {
+  const schema = defineSchema({ g: group({ n: inc('n') }) });
+
+  /** A folder with a region of a process that runs, of one that has ended, and one that is damaged. */
+  function folderOfRegions() {
+    const folder = temporaryFolder();
+    for (const [i, name] of ['vm0', 'vm1', 'ended', 'damaged'].entries()) {
+      mkdirSync(`${folder}/${name}`);
+      const metrics = closing(Metrics.open(schema, { name: freshName(), file: `${folder}/${name}/metrics.region` }));
+      metrics.app.g.n.add(i);
+      if (name === 'ended') metrics.close();
+      if (name !== 'damaged') continue;
+      metrics.close();
+      truncateSync(`${folder}/${name}/metrics.region`, 5000);
+    }
+    return folder;
+  }
+
+  test.each([
+    { path: '', names: ['vm0:g.n', 'vm1:g.n'], isDamagedFound: true },
+    { path: '/*', names: ['vm0:g.n', 'vm1:g.n'], isDamagedFound: true },
+    { path: '/vm*/metrics.region', names: ['0:g.n', '1:g.n'], isDamagedFound: false },
+    { path: '/vm1', names: ['g.n'], isDamagedFound: false },
+  ])('when "$path" is sampled, then the processes that run have columns, and damaged files are reported', ({
+    path,
+    names,
+    isDamagedFound,
+  }) => {
+    const folder = folderOfRegions();
+    const { status, stderr } = run(`${folder}${path}`, '--metrics', 'g.n', '-o', `${folder}/t`, '--seconds', '0.01');
+    const table = profileTableOf(readFileSync(`${folder}/t`));
+    expect(table.columns.map(({ name }) => name)).toEqual(names);
+    expect(table.columns.map(({ values }) => values[0])).toEqual(names.length === 2 ? [0n, 1n] : [1n]);
+    expect(stderr.includes(`Region file '${folder}/damaged/metrics.region': `)).toBe(isDamagedFound);
+    expect(status).toBe(isDamagedFound ? 1 : 0);
+  });
+
+  test('when nobody runs, then one line says so, the exit code is 1, and no table is made', () => {
+    const folder = folderOfRegions();
+    const { status, stderr } = run(`${folder}/ended`, '--metrics', 'g.n', '-o', `${folder}/t`);
+    expect(stderr).toBe(`vmm-metrics: no process counts into '${folder}/ended/metrics.region' any more: it was closed\n`);
+    expect(status).toBe(1);
+    expect(existsSync(`${folder}/t`)).toBe(false);
+  });
+});
+
 describe('given a wrong call', () => {
   test.each([
-    { args: ['--metrics', 'g.n', '-o', 'x'], says: 'FILE is missing' },
+    { args: ['--metrics', 'g.n', '-o', 'x'], says: 'PATH is missing' },
     { args: ['r', '-o', 'x'], says: '--metrics NAMES is missing' },
     { args: ['r', '--metrics', 'g.n'], says: '-o FILE.tsv is missing' },
     { args: ['r', '--metrics', ' ', '-o', 'x'], says: '--metrics must name at least one metric' },
@@ -117,7 +163,7 @@ describe('given a wrong call', () => {
       says: '--interval-us must be a number from 100 to 86400000000; got 99',
     },
     { args: ['r', '--metrics', 'g.n', '-o', 'x', '--seconds', '-1'], says: '--seconds' },
-    { args: ['', '--metrics', 'g.n', '-o', 'x'], says: 'FILE must not be empty' },
+    { args: ['', '--metrics', 'g.n', '-o', 'x'], says: 'PATH must not be empty' },
   ])('when it is $args, then one line says so, and the exit code is 2', ({ args, says }) => {
     const { status, stdout, stderr } = run(...args);
     expect(stderr).toContain(says);

@@ -15,9 +15,9 @@ import { parseLine, temporaryFolder } from './helpers/workplace.ts';
 describe('given vmm-metrics', () => {
   test.each([
     { args: ['--help'], says: 'Usage: vmm-metrics COMMAND' },
-    { args: ['-h'], says: 'show the metrics in a region file' },
-    { args: ['show', '--help'], says: 'Usage: vmm-metrics show FILE|DIR' },
-    { args: ['watch', '--interval', '-h'], says: 'Usage: vmm-metrics watch FILE|DIR' },
+    { args: ['-h'], says: 'show the metrics in region files' },
+    { args: ['show', '--help'], says: 'Usage: vmm-metrics show PATH...' },
+    { args: ['watch', '--interval', '-h'], says: 'Usage: vmm-metrics watch PATH...' },
     { args: ['flush', 'x', '--help'], says: 'Usage: vmm-metrics flush FILE --to SINK' },
     { args: ['--version'], says: `${JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version}\n` },
   ])('when it is called with $args, then it prints the right text in at most 80 columns, and the exit code is 0', async ({
@@ -36,14 +36,17 @@ describe('given vmm-metrics', () => {
     { args: ['toString'], says: "there is no command 'toString'" },
     { args: ['--verbose'], says: "there is no command '--verbose'" },
     { args: ['--version', 'x'], says: "unexpected argument 'x' after --version" },
-    { args: ['show'], says: 'show: FILE|DIR is missing' },
-    { args: ['show', 'a', 'b\u001b\n'], says: "show: unexpected argument 'b\\u001b\\u000a' after FILE|DIR; see vmm-metrics show --help" },
+    { args: ['show'], says: 'show: PATH is missing' },
+    {
+      args: ['plot', 'a', 'b\u001b\n', '-o', 'x'],
+      says: "plot: unexpected argument 'b\\u001b\\u000a' after FILE.tsv; see vmm-metrics plot --help",
+    },
     { args: ['show', '--jsn', 'a'], says: "show: Unknown option '--jsn'" },
     { args: ['show', '--json=yes', 'a'], says: "show: Option '--json' does not take an argument" },
     { args: ['show', '--json', '--line', 'a'], says: 'show: --json and --line cannot be used together' },
     { args: ['show', '--all', '--line', 'a'], says: 'show: --all is only for the table' },
-    { args: ['show', ''], says: 'show: FILE must not be empty' },
-    { args: ['watch'], says: 'watch: FILE|DIR is missing' },
+    { args: ['show', ''], says: 'show: PATH must not be empty' },
+    { args: ['watch'], says: 'watch: PATH is missing' },
     {
       args: ['watch', '--interval', 'soon', 'a'],
       says: "watch: --interval, in milliseconds, must be a number; got 'soon'",
@@ -163,6 +166,24 @@ disk, all devices
     expect(stdout.match(/^(first|second|third|vm0), process/gm)).toHaveLength(3);
     expect(stderr).toMatch(oneLine);
     expect(stderr).toContain(`Region file '${join(folder, 'aa')}': it is cut short`);
+  });
+
+  test('when files, folders and patterns are shown, then each file once, and those that are missing are reported', async () => {
+    const folder = temporaryFolder();
+    for (const name of ['vm0', 'vm1', 'other']) {
+      mkdirSync(join(folder, name));
+      vcpuRegion(join(folder, name, 'r'), { name });
+    }
+    const args = [join(folder, 'other/r'), join(folder, 'none'), join(folder, 'vm*'), join(folder, 'x*'), folder];
+    const { code, stdout, stderr } = await cli('show', '--json', ...args);
+    const names = stdout.trimEnd().split('\n');
+    expect(names.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(['other', 'vm0', 'vm1']);
+    expect(code).toBe(1);
+    expect(stderr.split('\n')).toEqual([
+      `vmm-metrics: No region file matches '${join(folder, 'x*')}'`,
+      expect.stringContaining(`Region file '${join(folder, 'none')}': ENOENT`),
+      '',
+    ]);
   });
 
   test('when a folder contains no region, then the command fails', async () => {

@@ -3,26 +3,39 @@
 import { closeSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 
-import { checkedNumber, checkedPath } from '../arguments.ts';
+import { checkedNumber } from '../arguments.ts';
+import { MetricsError } from '../errors.ts';
 import { checkedNames } from '../profile/columns.ts';
 import { DEFAULT_INTERVAL_US, MAX_INTERVAL_US } from '../profiler.ts';
+import type { RegionState } from '../region/reader.ts';
 import { RegionSampler } from '../region/sampler.ts';
 import { type SamplingOptions, type SamplingOutput, sampleInto } from '../region/sampling.ts';
 import { asUsageError, type Command, numberOf, parsedMany, report, UsageError } from './command.ts';
-import { refuseRegion } from './regions.ts';
+import { type CommandRegion, refuseRegion, regionsOf } from './regions.ts';
 
-const HELP = `Usage: vmm-metrics profile FILE... --metrics NAMES -o FILE.tsv
+/** Each file takes a descriptor, and its columns take memory. */
+const FILES_MAX = 1000;
+
+const HELP = `Usage: vmm-metrics profile PATH... --metrics NAMES -o FILE.tsv
                             [--interval-us N] [--seconds N]
 
 Samples metrics of running processes at a fixed rate, through their region
 files, into a table as startProfiling() writes it. vmm-metrics plot makes a page
 of the table. The processes do no extra work; only their memory is read.
 
+A PATH is a region file; a directory, for all region files in it and below it;
+or a pattern, in which * matches any characters of one part of the path. Of the
+files in directories and patterns, those whose processes run at the beginning
+are sampled. At most ${FILES_MAX} files are sampled; each takes some ten microseconds
+a sample.
+
   --metrics NAMES    names, separated by commas. A metric of a group is named
                      like vcpu.exit_io_out; of a device, like
                      block_rootfs.read_bytes; a latency metric needs .sum_us,
                      .min_us or .max_us at the end. With several files, the
-                     table has these columns for each file, named FILE:NAME
+                     table has these columns for each file, named FILE:NAME.
+                     FILE is what the first * matched, or the path below the
+                     directory without .region and without /metrics.region
   -o, --output FILE  the table; - for standard output
   --interval-us N    microseconds between samples, 100 to 86400000000 (default:
                      1000). Below 1000, many samples are missed; use
@@ -48,7 +61,7 @@ export const profile: Command = {
       'interval-us': { type: 'string' },
       seconds: { type: 'string' },
     } as const;
-    const { values, operands: paths } = parsedMany(args, options, 'FILE');
+    const { values, operands } = parsedMany(args, options, 'PATH');
     if (values.metrics === undefined) throw new UsageError('--metrics NAMES is missing');
     if (values.output === undefined) throw new UsageError('-o FILE.tsv is missing');
     const intervalUs = numberOf(values['interval-us'] ?? `${DEFAULT_INTERVAL_US}`, (value) =>
@@ -59,35 +72,82 @@ export const profile: Command = {
         ? Number.POSITIVE_INFINITY
         : numberOf(values.seconds, (value) => checkedNumber('--seconds', value, 0, MAX_SECONDS));
     const names = asUsageError(() => checkedNames('--metrics', values.metrics));
-    for (const path of paths) asUsageError(() => checkedPath('FILE', path));
+    const { regions, troubles } = regionsOf(operands);
     refuseRegion(values.output);
 
-    const samplers: RegionSampler[] = [];
+    const sampled = new Sampled(names);
     try {
-      for (const path of paths) samplers.push(RegionSampler.open(path, names));
-      checkSomeoneRuns(paths, samplers);
-      const rate = { names: columnNames(paths, names), intervalNs: Math.round(intervalUs * 1000), seconds };
-      await sampleUntilSignal(values.output, samplers, rate);
+      for (const region of regions) sampled.open(region);
+      sampled.checkSomeoneRuns();
+      for (const { message } of [...troubles, ...sampled.troubles]) report(message);
+      const rate = { names: sampled.columnNames(), intervalNs: Math.round(intervalUs * 1000), seconds };
+      await sampleUntilSignal(values.output, sampled.samplers, rate);
     } catch (error) {
       throw error instanceof RangeError ? new Error(error.message) : error; // an unknown metric
     } finally {
-      for (const sampler of samplers) sampler.close();
+      sampled.close();
     }
-    return 0;
+    return troubles.length + sampled.troubles.length === 0 ? 0 : 1;
   },
 };
 
-function checkSomeoneRuns(paths: readonly string[], samplers: readonly RegionSampler[]): void {
-  const states = samplers.map((sampler) => sampler.state());
-  if (states.some((state) => state === 'running')) return;
-  const files = paths.map((path) => `'${path}'`).join(', ');
-  throw new Error(`no process counts into ${files} any more: ${ENDED[states[0] as keyof typeof ENDED]}`);
-}
+/** The files that are sampled. */
+class Sampled {
+  readonly samplers: RegionSampler[] = [];
+  /** What is wrong with files that were found, and are not sampled. */
+  readonly troubles: MetricsError[] = [];
+  readonly #names: readonly string[];
+  readonly #regions: CommandRegion[] = [];
+  /** Files that were found, and whose processes have ended. */
+  readonly #ended: { readonly path: string; readonly state: RegionState }[] = [];
 
-function columnNames(paths: readonly string[], names: readonly string[]): string[] {
-  if (paths.length === 1) return [...names];
-  const isUnique = new Set(paths.map((path) => basename(path))).size === paths.length;
-  return paths.flatMap((path) => names.map((name) => `${isUnique ? basename(path) : path}:${name}`));
+  constructor(names: readonly string[]) {
+    this.#names = names;
+  }
+
+  /** Passes over a file that was found and cannot be read, or whose process does not run. */
+  open(region: CommandRegion): void {
+    let sampler: RegionSampler;
+    try {
+      sampler = RegionSampler.open(region.path, this.#names);
+    } catch (error) {
+      if (region.isNamed || !(error instanceof MetricsError)) throw error;
+      this.troubles.push(error);
+      return;
+    }
+    const state = region.isNamed ? 'running' : sampler.state();
+    if (state !== 'running') {
+      sampler.close();
+      this.#ended.push({ path: region.path, state });
+      return;
+    }
+    this.samplers.push(sampler);
+    this.#regions.push(region);
+    if (this.samplers.length > FILES_MAX) throw new Error(`these are more than ${FILES_MAX} region files of running processes`);
+  }
+
+  checkSomeoneRuns(): void {
+    const ends = this.samplers.map((sampler, i) => ({ path: this.#regions[i]!.path, state: sampler.state() }));
+    if (ends.some(({ state }) => state === 'running')) return;
+    const ended = [...ends, ...this.#ended];
+    if (ended.length === 0) throw this.troubles[0]!;
+    const [first] = ended as [(typeof ended)[number]];
+    const files = ended.map(({ path }) => `'${path}'`);
+    const shown = files.length > 3 ? `${files.slice(0, 3).join(', ')} and ${files.length - 3} more files` : files.join(', ');
+    throw new Error(`no process counts into ${shown} any more: ${ENDED[first.state as keyof typeof ENDED]}`);
+  }
+
+  columnNames(): string[] {
+    if (this.#regions.length === 1) return [...this.#names];
+    const areNamed = this.#regions.every(({ isNamed }) => isNamed);
+    const files = this.#regions.map(({ path, name }) => (areNamed ? basename(path) : name));
+    const isUnique = new Set(files).size === files.length;
+    return this.#regions.flatMap(({ path }, i) => this.#names.map((name) => `${isUnique ? files[i] : path}:${name}`));
+  }
+
+  close(): void {
+    for (const sampler of this.samplers) sampler.close();
+  }
 }
 
 async function sampleUntilSignal(path: string, samplers: readonly RegionSampler[], rate: Omit<SamplingOptions, 'signal'>): Promise<void> {

@@ -1,44 +1,49 @@
-// The region files that an argument FILE|DIR stands for, and the check that no output overwrites one.
+// The region files that a command's paths stand for, and the check that no output overwrites one.
 
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-
-import { checkedPath } from '../arguments.ts';
+import { checkedPath, shown } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { fileKind } from '../region/file.ts';
+import { type FoundRegion, findRegions } from '../region/region-paths.ts';
 import { asUsageError, UsageError } from './command.ts';
 
-export interface Regions {
-  readonly isDirectory: boolean;
-  readonly paths: readonly string[];
+export interface CommandRegion extends FoundRegion {
+  /** Whether one of the paths names this very file, so that it was not found in a folder or by a pattern. */
+  readonly isNamed: boolean;
+}
+
+export interface CommandRegions {
+  /** Not empty. */
+  readonly regions: readonly CommandRegion[];
+  /** The folders that could not be read, and the paths that stand for nothing. */
+  readonly troubles: readonly MetricsError[];
 }
 
 /**
- * A file stands for itself, whatever it contains. A directory stands for the region files directly inside it, sorted by
- * name; files that cannot be opened are among them, so that the reader reports why. `known` has paths that are region
- * files, so that they need not be opened.
+ * What these paths stand for, see findRegions().
+ * @throws UsageError for a path that can name nothing. The first trouble, if there is no region at all.
  */
-export async function regionsOf(path: string, known: { has(path: string): boolean } = new Set<string>()): Promise<Regions> {
-  asUsageError(() => checkedPath('FILE', path));
-  let isDirectory: boolean;
-  try {
-    isDirectory = (await stat(path)).isDirectory();
-  } catch {
-    isDirectory = false; // the reader reports why
+export function regionsOf(paths: readonly string[]): CommandRegions {
+  for (const path of paths) asUsageError(() => checkedPath('PATH', path));
+  const regions = new Map<string, CommandRegion>();
+  const troubles: MetricsError[] = [];
+  for (const path of paths) {
+    const found = findRegions([path]);
+    for (const region of found.regions) {
+      if (!regions.has(region.path)) regions.set(region.path, { ...region, isNamed: found.areFiles });
+    }
+    for (const { path: folder, error } of found.failures) {
+      troubles.push(new MetricsError(ErrorCode.REGION, `Cannot search the folder ${shown(folder)}: ${error.message}`, { cause: error }));
+    }
+    if (found.regions.length + found.failures.length === 0) troubles.push(nothingIn(path));
   }
-  if (!isDirectory) return { isDirectory, paths: [path] };
-  const entries = await readdir(path, { withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && !isTemporary(entry.name)).map(({ name }) => join(path, name));
-  const paths = files.sort().filter((file) => known.has(file) || fileKind(file) !== 'other');
-  return { isDirectory, paths };
+  if (regions.size === 0) throw troubles[0]!;
+  return { regions: [...regions.values()], troubles };
 }
 
-export function noRegions(path: string): MetricsError {
-  return new MetricsError(ErrorCode.REGION, `There is no region file in '${path}'`);
+function nothingIn(path: string): MetricsError {
+  const text = path.includes('*') ? `No region file matches '${path}'` : `There is no region file in '${path}'`;
+  return new MetricsError(ErrorCode.REGION, text);
 }
-
-/** A region that a process is still making under a temporary name. */
-const isTemporary = (name: string) => /^\..*\.tmp$/.test(name);
 
 /** @throws UsageError if the output is a region file: writing there would destroy the metrics of a process. */
 export function refuseRegion(output: string): void {

@@ -5,17 +5,18 @@ import { type RegionSummary, readingOf, summaryOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { digits } from '../text.ts';
 import { type Column, lineMaker } from './columns.ts';
-import { type Command, parsed, report, UsageError } from './command.ts';
+import { type Command, parsedMany, report, UsageError } from './command.ts';
 import { jsonOf } from './json.ts';
-import { noRegions, regionsOf } from './regions.ts';
+import { regionsOf } from './regions.ts';
 import { latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
 import { describeState } from './state.ts';
 import { cut, plain, styled, wrapped } from './terminal-text.ts';
 
-const HELP = `Usage: vmm-metrics show FILE|DIR [--all] [--json | --line]
+const HELP = `Usage: vmm-metrics show PATH... [--all] [--json | --line]
 
-Shows the metrics in a region file, whether its process is running or dead. If
-DIR is a directory, shows each region file directly inside it.
+Shows the metrics in region files, whether their processes are running or dead.
+A PATH is a file; a directory, for all region files in it and below it; or a
+pattern, in which * matches any characters of one part of the path.
 
   --all    also show metrics that are zero
   --json   print one JSON document per file, each on a line of its own; integers
@@ -25,26 +26,26 @@ DIR is a directory, shows each region file directly inside it.
 
 TOTAL counts since the process opened its metrics. PENDING is the part that no
 flushed line contains yet; if the process is dead, vmm-metrics flush writes it.
-If a file in DIR cannot be read, the others are still shown, and the exit code
-is 1.
+If one of several files cannot be read, the others are still shown, and the exit
+code is 1.
 `;
 
 export const show: Command = {
-  summary: 'show the metrics in a region file, or in all of a directory',
+  summary: 'show the metrics in region files',
   help: HELP,
   async run(args) {
     const options = { all: { type: 'boolean' }, json: { type: 'boolean' }, line: { type: 'boolean' } } as const;
-    const { values, operands } = parsed(args, options, ['FILE|DIR']);
+    const { values, operands } = parsedMany(args, options, 'PATH');
     if (values.json && values.line) throw new UsageError('--json and --line cannot be used together');
     if (values.all && (values.json || values.line)) {
       throw new UsageError('--all is only for the table; --json and --line always include every metric');
     }
-    const path = operands[0]!;
-    const { paths, isDirectory } = await regionsOf(path);
-    if (paths.length === 0) throw noRegions(path);
-    let hasFailed = false;
+    const { regions, troubles } = regionsOf(operands);
+    const isAlone = regions.length === 1 && troubles.length === 0 && regions[0]!.isNamed;
+    for (const { message } of troubles) report(message);
+    let hasFailed = troubles.length > 0;
     let shown = 0;
-    for (const file of paths) {
+    for (const { path: file } of regions) {
       try {
         // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
         const text = textOf(file, (content) => {
@@ -54,7 +55,7 @@ export const show: Command = {
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
         process.stdout.write(gap + text);
       } catch (error) {
-        if (!isDirectory) throw error;
+        if (isAlone) throw error;
         hasFailed = true;
         report((error as Error).message);
       }

@@ -72,9 +72,9 @@ export class WatchScreen {
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(async () => {
+    this.#timer = setTimeout(() => {
       try {
-        await this.#sources.refresh();
+        this.#sources.refresh();
         this.#draw();
         if (!this.#isOver) this.#schedule();
       } catch (error) {

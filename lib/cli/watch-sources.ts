@@ -2,8 +2,8 @@
 
 import { KeptRegions } from '../region/kept-regions.ts';
 import { type RegionSummary, summaryOf } from '../region/reader.ts';
+import { findRegions } from '../region/region-paths.ts';
 import type { SettledContent } from '../region/settled.ts';
-import { regionsOf } from './regions.ts';
 import { type MetricRow, type RowValues, rowsOf } from './rows.ts';
 import { plain } from './terminal-text.ts';
 
@@ -33,13 +33,13 @@ export interface WatchedRow extends MetricRow {
 }
 
 export class WatchSources {
-  readonly #path: string;
+  readonly #paths: readonly string[];
   readonly #all = new Map<string, WatchSource>();
   readonly #regions = new KeptRegions();
 
-  /** `path` is a region file, or a directory of such files. */
-  constructor(path: string) {
-    this.#path = path;
+  /** What the paths stand for, findRegions() says. */
+  constructor(paths: readonly string[]) {
+    this.#paths = paths;
   }
 
   get all(): WatchSource[] {
@@ -51,14 +51,11 @@ export class WatchSources {
     this.#regions.close();
   }
 
-  /** Reads each file again, and new files of the directory. A file that is gone keeps its last reading. */
-  async refresh(): Promise<void> {
-    let paths: readonly string[] = [...this.#all.keys()];
-    try {
-      paths = [...new Set([...paths, ...(await regionsOf(this.#path, this.#all)).paths])];
-    } catch {
-      // The directory is gone; each of its files reports that.
-    }
+  /** Reads each file again, and new files. A file that is gone keeps its last reading. */
+  refresh(): void {
+    // If a folder is gone, each of its files reports that.
+    const { regions } = findRegions(this.#paths, { known: this.#all });
+    const paths = [...new Set([...this.#all.keys(), ...regions.map(({ path }) => path)])];
     for (const { path, content, error } of this.#regions.readAll(paths)) {
       let source = this.#all.get(path);
       if (source === undefined) {

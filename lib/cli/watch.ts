@@ -2,16 +2,17 @@
 
 import { checkedInteger } from '../arguments.ts';
 import { readRegion } from '../region/reader.ts';
-import { type Command, numberOf, parsed } from './command.ts';
-import { noRegions, regionsOf } from './regions.ts';
+import { type Command, numberOf, parsedMany } from './command.ts';
+import { regionsOf } from './regions.ts';
 import { WatchScreen } from './watch-screen.ts';
 import { WatchSources } from './watch-sources.ts';
 
-const HELP = `Usage: vmm-metrics watch FILE|DIR [--interval MS]
+const HELP = `Usage: vmm-metrics watch PATH... [--interval MS]
 
-Shows the metrics in a region file, or in each region file directly inside a
-directory, and updates them as they change. It needs a terminal; in a script,
-use vmm-metrics show.
+Shows the metrics in region files, and updates them as they change. A PATH is a
+file; a directory, for all region files in it and below it; or a pattern, in
+which * matches any characters of one part of the path. New files appear by
+themselves. It needs a terminal; in a script, use vmm-metrics show.
 
   --interval MS  milliseconds between updates, 100 to 3600000 (default: 1000)
 
@@ -25,21 +26,19 @@ export const watch: Command = {
   summary: 'show the metrics as they change, with rates per second',
   help: HELP,
   async run(args) {
-    const { values, operands } = parsed(args, { interval: { type: 'string' } } as const, ['FILE|DIR']);
+    const { values, operands } = parsedMany(args, { interval: { type: 'string' } } as const, 'PATH');
     const intervalMs = numberOf(values.interval ?? `${INTERVAL_MS}`, (value) =>
       checkedInteger('--interval, in milliseconds,', value, 100, 3_600_000),
     );
     if (!process.stdin.isTTY || !process.stdout.isTTY) {
       throw new Error('watch needs a terminal; in a script, use show --json or show --line');
     }
-    const path = operands[0]!;
-    const { isDirectory, paths } = await regionsOf(path);
-    if (paths.length === 0) throw noRegions(path);
+    const { regions } = regionsOf(operands);
     // An error is reported before the screen is taken.
-    if (!isDirectory) await readRegion(path);
-    const sources = new WatchSources(path);
+    for (const { path, isNamed } of regions) if (isNamed) await readRegion(path);
+    const sources = new WatchSources(operands);
     try {
-      await sources.refresh();
+      sources.refresh();
       await new WatchScreen(sources, intervalMs, HELP).run();
     } finally {
       sources.close();
