@@ -11,7 +11,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^vmm-metrics$/, replacement: dist('index.js') },
-      { find: /^vmm-metrics\/firecracker$/, replacement: dist('firecracker.js') },
+      { find: /^vmm-metrics\/(\w+)$/, replacement: dist('$1.js') },
     ],
   },
   test: {

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import type { Accessors } from './app.ts';
 import { checkedDestination, checkedInteger, checkedOptions, INT_MAX, shownDestination } from './arguments.ts';
 import { binding } from './binding.ts';
+import { type CollectedMetric, collected } from './collect.ts';
 import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { type Failure, failureError } from './failures.ts';
@@ -15,6 +16,7 @@ import { capturePanics } from './panics.ts';
 import type { ProfileName } from './profile/columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import { prepareRecoveries } from './region/recovery.ts';
+import { SAMPLE, type Sampled } from './sampled.ts';
 import type { Schema, SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { reportStartTime, type StartTimes } from './start-time.ts';
@@ -75,6 +77,16 @@ export class Metrics<S extends SchemaShape> {
    * Reading an unknown name throws a TypeError that lists the known names; `in` tells whether a name exists.
    */
   readonly app: Accessors<S>;
+
+  /** The name of the store: what `open()` was given, or `'default'`. */
+  get name(): string {
+    return this.#request.name;
+  }
+
+  /** The schema of the store. */
+  get schema(): Schema<S> {
+    return this.#request.schema as Schema<SchemaShape> as Schema<S>;
+  }
 
   readonly #request: StoreRequest;
   readonly #cells: ThreadCells;
@@ -151,6 +163,24 @@ export class Metrics<S extends SchemaShape> {
     this.#cells.letGo();
     const { totals, ids } = attachment.snapshot();
     return valuesOf(layout, totals, devicesIn(layout, ids)) as MetricsSnapshot<S>;
+  }
+
+  /**
+   * Returns the same values as `snapshot()` as one list, in the order of the schema: each metric with its group, its
+   * device, its name, kind, unit and description.
+   */
+  collect(): CollectedMetric[] {
+    const { layout, totals, devices } = this[SAMPLE]();
+    return collected(layout, totals, ({ group }) => devices[group]!);
+  }
+
+  /** For exports: the values now. @internal */
+  [SAMPLE](): Sampled {
+    const { attachment } = this.#cells;
+    const { layout } = this.#request;
+    this.#cells.letGo();
+    const { totals, ids } = attachment.snapshot();
+    return { layout, totals, devices: layout.devices.map(devicesIn(layout, ids)) };
   }
 
   /**

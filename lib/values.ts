@@ -47,8 +47,11 @@ export type MetricsSnapshot<S extends SchemaShape> = {
       : FieldValues<Fields> | DeviceValues<Fields>;
 };
 
+/** The devices of a group, and its removed devices: either each of them, or all as one device. */
+export type DevicesOf = (group: DeviceGroupLayout) => readonly NativeDevice[];
+
 /** The devices of a native snapshot, in the order of their totals. All removed devices of a group are one device. */
-export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): (group: DeviceGroupLayout) => readonly NativeDevice[] {
+export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): DevicesOf {
   let next = layout.cellKinds.length;
   const devices = layout.devices.map(({ group, cellKinds }) => {
     const placed = (id: string, removed: boolean): NativeDevice => {
@@ -62,10 +65,9 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
 }
 
 /**
- * The values, nested as the schema. `totals` contains the sum of each cell. `devicesOf` returns the devices of a group,
- * and also the removed devices, either each of them or all as one device.
+ * The values, nested as the schema. `totals` contains the sum of each cell. `devicesOf` returns the devices of a group.
  */
-export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: (group: DeviceGroupLayout) => readonly NativeDevice[]): object {
+export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: DevicesOf): object {
   const values: Record<string, unknown> = {};
   for (const entry of layout.entries) {
     if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(layout, metric, totals, 0));

@@ -9,15 +9,17 @@ import { build } from 'esbuild';
 const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
+/** The other entries of the package. */
+const BESIDE_INDEX = ['firecracker', 'prometheus'];
 
 /**
- * The bundle of a schema imports schema.ts from the main bundle, so that each function of schema.ts exists once in a
- * process.
+ * The other bundles import schema.ts and errors.ts from the main bundle, so that each function and class of these files
+ * exists once in a process.
  */
-const schemaFromIndex = {
-  name: 'schema from index',
+const sharedFromIndex = {
+  name: 'shared from index',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\.?\/schema\.ts$/ }, () => ({ path: './index.js', external: true }));
+    onResolve({ filter: /^\.{1,2}\/(schema|errors)\.ts$/ }, () => ({ path: './index.js', external: true, sideEffects: false }));
   },
 };
 
@@ -40,12 +42,12 @@ const builtinsWithoutImport = {
 // is no import() either, and no chunk: a user's bundler must be able to put everything into one file.
 await Promise.all([
   bundle('index', [builtinsWithoutImport]),
-  bundle('firecracker', [builtinsWithoutImport, schemaFromIndex]),
+  ...BESIDE_INDEX.map((name) => bundle(name, [builtinsWithoutImport, sharedFromIndex])),
   bundle(COMMAND),
 ]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
-  const made = ['index', 'firecracker', COMMAND].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
+  const made = ['index', ...BESIDE_INDEX, COMMAND].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
   if (/\.js(\.map)?$/.test(file) && !made.includes(file)) rmSync(join(out, file)); // of a build before
 }
 

@@ -157,9 +157,10 @@ describe('given a store of a running process, read by native code', () => {
     const region = kept(file);
     const same = async () => {
       const { known } = region;
-      const { line, ...reading } = readingOf(file, region.read());
-      const { line: expectedLine, ...expected } = await readRegion(file);
+      const { line, collect, ...reading } = readingOf(file, region.read());
+      const { line: expectedLine, collect: expectedCollect, ...expected } = await readRegion(file);
       expect(reading).toEqual(expected);
+      expect(collect()).toEqual(expectedCollect());
       expect(line(1)).toBe(expectedLine(1));
       return known !== undefined && known === region.known;
     };

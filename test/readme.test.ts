@@ -40,6 +40,7 @@ test('the public surface', () => {
     'defineSchema',
     'group',
     'inc',
+    'jsonText',
     'latency',
     'perDevice',
     'readRegion',

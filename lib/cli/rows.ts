@@ -1,6 +1,7 @@
 // The values of a region as rows for people, in the order of the schema.
 
-import { CellKind, type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
+import { combineDevices } from '../aggregate.ts';
+import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
 import type { MappedDevice } from '../region/cell-map.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { unitOf } from '../schema.ts';
@@ -111,34 +112,12 @@ class RowMaker implements Rows {
 
 /** The numbers of some devices together, from index 0 on. Counts include those of removed devices. */
 function combined({ totals, before, earlier }: Numbers, group: DeviceGroupLayout, devices: readonly MappedDevice[]): Numbers {
-  const over = (values: BigUint64Array) => combinedValues(values, group, devices);
+  const over = (values: BigUint64Array) => {
+    const one = new BigUint64Array(group.cellKinds.length);
+    combineDevices(values, group, devices, one, 0);
+    return one;
+  };
   return { totals: over(totals), before: over(before), earlier: earlier && over(earlier) };
-}
-
-function combinedValues(
-  values: BigUint64Array,
-  { metrics, cellKinds }: DeviceGroupLayout,
-  devices: readonly MappedDevice[],
-): BigUint64Array {
-  const all = new BigUint64Array(cellKinds.length);
-  const living = devices.filter(({ removed }) => !removed);
-  for (const { firstCell, removed } of devices) {
-    for (let cell = 0; cell < cellKinds.length; cell++) {
-      const value = values[firstCell + cell]!;
-      const kind = cellKinds[cell];
-      if (kind === CellKind.inc) all[cell] = all[cell]! + value;
-      // A minimum is stored as its complement.
-      else if ((kind === CellKind.min || kind === CellKind.max) && !removed && value > all[cell]!) all[cell] = value;
-    }
-  }
-  for (const { def, cell } of metrics) {
-    if (def.kind !== 'store') continue;
-    const now = living.map(({ firstCell }) => values[firstCell + cell]!);
-    if (def.aggregate === 'max') all[cell] = now.reduce((a, b) => (b > a ? b : a), 0n);
-    else if (def.aggregate === 'min') all[cell] = now.length === 0 ? 0n : now.reduce((a, b) => (b < a ? b : a));
-    else all[cell] = now.reduce((a, b) => a + b, 0n);
-  }
-  return all;
 }
 
 /** What all rows of a metric have in common. */

@@ -1,12 +1,12 @@
 // `vmm-metrics show`: prints what a region file contains, as a table, as JSON, or as the next line.
 
+import { jsonText } from '../json.ts';
 import { KeptRegion } from '../region/kept-region.ts';
 import { type RegionSummary, readingOf, summaryOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { digits } from '../text.ts';
 import { type Column, lineMaker } from './columns.ts';
 import { type Command, parsedMany, report, UsageError } from './command.ts';
-import { jsonOf } from './json.ts';
 import { regionsOf } from './regions.ts';
 import { latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
 import { describeState } from './state.ts';
@@ -49,7 +49,7 @@ export const show: Command = {
       try {
         // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
         const text = textOf(file, (content) => {
-          if (values.json) return jsonText(file, content);
+          if (values.json) return documentOf(file, content);
           return values.line ? readingOf(file, content).line() : tableOf(file, content, values.all ?? false);
         });
         const gap = shown++ > 0 && !values.json && !values.line ? '\n' : '';
@@ -73,9 +73,9 @@ function textOf(file: string, text: (content: SettledContent) => string): string
   }
 }
 
-function jsonText(file: string, content: SettledContent): string {
+function documentOf(file: string, content: SettledContent): string {
   const { schema, ...rest } = readingOf(file, content);
-  return `${jsonOf({ file, ...rest, schema: schema.shape })}\n`;
+  return `${jsonText({ file, ...rest, schema: schema.shape })}\n`;
 }
 
 /** From this width on, descriptions fit beside the numbers. */

@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 
 import { checkedInteger, checkedPath } from '../arguments.ts';
+import { type CollectedMetric, collected } from '../collect.ts';
 import { CellKind } from '../layout.ts';
+import { withSample } from '../sampled.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
 import type { RegionFile } from './file.ts';
@@ -61,6 +63,10 @@ export interface RegionReading {
   readonly values: RegionValues;
   /** Deltas since the last flushed line; for store metrics and the extremes of latency metrics, the current values. */
   readonly pending: RegionValues;
+  /**
+   * The same values as `values` as one list, in the order of the schema, as `metrics.collect()` returns them.
+   */
+  collect(): CollectedMetric[];
   /** Whether line() would contain anything new after the last flushed line. */
   readonly hasPending: boolean;
   /** How many lines were flushed, including a line in flight that got out. */
@@ -120,20 +126,22 @@ export function readingOf(path: string, content: SettledContent): RegionReading 
   const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
   const nested = (values: BigUint64Array) => valuesOf(layout, values, ({ group }) => map.devices[group]!) as RegionValues;
   let line: OpenLine | undefined;
-  return {
+  const reading: RegionReading = {
     ...summaryOf(content),
     values: nested(totals),
     pending: nested(deltas),
+    collect: () => collected(layout, totals, ({ group }) => map.devices[group]!),
     line(timeMs = Date.now()) {
       const time = content.header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);
       line ??= openLine(sourceOf(path, content), totals, before);
       return lineAt(line, time);
     },
   };
+  return withSample(reading, () => ({ layout, totals, devices: map.devices }));
 }
 
 /** A reading without its values. */
-export type RegionSummary = Omit<RegionReading, 'values' | 'pending' | 'line'>;
+export type RegionSummary = Omit<RegionReading, 'values' | 'pending' | 'collect' | 'line'>;
 
 export function summaryOf(content: SettledContent): RegionSummary {
   const { header, document, settlement } = content;

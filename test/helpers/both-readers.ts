@@ -30,8 +30,8 @@ export async function readBothWays(path: string): Promise<RegionReading> {
   return once.reading;
 }
 
-function plainOf({ line, ...reading }: RegionReading): object {
-  return { ...reading, line: outcomeOf(() => line(5)) };
+function plainOf({ line, collect, ...reading }: RegionReading): object {
+  return { ...reading, collected: collect(), line: outcomeOf(() => line(5)) };
 }
 
 function outcomeOf<T>(make: () => T): { made: T } | { error: string } {

@@ -1,0 +1,177 @@
+// exposition(): the values of stores and region files as Prometheus reads them.
+
+import { checkedChoice, checkedOptions, checkedPlainObject, checkedText, shown } from '../arguments.ts';
+import type { CollectedMetric } from '../collect.ts';
+import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
+import type { Schema } from '../schema.ts';
+import { fleetChunks } from './fleet-text.ts';
+import { labelsText } from './names.ts';
+import { SourceText } from './source-text.ts';
+
+/** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
+export interface ExpositionSource {
+  readonly name: string;
+  readonly schema: Schema;
+  collect(): readonly CollectedMetric[];
+}
+
+/**
+ * - `text`: the text format of Prometheus, version 0.0.4.
+ * - `openmetrics`: OpenMetrics text, version 1.0.0.
+ */
+export type ExpositionFormat = 'text' | 'openmetrics';
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface ExpositionOptions<Source = ExpositionSource> {
+  /** Default: `'text'`. */
+  readonly format?: ExpositionFormat | undefined;
+  /**
+   * Labels of every sample; or, for a list of sources, a function that returns the labels of each source. Sources of
+   * one list must differ in their labels. Default: none.
+   */
+  readonly labels?: Labels | ((source: Source, index: number) => Labels) | undefined;
+  /** What the names of all metrics begin with, before an underscore; may be empty. Default: `'vmm'`. */
+  readonly prefix?: string | undefined;
+}
+
+/**
+ * The values of a store, of a reading of a region file, or of a list of both, as Prometheus reads them.
+ *
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { contentType, exposition } from 'vmm-metrics/prometheus';
+ *
+ * createServer((_request, response) => {
+ *   response.setHeader('Content-Type', contentType('text'));
+ *   response.end(exposition(metrics));
+ * }).listen(9100, '127.0.0.1');
+ * ```
+ *
+ * A counter is `vmm_<group>_<metric>_total`, and its value is the total since the store was opened, never a delta. A
+ * gauge is `vmm_<group>_<metric>`. A latency is a summary `…_seconds` with gauges `…_min_seconds` and `…_max_seconds`.
+ * The metrics of a device have the label `device`. The aggregate of all devices, which includes removed devices, is
+ * `vmm_<group>_all_<metric>`. Names end in their base unit: microseconds and milliseconds become seconds, written as
+ * exact decimals. docs/prometheus.md has the details.
+ *
+ * All values are exact up to 2^64-1 in the text. A server that keeps floating-point numbers, as Prometheus does, rounds
+ * values above 2^53.
+ *
+ * The text of a source is kept, and the next call writes only the numbers that changed. A thread exports its own
+ * `Metrics` object. Not for signal handlers.
+ * @throws TypeError, RangeError for a wrong argument, such as two sources with the same labels.
+ * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics would have the same name, or a name two types. The message
+ * names both metrics.
+ * @throws MetricsError `ERR_METRICS_CLOSED` for a store that this thread has closed.
+ */
+export function exposition<Source extends ExpositionSource>(
+  source: Source | readonly Source[],
+  options?: ExpositionOptions<Source>,
+): string {
+  const text = textOf('exposition()', source, options);
+  return text instanceof SourceText ? text.text : Buffer.concat([...text]).toString();
+}
+
+/**
+ * The same text as {@link exposition} returns, as bytes of UTF-8 for a socket or a file. No string is made, which saves
+ * about half the time.
+ * @throws As exposition().
+ */
+export function expositionBytes<Source extends ExpositionSource>(
+  source: Source | readonly Source[],
+  options?: ExpositionOptions<Source>,
+): Uint8Array<ArrayBuffer> {
+  const text = textOf('expositionBytes()', source, options);
+  return text instanceof SourceText ? Buffer.from(text.bytes) : Buffer.concat([...text]);
+}
+
+/** The kept text of one source, or the text of a list of sources in chunks. */
+function textOf<Source extends ExpositionSource>(
+  where: string,
+  source: Source | readonly Source[],
+  options: ExpositionOptions<Source> | undefined,
+): SourceText | Iterable<Uint8Array> {
+  const {
+    format = 'text',
+    labels = {},
+    prefix = 'vmm',
+  } = checkedOptions<ExpositionOptions<Source>>(where, options, ['format', 'labels', 'prefix']);
+  checkedChoice(`${where}: format`, format, ['text', 'openmetrics']);
+  checkedPrefix(`${where}: prefix`, prefix);
+  const isOpenMetrics = format === 'openmetrics';
+  const labelsAt = (one: Source, index: number) => {
+    return checkedLabels(`${where}: labels`, index, typeof labels === 'function' ? labels(one, index) : labels);
+  };
+  if (!Array.isArray(source)) {
+    const sampled = sampledFrom(`${where}: source`, source);
+    const text = keptText(source as Source, { isOpenMetrics, prefix, labels: labelsAt(source as Source, 0), hasHeaders: true });
+    text.update(sampled);
+    return text;
+  }
+  const taken = new Map<string, number>();
+  const texts = (source as readonly Source[]).map((one, index) => {
+    const sampled = sampledFrom(`${where}: source[${index}]`, one);
+    const own = labelsAt(one, index);
+    const other = taken.get(own);
+    if (other !== undefined) {
+      throw new RangeError(`${where}: source[${other}] and source[${index}] have the same labels, {${own}}; give each its own`);
+    }
+    taken.set(own, index);
+    const text = keptText(one, { isOpenMetrics, prefix, labels: own, hasHeaders: false });
+    text.update(sampled);
+    return text;
+  });
+  return fleetChunks(texts, isOpenMetrics);
+}
+
+/** The value of the header `Content-Type` for a format. */
+export function contentType(format: ExpositionFormat): string {
+  checkedChoice('contentType(): format', format, ['text', 'openmetrics']);
+  return format === 'text' ? 'text/plain; version=0.0.4; charset=utf-8' : 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+}
+
+/** The texts that are kept for a source. A source rarely has more than one reader with options of its own. */
+const kept = new WeakMap<object, Map<string, SourceText>>();
+const KEPT_MAX = 4;
+
+function keptText(source: object, options: ConstructorParameters<typeof SourceText>[0]): SourceText {
+  const key = JSON.stringify(options);
+  let texts = kept.get(source);
+  if (texts === undefined) kept.set(source, (texts = new Map()));
+  const text = texts.get(key) ?? new SourceText(options);
+  if (!texts.has(key) && texts.size >= KEPT_MAX) texts.delete(texts.keys().next().value!);
+  texts.set(key, text);
+  return text;
+}
+
+function sampledFrom(name: string, source: unknown): Sampled {
+  const sample = typeof source === 'object' && source !== null ? (source as Partial<Sampling>)[SAMPLE] : undefined;
+  if (typeof sample === 'function') return sample.call(source);
+  throw new TypeError(`${name} must be a Metrics, or what readRegion() returns; got ${shown(source)}`);
+}
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+function checkedPrefix(name: string, prefix: unknown): void {
+  const text = checkedText(name, prefix);
+  if (text !== '' && !NAME.test(text)) {
+    throw new RangeError(`${name} may have letters, digits and '_', and must not start with a digit; got ${shown(text)}`);
+  }
+}
+
+/** Labels that the formats, or this package, give a meaning. */
+const RESERVED = new Set(['device', 'le', 'quantile']);
+
+function checkedLabels(name: string, index: number, labels: unknown): string {
+  const all = checkedPlainObject(name, labels, ' of strings') as Record<string, unknown>;
+  for (const [label, value] of Object.entries(all)) {
+    if (!NAME.test(label)) {
+      throw new RangeError(
+        `${name}: ${shown(label)} cannot be a label: it may have letters, digits and '_', and must not start with a digit`,
+      );
+    }
+    if (RESERVED.has(label) || label.startsWith('__')) throw new RangeError(`${name}: the label ${shown(label)} is reserved`);
+    checkedText(`${name}.${label} of source ${index}`, value);
+  }
+  return labelsText(all as Labels);
+}

@@ -1,0 +1,79 @@
+// The values that an export shows, as 32-bit halves: the cells of a reading, and behind them the aggregates of devices.
+// 32-bit halves cost no BigInt. Pure.
+
+import { combineDevices } from '../aggregate.ts';
+import type { NativeDevice } from '../binding.ts';
+import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, type Layout, minimumOf } from '../layout.ts';
+import type { Sampled } from '../sampled.ts';
+
+/** Which devices a reading has. Two readings of the same shape have the same series. */
+export class Shape {
+  readonly layout: Layout;
+  readonly devices: Sampled['devices'];
+  /** The number of values: those of the reading, and those of all aggregates. */
+  readonly values: number;
+  /** For each group of devices, where the values of its aggregate begin. */
+  readonly aggregates: readonly number[];
+  /** The first value of each latency metric that has values. */
+  readonly #latencies: Uint32Array;
+
+  constructor({ layout, totals, devices }: Sampled) {
+    this.layout = layout;
+    this.devices = devices;
+    let next = totals.length;
+    this.aggregates = layout.devices.map(({ cellKinds }) => {
+      const at = next;
+      next += cellKinds.length;
+      return at;
+    });
+    this.values = next;
+    this.#latencies = Uint32Array.from(
+      layout.entries.flatMap((entry) => {
+        if (entry.kind === 'utcTimestampMs') return [];
+        const cells = entry.metrics.filter(({ def }) => def.kind === 'latency').map(({ cell }) => cell);
+        return this.#ownersOf(entry).flatMap((owner) => cells.map((cell) => owner + cell));
+      }),
+    );
+  }
+
+  /** Whether a reading has the same series. */
+  fits({ layout, totals, devices }: Sampled): boolean {
+    if (layout !== this.layout || (this.aggregates.length > 0 && totals.length !== this.aggregates[0])) return false;
+    return devices === this.devices || devices.every((list, group) => isSameList(list, this.devices[group]!));
+  }
+
+  /** The devices of a group that have series. */
+  living({ group }: DeviceGroupLayout): NativeDevice[] {
+    return this.devices[group]!.filter(({ removed }) => !removed);
+  }
+
+  /** Writes the values of a reading, which must fit, to `words`: two for each value, the lower half first. */
+  fill({ totals, devices }: Sampled, words: Uint32Array): void {
+    const all = new BigUint64Array(words.buffer, words.byteOffset, this.values);
+    all.set(totals);
+    for (const group of this.layout.devices) combineDevices(totals, group, devices[group.group]!, all, this.aggregates[group.group]!);
+    // A cell holds the complement of a minimum.
+    for (const latency of this.#latencies) {
+      const low = 2 * (latency + LATENCY_MIN);
+      if ((words[low]! | words[low + 1]!) === 0) all[latency + LATENCY_MIN] = minimumOf(0n, all[latency + LATENCY_MAX]!);
+      else {
+        words[low] = ~words[low]!;
+        words[low + 1] = ~words[low + 1]!;
+      }
+    }
+  }
+
+  #ownersOf(entry: Exclude<Layout['entries'][number], { kind: 'utcTimestampMs' }>): number[] {
+    if (entry.kind === 'group') return [0];
+    return [...this.living(entry).map(({ firstCell }) => firstCell), this.aggregates[entry.group]!];
+  }
+}
+
+function isSameList(a: readonly NativeDevice[], b: readonly NativeDevice[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  return a.every((device, i) => {
+    const other = b[i]!;
+    return device.id === other.id && device.firstCell === other.firstCell && device.removed === other.removed;
+  });
+}
