@@ -74,7 +74,9 @@
       "cflags_cc": ["-std=c++17", "-fexceptions", "-fvisibility=hidden"],
       # now: a handler must not be the first to call a function, since binding it takes locks. nodelete: an addon that only a
       # worker loaded is unloaded with it, and a handler in unmapped memory kills the process.
-      "ldflags": ["-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,-z,relro"]
+      "ldflags": [
+        "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,-z,relro", "-Wl,--version-script=<(module_root_dir)/native/node/exports.map"
+      ]
     }
   ]
 }

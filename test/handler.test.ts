@@ -33,9 +33,10 @@ describe('given a jail and a check of what the handler allocates', () => {
     const { crashCalls } = createRequire(import.meta.url)(`${built}vmm_test.node`) as { crashCalls(): string[] };
     const document = readFileSync(new URL('../docs/crash-safety.md', import.meta.url), 'utf8');
     const [, section] = /\n## A jailed host\n([\s\S]*?)\n## /.exec(document)!;
-    const listed = section!
-      .split('\n')
-      .flatMap((row) => [...(/^\| (`.*?) \|/.exec(row)?.[1]?.matchAll(/`(\w+)`/g) ?? [])].map(([, name]) => name!));
+    const rows = section!.split('\n').filter((row) => !row.includes('only with musl')); // this Node has glibc
+    const listed = rows
+      .flatMap((row) => [...(/^\| (`.*?) \|/.exec(row)?.[1]?.matchAll(/`(\w+)`/g) ?? [])].map(([, name]) => name!))
+      .filter((name) => !(process.arch === 'arm64' && name === 'poll'));
     expect(listed.sort()).toEqual(crashCalls().sort());
   });
 });

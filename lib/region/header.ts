@@ -139,6 +139,11 @@ function readBytes(file: RegionFile, bytes: Buffer): void {
   if (there < HEADER_BYTES) throw file.trouble(`it is cut short: only ${there} of the header's ${HEADER_BYTES} bytes are there`);
   // Reads the counts again: after they were copied, the writer may have published new ones with the commit word.
   file.readAt(bytes, HeaderOffset.cellsUsed, HeaderOffset.degraded - HeaderOffset.cellsUsed, HeaderOffset.cellsUsed);
+  // Reads the crash record again: one read has no order inside, so it may have copied the record before the writer
+  // completed the record, and the state after.
+  if (bytes.readUInt32LE(HeaderOffset.state) === RegionStateNumber.crashed) {
+    file.readAt(bytes, HeaderOffset.crash, HeaderOffset.line - HeaderOffset.crash, HeaderOffset.crash);
+  }
 }
 
 /** The two words of the header as they are now. If both are unchanged, everything read meanwhile is of one moment. */

@@ -71,7 +71,14 @@ bool ProfileOutput::YieldToCrashHandler() {
   if (crash_ms == 0) return false;
   if (MonotonicMs() - crash_ms < kSurvivedMs) return true;
   uint32_t phase = kTaken;
-  phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel);
+  // Acquire: pairs with the release store in SendLast, so the next load sees the time that SendLast stored before it.
+  if (phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel) &&
+      crash_ms_.load(std::memory_order_relaxed) != crash_ms) {
+    // A handler has written the last rows only now, since its time limit is long. The process may be about to die.
+    phase = kIdle;
+    phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel);  // as in SendLast; publishes nothing new
+    return true;
+  }
   // This fails when another crash handler has asked for the output meanwhile.
   crash_ms_.compare_exchange_strong(crash_ms, 0, std::memory_order_relaxed);
   return false;

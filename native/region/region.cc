@@ -45,7 +45,7 @@ Status Region::Create(const RegionSpec& spec) {
   // A core dump would be as large as the address space; Allocate includes what is in use.
   madvise(base(), reserved_bytes, MADV_DONTDUMP);
   if (Status status = Allocate(0, chunks_offset_); !status.ok()) return status;
-  rows_.Attach(base(), granule_bytes_, is_file_);
+  rows_.Attach(base(), granule_bytes_, is_file_, fd_);
   if (is_file_) {
     if (Status status = repair_.Prepare(granule_bytes_); !status.ok()) return status;
   }

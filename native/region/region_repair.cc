@@ -21,6 +21,7 @@ Status RegionRepair::Prepare(uint32_t granule_bytes) {
   const uint64_t bytes = (space_.bytes() / granule_bytes + granule_bytes - 1) / granule_bytes * granule_bytes;
   if (Status status = state_space_.Make(bytes, Reservation::Of::kPrivate); !status.ok()) return status;
   if (mprotect(state_space_.base(), bytes, PROT_READ | PROT_WRITE) != 0) return {Code::kMemory, errno, "mprotect"};
+  rows_.PrepareSpare(space_.bytes());
   states_ = reinterpret_cast<std::atomic<uint8_t>*>(state_space_.base());
   return {};
 }
@@ -68,9 +69,7 @@ bool RegionRepair::Replace(uint64_t granule) {
     while (state.load(std::memory_order_acquire) == kReplacing) SleepUs(20);
     return state.load(std::memory_order_acquire) == kReplaced;
   }
-  void* const lost = space_.base() + granule * granule_bytes_;
-  const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
-  if (mmap(lost, granule_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) {
+  if (!rows_.ReplaceMemory(granule)) {
     state.store(kMapped, std::memory_order_release);  // as before; publishes nothing new
     return false;
   }

@@ -2,10 +2,20 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/file_limit.h"
 
 namespace vmm {
 
+namespace {
+
+constexpr int kReadWrite = PROT_READ | PROT_WRITE;
+
+}  // namespace
+
 RowMappings::~RowMappings() {
+  if (spare_fd_ >= 0) close(spare_fd_);
   Entry* entry = first_.load(std::memory_order_relaxed);  // no other thread is left
   while (entry != nullptr) {
     Entry* const next = entry->next;
@@ -14,10 +24,25 @@ RowMappings::~RowMappings() {
   }
 }
 
-void RowMappings::Attach(unsigned char* base, uint32_t granule_bytes, bool is_file) {
+void RowMappings::Attach(unsigned char* base, uint32_t granule_bytes, bool is_file, int fd) {
   base_ = base;
   granule_bytes_ = granule_bytes;
   is_file_ = is_file;
+  fd_ = fd;
+  // An old size of 0 makes mremap leave the old mapping alone and map the same shared memory once more. Unlike a second
+  // mmap it needs no descriptor, so it works for anonymous memory too. QEMU's emulation of user programs refuses it.
+  void* const duplicate = mremap(base_, 0, granule_bytes_, MREMAP_MAYMOVE);
+  can_duplicate_ = duplicate != MAP_FAILED || errno == EAGAIN;  // EAGAIN: the limit of locked memory
+  if (duplicate != MAP_FAILED) munmap(duplicate, granule_bytes_);
+}
+
+void RowMappings::PrepareSpare(uint64_t bytes) {
+  if (can_duplicate_) return;
+  const FileLimitGuard guard;
+  spare_fd_ = memfd_create("vmm-metrics-spare", MFD_CLOEXEC);  // without memory, until memory is lost
+  if (spare_fd_ < 0 || ftruncate(spare_fd_, static_cast<off_t>(bytes)) == 0) return;
+  close(spare_fd_);
+  spare_fd_ = -1;
 }
 
 // Returns a free entry of the list. If there is none, makes one and adds it to the list.
@@ -34,10 +59,11 @@ RowMappings::Entry* RowMappings::FreeEntry() {
 
 Status RowMappings::Map(uint64_t granule, Entry** entry, void** address) {
   Entry* const free = FreeEntry();
-  // An old size of 0 makes mremap leave the old mapping alone and map the same shared memory once more. Unlike a second
-  // mmap it needs no descriptor, so it works for anonymous memory too.
-  void* const mapped = mremap(base_ + granule * granule_bytes_, 0, granule_bytes_, MREMAP_MAYMOVE);
-  if (mapped == MAP_FAILED) return {Code::kMemory, errno, "mremap"};
+  const uint64_t offset = granule * granule_bytes_;
+  void* const mapped = can_duplicate_ || fd_ < 0
+                           ? mremap(base_ + offset, 0, granule_bytes_, MREMAP_MAYMOVE)
+                           : mmap(nullptr, granule_bytes_, kReadWrite, MAP_SHARED, fd_, static_cast<off_t>(offset));
+  if (mapped == MAP_FAILED) return {Code::kMemory, errno, can_duplicate_ || fd_ < 0 ? "mremap" : "mmap"};
   // A forked child of Node runs no JavaScript, so it needs no mapping.
   if (is_file_) madvise(mapped, granule_bytes_, MADV_DONTFORK);
   free->granule = granule;
@@ -47,10 +73,20 @@ Status RowMappings::Map(uint64_t granule, Entry** entry, void** address) {
   return {};
 }
 
+bool RowMappings::ReplaceMemory(uint64_t granule) const {
+  const uint64_t offset = granule * granule_bytes_;
+  const int flags = MAP_SHARED | MAP_FIXED | (spare_fd_ < 0 ? MAP_ANONYMOUS : 0);
+  const off_t spare_offset = spare_fd_ < 0 ? 0 : static_cast<off_t>(offset);
+  return mmap(base_ + offset, granule_bytes_, kReadWrite, flags, spare_fd_, spare_offset) != MAP_FAILED;
+}
+
 bool RowMappings::Reconnect(const Entry& entry, void* address) const {
-  // An old size of 0, as in Map. MREMAP_FIXED replaces the mapping at `address` in one step.
-  void* const from = base_ + entry.granule * granule_bytes_;
-  return mremap(from, 0, granule_bytes_, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED;
+  const uint64_t offset = entry.granule * granule_bytes_;
+  if (spare_fd_ >= 0) {
+    return mmap(address, granule_bytes_, kReadWrite, MAP_SHARED | MAP_FIXED, spare_fd_, static_cast<off_t>(offset)) != MAP_FAILED;
+  }
+  // An old size of 0, as in Attach. MREMAP_FIXED replaces the mapping at `address` in one step.
+  return mremap(base_ + offset, 0, granule_bytes_, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED;
 }
 
 void RowMappings::Forget(void* address) {
@@ -68,7 +104,7 @@ void RowMappings::Forget(void* address) {
 void RowMappings::Disconnect(void* address) {
   Forget(address);
   // MAP_FIXED replaces the mapping in one step: a concurrent write goes to the old memory or to the new memory.
-  mmap(address, granule_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  mmap(address, granule_bytes_, kReadWrite, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void RowMappings::Unmap(void* address, size_t bytes) { munmap(address, bytes); }

@@ -23,19 +23,29 @@ struct CrashCall {
 
 #define CRASH_CALL(name) \
   { #name, SYS_##name }
-// The system calls that glibc makes. Where glibc versions use different calls for one function, both calls are listed.
+// The system calls that the C library makes. Where versions of glibc use different calls for one function, both calls are
+// listed. musl makes older calls where the architecture has them.
 constexpr CrashCall kCrashCalls[] = {
-    CRASH_CALL(getpid),         CRASH_CALL(gettid),          CRASH_CALL(rt_sigaction),
-    CRASH_CALL(rt_sigprocmask), CRASH_CALL(rt_sigreturn),    CRASH_CALL(rt_tgsigqueueinfo),
-    CRASH_CALL(write),          CRASH_CALL(newfstatat),      CRASH_CALL(tgkill),
-    CRASH_CALL(clock_gettime),  CRASH_CALL(nanosleep),       CRASH_CALL(clock_nanosleep),
-    CRASH_CALL(openat),         CRASH_CALL(close),           CRASH_CALL(fstat),
-    CRASH_CALL(pread64),        CRASH_CALL(sendto),          CRASH_CALL(ppoll),
-    CRASH_CALL(fcntl),          CRASH_CALL(rt_sigtimedwait), CRASH_CALL(mmap),
-    CRASH_CALL(mremap),         CRASH_CALL(exit_group),      CRASH_CALL(pwrite64),
-    CRASH_CALL(pwritev2),       CRASH_CALL(splice),          CRASH_CALL(read),
+    CRASH_CALL(getpid),       CRASH_CALL(gettid),
+    CRASH_CALL(rt_sigaction), CRASH_CALL(rt_sigprocmask),
+    CRASH_CALL(rt_sigreturn), CRASH_CALL(rt_tgsigqueueinfo),
+    CRASH_CALL(write),        CRASH_CALL(newfstatat),
+    CRASH_CALL(tgkill),       CRASH_CALL(clock_gettime),
+    CRASH_CALL(nanosleep),    CRASH_CALL(clock_nanosleep),
+    CRASH_CALL(openat),       CRASH_CALL(close),
+    CRASH_CALL(fstat),        CRASH_CALL(pread64),
+    CRASH_CALL(sendto),       CRASH_CALL(ppoll),
+    CRASH_CALL(fcntl),        CRASH_CALL(rt_sigtimedwait),
+    CRASH_CALL(mmap),         CRASH_CALL(mremap),
+    CRASH_CALL(exit_group),   CRASH_CALL(pwrite64),
+    CRASH_CALL(pwritev2),     CRASH_CALL(splice),
+    CRASH_CALL(read),
 #if defined(SYS_poll)
     CRASH_CALL(poll),
+#endif
+#if !defined(__GLIBC__) && defined(SYS_open)
+    CRASH_CALL(open),         CRASH_CALL(stat),
+    CRASH_CALL(lstat),
 #endif
 };
 #undef CRASH_CALL

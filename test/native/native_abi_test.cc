@@ -3,6 +3,7 @@
 #include "store/native_abi.h"
 
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 
 #include <cstddef>
@@ -301,6 +302,7 @@ TEST("given a thread without an alternate stack, when it claims a shard, then it
     CHECK((before.ss_flags & SS_DISABLE) != 0);
     CHECK((claimed.ss_flags & SS_DISABLE) == 0);
     CHECK(claimed.ss_size >= 64 * 1024);
+    CHECK(claimed.ss_size >= getauxval(51) + 32 * 1024);  // AT_MINSIGSTKSZ: the registers that the kernel saves
     CHECK((after.ss_flags & SS_DISABLE) != 0);
   }).join();
 }
