@@ -27,9 +27,11 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
     n.add(2n ** 63n);
     expect(n.count()).toBe(BigInt.asUintN(64, 1n + 4_000_000_000n + 2n ** 53n - 1n + 2n ** 63n));
     expect(n.fetchDiff()).toBe(n.count());
-    level.store(2n ** 64n - 1n);
-    level.store(5);
-    expect(level.fetch()).toBe(5n);
+    for (const value of [2n ** 64n - 1n, 0, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER, 5, -0]) {
+      level.store(value);
+      expect(level.fetch()).toBe(BigInt(value));
+      expect(cells.attachment.total(placed[1]!.cell)).toBe(BigInt(value));
+    }
     for (const us of [7, 2n ** 40n, 3, 2 ** 35, 2 ** 30, 2 ** 31 + 1, 5]) time.observe(us);
     expect(time.min_us.fetch()).toBe(3n);
     expect(time.max_us.fetch()).toBe(2n ** 40n);
