@@ -1,5 +1,6 @@
 // `vmm-metrics/prometheus`: the values of stores and region files for Prometheus.
 
+export { type CollectedFamily, type Collector, type CollectorOptions, collectors } from './prometheus/collectors.ts';
 export {
   contentType,
   type ExpositionFormat,

@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
 /** The other entries of the package. */
-const BESIDE_INDEX = ['firecracker', 'prometheus'];
+const BESIDE_INDEX = ['firecracker', 'opentelemetry', 'prometheus'];
 
 /**
  * The other bundles import schema.ts and errors.ts from the main bundle, so that each function and class of these files

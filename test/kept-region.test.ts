@@ -10,7 +10,6 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion } fro
 import { KeptRegion } from '../lib/region/kept-region.ts';
 import { KeptRegions } from '../lib/region/kept-regions.ts';
 import { readingOf } from '../lib/region/reader.ts';
-import type { SettledContent } from '../lib/region/settled.ts';
 import { readBothWays } from './helpers/both-readers.ts';
 import { counted, regionFile } from './helpers/counted-region.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
@@ -232,7 +231,7 @@ describe('given many regions', () => {
     onTestFinished(() => regions.forEach((one) => void one.close()));
     const read = () =>
       regions.map((one) => {
-        const [{ content, error }] = [...one.readAll([path])] as [{ content?: SettledContent; error?: unknown }];
+        const { content, error } = [...one.readAll([path])][0]!;
         return content?.header.pid ?? (error as Error).message;
       });
     for (let i = 0; i < 3; i++) expect(read()).toEqual([4242, 4242, 4242]);

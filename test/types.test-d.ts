@@ -1,3 +1,6 @@
+import type { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import * as successor from '@prometheus-io/client';
+import * as promClient from 'prom-client';
 import { describe, expectTypeOf, test } from 'vitest';
 import {
   type Devices,
@@ -23,6 +26,8 @@ import {
   utcTimestampMs,
 } from 'vmm-metrics';
 import { firecracker, firecrackerAarch64, firecrackerSchema } from 'vmm-metrics/firecracker';
+import { metricProducer } from 'vmm-metrics/opentelemetry';
+import { collectors, exposition, expositionBytes } from 'vmm-metrics/prometheus';
 
 const schema = defineSchema({
   utc_timestamp_ms: utcTimestampMs(),
@@ -163,4 +168,31 @@ test('given a latency record, when it ends or laps, then nothing is returned', (
   const record: LatencyRecord = Metrics.open(schema).app.vcpu.exit_io_in_agg.record();
   expectTypeOf(record.end).toEqualTypeOf<() => void>();
   expectTypeOf(record.lap).toEqualTypeOf<() => void>();
+});
+
+describe('given the exports of a store', () => {
+  const metrics = Metrics.open(schema);
+
+  test('when collectors are registered, then both clients take them without a cast', () => {
+    void (() => {
+      for (const collector of collectors(metrics)) {
+        new promClient.Registry().registerMetric(collector);
+        new successor.Registry().registerMetric(collector);
+      }
+    });
+  });
+
+  test('when a producer is given to a reader, then the SDK takes it without a cast', () => {
+    type Options = NonNullable<ConstructorParameters<typeof MetricReader>[0]>;
+    expectTypeOf(metricProducer(metrics)).toExtend<NonNullable<Options['metricProducers']>[number]>();
+    expectTypeOf<MeterProvider>().not.toBeAny();
+  });
+
+  test('when a list is exported, then the function of labels gets a source of the list', () => {
+    void (() => exposition([metrics], { labels: (source, index) => ({ vm: source.name, number: `${index}` }) }));
+    expectTypeOf(exposition(metrics)).toEqualTypeOf<string>();
+    expectTypeOf(expositionBytes(metrics)).toExtend<Uint8Array>();
+    // @ts-expect-error a format that does not exist
+    void (() => exposition(metrics, { format: 'json' }));
+  });
 });

@@ -1,11 +1,11 @@
 // exposition(): the values of stores and region files as Prometheus reads them.
 
-import { checkedChoice, checkedOptions, checkedPlainObject, checkedText, shown } from '../arguments.ts';
+import { checkedChoice, checkedOptions, shown } from '../arguments.ts';
 import type { CollectedMetric } from '../collect.ts';
 import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
 import type { Schema } from '../schema.ts';
 import { fleetChunks } from './fleet-text.ts';
-import { labelsText } from './names.ts';
+import { checkedLabels, checkedPrefix } from './names.ts';
 import { SourceText } from './source-text.ts';
 
 /** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
@@ -144,34 +144,9 @@ function keptText(source: object, options: ConstructorParameters<typeof SourceTe
   return text;
 }
 
-function sampledFrom(name: string, source: unknown): Sampled {
+/** The values of a source now. */
+export function sampledFrom(name: string, source: unknown): Sampled {
   const sample = typeof source === 'object' && source !== null ? (source as Partial<Sampling>)[SAMPLE] : undefined;
   if (typeof sample === 'function') return sample.call(source);
   throw new TypeError(`${name} must be a Metrics, or what readRegion() returns; got ${shown(source)}`);
-}
-
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-
-function checkedPrefix(name: string, prefix: unknown): void {
-  const text = checkedText(name, prefix);
-  if (text !== '' && !NAME.test(text)) {
-    throw new RangeError(`${name} may have letters, digits and '_', and must not start with a digit; got ${shown(text)}`);
-  }
-}
-
-/** Labels that the formats, or this package, give a meaning. */
-const RESERVED = new Set(['device', 'le', 'quantile']);
-
-function checkedLabels(name: string, index: number, labels: unknown): string {
-  const all = checkedPlainObject(name, labels, ' of strings') as Record<string, unknown>;
-  for (const [label, value] of Object.entries(all)) {
-    if (!NAME.test(label)) {
-      throw new RangeError(
-        `${name}: ${shown(label)} cannot be a label: it may have letters, digits and '_', and must not start with a digit`,
-      );
-    }
-    if (RESERVED.has(label) || label.startsWith('__')) throw new RangeError(`${name}: the label ${shown(label)} is reserved`);
-    checkedText(`${name}.${label} of source ${index}`, value);
-  }
-  return labelsText(all as Labels);
 }

@@ -1,9 +1,10 @@
 // The metric families of a schema: what each metric is called in Prometheus, and which values its samples have. Pure.
 
+import { baseUnitOf } from '../base-unit.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { type DeviceGroupLayout, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
 import { unitOf } from '../schema.ts';
-import { baseUnitOf, escapedHelp, nameInBaseUnit } from './names.ts';
+import { escapedHelp, nameInBaseUnit } from './names.ts';
 
 export type FamilyType = 'counter' | 'gauge' | 'summary';
 

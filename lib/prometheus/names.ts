@@ -1,33 +1,13 @@
 // The names and the escapes of Prometheus. Pure.
 
+import { checkedPlainObject, checkedText, shown } from '../arguments.ts';
+import { baseUnitOf, nameWithoutUnit } from '../base-unit.ts';
 import type { Unit } from '../schema.ts';
-
-/** How values of a unit are exported: with which suffix of the name, and as which power of ten of the base unit. */
-interface BaseUnit {
-  /** The base unit, which is also the last part of the name; empty for plain counts. */
-  readonly name: '' | 'bytes' | 'seconds';
-  /** The part of a metric's name that already names the unit. The base unit replaces it. */
-  readonly ending: string;
-  /** How many digits of a value stand behind the decimal point. */
-  readonly decimals: number;
-}
-
-const BASE_UNITS: Readonly<Record<Unit, BaseUnit>> = {
-  count: { name: '', ending: '', decimals: 0 },
-  bytes: { name: 'bytes', ending: '_bytes', decimals: 0 },
-  us: { name: 'seconds', ending: '_us', decimals: 6 },
-  ms: { name: 'seconds', ending: '_ms', decimals: 3 },
-};
-
-export function baseUnitOf(unit: Unit): BaseUnit {
-  return BASE_UNITS[unit];
-}
 
 /** A metric's name with its base unit at the end. `part` stands before the unit, such as `_min`. */
 export function nameInBaseUnit(name: string, unit: Unit, part = ''): string {
-  const base = BASE_UNITS[unit];
-  const stem = base.ending !== '' && name.endsWith(base.ending) ? name.slice(0, -base.ending.length) : name;
-  return `${stem}${part}${base.name === '' ? '' : `_${base.name}`}`;
+  const base = baseUnitOf(unit).name;
+  return `${nameWithoutUnit(name, unit)}${part}${base === '' ? '' : `_${base}`}`;
 }
 
 /** A label's value as it stands between quotes. */
@@ -46,4 +26,32 @@ export function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([name, value]) => `${name}="${escapedLabel(value)}"`)
     .join(',');
+}
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** What names begin with. */
+export function checkedPrefix(name: string, prefix: unknown): void {
+  const text = checkedText(name, prefix);
+  if (text !== '' && !NAME.test(text)) {
+    throw new RangeError(`${name} may have letters, digits and '_', and must not start with a digit; got ${shown(text)}`);
+  }
+}
+
+/** Labels that the formats, or this package, give a meaning. */
+const RESERVED = new Set(['device', 'le', 'quantile']);
+
+/** The labels of a source, as they stand between braces. */
+export function checkedLabels(name: string, index: number, labels: unknown): string {
+  const all = checkedPlainObject(name, labels, ' of strings') as Record<string, unknown>;
+  for (const [label, value] of Object.entries(all)) {
+    if (!NAME.test(label)) {
+      throw new RangeError(
+        `${name}: ${shown(label)} cannot be a label: it may have letters, digits and '_', and must not start with a digit`,
+      );
+    }
+    if (RESERVED.has(label) || label.startsWith('__')) throw new RangeError(`${name}: the label ${shown(label)} is reserved`);
+    checkedText(`${name}.${label} of source ${index}`, value);
+  }
+  return labelsText(all as Readonly<Record<string, string>>);
 }
