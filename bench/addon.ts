@@ -22,6 +22,11 @@ export interface BenchAddon {
    * the part of the ticks that the loop met.
    */
   keepTime(intervalNs: number, ms: number, spinNs: number): number;
+  /**
+   * Appends a line to a file again and again; `asFlush`: with all system calls that a flush to a file makes. False: a
+   * call failed.
+   */
+  append(path: string, line: string, times: number, asFlush: boolean): boolean;
   /** Writes the time to the file, and dies of SIGSEGV. Returns only if that is not possible, and says why. */
   dieTimed(path: string, where: string): string;
   /** Waits for a line, or for the end of the pipe, and returns when it came: CLOCK_MONOTONIC in nanoseconds. */

@@ -51,10 +51,8 @@ export interface KnownRegionSpec {
   readonly granuleBytes: number;
   readonly chunksOffset: number;
   readonly shardsUsed: number;
-  /** Where the results go. */
-  readonly headerNow: Uint8Array;
-  readonly flushed: BigUint64Array;
-  readonly totals: BigUint64Array;
+  /** Where the results go: the header, the values at the last flush, and the values now, one after the other. */
+  readonly results: ArrayBuffer;
 }
 
 declare const knownRegion: unique symbol;
@@ -195,8 +193,8 @@ export interface Binding {
   /** A handle for readKnownRegions(); undefined if the spec is not consistent. */
   knownRegion(spec: KnownRegionSpec): KnownRegionHandle | undefined;
   /**
-   * Reads each region into the arrays of its spec, if nothing but its values has changed. Writes one of KnownResult for
-   * each region; after `changed`, the contents of its arrays are undefined. The descriptors must be open.
+   * Reads each region into the `results` of its spec, if nothing but its values has changed. Writes one of KnownResult
+   * for each region; after `changed`, the contents of its `results` are undefined. The descriptors must be open.
    */
   readKnownRegions(handles: readonly KnownRegionHandle[], results: Uint8Array): void;
   /**

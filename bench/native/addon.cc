@@ -1,6 +1,7 @@
 #include "addon.h"
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  DefineAppends(env, exports);
   DefineStopwatch(env, exports);
   DefineWriters(env, exports);
   DefineYardstick(env, exports);

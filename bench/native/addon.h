@@ -6,6 +6,7 @@
 
 #include <napi.h>
 
+void DefineAppends(Napi::Env env, Napi::Object exports);
 void DefineStopwatch(Napi::Env env, Napi::Object exports);
 void DefineWriters(Napi::Env env, Napi::Object exports);
 void DefineYardstick(Napi::Env env, Napi::Object exports);

@@ -1,14 +1,16 @@
 // What does it cost to flush a line?
 
-import { truncateSync } from 'node:fs';
+import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { addon } from '../addon.ts';
 import { attached, counters, folderInMemory, opened, openedWithHistograms, plugDevices, type Store } from '../store.ts';
 import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 
 const PLAIN = 'write() to /dev/null';
 const DEVICES = 'write(), 35 devices';
+const CALLS = 'floor: the system calls of a write() to a file';
 
 interface Conditions {
   /** Called before the first line. */
@@ -24,6 +26,26 @@ async function writing({ begin, destination = '/dev/null', open = opened }: Cond
   return (times: number) => {
     for (let i = 0; i < times; i++) metrics.write();
   };
+}
+
+/** Measures without the time to empty the file, which would otherwise fill the memory. */
+function emptying(file: string, operation: (times: number) => void) {
+  return (times: number) => {
+    truncateSync(file);
+    const beganNs = addon.threadCpuNs();
+    operation(times);
+    return (addon.threadCpuNs() - beganNs) / times;
+  };
+}
+
+/** What the kernel needs to append the line of a store, alone or with the other system calls of a flush. */
+async function appending(asFlush: boolean) {
+  const file = join(folderInMemory(), 'metrics.jsonl');
+  (await writing({ destination: file }))(1);
+  const line = readFileSync(file, 'utf8');
+  return emptying(file, (times) => {
+    if (!addon.append(file, line, times, asFlush)) throw new Error(`cannot append to ${file}`);
+  });
 }
 
 const trials: Trial[] = [
@@ -50,16 +72,14 @@ const trials: Trial[] = [
     bound: { atMost: 1.3, of: PLAIN },
     prepare: () => writing({ begin: (metrics) => attached(metrics).live('vcpu.exit_io_in', 126) }),
   },
+  { name: 'floor: one append of the line to a file', once: true, prepare: () => appending(false) },
+  { name: CALLS, once: true, prepare: () => appending(true) },
   {
     name: 'write() to a file',
-    bound: { atMost: 800, of: XADD },
+    bound: { atMost: 1.25, of: CALLS },
     prepare: async () => {
       const file = join(folderInMemory(), 'metrics.jsonl');
-      const write = await writing({ destination: file });
-      return (times) => {
-        truncateSync(file); // otherwise the file would fill the memory
-        write(times);
-      };
+      return emptying(file, await writing({ destination: file }));
     },
   },
   {

@@ -8,7 +8,7 @@ import { CellMap } from './cell-map.ts';
 import { Directory } from './directory.ts';
 import { type DecodedDocument, decodedDocument } from './documents.ts';
 import type { RegionFile } from './file.ts';
-import { bankOf, FIRST_SHARD_ROW, hasCounts } from './format.ts';
+import { bankOf, FIRST_SHARD_ROW, HEADER_BYTES, hasCounts } from './format.ts';
 import { HeaderReader, type RegionHeader, wordsNow } from './header.ts';
 import { readRows } from './rows.ts';
 
@@ -53,6 +53,8 @@ export class ContentReader {
   #map: CellMap | undefined;
   /** The header and the lock with which the directory was decoded. */
   #mapped: { readonly header: RegionHeader; readonly isHeld: boolean } | undefined;
+  /** What native code reads: its header, and then the memory of the arrays `flushed` and `totals`. */
+  #results = new ArrayBuffer(HEADER_BYTES);
   #flushed = new BigUint64Array();
   #inFlight = new BigUint64Array();
   #totals = new BigUint64Array();
@@ -98,9 +100,9 @@ export class ContentReader {
   /**
    * What native code must know to read the file again; undefined if it cannot. It cannot if there is a line in flight,
    * which has to be settled first, or if the region is degraded, since that region says nothing about its length. The
-   * results go into `headerNow` and the arrays of the last content.
+   * values go into the arrays of the last content.
    */
-  known(file: RegionFile, headerNow: Uint8Array, { header, isHeld, map }: RegionContent): KnownRegionSpec | undefined {
+  known(file: RegionFile, { header, isHeld, map }: RegionContent): KnownRegionSpec | undefined {
     const directory = this.#directory.kept;
     if (directory === undefined || header.degraded || (!isHeld && header.line !== undefined)) return undefined;
     const { granuleBytes, chunksOffset, shardsUsed } = header;
@@ -116,15 +118,13 @@ export class ContentReader {
       granuleBytes,
       chunksOffset,
       shardsUsed,
-      headerNow,
-      flushed: this.#flushed,
-      totals: this.#totals,
+      results: this.#results,
     };
   }
 
   /** The content after native code has read the file again, and found a line flushed. */
-  flushedMeanwhile(file: RegionFile, headerNow: Buffer): RegionHeader {
-    const header = this.#headers.decode(file, headerNow);
+  flushedMeanwhile(file: RegionFile): RegionHeader {
+    const header = this.#headers.decode(file, Buffer.from(this.#results, 0, HEADER_BYTES));
     this.#decodedHeader = header;
     return header;
   }
@@ -144,9 +144,11 @@ export class ContentReader {
     const map = this.#mapOf(file, header, layout, isHeld);
     const { slotKinds } = map;
     if (this.#totals.length !== slotKinds.length) {
-      this.#flushed = new BigUint64Array(slotKinds.length);
+      const bytes = 8 * slotKinds.length;
+      this.#results = new ArrayBuffer(HEADER_BYTES + 2 * bytes);
+      this.#flushed = new BigUint64Array(this.#results, HEADER_BYTES, slotKinds.length);
+      this.#totals = new BigUint64Array(this.#results, HEADER_BYTES + bytes, slotKinds.length);
       this.#inFlight = new BigUint64Array();
-      this.#totals = new BigUint64Array(slotKinds.length);
     }
     // Banks before shards: a counter only goes up, so its total, which is read later, is never less than its flushed
     // value.

@@ -5,7 +5,6 @@
 import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
 import { ContentReader } from './content.ts';
 import { type Owners, RegionFile } from './file.ts';
-import { HEADER_BYTES } from './format.ts';
 import { type SettledContent, settled } from './settled.ts';
 
 export interface KeptRegionOptions {
@@ -25,8 +24,6 @@ export class KeptRegion {
   #known: KnownRegionHandle | undefined;
   /** How often in a row native code has found that more than values changed. */
   #misses = 0;
-  /** The header as native code has read it. */
-  #headerNow: Buffer | undefined;
   readonly #result = new Uint8Array(1);
 
   /** Opens nothing yet. */
@@ -71,7 +68,7 @@ export class KeptRegion {
     this.#misses = 0;
     if (result === KnownResult.same) return this.#content;
     try {
-      const header = this.#contents.flushedMeanwhile(this.#file!, this.#headerNow!);
+      const header = this.#contents.flushedMeanwhile(this.#file!);
       this.#content = { ...this.#content, header, commit: header.commit };
       return this.#content;
     } catch {
@@ -106,8 +103,7 @@ export class KeptRegion {
 
   #knownAs(content: SettledContent): KnownRegionHandle | undefined {
     this.#misses = 0;
-    this.#headerNow ??= Buffer.alloc(HEADER_BYTES);
-    const spec = this.#contents.known(this.#file!, this.#headerNow, content);
+    const spec = this.#contents.known(this.#file!, content);
     return spec && binding().knownRegion(spec);
   }
 }

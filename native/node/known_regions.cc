@@ -14,22 +14,23 @@ namespace vmm {
 
 namespace {
 
-// The references keep the arrays alive. Each call asks where their memory is: JavaScript may have moved or taken it.
+// The reference keeps the results alive. Each call asks where their memory is: JavaScript may have taken it.
 struct KnownRegionOf {
   KnownRegion region;
-  Napi::Reference<Napi::Uint8Array> header;
-  Napi::Reference<Napi::BigUint64Array> flushed;
-  Napi::Reference<Napi::BigUint64Array> totals;
+  Napi::Reference<Napi::ArrayBuffer> results;
 
   KnownRegion::Result Read(uid_t user, RowMemory& memory) {
-    Napi::Uint8Array header_bytes = header.Value();
-    Napi::BigUint64Array before = flushed.Value();
-    Napi::BigUint64Array now = totals.Value();
-    const bool has_room = header_bytes.ByteLength() >= sizeof(RegionHeader) && before.ElementLength() >= region.values() &&
-                          now.ElementLength() >= region.values();
-    return has_room ? region.Read(user, memory, header_bytes.Data(), before.Data(), now.Data()) : KnownRegion::kChanged;
+    Napi::ArrayBuffer buffer = results.Value();
+    auto* const bytes = static_cast<uint8_t*>(buffer.Data());
+    if (buffer.ByteLength() < BytesFor(region.values())) return KnownRegion::kChanged;
+    auto* const flushed = reinterpret_cast<uint64_t*>(bytes + sizeof(RegionHeader));
+    return region.Read(user, memory, bytes, flushed, flushed + region.values());
   }
+
+  // The header, and then each value twice: as last flushed, and now.
+  static uint64_t BytesFor(uint32_t values) { return sizeof(RegionHeader) + 2 * sizeof(uint64_t) * uint64_t{values}; }
 };
+static_assert(sizeof(RegionHeader) % alignof(uint64_t) == 0);
 
 }  // namespace
 
@@ -47,12 +48,10 @@ Napi::Value MakeKnownRegion(const Napi::CallbackInfo& info) {
   spec.granule_bytes = Uint32Of(object.Get("granuleBytes"));
   spec.chunks_offset = static_cast<uint64_t>(object.Get("chunksOffset").As<Napi::Number>().Int64Value());
   spec.shards_used = Uint32Of(object.Get("shardsUsed"));
-  const auto flushed = object.Get("flushed").As<Napi::BigUint64Array>();
-  const auto totals = object.Get("totals").As<Napi::BigUint64Array>();
-  const auto header = object.Get("headerNow").As<Napi::Uint8Array>();
-  spec.values = static_cast<uint32_t>(std::min(flushed.ElementLength(), totals.ElementLength()));
-  std::unique_ptr<KnownRegionOf> known(new KnownRegionOf{KnownRegion(std::move(spec)), Napi::Persistent(header),
-                                                         Napi::Persistent(flushed), Napi::Persistent(totals)});
+  Napi::ArrayBuffer results = object.Get("results").As<Napi::ArrayBuffer>();
+  if (results.ByteLength() < sizeof(RegionHeader)) return info.Env().Undefined();
+  spec.values = static_cast<uint32_t>((results.ByteLength() - sizeof(RegionHeader)) / (2 * sizeof(uint64_t)));
+  std::unique_ptr<KnownRegionOf> known(new KnownRegionOf{KnownRegion(std::move(spec)), Napi::Persistent(results)});
   if (!known->region.IsValid()) return info.Env().Undefined();
   return Napi::External<KnownRegionOf>::New(info.Env(), known.release(), [](Napi::Env, KnownRegionOf* one) { delete one; });
 }

@@ -149,9 +149,11 @@ bool KnownRegion::IsDirectorySame(RowMemory& memory) const {
 }
 
 KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* header, uint64_t* flushed, uint64_t* totals) {
-  bool is_held = false;
-  // Ask for the lock before the header is read: the writer's close() writes the state before it unlocks.
-  if (!IsNamed(user) || !IsFileLocked(spec_.descriptor, &is_held).ok() || is_held != spec_.is_held) return kChanged;
+  // Ask for the lock before the header is read: the writer's close() writes the state before it unlocks. The file of a
+  // dead writer needs no question: no other writer ever takes it over, and whoever writes the last line changes the
+  // header.
+  bool is_held = spec_.is_held;
+  if (!IsNamed(user) || (is_held && !IsFileLocked(spec_.descriptor, &is_held).ok()) || is_held != spec_.is_held) return kChanged;
   unsigned char* const now = memory.Get(sizeof(RegionHeader));
   if (now == nullptr || !ReadAll(now, sizeof(RegionHeader), 0)) return kChanged;
   const uint8_t* const known = header_.data();

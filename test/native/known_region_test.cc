@@ -81,5 +81,24 @@ TEST("given a known region, when words change, then they are read; when the file
   CHECK_EQ(read(), KnownRegion::kChanged);
 }
 
+TEST(
+    "given the file of a writer, when the writer goes, then more than values has changed; if it was gone before, nobody asks for "
+    "its lock") {
+  Known known;
+  RowMemory memory;
+  std::vector<uint8_t> header(sizeof(RegionHeader));
+  uint64_t flushed[2] = {};
+  uint64_t totals[2] = {};
+  const auto read = [&](bool is_held) {
+    known.spec.is_held = is_held;
+    return KnownRegion(known.spec).Read(geteuid(), memory, header.data(), flushed, totals);
+  };
+  CHECK_EQ(read(true), KnownRegion::kSame);
+  CHECK_EQ(read(false), KnownRegion::kSame);  // somebody has the lock of a dead file: nobody counts into it
+  known.file.region.Unlock();
+  CHECK_EQ(read(true), KnownRegion::kChanged);
+  CHECK_EQ(read(false), KnownRegion::kSame);
+}
+
 }  // namespace
 }  // namespace vmm
