@@ -126,7 +126,7 @@ describe('given devices', () => {
     const { devices, aggregate } = metrics.snapshot().d;
     Object.entries(aggregate).forEach(([name, value], i) => {
       const n = BigInt(i);
-      const is = (times: bigint) => (typeof value === 'bigint' ? n * times : { min_us: n, max_us: n, sum_us: n * times });
+      const is = (times: bigint) => (typeof value === 'bigint' ? n * times : { count: times, min_us: n, max_us: n, sum_us: n * times });
       expect(value).toEqual(is(2n));
       expect(devices['x']![name]).toEqual(is(1n));
     });

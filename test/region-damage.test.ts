@@ -75,7 +75,7 @@ describe('given a damaged region', () => {
   const entry = (bytes: Buffer) => Number(bytes.readBigUInt64LE(56)) + 3 * 4096;
   test.each<{ what: string; harm: (bytes: Buffer) => void; says: string }>([
     { what: 'another magic', harm: u32(0, 7), says: 'it is not a region file (bad magic)' },
-    { what: 'a later version', harm: u32(8, 3), says: 'its format has version 3, but this reader knows only versions 1 to 2' },
+    { what: 'a later version', harm: u32(8, 4), says: 'its format has version 4, but this reader knows only versions 1 to 3' },
     { what: 'the other byte order', harm: u32(12, 0x04030201), says: 'other byte order' },
     { what: 'no byte order', harm: u32(12, 7), says: 'byteOrder is 7' },
     { what: 'odd granules', harm: u32(16, 5000), says: 'granuleBytes is 5000' },

@@ -66,7 +66,7 @@ describe.each(left)('given the region that a crash left in version $version', ({
 
   test('when it is read, then it says what that process was, what it had counted, and how it died', async () => {
     const path = copied();
-    const { line, schema, ...reading } = await readRegion(path);
+    const { line, collect, schema, ...reading } = await readRegion(path);
     expect(whole.readUInt32LE(HeaderOffset.version)).toBe(version);
     expect(reading).toEqual({
       state: 'crashed',
@@ -87,6 +87,7 @@ describe.each(left)('given the region that a crash left in version $version', ({
     });
     expect(Object.keys(schema.shape)).toEqual(['utc_timestamp_ms', 'vcpu', 'disk', 'net', 'signals']);
     expect(line()).toBe(lineAt(crashedAt));
+    expect(collect().map(({ path }) => path)).toContain('vcpu.exits');
     expect(readFileSync(path).equals(whole)).toBe(true);
   });
 

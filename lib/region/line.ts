@@ -75,14 +75,15 @@ class Writer {
         this.#frameBegin = this.#text.length;
       } else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
     }
+    this.#endFrame();
     // Every entry begins with a comma; a brace replaces the first one.
     const opened = (text: string) => `{${text.slice(1)}`;
-    this.#text += '}\n';
-    this.#endFrame();
-    const [first, ...others] = this.#frame;
-    const frame = [first === '' ? '' : opened(first!), ...others];
-    if (this.#head === undefined) return { head: opened(this.#text), tail: undefined, frame };
-    return { head: opened(this.#head), tail: this.#text, frame };
+    const end = '}\n';
+    const frame = [...this.#frame];
+    if (frame[0] !== '') frame[0] = opened(frame[0]!);
+    frame[frame.length - 1] += end;
+    if (this.#head === undefined) return { head: `${opened(this.#text)}${end}`, tail: undefined, frame };
+    return { head: opened(this.#head), tail: `${this.#text}${end}`, frame };
   }
 
   #endFrame(): void {

@@ -19,8 +19,8 @@ constexpr size_t kHandlerBytes = 32 * 1024;
 // Some kernels accept a stack below MINSIGSTKSZ and then silently do not use it.
 constexpr size_t kStackBytesMin = 64 * 1024;
 
-// The bytes that the kernel puts on the stack before the handler runs: all registers. That is 3.5 KiB with AVX-512, 11 KiB
-// with AMX, and up to 70 KiB with the matrices of SME. Kernels before 5.18 (arm64: before 5.0) do not say it.
+// The bytes that the kernel puts on the stack before the handler runs: all registers. That is 3.5 KiB with AVX-512, 11
+// KiB with AMX, and up to 70 KiB with the matrices of SME. Kernels before 5.18 (arm64: before 5.0) do not say it.
 size_t FrameBytes() { return static_cast<size_t>(getauxval(AT_MINSIGSTKSZ)); }
 
 // The size of a new stack, rounded up to a size that any alignment divides.

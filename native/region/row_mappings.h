@@ -1,8 +1,9 @@
 // RowMappings are the second mappings of a region's rows. Each maps one row once more, for one JavaScript thread: V8
 // forbids two ArrayBuffers over one address.
 //
-// The kernel maps shared memory a second time by mremap with an old size of 0. Emulators of user programs refuse that. There a
-// second mapping is a mapping of the region's file, and lost memory is replaced by a spare file that can be mapped twice too.
+// The kernel maps shared memory a second time by mremap with an old size of 0. Emulators of user programs refuse that.
+// There a second mapping is a mapping of the region's file, and lost memory is replaced by a spare file that can be
+// mapped twice too.
 //
 // A signal handler walks the mappings when memory of the region was lost, see RegionRepair. It enters the gate first.
 // Forget hides a mapping and then waits until the gate is empty, so that no handler uses a mapping that is forgotten.
@@ -40,8 +41,8 @@ class RowMappings {
   RowMappings(const RowMappings&) = delete;
   RowMappings& operator=(const RowMappings&) = delete;
 
-  // The region's own mapping begins at `base`. Its first granule has memory. `fd` is the descriptor of its memory, which
-  // stays open; -1: it has none. With `is_file`, a forked child gets no mapping, because a mapping would keep the
+  // The region's own mapping begins at `base`. Its first granule has memory. `fd` is the descriptor of its memory,
+  // which stays open; -1: it has none. With `is_file`, a forked child gets no mapping, because a mapping would keep the
   // parent's file locked.
   void Attach(unsigned char* base, uint32_t granule_bytes, bool is_file, int fd);
   // Prepares for the loss of memory of a region of `bytes`.

@@ -23,8 +23,8 @@ struct CrashCall {
 
 #define CRASH_CALL(name) \
   { #name, SYS_##name }
-// The system calls that the C library makes. Where versions of glibc use different calls for one function, both calls are
-// listed. musl makes older calls where the architecture has them.
+// The system calls that the C library makes. Where versions of glibc use different calls for one function, both calls
+// are listed. musl makes older calls where the architecture has them.
 constexpr CrashCall kCrashCalls[] = {
     CRASH_CALL(getpid),       CRASH_CALL(gettid),
     CRASH_CALL(rt_sigaction), CRASH_CALL(rt_sigprocmask),

@@ -1,5 +1,5 @@
-// Where the system does not map memory a second time by mremap, as under an emulator of user programs: a region's rows are
-// mapped a second time all the same, and both mappings stay the same memory when the file loses its memory.
+// Where the system does not map memory a second time by mremap, as under an emulator of user programs: a region's rows
+// are mapped a second time all the same, and both mappings stay the same memory when the file loses its memory.
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -17,7 +17,8 @@
 namespace vmm {
 namespace {
 
-// Refuses mremap with an old size of 0, as QEMU's emulation of user programs does. False if the system refuses the filter.
+// Refuses mremap with an old size of 0, as QEMU's emulation of user programs does. False if the system refuses the
+// filter.
 bool RefuseDuplicates() {
   constexpr uint32_t kOldSize = offsetof(seccomp_data, args) + sizeof(uint64_t);
   constexpr bool kIsLittle = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
