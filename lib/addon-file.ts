@@ -2,7 +2,7 @@
 // and gets a clear error later. Only dlopen() opens the addon, so loading it needs no permission to read files (Node's
 // permission model).
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,13 +12,33 @@ import { VERSION } from './version.ts';
 
 /** The environment variable that names the addon's file. */
 const VARIABLE = 'VMM_METRICS_ADDON';
-/**
- * The C libraries that prebuilt addons exist for. An addon for another C library fails to load; then the next addon is
- * tried.
- */
-const C_LIBRARIES = ['glibc', 'musl'] as const;
 const BUILT = 'vmm_metrics.node';
-const PREBUILT = C_LIBRARIES.map((libc) => `vmm-metrics.${libc}.node`);
+const prebuiltFor = (libc: LibC) => `vmm-metrics.${libc}.node`;
+
+/** A C library that prebuilt addons exist for. */
+type LibC = 'glibc' | 'musl';
+
+/** The C library that a process uses, by the text of its /proc/self/maps. */
+export function libcOf(maps: string): LibC {
+  // The loader of musl is musl itself. The file is ld-musl-<arch>.so.1, or this name is a link to libc.so, as on Void
+  // and Debian. With glibc no file of these names is mapped: its libc.so is a text for the linker.
+  return /\/(?:ld-musl-[^/\n]+|libc\.so)$/m.test(maps) ? 'musl' : 'glibc';
+}
+
+/**
+ * The names of the prebuilt addons, the one for this process's C library first. The other one follows, in case the
+ * guess is wrong: an addon for another C library usually fails to load. It may also load and then misbehave, so the
+ * order matters.
+ */
+function prebuiltNames(): string[] {
+  let libc: LibC = 'glibc';
+  try {
+    libc = libcOf(readFileSync('/proc/self/maps', 'latin1'));
+  } catch {
+    // There is no /proc here, or Node's permission model does not allow to read it.
+  }
+  return [prebuiltFor(libc), prebuiltFor(libc === 'glibc' ? 'musl' : 'glibc')];
+}
 
 /** The exports of an addon, as far as this file knows them. */
 interface Versioned {
@@ -38,10 +58,11 @@ export interface LoadedAddon<T> {
  */
 export function loadAddon<T extends Versioned>(wanted: string | undefined): LoadedAddon<T> {
   const named = wanted ?? (process.env[VARIABLE] || undefined);
+  const names = named === undefined ? prebuiltNames() : [];
   const tried = new Set<string>();
   const problems: string[] = [];
   let cause: unknown;
-  for (const path of named === undefined ? candidates() : [resolve(named)]) {
+  for (const path of named === undefined ? candidates(names) : [resolve(named)]) {
     if (tried.has(path)) continue;
     tried.add(path);
     const module = { exports: {} as Partial<T> };
@@ -70,28 +91,29 @@ export function loadAddon<T extends Versioned>(wanted: string | undefined): Load
     const by = wanted === undefined ? `the environment variable ${VARIABLE}` : "the option 'addon'";
     throw nativeError(`Cannot use the native addon that ${by} names, on ${platform}: ${problems[0]}`, cause);
   }
-  const looked = `looked in ${[...new Set([...tried].map(dirname))].join(', ')}`;
+  const listed = (part: (path: string) => string) => [...new Set([...tried].map(part))].join(', ');
+  const looked = `looked in ${listed(dirname)} for ${listed((path) => basename(path))}`;
   const found = problems.length === 0 ? '' : `; ${problems.join('; ')}`;
-  throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo()}`, cause);
+  throw nativeError(`There is no native addon for ${platform}; ${looked}${found}. ${whatToDo(names[0]!)}`, cause);
 }
 
 /**
  * Every file that may be the addon, the most likely first. Asks Node where the package is only if no earlier file could
  * be loaded.
  */
-function* candidates(): Generator<string> {
+function* candidates(names: readonly string[]): Generator<string> {
   const homes = homesOfThisCode();
-  for (const root of homes.flatMap(packageOf)) yield* inPackage(root);
-  for (const root of homes.flatMap(packageByName)) yield* inPackage(root);
-  for (const home of homes) yield* [...[BUILT, ...PREBUILT].map((name) => join(home, name)), ...prebuilt(home)];
+  for (const root of homes.flatMap(packageOf)) yield* inPackage(root, names);
+  for (const root of homes.flatMap(packageByName)) yield* inPackage(root, names);
+  for (const home of homes) yield* [...[BUILT, ...names].map((name) => join(home, name)), ...prebuilt(home, names)];
 }
 
-function inPackage(root: string): string[] {
-  return [join(root, 'build', 'Release', BUILT), ...prebuilt(root), join(root, 'source', 'build', 'Release', BUILT)];
+function inPackage(root: string, names: readonly string[]): string[] {
+  return [join(root, 'build', 'Release', BUILT), ...prebuilt(root, names), join(root, 'source', 'build', 'Release', BUILT)];
 }
 
-function prebuilt(folder: string): string[] {
-  return PREBUILT.map((name) => join(folder, 'prebuilds', `${process.platform}-${process.arch}`, name));
+function prebuilt(folder: string, names: readonly string[]): string[] {
+  return names.map((name) => join(folder, 'prebuilds', `${process.platform}-${process.arch}`, name));
 }
 
 /**
@@ -123,17 +145,18 @@ function packageByName(home: string): string[] {
   }
 }
 
+/** Whether the file itself is missing, and not a library that it needs. musl says both in nearly the same words. */
 function isMissing(path: string, message: string): boolean {
-  return message.includes(path) && message.includes('No such file or directory');
+  return message.includes(`${path}: `) && message.includes('No such file or directory');
 }
 
-function whatToDo(): string {
+function whatToDo(name: string): string {
   const source = homesOfThisCode()
     .flatMap(packageOf)
     .map((root) => join(root, 'source'))
     .find((folder) => isThere(folder));
   const build = source === undefined ? '' : `Build one with: npm install node-addon-api && npx --yes node-gyp rebuild -C ${source}. `;
-  const file = `node_modules/vmm-metrics/prebuilds/${process.platform}-${process.arch}/${PREBUILT[0]}`;
+  const file = `node_modules/vmm-metrics/prebuilds/${process.platform}-${process.arch}/${name}`;
   return (
     `${build}In a bundled program, mark 'vmm-metrics' as external, or copy the addon (${file}) next to the bundle, or give its path in the ` +
     `environment variable ${VARIABLE} or in Metrics.open(schema, { addon: path })`

