@@ -124,6 +124,7 @@ typedef struct vmm_metrics_abi {
   vmm_metrics_status (*current)(void* store, vmm_metrics_shard* out);
   void (*handler_shard)(void* store, vmm_metrics_shard* out);
   size_t (*first_difference)(void* store, const vmm_metrics_fact* facts, size_t count, char* text, size_t text_bytes);
+  vmm_metrics_status (*watch_kvm)(void* store, int fd, const char* vcpu, size_t vcpu_bytes);
 } vmm_metrics_abi;
 
 /* An attachment to a store. */
@@ -215,6 +216,20 @@ VMM_METRICS_API vmm_metrics_status vmm_metrics_release_device(const vmm_metrics_
 VMM_METRICS_API vmm_metrics_status vmm_metrics_remove_device(const vmm_metrics_store* store, const char* group, const char* id,
                                                              size_t id_bytes) {
   return store->abi->remove_device(store->abi->store, group, id, id_bytes);
+}
+
+/* Samples KVM's statistics into the metrics that kvmFields() of vmm-metrics/kvm made, as metrics.sampleKvm() does: just
+ * before each line, each sample of a profile, each snapshot and the last line of a crash. `fd` is a VM, a vCPU or a
+ * statistics descriptor (KVM_GET_STATS_FD); the store duplicates it. Without `vcpu` (NULL, 0), the values go to the
+ * VM's metrics. With `vcpu`, they go to the device of that id in the group of the vCPUs, which is made if it does not
+ * exist; when the device is removed, the watch ends. A later call with the same `vcpu` replaces the descriptor. With
+ * the fd -1, what is watched there is sampled once more, and the watch ends.
+ *
+ * Returns VMM_METRICS_UNKNOWN_NAME if the schema has no such metrics, and VMM_METRICS_BAD_ARGUMENT if `fd` is not
+ * such a descriptor or the kernel has no statistics. */
+VMM_METRICS_API vmm_metrics_status vmm_metrics_watch_kvm(const vmm_metrics_store* store, int fd, const char* vcpu,
+                                                         size_t vcpu_bytes) {
+  return store->abi->watch_kvm(store->abi->store, fd, vcpu, vcpu_bytes);
 }
 
 /* Looks up a metric of a device by its name, such as "read_count". */

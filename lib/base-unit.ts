@@ -15,6 +15,7 @@ export interface BaseUnit {
 const BASE_UNITS: Readonly<Record<Unit, BaseUnit>> = {
   count: { name: '', ending: '', decimals: 0 },
   bytes: { name: 'bytes', ending: '_bytes', decimals: 0 },
+  ns: { name: 'seconds', ending: '_ns', decimals: 9 },
   us: { name: 'seconds', ending: '_us', decimals: 6 },
   ms: { name: 'seconds', ending: '_ms', decimals: 3 },
 };

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { type LoadedAddon, loadAddon } from './addon-file.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Failure } from './failures.ts';
+import type { Unit } from './schema.ts';
 
 /** A metric that other native code can look up by its name. */
 export interface NamedMetric {
@@ -29,6 +30,8 @@ export interface StoreSpec {
   readonly deviceGroups: readonly { readonly name: string; readonly kinds: Uint8Array; readonly metrics: readonly NamedMetric[] }[];
   readonly marks: readonly { readonly signal: number; readonly cell: number; readonly isStore: boolean }[];
   readonly missedCell?: number;
+  /** The metrics that show KVM's statistics, by KVM's names. The cells of a vCPU are counted from its first cell. */
+  readonly kvm?: { readonly vm: readonly NamedMetric[]; readonly vcpu: readonly NamedMetric[]; readonly vcpuGroup: number | undefined };
   readonly errorCell?: number;
   /** The absolute path of the region file. Left out: the values are in memory. */
   readonly file?: string;
@@ -78,6 +81,16 @@ export interface Recovery {
   readonly record: Uint8Array;
   readonly hasLine: boolean;
   readonly removePath: string;
+}
+
+/** A statistic of KVM, and the metric that it becomes; `KvmMetricShape` in native/kvm/statistics.h. */
+export interface KvmStatistic {
+  readonly name: string;
+  /** Undefined: no metric can show it, because of `leftOut`. */
+  readonly kind?: 'inc' | 'store';
+  readonly isPeak: boolean;
+  readonly unit: Unit;
+  readonly leftOut: string;
 }
 
 /** A profile that runs, or ran. While this object exists, native code keeps the memory of the profile's store. */
@@ -145,6 +158,13 @@ export interface Attachment {
   displaced(): number[];
   /** Installs our handler for that signal again, above the handler that is there now, which ours then calls. */
   retakeSignal(signal: number): void;
+  /**
+   * Samples these descriptors from now on: the VM's for null, a vCPU's for the id of its device. The descriptor -1 ends
+   * the sampling. `index` says which of them cannot be sampled; then no descriptor is.
+   */
+  sampleKvm(vcpus: readonly (string | null)[], descriptors: readonly number[]): undefined | (Failure & { readonly index: number });
+  /** What can be sampled no more, each VM or vCPU once in a process. */
+  kvmLosses(): readonly { readonly vcpu: string | null; readonly failure: Failure }[];
   /** With an `annotation`, the table gets comments. */
   startProfiling(
     cells: Uint32Array,
@@ -186,6 +206,14 @@ export interface Binding {
   open(spec: StoreSpec): Attachment | string | Failure;
   /** CLOCK_MONOTONIC and CLOCK_PROCESS_CPUTIME_ID, in microseconds. */
   clocks(): BigUint64Array;
+  /**
+   * The statistics that descriptors of a VM and a vCPU have. -1 stands for those of a VM that is made for this call. A
+   * failure `noStatistics` means that there is no KVM, or that its kernel has no such descriptors.
+   */
+  kvmStatistics(
+    vm: number,
+    vcpu: number,
+  ): { readonly vm: readonly KvmStatistic[]; readonly vcpu: readonly KvmStatistic[] } | (Failure & { readonly isVcpu: boolean });
   /** Every offset and size of native/region/format.h, for tests. */
   format(): object;
   /** Memory that begins at a page boundary and is all 0. */
@@ -220,6 +248,9 @@ export interface Binding {
   /** Ends a profile. The work is done on another thread. */
   stopProfiling(profile: NativeProfile): Promise<ProfileFigures>;
 }
+
+/** Where the bundle of another entry of the package finds binding(), see scripts/bundle.mjs. */
+export const BINDING = Symbol.for('vmm-metrics.binding');
 
 let loaded: LoadedAddon<Binding> | undefined;
 

@@ -36,7 +36,8 @@ export type FailureCode =
   | 'alreadyRunning'
   | 'invalid'
   | 'crashing'
-  | 'lock';
+  | 'lock'
+  | 'noStatistics';
 
 interface Meaning {
   /** The code of the error. Default: the code of the operation that failed. */
@@ -65,6 +66,7 @@ const MEANINGS: Readonly<Record<FailureCode, Meaning>> = {
   invalid: { why: () => 'native code rejected it, which is a bug in vmm-metrics' },
   crashing: {},
   lock: {},
+  noStatistics: { why: () => 'this kernel has no statistics descriptors of KVM' },
 };
 
 /** What was to be done when something failed. */

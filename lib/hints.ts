@@ -92,6 +92,24 @@ export class SinkHint {
   }
 }
 
+/** Warns that sampleKvm() has nothing to sample. */
+export function hintAtNoKvmStatistics(native: Native): void {
+  warn(
+    native,
+    'METRICS_NO_KVM_STATISTICS',
+    '',
+    'sampleKvm() samples nothing: this kernel has no statistics descriptors of KVM (KVM_CAP_BINARY_STATS_FD, since Linux 5.14).',
+  );
+}
+
+/** Warns about a VM or vCPU that sampleKvm() cannot read any more. Native code tells of each once. */
+export function hintAtLostKvm(store: string, owner: string, cause: Error): void {
+  process.emitWarning(
+    `The store '${store}' cannot read KVM's statistics of the ${owner} any more, and keeps the last values: ${cause.message}`,
+    { type: 'MetricsWarning', code: 'METRICS_KVM_LOST' },
+  );
+}
+
 function warn(native: Native, code: string, about: string, message: string): void {
   if (native.isFirst(`${code}\n${about}`)) process.emitWarning(message, { type: 'MetricsWarning', code });
 }

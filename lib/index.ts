@@ -11,6 +11,7 @@ export type { CollectedMetric } from './collect.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { jsonText } from './json.ts';
+export type { KvmDescriptors } from './kvm/sampling.ts';
 export type { EventMarkers } from './markers.ts';
 export { Metrics, type PeriodicFlushOptions } from './metrics.ts';
 export type { OpenOptions } from './open-options.ts';

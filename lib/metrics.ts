@@ -4,12 +4,14 @@ import { resolve } from 'node:path';
 
 import type { Accessors } from './app.ts';
 import { checkedDestination, checkedInteger, checkedOptions, INT_MAX, shownDestination } from './arguments.ts';
-import { binding } from './binding.ts';
+import { BINDING, binding } from './binding.ts';
 import { type CollectedMetric, collected } from './collect.ts';
 import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { type Failure, failureError } from './failures.ts';
 import { SinkHint } from './hints.ts';
+import { kvmPlacesOf } from './kvm/places.ts';
+import { type KvmDescriptors, KvmLosses, sampleKvm } from './kvm/sampling.ts';
 import type { OpenOptions } from './open-options.ts';
 import { checkSameStore, type OpenedStore, openStore, type StoreRequest, storeRequestOf } from './opening.ts';
 import { capturePanics } from './panics.ts';
@@ -97,12 +99,14 @@ export class Metrics<S extends SchemaShape> {
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
   #sinkHint: SinkHint | undefined;
+  readonly #kvmLosses: KvmLosses | undefined;
 
   private constructor(request: StoreRequest, { cells, app, unwatchEnding }: OpenedStore) {
     this.#request = request;
     this.#cells = cells;
     this.#unwatchEnding = unwatchEnding;
     this.app = app as Accessors<S>;
+    if (kvmPlacesOf(request.layout) !== undefined) this.#kvmLosses = new KvmLosses(cells, request.name);
   }
 
   /**
@@ -149,6 +153,7 @@ export class Metrics<S extends SchemaShape> {
     const { attachment } = this.#cells;
     this.#cells.letGo();
     const result = attachment.flush();
+    this.#kvmLosses?.tell();
     if (typeof result === 'boolean') return result;
     throw failureError(result, { what: 'Failed to write metrics', error: ErrorCode.WRITE });
   }
@@ -289,6 +294,30 @@ export class Metrics<S extends SchemaShape> {
   }
 
   /**
+   * Samples KVM's statistics of a VM and its vCPUs from now on, into the metrics that `kvmFields()` of
+   * `vmm-metrics/kvm` made: just before each line, each sample of a profile that shows one of them, each `snapshot()`,
+   * and the last line of a crash. Between two samples, the metrics keep their values. The device of a vCPU is made if
+   * it does not exist. When a device is removed, its vCPU is sampled once more, and then no longer.
+   *
+   * ```ts
+   * metrics.sampleKvm({ vm: vmDescriptor, vcpus: { '0': vcpuDescriptor } });
+   * ```
+   * A counter has the value of KVM's counter, including what KVM counted before. If another VM or vCPU takes the place
+   * of an earlier one, its counts are added. The store keeps duplicates of the descriptors, and so the VM, until null
+   * ends the sampling, the device is removed, or the store is closed. If a descriptor cannot be read any more, a
+   * warning `METRICS_KVM_LOST` appears once, the metric marked `onError` goes up, and the last values stay. On a kernel
+   * without such statistics, a warning `METRICS_NO_KVM_STATISTICS` appears once, and nothing else happens.
+   * @throws TypeError, RangeError for a wrong argument. Nothing changes then.
+   * @throws MetricsError `ERR_METRICS_SCHEMA` when the schema has no metrics of `kvmFields()`.
+   * @throws MetricsError `ERR_METRICS_ATTACH` when a descriptor is not one of KVM, or what it says about itself cannot
+   * be right. The message names what is wrong. Nothing changes then.
+   * @throws MetricsError as `alloc()` of the vCPUs' group.
+   */
+  sampleKvm(descriptors: KvmDescriptors): void {
+    sampleKvm(this.#cells, this.#request.layout, descriptors);
+  }
+
+  /**
    * The store for other native addons: an external for `vmm_metrics_attach()` of `include/vmm_metrics.h`. The external
    * contains a type tag, the version of that interface, and the fingerprint of the schema.
    */
@@ -314,6 +343,7 @@ export class Metrics<S extends SchemaShape> {
     this.#unwatchEnding();
     this.#unwatchDisplacement?.();
     this.#sinkHint?.stop();
+    this.#kvmLosses?.stop();
     openHere.delete(this.#request.name);
     this.#cells.close();
   }
@@ -335,3 +365,6 @@ export class Metrics<S extends SchemaShape> {
     }
   }
 }
+
+// For the other entries of the package, which are bundles of their own: one thread loads one addon.
+Object.defineProperty(Metrics, BINDING, { value: binding });

@@ -3,12 +3,14 @@
 
 import { checkedBoolean, checkedChoice, checkedOptions, checkedText, isPlainObject, shown } from './arguments.ts';
 import { ErrorCode, MetricsError, schemaError } from './errors.ts';
+import { kvmBrandOf } from './kvm-source.ts';
 import { checkedMarkers, EVENT_MARKERS, type EventMarkers, MarkerHolders, markersOf } from './markers.ts';
 
 /**
- * The unit of a metric's value. Default: the unit that the name ends in (`_us`, `_ms` or `_bytes`), or else `'count'`.
+ * The unit of a metric's value. Default: the unit that the name ends in (`_ns`, `_us`, `_ms` or `_bytes`), or else
+ * `'count'`.
  */
-export type Unit = 'count' | 'bytes' | 'us' | 'ms';
+export type Unit = 'count' | 'bytes' | 'ns' | 'us' | 'ms';
 
 /** How the values that devices have in a store metric become one value in the aggregate. */
 export type StoreAggregate = 'sum' | 'min' | 'max';
@@ -114,7 +116,7 @@ function made<D extends MetricDef>(def: D): D {
   return Object.freeze(def);
 }
 
-const UNITS: readonly Unit[] = ['count', 'bytes', 'us', 'ms'];
+const UNITS: readonly Unit[] = ['count', 'bytes', 'ns', 'us', 'ms'];
 
 /**
  * A counter: it only goes up, wraps at 2^64, and is flushed as the delta since the last flush.
@@ -129,6 +131,7 @@ export function inc(doc: string, options?: IncOptions): IncDef {
     doc: checkedText('inc(): doc', doc),
     ...checkedMarkers('inc()', o),
     ...checkedUnit('inc()', o.unit),
+    ...kvmBrandOf(options),
   });
 }
 
@@ -149,6 +152,7 @@ export function store(doc: string, options?: StoreOptions): StoreDef {
     ...(o.aggregate !== undefined && { aggregate: o.aggregate }),
     ...checkedMarkers('store()', o),
     ...checkedUnit('store()', o.unit),
+    ...kvmBrandOf(options),
   });
 }
 
@@ -223,6 +227,7 @@ export function defineSchema<const S extends SchemaShape>(shape: S): Schema<S> {
 export function unitOf(name: string, def: MetricDef): Unit {
   if (def.kind === 'latency') return 'us';
   if (def.unit !== undefined) return def.unit;
+  if (name.endsWith('_ns')) return 'ns';
   if (name.endsWith('_us')) return 'us';
   if (name.endsWith('_ms')) return 'ms';
   return name.endsWith('_bytes') ? 'bytes' : 'count';

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import type { NamedMetric, StoreSpec } from './binding.ts';
 import { checkDocumentLength, documentOf } from './document.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { type KvmPlace, kvmPlacesOf } from './kvm/places.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import type { EventMarkers } from './markers.ts';
 import { type Identity, programOf } from './program.ts';
@@ -37,6 +38,7 @@ export function storeSpecOf(
   const metrics = staticMetrics(layout);
   const missed = markedMetric(layout, (def) => def.onMissedFlush === true);
   const error = markedMetric(layout, (def) => def.onError === true);
+  const kvm = kvmPlacesOf(layout);
   return {
     name,
     schemaText: JSON.stringify(factsOf(layout, identity, file)),
@@ -55,6 +57,7 @@ export function storeSpecOf(
         ? []
         : [{ signal: constants.signals[def.onSignal], cell, isStore: def.kind === 'store' }],
     ),
+    ...(kvm && { kvm: { vm: kvm.vm.map(ofKvm), vcpu: kvm.vcpu.map(ofKvm), vcpuGroup: kvm.vcpuGroup } }),
     ...(missed && { missedCell: missed.cell }),
     ...(error && { errorCell: error.cell }),
     ...(file !== undefined && { file }),
@@ -67,7 +70,9 @@ export function storeSpecOf(
 export function factsOf(layout: Layout, { id, properties }: Identity, file: string | undefined): Layout['facts'] {
   const text = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
   const sorted = properties && Object.fromEntries(Object.entries(properties).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return [...layout.facts, ['option id', text(id)], ['option properties', text(sorted)], ['option file', text(file)]];
+  const kvm = kvmPlacesOf(layout);
+  const places = kvm ? [...kvm.vm, ...kvm.vcpu].map(({ metric, name }) => [`${metric.path} of KVM`, name] as const) : [];
+  return [...layout.facts, ...places, ['option id', text(id)], ['option properties', text(sorted)], ['option file', text(file)]];
 }
 
 /** The metric that has a marker, if there is such a metric. */
@@ -85,6 +90,10 @@ function lineKeys(layout: Layout, { id, properties }: Identity): string[] {
   if (id !== undefined) keys.push('id');
   if (properties !== undefined) keys.push('properties');
   return keys;
+}
+
+function ofKvm({ name, metric }: KvmPlace): NamedMetric {
+  return named(metric, name);
 }
 
 function named({ def, cell }: MetricLayout, name: string): NamedMetric {

@@ -10,16 +10,22 @@ const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
 /** The other entries of the package. */
-const BESIDE_INDEX = ['firecracker', 'opentelemetry', 'prometheus'];
+const BESIDE_INDEX = ['firecracker', 'kvm', 'opentelemetry', 'prometheus'];
 
 /**
  * The other bundles import schema.ts and errors.ts from the main bundle, so that each function and class of these files
- * exists once in a process.
+ * exists once in a process. They also take the function binding() from there, so that a thread loads one addon.
  */
 const sharedFromIndex = {
   name: 'shared from index',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.{1,2}\/(schema|errors)\.ts$/ }, () => ({ path: './index.js', external: true, sideEffects: false }));
+  setup({ onResolve, onLoad }) {
+    const index = () => ({ path: './index.js', external: true, sideEffects: false });
+    onResolve({ filter: /^\.{1,2}\/(schema|errors)\.ts$/ }, index);
+    onResolve({ filter: /^\.{1,2}\/binding\.ts$/ }, () => ({ path: 'binding', namespace: 'shared', sideEffects: false }));
+    onResolve({ filter: /^\.\/index\.js$/, namespace: 'shared' }, index);
+    onLoad({ filter: /^binding$/, namespace: 'shared' }, () => ({
+      contents: `import { Metrics } from './index.js';\nexport const binding = (file) => Metrics[Symbol.for('vmm-metrics.binding')](file);`,
+    }));
   },
 };
 

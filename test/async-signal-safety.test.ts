@@ -133,6 +133,7 @@ describe('given the machine code of the addon', () => {
       'Sink7WriteBy',
       'ProfileOutput8SendLast',
       'FormatRows',
+      'KvmSamples6Sample',
     ])
       expect(
         [...ways.keys()].some((name) => name.includes(part)),

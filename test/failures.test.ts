@@ -28,6 +28,7 @@ const TABLE: Readonly<Record<FailureCode, { readonly code: ErrorCode; readonly w
   invalid: { code: own, why: 'native code rejected it, which is a bug in vmm-metrics' },
   crashing: { code: own, why: 'EACCES: permission denied, open' },
   lock: { code: own, why: 'EACCES: permission denied, open' },
+  noStatistics: { code: own, why: 'this kernel has no statistics descriptors of KVM' },
 };
 
 describe('given a failure of native code', () => {

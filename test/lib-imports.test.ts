@@ -114,6 +114,7 @@ test('given the JavaScript that is published, when its imports are read, then th
   expect(importsOfBuilt('index.js')).toEqual([]);
   expect(importsOfBuilt('firecracker.js')).toEqual(['./index.js']);
   expect(new Set(importsOfBuilt('prometheus.js'))).toEqual(new Set(['./index.js']));
+  expect(new Set(importsOfBuilt('kvm.js'))).toEqual(new Set(['./index.js']));
   expect(importsOfBuilt('opentelemetry.js')).toEqual([]);
   expect(importsOfBuilt('cli/main.js').length).toBeGreaterThan(0);
 });

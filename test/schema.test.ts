@@ -124,7 +124,7 @@ describe('given wrong options of a metric, when it is defined, then a TypeError 
       name: 'another unit',
       call: () => inc('', bad({ unit: 'miles' })),
       error: RangeError,
-      message: /unit must be 'count', 'bytes', 'us' or 'ms'; got 'miles'/,
+      message: /unit must be 'count', 'bytes', 'ns', 'us' or 'ms'; got 'miles'/,
     },
     {
       name: 'another clock',

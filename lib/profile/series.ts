@@ -129,6 +129,7 @@ function wholeIncrease(counter: Counter, timesNs: Float64Array): Pick<Total, 'di
 }
 
 const TIME_UNITS = new Map([
+  ['ns', { text: 'ns', inSecond: '1,000,000,000' }],
   ['us', { text: 'µs', inSecond: '1,000,000' }],
   ['ms', { text: 'ms', inSecond: '1,000' }],
 ]);

@@ -29,7 +29,8 @@ enum class Code {
   kAlreadyRunning,   // a profile of the store runs
   kInvalid,          // the caller broke the contract: a program that is not sound, a cell that does not exist
   kCrashing,         // the process is dying, and the crash handler writes the last line
-  kLock              // the lock of a file can be neither taken nor queried
+  kLock,             // the lock of a file can be neither taken nor queried
+  kNoStatistics      // the kernel gives no statistics of its VMs
 };
 
 struct Status {

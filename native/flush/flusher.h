@@ -22,9 +22,11 @@ enum class FlushResult { kNotInitialized, kOut, kFailed };
 
 class Flusher {
  public:
-  // `missed_cell` counts the flushes whose line did not get out whole. kNoCell: nothing counts them.
-  Flusher(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell)
-      : sender_(cells, line_template, devices, missed_cell) {}
+  // `missed_cell` counts the flushes whose line did not get out whole. kNoCell: nothing counts them. `kvm` is sampled
+  // just before each line is built. Null: there is nothing to sample.
+  Flusher(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell,
+          const KvmSamples* kvm = nullptr)
+      : sender_(cells, line_template, devices, missed_cell, kvm) {}
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 

@@ -8,8 +8,9 @@
 
 namespace vmm {
 
-LineSender::LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell)
-    : cells_(cells), template_(line_template), devices_(devices), missed_cell_(missed_cell) {}
+LineSender::LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell,
+                       const KvmSamples* kvm)
+    : cells_(cells), template_(line_template), devices_(devices), missed_cell_(missed_cell), kvm_(kvm) {}
 
 Status LineSender::Open(const char* path, int descriptor, FinishLine finish, void* flusher, Recoveries* recoveries) {
   if (Status status = path != nullptr ? sink_.OpenPath(path) : sink_.OpenDescriptor(descriptor); !status.ok()) return status;
@@ -44,7 +45,7 @@ Status LineSender::SendNew() {
   }
   const ShardSelection& shards = cells_.idle().Select(cells_);
   if (!PassPhase(kIdle, kBuilding)) return {Code::kCrashing, ECANCELED, "write"};
-  if (!line_.Build(template_, cells_, shards, devices_, cells_.region().committed_bank() == 0 ? 1 : 0)) {
+  if (!Build(line_, shards, cells_.region().committed_bank() == 0 ? 1 : 0)) {
     PassPhase(kBuilding, kIdle);
     return {Code::kWrite, EMSGSIZE, "write"};
   }
@@ -110,6 +111,11 @@ Status LineSender::Resume() {
   return recoveries_.Send(sink_);
 }
 
+bool LineSender::Build(Line& line, const ShardSelection& shards, uint32_t bank) {
+  if (kvm_ != nullptr) kvm_->Sample();
+  return line.Build(template_, cells_, shards, devices_, bank);
+}
+
 Status LineSender::SendRest(Line& line) {
   if (!line.is_partly_sent()) {
     if (!sink_.BeginLine()) return {Code::kWrite, EAGAIN, "write"};
@@ -163,7 +169,10 @@ bool LineSender::DoQuiet(void (*work)(void* context), void* context) {
 // ---- the last line
 
 bool LineSender::LastLine(int64_t deadline_ms) {
-  if (!is_open_.load(std::memory_order_acquire)) return false;
+  if (!is_open_.load(std::memory_order_acquire)) {
+    if (kvm_ != nullptr) kvm_->Sample();  // for readers of the region
+    return false;
+  }
   const bool is_out = SendLastLine(deadline_ms);
   // For readers of the region, and for the next line of a process that survives.
   if (!is_out) CountMissed();
@@ -183,7 +192,7 @@ bool LineSender::SendLastLine(int64_t deadline_ms) {
   // survived an earlier last line, the crash bank may be the committed one.
   const uint32_t bank = cells_.region().committed_bank() == kCrashBank ? 1 : kCrashBank;
   const ShardSelection shards = ShardSelection::All(cells_.shards_used());
-  if (!last_line_.Build(template_, cells_, shards, devices_, bank)) return false;
+  if (!Build(last_line_, shards, bank)) return false;
   return send(last_line_);
 }
 

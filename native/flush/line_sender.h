@@ -32,13 +32,16 @@
 #include "flush/line_template.h"
 #include "flush/recovery.h"
 #include "flush/sink.h"
+#include "kvm/samples.h"
 
 namespace vmm {
 
 class LineSender {
  public:
-  // `missed_cell` counts the lines that did not get out whole when they were due. kNoCell: nothing counts them.
-  LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell);
+  // `missed_cell` counts the lines that did not get out whole when they were due. kNoCell: nothing counts them. `kvm`
+  // is sampled just before each line is built. Null: there is nothing to sample.
+  LineSender(Cells& cells, const LineTemplate& line_template, const DeviceLists& devices, uint32_t missed_cell,
+             const KvmSamples* kvm);
   ~LineSender() { sink_.Close(); }
   LineSender(const LineSender&) = delete;
   LineSender& operator=(const LineSender&) = delete;
@@ -99,6 +102,8 @@ class LineSender {
   Status Reopen();
   // Reopens the sink, and sends what goes before the next line: the tail of a held line, then recoveries.
   Status Resume();
+  // Samples KVM, and builds the line in that bank.
+  bool Build(Line& line, const ShardSelection& shards, uint32_t bank);
   // Sends what is left of a line, and commits it when all is out. If only a part is out, the line is held.
   Status SendRest(Line& line);
   // Notes the line whose tail is to be sent. Null: there is none, and no line is on its way.
@@ -121,6 +126,7 @@ class LineSender {
   const LineTemplate& template_;
   const DeviceLists& devices_;
   const uint32_t missed_cell_;
+  const KvmSamples* const kvm_;
   std::atomic<uint32_t> phase_{kIdle};
   std::atomic<bool> is_open_{false};
   // The thread that has the phase at kSending; 0: none. Relaxed: a thread looks only for itself.

@@ -16,6 +16,7 @@
 #include "node/attachment.h"
 #include "node/format_table.h"
 #include "node/known_regions.h"
+#include "node/kvm_fields.h"
 #include "node/profile_stop.h"
 #include "node/region_access.h"
 #include "node/tick_wait.h"
@@ -84,6 +85,7 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["format"] = Napi::Function::New(env, FormatTable, "format");
   exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");
   exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
+  exports["kvmStatistics"] = Napi::Function::New(env, KvmStatisticsOf, "kvmStatistics");
   exports["pages"] = Napi::Function::New(env, Pages, "pages");
   exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
   exports["knownRegion"] = Napi::Function::New(env, MakeKnownRegion, "knownRegion");

@@ -51,6 +51,8 @@ Napi::Function Attachment::Define(Napi::Env env) {
                          InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
                          InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
                          InstanceMethod<&Attachment::RetakeSignal>("retakeSignal"),
+                         InstanceMethod<&Attachment::SampleKvm>("sampleKvm"),
+                         InstanceMethod<&Attachment::KvmLosses>("kvmLosses"),
                          InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
                          InstanceMethod<&Attachment::Native>("native"),
                          InstanceMethod<&Attachment::Ends>("ends"),

@@ -89,6 +89,11 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   // retakeSignal(signal): puts our handler above the one that displaced it.
   void RetakeSignal(const Napi::CallbackInfo& info);
 
+  // sampleKvm(vcpus, descriptors): a failure with `index`, or undefined. In `vcpus`, null stands for the VM.
+  Napi::Value SampleKvm(const Napi::CallbackInfo& info);
+  // kvmLosses(): the targets of sampleKvm() that cannot be read any more, each once: { vcpu, failure }.
+  Napi::Value KvmLosses(const Napi::CallbackInfo& info);
+
   // startProfiling(cells, intervalNs, header, annotation, output): an external for stopProfiling(); or a failure.
   Napi::Value StartProfiling(const Napi::CallbackInfo& info);
 

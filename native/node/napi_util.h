@@ -36,6 +36,7 @@ inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
     case Code::kInvalid: code = "invalid"; break;
     case Code::kCrashing: code = "crashing"; break;
     case Code::kLock: code = "lock"; break;
+    case Code::kNoStatistics: code = "noStatistics"; break;
   }
   Napi::Object failure = Napi::Object::New(env);
   failure["code"] = code;

@@ -20,6 +20,12 @@ std::vector<NamedMetric> MetricsOf(const Napi::Value& value) {
   return out;
 }
 
+std::vector<KvmMetric> KvmMetricsOf(const Napi::Value& value) {
+  std::vector<KvmMetric> out;
+  for (const NamedMetric& metric : MetricsOf(value)) out.push_back({metric.name, metric.cell});
+  return out;
+}
+
 }  // namespace
 
 StoreSpec SpecOf(const Napi::Object& object) {
@@ -53,6 +59,12 @@ StoreSpec SpecOf(const Napi::Object& object) {
   spec.document = object.Get("document").As<Napi::String>().Utf8Value();
   if (object.Get("missedCell").IsNumber()) spec.missed_cell = Uint32Of(object.Get("missedCell"));
   if (object.Get("errorCell").IsNumber()) spec.error_cell = Uint32Of(object.Get("errorCell"));
+  if (object.Get("kvm").IsObject()) {
+    const Napi::Object kvm = object.Get("kvm").As<Napi::Object>();
+    spec.kvm_vm = KvmMetricsOf(kvm.Get("vm"));
+    spec.kvm_vcpu = KvmMetricsOf(kvm.Get("vcpu"));
+    if (kvm.Get("vcpuGroup").IsNumber()) spec.kvm_vcpu_group = Uint32Of(kvm.Get("vcpuGroup"));
+  }
   return spec;
 }
 

@@ -44,11 +44,11 @@ void AppendTime(RawWriter& out, int64_t realtime_ns) {
 
 }  // namespace
 
-Profile::Profile(const Cells& cells, ProfileSpec&& spec)
-    : cells_(cells), spec_(std::move(spec)), sampler_(cells_, spec_.cells, spec_.interval_ns, ring_), output_(ring_) {}
+Profile::Profile(const Cells& cells, const KvmSamples* kvm, ProfileSpec&& spec)
+    : cells_(cells), spec_(std::move(spec)), sampler_(cells_, spec_.cells, spec_.interval_ns, ring_, kvm), output_(ring_) {}
 
-Status Profile::Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
-  const auto made = std::make_shared<Profile>(cells, std::move(spec));
+Status Profile::Start(const Cells& cells, const KvmSamples* kvm, ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
+  const auto made = std::make_shared<Profile>(cells, kvm, std::move(spec));
   if (Status status = made->Open(); !status.ok()) return status;
   try {
     const AsynchronousSignalsBlocked blocked;

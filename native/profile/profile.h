@@ -64,11 +64,11 @@ class Profile {
   static constexpr int kStopSteps = 16;
   static constexpr int kGivingUpSteps = 2;
 
-  // kOpen, kWrongFile: the output cannot be used. kMemory, kThread: there is no memory or no thread. kInvalid: a column
-  // is no cell. After a failure nothing runs, and the output is untouched.
-  static Status Start(const Cells& cells, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
+  // `kvm` may be null, see Sampler. kOpen, kWrongFile: the output cannot be used. kMemory, kThread: there is no memory
+  // or no thread. kInvalid: a column is no cell. After a failure nothing runs, and the output is untouched.
+  static Status Start(const Cells& cells, const KvmSamples* kvm, ProfileSpec&& spec, std::shared_ptr<Profile>* profile);
 
-  Profile(const Cells& cells, ProfileSpec&& spec);
+  Profile(const Cells& cells, const KvmSamples* kvm, ProfileSpec&& spec);
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 

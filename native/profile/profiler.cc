@@ -14,7 +14,7 @@ Status Profiler::Start(ProfileSpec&& spec, std::shared_ptr<Profile>* profile) {
     if (running_->is_own()) return {Code::kAlreadyRunning, EALREADY};
     Forget();  // a forked child: the profile runs in the parent only
   }
-  if (Status status = Profile::Start(cells_, std::move(spec), profile); !status.ok()) return status;
+  if (Status status = Profile::Start(cells_, kvm_, std::move(spec), profile); !status.ok()) return status;
   running_ = *profile;
   process_.store(ForkGeneration::Own(), std::memory_order_relaxed);
   last_samples_.Add(&running_->output());

@@ -17,7 +17,8 @@ namespace vmm {
 
 class Profiler {
  public:
-  explicit Profiler(const Cells& cells) : cells_(cells) {}
+  // `kvm` is sampled for the columns that show it. Null: there is nothing to sample.
+  explicit Profiler(const Cells& cells, const KvmSamples* kvm = nullptr) : cells_(cells), kvm_(kvm) {}
   ~Profiler() { Stop(); }
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
@@ -51,6 +52,7 @@ class Profiler {
   std::shared_ptr<Profile> Running(int patience_ms = -1);
 
   const Cells& cells_;
+  const KvmSamples* const kvm_;
   std::mutex mutex_;
   std::shared_ptr<Profile> running_;
   std::atomic<uint32_t> process_{0};  // the process that started `running_`, see ForkGeneration; relaxed: publishes nothing

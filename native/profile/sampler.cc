@@ -14,9 +14,10 @@ namespace {
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kRowsPerNote = 256;
 // A row is read again, up to kReadAgain times, when reading it took longer than kReadingNs plus kReadingCellNs for each
-// column.
+// column and kReadingKvmNs for each statistics descriptor of KVM.
 constexpr uint64_t kReadingNs = 10'000;
 constexpr uint64_t kReadingCellNs = 1'000;
+constexpr uint64_t kReadingKvmNs = 2'000;
 constexpr int kReadAgain = 3;
 
 void Relax() {
@@ -90,8 +91,8 @@ void Sampler::Run() {
 }
 
 uint64_t Sampler::TakeSample(uint64_t* row, uint64_t now_ns) {
-  const uint64_t limit_ns = kReadingNs + kReadingCellNs * columns_.size();
   for (int again = kReadAgain;; again--) {
+    kvm_.Sample();
     uint64_t* field = row;
     *field++ = now_ns - origin_ns_;
     for (const uint32_t cell : columns_) {
@@ -100,6 +101,7 @@ uint64_t Sampler::TakeSample(uint64_t* row, uint64_t now_ns) {
     }
     // When the thread lost its processor in between, the first values are older than the last ones.
     const uint64_t after_ns = MonotonicNs();
+    const uint64_t limit_ns = kReadingNs + kReadingCellNs * columns_.size() + kReadingKvmNs * kvm_.sources();
     if (after_ns - now_ns <= limit_ns || again == 0) break;
     now_ns = after_ns;
   }

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "kvm/columns.h"
 #include "profile/sample_ring.h"
 #include "profile/spinning_cpu.h"
 #include "region/cells.h"
@@ -48,9 +49,10 @@ class Sampler {
 
   enum State : uint32_t { kMade, kStarting, kSampling, kStopping, kCollected };
 
-  // `columns` has one entry per column: a cell, or the first cell of a latency metric for its minimum.
-  Sampler(const Cells& cells, const std::vector<uint32_t>& columns, uint64_t interval_ns, SampleRing& ring)
-      : cells_(cells), columns_(columns), interval_ns_(interval_ns), ring_(ring) {}
+  // `columns` has one entry per column: a cell, or the first cell of a latency metric for its minimum. Each row samples
+  // what `kvm` has for these columns. Null: nothing.
+  Sampler(const Cells& cells, const std::vector<uint32_t>& columns, uint64_t interval_ns, SampleRing& ring, const KvmSamples* kvm)
+      : cells_(cells), columns_(columns), interval_ns_(interval_ns), ring_(ring), kvm_(kvm, cells, columns) {}
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
@@ -91,6 +93,7 @@ class Sampler {
   const std::vector<uint32_t>& columns_;
   const uint64_t interval_ns_;
   SampleRing& ring_;
+  KvmColumns kvm_;
 
   // The sampling thread's own, until kCollected.
   uint64_t origin_ns_ = 0;

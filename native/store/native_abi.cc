@@ -121,6 +121,26 @@ vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const ch
   return FindIn(StoreOf(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
 }
 
+vmm_metrics_status WatchKvm(void* store, int fd, const char* vcpu, size_t vcpu_bytes) noexcept {
+  Store& here = StoreOf(store);
+  if (here.is_closed()) return VMM_METRICS_CLOSED;
+  if (vcpu == nullptr ? here.spec().kvm_vm.empty() : here.spec().kvm_vcpu.empty()) return VMM_METRICS_UNKNOWN_NAME;
+  return Guarded([&]() -> vmm_metrics_status {
+    if (vcpu != nullptr && (vcpu_bytes > kIdBytesMax || !IsDeviceId(std::string(vcpu, vcpu_bytes)))) return VMM_METRICS_BAD_ID;
+    size_t failed = 0;
+    const std::string id = vcpu == nullptr ? std::string() : std::string(vcpu, vcpu_bytes);
+    const Status status = here.SampleKvm({{vcpu != nullptr, id, fd < 0 ? -1 : fd}}, &failed);
+    switch (status.code) {
+      case Code::kOk: return VMM_METRICS_OK;
+      case Code::kKeyTaken: return VMM_METRICS_KEY_TAKEN;
+      case Code::kOpen:
+      case Code::kWrongFile:
+      case Code::kNoStatistics: return VMM_METRICS_BAD_ARGUMENT;
+      default: return VMM_METRICS_NO_SPACE;
+    }
+  });
+}
+
 void SharedShard(void* store, vmm_metrics_shard* out) noexcept {
   unsigned char* shared = BaseOf(StoreOf(store), kSharedShard);
   *out = {shared, shared, kSharedShard, CellLayoutOf(StoreOf(store)), nullptr};
@@ -194,7 +214,8 @@ vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
           RemoveDevice,
           Current,
           HandlerShard,
-          WriteFirstDifference};
+          WriteFirstDifference,
+          WatchKvm};
 }
 
 }  // namespace vmm

@@ -25,12 +25,13 @@ Store::Store(StoreSpec&& spec)
       abi_(MakeNativeAbi(this, spec_.schema_fingerprint)),
       directory_(cells_.region()),
       devices_(spec_.group_names, spec_.keys),
-      flusher_(cells_, template_, devices_.lists(), spec_.missed_cell),
+      kvm_(kvm_samples_, cells_),
+      flusher_(cells_, template_, devices_.lists(), spec_.missed_cell, &kvm_samples_),
       periodic_([this] {
         Status ignored;  // the flusher counts a missed line, and the next line carries its deltas
         Flush(&ignored);
       }),
-      profiler_(cells_),
+      profiler_(cells_, &kvm_samples_),
       leaving_(static_cast<uint32_t>(spec_.groups.size())),
       retirement_(cells_, directory_, devices_, program_) {
   capture_target_.cells = &cells_;
@@ -57,6 +58,13 @@ bool Store::IsSpecSound() const {
   }
   for (size_t g = 0; g < groups; g++) {
     if (spec_.groups[g].cells != spec_.group_kinds[g].size()) return false;
+  }
+  for (const KvmMetric& metric : spec_.kvm_vm) {
+    if (metric.cell >= static_cells) return false;
+  }
+  if (!spec_.kvm_vcpu.empty() && spec_.kvm_vcpu_group >= groups) return false;
+  for (const KvmMetric& metric : spec_.kvm_vcpu) {
+    if (metric.cell >= spec_.group_kinds[spec_.kvm_vcpu_group].size()) return false;
   }
   return true;
 }
@@ -85,6 +93,7 @@ Status Store::Create(OpenConflict* conflict) {
   if (Status status = cells_.Reserve(spec_.kinds.data(), static_cells, &first); !status.ok()) return status;
   if (Status status = retirement_.Create(spec_.group_kinds); !status.ok()) return status;
   cells_.Publish();
+  if (spec_.error_cell != kNoCell) kvm_samples_.CountErrorsIn(&cells_.Shared(spec_.error_cell));
   if (spec_.file.empty()) return {};
   const Status status = file.Publish();
   conflict->holder = file.holder();
@@ -110,6 +119,7 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
     Retain();
     return;
   }
+  kvm_.Close();
   SetEnding(ending);
   if (awaits_exit && cells_.region().file() >= 0) AwaitExitCode(cells_.region().file());
   // Other addons may still have the file mapped, but the next store that opens the path must find it free.
@@ -134,6 +144,7 @@ void Store::NoteEnding(const Ending& ending) {
 void Store::EndWithProcess(int32_t exit_code) {
   looked_ms_.store(kNeverLooked, std::memory_order_relaxed);  // as in Close
   BeforeFlush();
+  kvm_samples_.Sample();  // what KVM has counted since the last line is unflushed, too
   flusher_.FlushAtExit(kLastFlushMs);
   profiler_.StopAtExit(kExitLockMs);
   // Relaxed, both: the thread that called NoteEnding runs this, or the process ends in another way.
@@ -143,6 +154,7 @@ void Store::EndWithProcess(int32_t exit_code) {
 
 void Store::FlushIfChanged() {
   Status ignored;  // no caller is left to report it to; the region keeps the values
+  kvm_samples_.Sample();
   if (flusher_.HasUnflushed()) {
     Flush(&ignored, kLastFlushMs);
   } else {
@@ -164,6 +176,8 @@ Status Store::CaptureSignals(const CaptureOptions& options) {
 FlushResult Store::Flush(Status* status, int patience_ms) {
   BeforeFlush();
   const FlushResult result = flusher_.Flush(status, patience_ms);
+  // Without a sink, readers of the region get new values all the same.
+  if (result == FlushResult::kNotInitialized) kvm_samples_.Sample();
   if (result == FlushResult::kOut && leaving_.epoch() != 0) {
     // If another thread has the lock, a later flush does this work.
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);

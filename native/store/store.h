@@ -22,6 +22,7 @@
 #include "flush/line_template.h"
 #include "flush/program.h"
 #include "flush/retirement.h"
+#include "kvm/watches.h"
 #include "profile/profiler.h"
 #include "region/directory.h"
 #include "store/ending.h"
@@ -96,6 +97,26 @@ class Store {
   // The first cell of the group's rest: it counts what is added through accessors of devices that were let go of.
   uint32_t RestOf(uint32_t group);
 
+  // A descriptor of KVM to sample, see KvmWatches. `vcpu`: the device that gets the values, which is made if it does
+  // not exist; without it, the VM's metrics get them. `fd`: a VM, a vCPU or a statistics descriptor, which stays the
+  // caller's; -1: what is sampled there now is sampled once more, and no longer after that.
+  struct KvmTarget {
+    bool is_vcpu = false;
+    std::string vcpu;
+    int fd = -1;
+  };
+  // Checks all descriptors before anything changes. `*failed` is the index of the target that caused a failure.
+  // kNoStatistics: this kernel has no statistics. kInvalid: the schema has no metrics for such a target. Otherwise as
+  // KvmWatches::Prepare and AllocDevice.
+  Status SampleKvm(const std::vector<KvmTarget>& targets, size_t* failed);
+  // The targets of SampleKvm that cannot be read any more, each once.
+  struct KvmLoss {
+    bool is_vcpu;
+    std::string vcpu;
+    int error;
+  };
+  std::vector<KvmLoss> TakeKvmLosses();
+
   // All totals. The schema's own cells come first. For each group, the sums over its removed devices follow (inc
   // metrics only, 0 for the others), and then the totals of each living device, in the order of `ids`.
   struct Snapshot {
@@ -142,6 +163,11 @@ class Store {
   void Close(const Ending& ending, bool awaits_exit);
   // Under the lock. Makes a new device.
   Status MakeDevice(uint32_t group, const std::string& id, const Device** device);
+  Status AllocDeviceLocked(uint32_t group, const std::string& id, const Device** device);
+  // Under the lock. Samples the device once more, and no longer after that.
+  void EndKvm(uint32_t group, const Device& device);
+  // Under the lock. Releases the devices and descriptors that no thread samples any more.
+  void FreeKvm();
   // Under the lock. Retires leaving devices, if that is possible without waiting. False: nothing more can be retired
   // now.
   bool RetireLeaving();
@@ -156,6 +182,8 @@ class Store {
   Cells cells_;
   Directory directory_;
   Devices devices_;
+  KvmSamples kvm_samples_;
+  KvmWatches kvm_;
   Flusher flusher_;
   Periodic periodic_;
   Profiler profiler_;

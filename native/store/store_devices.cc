@@ -31,6 +31,12 @@ bool IsLackOfRoom(Code code) {
 
 Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** device, bool is_pinned) {
   std::lock_guard<std::mutex> lock(mutex_);
+  const Status status = AllocDeviceLocked(group, id, device);
+  if (status.ok() && is_pinned) leaving_.Pin(*device);
+  return status;
+}
+
+Status Store::AllocDeviceLocked(uint32_t group, const std::string& id, const Device** device) {
   *device = devices_.Find(group, id);
   if (*device == nullptr) {
     if (!retirement_.HasRun(group) &&
@@ -44,9 +50,8 @@ Status Store::AllocDevice(uint32_t group, const std::string& id, const Device** 
       RetireLeaving();
       status = MakeDevice(group, id, device);
     }
-    if (!status.ok()) return status;
+    return status;
   }
-  if (is_pinned) leaving_.Pin(*device);
   return {};
 }
 
@@ -78,8 +83,10 @@ bool Store::RemoveDevice(uint32_t group, const std::string& id, const Holder* se
   std::lock_guard<std::mutex> lock(mutex_);
   // Without an aggregate, the device's pending deltas can only be written under its own key.
   const bool keeps_key = !HasAggregate(program_, group);
-  const Device* const device = devices_.Remove(group, id, keeps_key);
+  const Device* device = devices_.Find(group, id);
   if (device == nullptr) return false;
+  EndKvm(group, *device);
+  device = devices_.Remove(group, id, keeps_key);
   directory_.Remove(device->directory_entry);
   if (!keeps_key) line_bytes_ -= devices_.KeyBytes(group, id) + DeviceBytesMax(program_, group);
   leaving_.Note(group, device, self);
@@ -119,6 +126,7 @@ std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
 }
 
 Store::Snapshot Store::TakeSnapshot() {
+  kvm_samples_.Sample();
   // The lock keeps devices from being retired in the meantime.
   std::lock_guard<std::mutex> lock(mutex_);
   Snapshot snapshot;
@@ -146,6 +154,7 @@ Store::Snapshot Store::TakeSnapshot() {
 
 bool Store::RetireLeaving() {
   if (!leaving_.HasAny()) return false;
+  FreeKvm();
   struct Work {
     Store* store;
     size_t retired;

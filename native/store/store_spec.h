@@ -13,6 +13,7 @@
 
 #include "flush/line_template.h"
 #include "flush/program.h"
+#include "kvm/watches.h"
 #include "region/cell.h"
 #include "region/region_file.h"
 
@@ -45,6 +46,12 @@ struct StoreSpec {
     bool is_store;
   };
   std::vector<Mark> marks;
+  // The metrics of the schema that show KVM's statistics: those of the VM, and those of each device of a group, which
+  // are the vCPUs. kNoGroup: the schema has none of a vCPU.
+  static constexpr uint32_t kNoGroup = ~0u;
+  std::vector<KvmMetric> kvm_vm;
+  std::vector<KvmMetric> kvm_vcpu;
+  uint32_t kvm_vcpu_group = kNoGroup;
   uint32_t missed_cell = kNoCell;
   uint32_t error_cell = kNoCell;
   // The absolute path of the region's file; empty: the region is no file.

@@ -39,5 +39,6 @@ NAPI_MODULE_INIT() {
   DefineLedger(env, exports);
   DefineConfined(env, exports);
   DefineTurnover(env, exports);
+  DefineKvm(env, exports);
   return exports;
 }

@@ -16,6 +16,7 @@ export const HANDLER_FILES = [
   'flush/recovery.cc',
   'flush/sink.cc',
   'flush/sink_turn.cc',
+  'kvm/samples.cc',
   'profile/last_samples.cc',
   'profile/profile_output.cc',
   'region/collection.cc',

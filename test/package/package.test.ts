@@ -60,7 +60,14 @@ describe('given the packed package in an empty project without a compiler', () =
   test('when a debugger follows its source maps, then each map has its sources', () => {
     const lib = join(project, 'node_modules', 'vmm-metrics', 'dist', 'lib');
     const maps = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
-    expect(maps.sort()).toEqual(['cli/main.js.map', 'firecracker.js.map', 'index.js.map', 'opentelemetry.js.map', 'prometheus.js.map']);
+    expect(maps.sort()).toEqual([
+      'cli/main.js.map',
+      'firecracker.js.map',
+      'index.js.map',
+      'kvm.js.map',
+      'opentelemetry.js.map',
+      'prometheus.js.map',
+    ]);
     for (const file of maps) {
       const { sources, sourcesContent } = JSON.parse(readFileSync(join(lib, file), 'utf8')) as Record<string, unknown[]>;
       expect(sourcesContent, file).toHaveLength(sources!.length);

@@ -1,0 +1,111 @@
+#include "kvm/watches.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace vmm {
+
+Status KvmWatches::Prepare(int fd, const std::vector<KvmMetric>& metrics, const std::vector<CellKind>& kinds,
+                           Prepared* prepared) {
+  if (Status status = OpenKvmStatistics(fd, &prepared->opened); !status.ok()) return status;
+  KvmStatistics& statistics = prepared->statistics;
+  if (Status status = KvmStatistics::Read(prepared->opened.statistics.get(), &statistics); !status.ok()) return status;
+  std::unordered_map<std::string, uint32_t> cells;
+  for (const KvmMetric& metric : metrics) cells[metric.name] = metric.cell;
+  for (const KvmStatistic& statistic : statistics.all) {
+    const auto found = cells.find(statistic.name);
+    if (found == cells.end()) continue;
+    const KvmMetricShape shape = ShapeOf(statistic);
+    const CellKind kind = shape.kind == KvmMetricShape::kCounter ? CellKind::kInc : CellKind::kStore;
+    if (shape.kind == KvmMetricShape::kNone || kinds[found->second] != kind)
+      return WrongFile("has a statistic of another kind than the metric of its name");
+    prepared->pairs.push_back({found->second, statistic, shape});
+  }
+  if (prepared->pairs.empty()) return WrongFile("has none of the statistics that the schema has metrics for");
+  return {};
+}
+
+void KvmWatches::Begin(uint32_t target, Prepared&& prepared) {
+  auto made = std::make_unique<Watch>();
+  made->target = target;
+  made->id = prepared.statistics.id;
+  const uint32_t first = target == kVm ? 0 : target;
+  for (const Prepared::Pair& pair : prepared.pairs) {
+    const uint64_t offset = uint64_t{prepared.statistics.data_offset} + pair.statistic.offset;
+    made->fields.push_back(
+        {offset, &cells_.Shared(first + pair.cell), pair.shape.factor, 0, pair.shape.kind == KvmMetricShape::kCounter});
+  }
+  std::sort(made->fields.begin(), made->fields.end(), [](const KvmField& a, const KvmField& b) { return a.offset < b.offset; });
+  made->opened = std::move(prepared.opened);
+  made->source.fd = made->opened.statistics.get();
+  made->source.fields = made->fields.data();
+  made->source.field_count = static_cast<uint32_t>(made->fields.size());
+  End(target);
+  Continue(target, made.get());
+  Watch& watch = *(watches_[target] = std::move(made));
+  samples_.Sample(watch.source);
+  samples_.Add(&watch.source);
+}
+
+void KvmWatches::Continue(uint32_t target, Watch* watch) const {
+  const auto found = earlier_.find(target);
+  if (found == earlier_.end()) return;
+  const std::map<const Cell*, uint64_t>& counted = found->second.counted;
+  // The ids of all VMs of a process are equal. A VM or vCPU that is younger has counted less.
+  bool is_same = found->second.id == watch->id;
+  for (const KvmField& field : watch->fields) {
+    const auto before = field.is_counter ? counted.find(field.cell) : counted.end();
+    if (before == counted.end()) continue;
+    uint64_t value = 0;
+    const bool is_read = pread(watch->source.fd, &value, sizeof(value), static_cast<off_t>(field.offset)) == sizeof(value);
+    is_same = is_same && is_read && value * field.factor >= before->second;
+  }
+  for (KvmField& field : watch->fields) {
+    if (!field.is_counter) continue;
+    const auto before = counted.find(field.cell);
+    field.base = Read(*field.cell) - (is_same && before != counted.end() ? before->second : 0);
+  }
+}
+
+bool KvmWatches::End(uint32_t target) {
+  const auto found = watches_.find(target);
+  if (found == watches_.end()) return false;
+  Watch& watch = *found->second;
+  samples_.Sample(watch.source);
+  earlier_[target] = LeftBy(watch);
+  ended_.push_back(nullptr);
+  samples_.Remove(&watch.source);
+  ended_.back() = std::move(found->second);
+  watches_.erase(found);
+  return true;
+}
+
+KvmWatches::Earlier KvmWatches::LeftBy(const Watch& watch) {
+  Earlier earlier{watch.id, {}};
+  for (const KvmField& field : watch.fields) {
+    if (field.is_counter) earlier.counted[field.cell] = Read(*field.cell) - field.base;
+  }
+  return earlier;
+}
+
+std::vector<KvmWatches::Loss> KvmWatches::TakeLosses() {
+  std::vector<Loss> losses;
+  for (auto& [target, watch] : watches_) {
+    // Relaxed: it publishes nothing, and a loss that is missed now is found at the next call.
+    const int error = watch->source.error.load(std::memory_order_relaxed);
+    if (error == 0 || watch->is_loss_told) continue;
+    watch->is_loss_told = true;
+    losses.push_back({target, error});
+  }
+  return losses;
+}
+
+void KvmWatches::Close() {
+  for (auto& [target, watch] : watches_) samples_.Remove(&watch->source);
+  watches_.clear();
+  ended_.clear();
+}
+
+}  // namespace vmm

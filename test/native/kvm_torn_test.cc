@@ -1,0 +1,86 @@
+// KvmSamples, where the kernel copies a word byte by byte while KVM adds to it.
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "check.h"
+#include "kvm/watches.h"
+#include "kvm_bytes.h"
+
+namespace {
+
+// When there is a counter here, the next pread tears its word, as if one was added in the middle of the copy.
+std::atomic<uint64_t>* g_torn = nullptr;
+int g_reads = 0;
+
+}  // namespace
+
+// Takes the place of the C library's function in this program.
+extern "C" ssize_t pread(int fd, void* to, size_t bytes, off_t offset) {
+  g_reads++;
+  std::atomic<uint64_t>* const torn = std::exchange(g_torn, nullptr);
+  const uint64_t before = torn == nullptr ? 0 : torn->fetch_add(1, std::memory_order_relaxed);
+  const ssize_t got = syscall(SYS_pread64, fd, to, bytes, offset);
+  if (torn == nullptr) return got;
+  for (char* at = static_cast<char*>(to); at < static_cast<char*>(to) + got; at += sizeof(uint64_t)) {
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    if (word == before + 1) *at = static_cast<char>(before);  // the lowest byte was copied before the add
+  }
+  return got;
+}
+
+namespace vmm {
+namespace {
+
+TEST("given a counter that carries in the middle of its copy, when it is sampled, then the cell has no more than was counted") {
+  const std::vector<CellKind> kinds = {CellKind::kInc};
+  Cells cells;
+  uint32_t first = 0;
+  CHECK(cells.Create({1}).ok());
+  CHECK(cells.Reserve(kinds.data(), 1, &first).ok());
+  cells.Publish();
+  const KvmBytes bytes({{"exits"}});
+  KvmSamples samples;
+  KvmWatches watches(samples, cells);
+  KvmWatches::Prepared prepared;
+  CHECK(KvmWatches::Prepare(bytes.fd(), {{"exits", 0}}, kinds, &prepared).ok());
+  watches.Begin(KvmWatches::kVm, std::move(prepared));
+  for (const uint64_t before : {0xffull, 0x12ffull, 0xffffull, 0xffffffull}) {
+    bytes.Set("exits", before);
+    g_torn = &bytes.Word("exits");
+    samples.Sample();
+    CHECK_EQ(cells.Total(0), before + 1);
+  }
+}
+
+TEST("given a counter that has not carried since the last sample, when it is sampled, then it is read once") {
+  const std::vector<CellKind> kinds = {CellKind::kInc};
+  Cells cells;
+  uint32_t first = 0;
+  CHECK(cells.Create({1}).ok());
+  CHECK(cells.Reserve(kinds.data(), 1, &first).ok());
+  cells.Publish();
+  const KvmBytes bytes({{"exits"}});
+  bytes.Set("exits", 0x1200);
+  KvmSamples samples;
+  KvmWatches watches(samples, cells);
+  KvmWatches::Prepared prepared;
+  CHECK(KvmWatches::Prepare(bytes.fd(), {{"exits", 0}}, kinds, &prepared).ok());
+  watches.Begin(KvmWatches::kVm, std::move(prepared));
+  g_reads = 0;
+  bytes.Set("exits", 0x12ff);
+  samples.Sample();
+  CHECK_EQ(g_reads, 1);
+  bytes.Set("exits", 0x1300);
+  samples.Sample();
+  CHECK_EQ(g_reads, 3);
+  CHECK_EQ(cells.Total(0), 0x1300u);
+}
+
+}  // namespace
+}  // namespace vmm
