@@ -116,8 +116,13 @@ export interface Attachment {
   /** The number of the shard that only this thread writes; 0 when the thread shares shard 0. */
   readonly shard: number;
   readonly chunkCells: number;
-  /** The memory of one chunk in one shard; null where this Node allows no ArrayBuffer over foreign memory. */
+  /**
+   * The memory of one chunk in one shard, which must be in use. Null where this Node allows no ArrayBuffer over foreign
+   * memory.
+   */
   row(chunk: number, shard: number): ArrayBuffer | null | Failure;
+  /** The memory of the region's header, likewise. Nothing may be written there. */
+  header(): ArrayBuffer | null | Failure;
   /** `add`, `set` and `raise` write to shard 0, for threads that have no view over their cells. */
   add(cell: number, n: bigint): void;
   set(cell: number, value: bigint): void;

@@ -1,8 +1,10 @@
-// The cells as one JavaScript thread sees them: its own shard and shard 0. Sums over all shards come from native code.
+// The cells as one JavaScript thread sees them: its own shard and shard 0, and other shards where it reads sums.
 
 import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
+import { HEADER_BYTES } from './region/format.ts';
+import { ChunkSums, type ShardViews } from './shard-sums.ts';
 
 /** A view over some cells, and the index of one cell in it. */
 export interface CellView {
@@ -17,6 +19,11 @@ export interface DeviceHolder {
   /** Lets go of the device whose cells begin at `firstCell`. */
   letGo(firstCell: number): void;
 }
+
+/** How many rows of other threads' shards a thread maps at most: each is a mapping of its own in the address space. */
+const OTHER_ROWS_MAX = 64;
+
+const NO_CELLS = new BigUint64Array(0);
 
 interface Chunk {
   readonly view: BigUint64Array;
@@ -35,6 +42,8 @@ export class ThreadCells {
   readonly #chunkCells: number;
   readonly #ownChunks: (Chunk | undefined)[] = [];
   readonly #sharedChunks: (Chunk | undefined)[] = [];
+  readonly #sums: (ChunkSums | undefined)[] = [];
+  #views: ShardViews | undefined;
   /** The holders, by the numbers of their groups. */
   readonly #holders: (DeviceHolder | undefined)[] = [];
   #isWatching = false;
@@ -70,6 +79,17 @@ export class ThreadCells {
   /** A cell in shard 0. */
   shared(cell: number): CellView {
     return this.#place(this.#sharedChunks, 0, cell);
+  }
+
+  /** The sums of the chunk that has the cell, and the cell's index in them. */
+  sumsOf(cell: number): { readonly sums: ChunkSums; readonly index: number } {
+    const chunk = Math.floor(cell / this.#chunkCells);
+    this.#views ??= this.#viewsForSums();
+    this.#sums[chunk] ??=
+      this.mode === 'own'
+        ? new ChunkSums(chunk, this.#views, this.own(cell).view, this.shared(cell).view)
+        : new ChunkSums(chunk, this.#views, NO_CELLS, NO_CELLS);
+    return { sums: this.#sums[chunk], index: cell % this.#chunkCells };
   }
 
   /** Gives the attachment back. Old views can still be written, but nobody reads what they write. */
@@ -112,6 +132,21 @@ export class ThreadCells {
     if (this.#isWatching) return;
     this.#isWatching = true;
     attachment.watch(() => this.letGo());
+  }
+
+  #viewsForSums(): ShardViews {
+    const { shard } = this.#attachment;
+    const header = this.mode === 'own' ? this.#attachment.header() : null;
+    // A header of zeros makes each sum ask native code.
+    const words = header === null || isFailure(header) ? new Uint32Array(HEADER_BYTES / 4) : new Uint32Array(header);
+    let left = OTHER_ROWS_MAX;
+    const viewOf = (chunk: number, other: number): BigUint64Array | undefined => {
+      const row = left-- > 0 ? this.#attachment.row(chunk, other) : null;
+      if (row !== null && !isFailure(row)) return new BigUint64Array(row);
+      left = 0;
+      return undefined;
+    };
+    return { shard, header: words, viewOf };
   }
 
   #place(chunks: (Chunk | undefined)[], shard: number, cell: number): CellView {

@@ -2,6 +2,7 @@
 
 import type { Attachment } from '../binding.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
+import type { ChunkSums } from '../shard-sums.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 
 export const MOVE = Symbol('move');
@@ -16,8 +17,10 @@ export interface Movable {
 export class CounterReader implements Movable {
   readonly #cells: ThreadCells;
   #cell: number;
-  /** The count before the move, minus the count of the new cell at that time; modulo 2^64. */
-  #before = 0n;
+  /** The count before the move, minus the count of the new cell at that time, modulo 2^64; undefined before a move. */
+  #before: bigint | undefined;
+  #sums: ChunkSums | undefined;
+  #index = 0;
 
   constructor(cells: ThreadCells, cell: number) {
     this.#cells = cells;
@@ -25,7 +28,10 @@ export class CounterReader implements Movable {
   }
 
   count(): bigint {
-    return BigInt.asUintN(64, this.#before + this.#cells.attachment.total(this.#cell));
+    const { attachment } = this.#cells; // throws when closed
+    if (this.#sums === undefined) ({ sums: this.#sums, index: this.#index } = this.#cells.sumsOf(this.#cell));
+    const total = this.#sums.covers ? this.#sums.sum(this.#index) : attachment.total(this.#cell);
+    return this.#before === undefined ? total : BigInt.asUintN(64, this.#before + total);
   }
 
   fetchDiff(): bigint {
@@ -35,7 +41,8 @@ export class CounterReader implements Movable {
   [MOVE](_cells: ThreadCells, cell: number): void {
     const count = this.count();
     this.#cell = cell;
-    this.#before = 0n;
+    this.#sums = undefined;
+    this.#before = undefined;
     this.#before = BigInt.asUintN(64, count - this.count());
   }
 }

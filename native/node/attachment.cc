@@ -30,6 +30,7 @@ Napi::Function Attachment::Define(Napi::Env env) {
                          InstanceAccessor<&Attachment::Shard>("shard"),
                          InstanceAccessor<&Attachment::ChunkCells>("chunkCells"),
                          InstanceMethod<&Attachment::Row>("row"),
+                         InstanceMethod<&Attachment::Header>("header"),
                          InstanceMethod<&Attachment::Add>("add"),
                          InstanceMethod<&Attachment::SetTo>("set"),
                          InstanceMethod<&Attachment::Raise>("raise"),
@@ -126,12 +127,20 @@ Napi::Value Attachment::ChunkCells(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Attachment::Row(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  Store* const store = Attached(info);
   void* address = nullptr;
-  if (Status status = store->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address); !status.ok()) return ToFailure(env, status);
-  const size_t bytes = store->cells().region().granule_bytes();
-  RowHint* hint = new RowHint{bytes, rows_, store};
+  const Status status = Attached(info)->MapRow(Uint32Of(info[0]), Uint32Of(info[1]), &address);
+  return status.ok() ? BufferOver(info.Env(), address) : ToFailure(info.Env(), status);
+}
+
+Napi::Value Attachment::Header(const Napi::CallbackInfo& info) {
+  void* address = nullptr;
+  const Status status = Attached(info)->MapHeader(&address);
+  return status.ok() ? BufferOver(info.Env(), address) : ToFailure(info.Env(), status);
+}
+
+Napi::Value Attachment::BufferOver(Napi::Env env, void* address) {
+  const size_t bytes = store_->cells().region().granule_bytes();
+  RowHint* hint = new RowHint{bytes, rows_, store_};
   rows_->insert(address);
   napi_value buffer = nullptr;
   const napi_status made = napi_create_external_arraybuffer(env, address, bytes, FreeRow, hint, &buffer);

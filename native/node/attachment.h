@@ -47,6 +47,10 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   // row(chunk, shard): an ArrayBuffer over those cells; null when this Node allows no external ArrayBuffer; or a
   // failure.
   Napi::Value Row(const Napi::CallbackInfo& info);
+  // header(): an ArrayBuffer over the region's header; or null, or a failure, likewise.
+  Napi::Value Header(const Napi::CallbackInfo& info);
+  // An ArrayBuffer over a second mapping, which it owns; null when this Node allows no external ArrayBuffer.
+  Napi::Value BufferOver(Napi::Env env, void* address);
 
   void Add(const Napi::CallbackInfo& info);
   void SetTo(const Napi::CallbackInfo& info);

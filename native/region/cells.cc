@@ -59,6 +59,7 @@ uint32_t Cells::Claim() {
 }
 
 Status Cells::MapShard(uint32_t chunk, uint32_t shard, void** address) {
+  if (shard >= region_.shards_used()) return {Code::kInvalid};
   // A row without memory gets memory first: otherwise the mapping could never be touched.
   if (chunk >= chunks_) {
     if (Status status = region_.AllocateRow(chunk, kFirstShardRow + shard); !status.ok()) return status;

@@ -38,7 +38,8 @@ class Cells {
   uint32_t Claim();
   void GiveBack(uint32_t shard);
 
-  // Maps the row of `shard` in `chunk` once more, see Region::MapRow. `shard` is a claimed shard or kSharedShard.
+  // Maps the row of `shard` in `chunk` once more, see Region::MapRow. Fails if the shard was never in use: JavaScript
+  // takes the number of shards from the header, which belongs to a file that others may have changed.
   Status MapShard(uint32_t chunk, uint32_t shard, void** address);
 
   Region& region() { return region_; }

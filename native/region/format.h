@@ -9,7 +9,7 @@
 //     row 37 + s                shard s
 //
 // A chunk holds the same run of cells for every bank and shard. So a region grows by whole chunks, a shard never moves,
-// and a thread maps only the rows that it writes. A granule is a page: rows are mapped one by one, and must not share a
+// and a thread maps only the rows that it uses. A granule is a page: rows are mapped one by one, and must not share a
 // cache line. Banks come before shards: if a file is cut short inside a bank, the shards behind it are lost too, so
 // that no value that was flushed looks pending again.
 //

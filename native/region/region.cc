@@ -136,8 +136,14 @@ Status Region::AllocateInFile(uint64_t offset, uint64_t bytes) {
 Status Region::AllocateRow(uint32_t chunk, uint32_t row) { return Allocate(RowOffset(chunk, row), granule_bytes_); }
 
 Status Region::MapRow(uint32_t chunk, uint32_t row, void** address) {
+  return MapGranule(RowOffset(chunk, row) / granule_bytes_, address);
+}
+
+Status Region::MapHeader(void** address) { return MapGranule(0, address); }
+
+Status Region::MapGranule(uint64_t granule, void** address) {
   RowMappings::Entry* entry = nullptr;
-  if (Status status = rows_.Map(RowOffset(chunk, row) / granule_bytes_, &entry, address); !status.ok()) return status;
+  if (Status status = rows_.Map(granule, &entry, address); !status.ok()) return status;
   repair_.CatchUp(*entry, *address);
   return {};
 }

@@ -55,6 +55,8 @@ class Region {
   // Maps a row once more, for one JavaScript thread; see RowMappings. The row has memory already: a mapping that was
   // made before AllocateRow can never be touched.
   Status MapRow(uint32_t chunk, uint32_t row, void** address);
+  // Maps the header once more, likewise.
+  Status MapHeader(void** address);
   static void UnmapRow(void* address, size_t bytes) { RowMappings::Unmap(address, bytes); }
   // Call it before UnmapRow, while the region lives: after this, nothing here uses the mapping.
   void ForgetRow(void* address) { rows_.Forget(address); }
@@ -130,6 +132,7 @@ class Region {
   uint64_t RowOffset(uint32_t chunk, uint32_t row) const {
     return chunks_offset_ + (static_cast<uint64_t>(chunk) * kRows + row) * granule_bytes_;
   }
+  Status MapGranule(uint64_t granule, void** address);
   void MakeMemoryFile();
   void WriteHeader(const RegionSpec& spec);
   Status Allocate(uint64_t offset, uint64_t bytes);

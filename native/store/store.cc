@@ -239,4 +239,9 @@ Status Store::MapRow(uint32_t chunk, uint32_t shard, void** address) {
   return cells_.MapShard(chunk, shard, address);
 }
 
+Status Store::MapHeader(void** address) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return cells_.region().MapHeader(address);
+}
+
 }  // namespace vmm

@@ -125,8 +125,9 @@ class Store {
   };
   Snapshot TakeSnapshot();
 
-  // Maps the row of `shard` in `chunk` once more, see Region::MapRow.
+  // Map the row of `shard` in `chunk`, or the header, once more; see Region::MapRow.
   Status MapRow(uint32_t chunk, uint32_t shard, void** address);
+  Status MapHeader(void** address);
 
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
   Status CaptureSignals(const CaptureOptions& options = {});
