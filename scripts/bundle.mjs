@@ -9,6 +9,8 @@ import { build } from 'esbuild';
 const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
+/** What the command loads only when it is used. */
+const AGENT = 'serve/agent';
 /** The other entries of the package. */
 const BESIDE_INDEX = ['firecracker', 'kvm', 'opentelemetry', 'prometheus'];
 
@@ -29,6 +31,13 @@ const sharedFromIndex = {
   },
 };
 
+const agentWhenUsed = {
+  name: 'agent when used',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/serve\/agent\.ts$/ }, () => ({ path: `../${AGENT}.js`, external: true }));
+  },
+};
+
 /**
  * Gets Node's modules without an import statement. For an import statement, Node touches each export of the module, and
  * one export of node:fs loads all of Node's streams.
@@ -45,15 +54,16 @@ const builtinsWithoutImport = {
 };
 
 // No name is minified: stack traces, and the profile's page that takes functions as text, show them as they are. There
-// is no import() either, and no chunk: a user's bundler must be able to put everything into one file.
+// is no import() in the package either, and no chunk: a user's bundler must be able to put everything into one file.
 await Promise.all([
   bundle('index', [builtinsWithoutImport]),
   ...BESIDE_INDEX.map((name) => bundle(name, [builtinsWithoutImport, sharedFromIndex])),
-  bundle(COMMAND),
+  bundle(COMMAND, [agentWhenUsed]),
+  bundle(AGENT),
 ]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
-  const made = ['index', ...BESIDE_INDEX, COMMAND].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
+  const made = ['index', ...BESIDE_INDEX, COMMAND, AGENT].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
   if (/\.js(\.map)?$/.test(file) && !made.includes(file)) rmSync(join(out, file)); // of a build before
 }
 

@@ -7,10 +7,11 @@ import { type Command, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
 import { plot } from './plot.ts';
 import { profile } from './profile.ts';
+import { serve } from './serve.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot };
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, serve };
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 

@@ -6,7 +6,7 @@ import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
 import type { Schema } from '../schema.ts';
 import { fleetChunks } from './fleet-text.ts';
 import { checkedLabels, checkedPrefix } from './names.ts';
-import { SourceText } from './source-text.ts';
+import { EOF, SourceText } from './source-text.ts';
 
 /** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
 export interface ExpositionSource {
@@ -121,7 +121,7 @@ function textOf<Source extends ExpositionSource>(
     text.update(sampled);
     return text;
   });
-  return fleetChunks(texts, isOpenMetrics);
+  return isOpenMetrics ? [...fleetChunks(texts, isOpenMetrics), EOF] : fleetChunks(texts, isOpenMetrics);
 }
 
 /** The value of the header `Content-Type` for a format. */

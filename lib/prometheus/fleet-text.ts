@@ -2,14 +2,16 @@
 // family that begins twice.
 
 import { type Family, FamilyUnion, headerOf } from './families.ts';
-import { EOF, type SourceText } from './source-text.ts';
+import type { SourceText } from './source-text.ts';
 
 /** How many bytes a chunk has at least, but for the last chunk. */
 const CHUNK_BYTES = 1 << 18;
+/** About as many bytes as the comment lines of a family take. */
+const HEADER_BYTES_USUAL = 256;
 
 /**
- * The text of all sources, in chunks that each end with a line. The sources' texts have no headers, and must not change
- * until the last chunk was made.
+ * The text of all sources, in chunks that each end with a line. The last line of OpenMetrics is not part of it. The
+ * sources' texts have no headers, and must not change until the last chunk was made.
  * @param isWanted Which families are part of the text. Default: all.
  * @throws MetricsError `ERR_METRICS_SCHEMA` if a name has another type or unit in another source; before the first
  * chunk. The message names both metrics.
@@ -19,14 +21,9 @@ export function* fleetChunks(
   isOpenMetrics: boolean,
   isWanted: (family: Family) => boolean = () => true,
 ): Generator<Uint8Array> {
-  const union = new FamilyUnion();
-  /** For each schema, the index of each family of the union; -1 for a family that the schema lacks. */
-  const own = new Map<readonly Family[], Int32Array>();
-  for (const { families } of sources) if (!own.has(families)) own.set(families, union.indicesOf(families));
-  const places = new Map([...own].map(([families, indices]) => [families, inverse(indices, union.families.length)]));
-  const placeOf = sources.map(({ families }) => places.get(families)!);
-
-  let chunk = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+  const { families, placeOf } = unionOf(sources);
+  const most = sources.reduce((sum, { bytes }) => sum + bytes.length, families.length * HEADER_BYTES_USUAL);
+  let chunk = Buffer.allocUnsafe(Math.min(most, 2 * CHUNK_BYTES));
   let length = 0;
   const roomFor = (bytes: number) => {
     if (length + bytes <= chunk.length) return;
@@ -34,11 +31,11 @@ export function* fleetChunks(
     chunk.copy(longer, 0, 0, length);
     chunk = longer;
   };
-  for (const [number, family] of union.families.entries()) {
+  for (const [number, family] of families.entries()) {
     if (!isWanted(family)) continue;
     let hasHeader = false;
     for (let i = 0; i < sources.length; i++) {
-      const place = placeOf[i]![number]!;
+      const place = placeOf === undefined ? number : placeOf[i]![number]!;
       if (place < 0) continue;
       const source = sources[i]!;
       const begin = source.begin(place);
@@ -46,9 +43,10 @@ export function* fleetChunks(
       if (begin === end) continue;
       if (!hasHeader) {
         hasHeader = true;
-        const header = headerOf(family, isOpenMetrics);
-        roomFor(3 * header.length);
-        length += chunk.write(header, length);
+        const header = headerBytes(family, isOpenMetrics);
+        roomFor(header.length);
+        chunk.set(header, length);
+        length += header.length;
       }
       roomFor(end - begin);
       source.copy(begin, end, chunk, length);
@@ -59,11 +57,29 @@ export function* fleetChunks(
       length = 0;
     }
   }
-  if (isOpenMetrics) {
-    roomFor(EOF.length);
-    length += EOF.copy(chunk, length);
-  }
   if (length > 0) yield chunk.subarray(0, length);
+}
+
+/** The headers of families as bytes. Rendering them takes longer than copying the samples of a source. */
+const headers = new WeakMap<Family, { text?: Uint8Array; openmetrics?: Uint8Array }>();
+
+function headerBytes(family: Family, isOpenMetrics: boolean): Uint8Array {
+  let both = headers.get(family);
+  if (both === undefined) headers.set(family, (both = {}));
+  return (both[isOpenMetrics ? 'openmetrics' : 'text'] ??= Buffer.from(headerOf(family, isOpenMetrics)));
+}
+
+/**
+ * The families of all sources, and for each source the place of each of them among its own families, or -1. Without
+ * `placeOf`, all sources have these families.
+ */
+function unionOf(sources: readonly SourceText[]): { readonly families: readonly Family[]; readonly placeOf?: readonly Int32Array[] } {
+  const schemas = new Set(sources.map(({ families }) => families));
+  if (schemas.size <= 1) return { families: [...schemas][0] ?? [] };
+  const union = new FamilyUnion();
+  const indices = [...schemas].map((families) => [families, union.indicesOf(families)] as const);
+  const places = new Map(indices.map(([families, of]) => [families, inverse(of, union.families.length)]));
+  return { families: union.families, placeOf: sources.map(({ families }) => places.get(families)!) };
 }
 
 function inverse(indices: Int32Array, length: number): Int32Array {

@@ -8,7 +8,7 @@ import { CellMap } from './cell-map.ts';
 import { Directory } from './directory.ts';
 import { type DecodedDocument, decodedDocument } from './documents.ts';
 import type { RegionFile } from './file.ts';
-import { bankOf, FIRST_SHARD_ROW, HEADER_BYTES, hasCounts } from './format.ts';
+import { bankOf, CELLS_MAX, FIRST_SHARD_ROW, HEADER_BYTES, hasCounts } from './format.ts';
 import { HeaderReader, type RegionHeader, wordsNow } from './header.ts';
 import { readRows } from './rows.ts';
 
@@ -40,11 +40,20 @@ export function readContent(file: RegionFile): RegionContent {
   return new ContentReader().read(file);
 }
 
+/** What a reading of a file may take. */
+export interface ReadingLimits {
+  /** How long to read again because devices were retired meanwhile. Default: half a second. */
+  readonly patienceMs?: number;
+  /** How many cells a region may have. Default: as many as a store can have. */
+  readonly cellsMax?: number;
+}
+
 /**
  * Reads one file repeatedly. Each part is decoded again only if its bytes changed. The values are always read into the
  * same memory, so a content is valid until the next reading.
  */
 export class ContentReader {
+  readonly #limits: Required<ReadingLimits>;
   readonly #headers = new HeaderReader();
   readonly #directory = new Directory();
   #decoded: DecodedDocument | undefined;
@@ -59,6 +68,10 @@ export class ContentReader {
   #inFlight = new BigUint64Array();
   #totals = new BigUint64Array();
 
+  constructor({ patienceMs = RETIRING_MS, cellsMax = CELLS_MAX }: ReadingLimits = {}) {
+    this.#limits = { patienceMs, cellsMax };
+  }
+
   /**
    * @param sizeBefore The size of the file a moment ago, if it is known.
    * @throws MetricsError `ERR_METRICS_REGION` if the file is damaged, or if no consistent reading is possible.
@@ -69,6 +82,8 @@ export class ContentReader {
       // The lock before the header: close() writes the state before it unlocks.
       const isHeld = file.isHeld();
       const header = this.#headers.read(file, sizeBefore);
+      const { cellsMax } = this.#limits;
+      if (header.cellsUsed > cellsMax) throw file.trouble(`it has ${header.cellsUsed} cells, and this reader takes at most ${cellsMax}`);
       const { document, layout } = this.#documentOf(file, header);
       let content: RegionContent | undefined;
       let failure: unknown;
@@ -82,7 +97,7 @@ export class ContentReader {
       const hasFlushed = now.commit !== header.commit;
       const hasRetired = now.retiredEpoch !== header.retiredEpoch;
       if (!hasFlushed && !hasRetired && content !== undefined) return content;
-      deadline ??= performance.now() + RETIRING_MS;
+      deadline ??= performance.now() + this.#limits.patienceMs;
       const isLast = attempt >= ATTEMPTS && performance.now() >= deadline;
       if (content === undefined) {
         // A living process may have changed the file between two reads; then it is not damaged.

@@ -3,11 +3,11 @@
 // more than values changed, the file is read here, where all checks are.
 
 import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
-import { ContentReader } from './content.ts';
+import { ContentReader, type ReadingLimits } from './content.ts';
 import { type Owners, RegionFile } from './file.ts';
 import { type SettledContent, settled } from './settled.ts';
 
-export interface KeptRegionOptions {
+export interface KeptRegionOptions extends ReadingLimits {
   /** Whether native code may read the file. The results are the same. Default: true. */
   readonly native?: boolean;
   /** Default: `'usual'`. */
@@ -19,7 +19,8 @@ export class KeptRegion {
   readonly #isNative: boolean;
   readonly #owners: Owners;
   #file: RegionFile | undefined;
-  #contents = new ContentReader();
+  readonly #limits: ReadingLimits;
+  #contents: ContentReader;
   #content: SettledContent | undefined;
   #known: KnownRegionHandle | undefined;
   /** How often in a row native code has found that more than values changed. */
@@ -27,10 +28,12 @@ export class KeptRegion {
   readonly #result = new Uint8Array(1);
 
   /** Opens nothing yet. */
-  constructor(path: string, { native = true, owners = 'usual' }: KeptRegionOptions = {}) {
+  constructor(path: string, { native = true, owners = 'usual', ...limits }: KeptRegionOptions = {}) {
     this.path = path;
     this.#isNative = native;
     this.#owners = owners;
+    this.#limits = limits;
+    this.#contents = new ContentReader(limits);
   }
 
   /** For binding().readKnownRegions(), whose result result() takes. */
@@ -81,7 +84,7 @@ export class KeptRegion {
     if (this.#file === undefined) return;
     this.#file.close();
     this.#file = undefined;
-    this.#contents = new ContentReader();
+    this.#contents = new ContentReader(this.#limits);
     this.#content = undefined;
     this.#known = undefined;
   }

@@ -3,8 +3,7 @@
 
 import { binding, type KnownRegionHandle } from '../binding.ts';
 import type { MetricsError } from '../errors.ts';
-import type { Owners } from './file.ts';
-import { KeptRegion } from './kept-region.ts';
+import { KeptRegion, type KeptRegionOptions } from './kept-region.ts';
 import type { SettledContent } from './settled.ts';
 
 /** How many files are kept open. */
@@ -12,25 +11,23 @@ const OPEN_MAX = 4096;
 /** How many values all open regions may have together. A value takes about 40 bytes. */
 const VALUES_MAX = 1 << 23;
 
-export interface KeptRegionsOptions {
+export interface KeptRegionsOptions extends KeptRegionOptions {
   readonly openMax?: number;
   readonly valuesMax?: number;
-  /** Default: `'usual'`. */
-  readonly owners?: Owners;
 }
 
 export class KeptRegions {
   readonly #openMax: number;
   readonly #valuesMax: number;
-  readonly #owners: Owners;
+  readonly #each: KeptRegionOptions;
   /** The open regions, by path. The region that was read longest ago comes first. */
   readonly #open = new Map<string, { readonly region: KeptRegion; values: number }>();
   #values = 0;
 
-  constructor({ openMax = OPEN_MAX, valuesMax = VALUES_MAX, owners = 'usual' }: KeptRegionsOptions = {}) {
+  constructor({ openMax = OPEN_MAX, valuesMax = VALUES_MAX, ...each }: KeptRegionsOptions = {}) {
     this.#openMax = openMax;
     this.#valuesMax = valuesMax;
-    this.#owners = owners;
+    this.#each = each;
   }
 
   /**
@@ -39,7 +36,7 @@ export class KeptRegions {
    * @throws MetricsError `ERR_METRICS_REGION` as readRegion().
    */
   read(path: string): SettledContent {
-    const kept = this.#open.get(path) ?? { region: new KeptRegion(path, { owners: this.#owners }), values: 0 };
+    const kept = this.#open.get(path) ?? { region: new KeptRegion(path, this.#each), values: 0 };
     this.#forget(path);
     const content = this.#readOrMakeRoom(kept.region);
     kept.values = content.totals.length;

@@ -149,7 +149,7 @@ export function summaryOf(content: SettledContent): RegionSummary {
   // The outcome is also unknown while a writer that has recorded its end still holds the lock.
   const lineInFlight = settlement ?? (header.isUnsettled && header.state !== 'running' ? 'unknown' : undefined);
   return {
-    state: stateFrom(header, content.isHeld),
+    state: stateOf(content),
     pid: header.pid,
     startedAt: header.startedAt,
     ...(header.exitCode !== undefined && { exitCode: header.exitCode }),
@@ -165,6 +165,11 @@ export function summaryOf(content: SettledContent): RegionSummary {
     bootId: header.bootId,
     isThisBoot: header.bootId === thisBoot(),
   };
+}
+
+/** The state of the writer in a reading. */
+export function stateOf({ header, isHeld }: Pick<SettledContent, 'header' | 'isHeld'>): RegionState {
+  return stateFrom(header, isHeld);
 }
 
 /** The state of a region's writer now. */

@@ -47,6 +47,7 @@ describe('given the packed package in an empty project without a compiler', () =
       'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
+      'contrib',
       'dist',
       'docs',
       'include',
@@ -67,6 +68,7 @@ describe('given the packed package in an empty project without a compiler', () =
       'kvm.js.map',
       'opentelemetry.js.map',
       'prometheus.js.map',
+      'serve/agent.js.map',
     ]);
     for (const file of maps) {
       const { sources, sourcesContent } = JSON.parse(readFileSync(join(lib, file), 'utf8')) as Record<string, unknown[]>;

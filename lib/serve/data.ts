@@ -1,0 +1,62 @@
+// What the agent knows as data for a page: columns for the table of all virtual machines, and all metrics of one.
+
+import { collected } from '../collect.ts';
+import { jsonText } from '../json.ts';
+import { hasUnflushed } from '../region/settled.ts';
+import { VERSION } from '../version.ts';
+import type { Fleet } from './fleet.ts';
+import type { ServedFile } from './served-file.ts';
+
+/**
+ * The virtual machines in columns: the n-th element of each is about the n-th virtual machine. What is not known is
+ * null. Times are milliseconds since 1970.
+ */
+export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
+  const column = <T>(of: (vm: ServedFile) => T | undefined) => shown.map((vm) => of(vm) ?? null);
+  return jsonText({
+    atMs: nowMs,
+    version: VERSION,
+    files: counts,
+    vms: {
+      name: column(({ name }) => name),
+      file: column(({ path }) => path),
+      state: column(({ state }) => state),
+      pid: column(({ writer }) => writer?.pid),
+      startedAtMs: column(({ writer }) => writer?.startedAtMs),
+      endedAtMs: column(({ endedAtMs }) => endedAtMs),
+      exitCode: column(({ content }) => content?.header.exitCode),
+      crash: column(crashOf),
+      isDegraded: column(({ content }) => content?.header.degraded),
+      hasPending: column(({ content }) => content && hasUnflushed(content)),
+      store: column(({ writer }) => writer?.storeName),
+      id: column(({ writer }) => writer?.id),
+      properties: column(({ writer }) => writer?.properties),
+      error: column(({ error }) => error?.message),
+    },
+  });
+}
+
+/** One virtual machine with all its metrics, as `collect()` returns them; null while its file cannot be read. */
+export function vmData(vm: ServedFile, nowMs: number): string {
+  const { name, path, state, writer, endedAtMs, content, error } = vm;
+  return jsonText({
+    atMs: nowMs,
+    name,
+    file: path,
+    state,
+    ...writer,
+    endedAtMs,
+    exitCode: content?.header.exitCode,
+    crash: crashOf(vm),
+    isDegraded: content?.header.degraded,
+    hasPending: content && hasUnflushed(content),
+    sinkPath: content?.header.sinkPath,
+    error: error?.message,
+    metrics: content === undefined ? null : collected(content.layout, content.totals, ({ group }) => content.map.devices[group]!),
+  });
+}
+
+function crashOf({ content }: ServedFile) {
+  const crash = content?.header.crash;
+  return crash && { ...crash, address: `0x${crash.address.toString(16)}`, at: crash.at.toISOString(), atMs: crash.at.getTime() };
+}

@@ -1,0 +1,102 @@
+// How answers go out: whole, at the speed of their client, and compressed for clients on other machines.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { isLoopback } from './listening.ts';
+import { bytesOf, gzipped } from './renderings.ts';
+
+/** How long a client may take to read its answer, unless the client says how long it waits. */
+const DEADLINE_MS = 120_000;
+
+/** Sends a short text. */
+export function sendText(response: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
+  const body = Buffer.from(`${text}\n`);
+  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': body.length, ...headers });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}
+
+/** Sends a document of JSON. */
+export function sendJson(request: IncomingMessage, response: ServerResponse, text: string): Promise<boolean> {
+  return sendBody(request, response, 'application/json; charset=utf-8', { chunks: [Buffer.from(text)] });
+}
+
+export interface Body {
+  readonly chunks: readonly Uint8Array[];
+  /** The compressed chunks, where several answers share the work. */
+  readonly gzipped?: () => Promise<readonly Uint8Array[]>;
+}
+
+/**
+ * Sends a body. No more than one chunk waits in memory for the client to read it.
+ * @returns Whether the client took all of it, or left by itself. False if it took too long.
+ */
+export async function sendBody(request: IncomingMessage, response: ServerResponse, contentType: string, body: Body): Promise<boolean> {
+  const isCompressed = wantsGzip(request);
+  let chunks = body.chunks;
+  if (isCompressed) chunks = await (body.gzipped?.() ?? gzipped(body.chunks));
+  if (response.destroyed) return true;
+  response.writeHead(200, {
+    'Content-Type': contentType,
+    'Content-Length': bytesOf(chunks),
+    'Cache-Control': 'no-store',
+    Vary: 'Accept, Accept-Encoding',
+    ...(isCompressed && { 'Content-Encoding': 'gzip' }),
+  });
+  if (request.method === 'HEAD') {
+    response.end();
+    return true;
+  }
+  let isLate = false;
+  const deadline = setTimeout(() => {
+    isLate = true;
+    response.destroy();
+  }, deadlineOf(request));
+  try {
+    for (const chunk of chunks) {
+      if (response.destroyed) break;
+      if (!response.write(chunk)) await drained(response);
+    }
+    if (!response.destroyed) {
+      response.end();
+      await closed(response);
+    }
+  } finally {
+    clearTimeout(deadline);
+  }
+  return !isLate;
+}
+
+/** Prometheus says how long it waits; after that, nobody reads the answer. */
+function deadlineOf({ headers }: IncomingMessage): number {
+  const seconds = Number(headers['x-prometheus-scrape-timeout-seconds'] ?? Number.NaN);
+  return seconds > 0 && seconds <= 3600 ? Math.ceil(seconds * 1000) : DEADLINE_MS;
+}
+
+/** Resolves when the response takes more, or when its client has left. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
+}
+
+/** Resolves when the client has the whole answer, or has left. */
+function closed(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.writableFinished || response.destroyed) resolve();
+    else response.once('finish', resolve).once('close', resolve);
+  });
+}
+
+/** On this machine, compressing takes longer than sending. */
+function wantsGzip({ headers, socket }: IncomingMessage): boolean {
+  const isRemote = socket.remoteAddress !== undefined && !isLoopback(socket.remoteAddress);
+  const gzip = `${headers['accept-encoding'] ?? ''}`
+    .toLowerCase()
+    .split(',')
+    .find((coding) => coding.trim().split(';')[0]!.trim() === 'gzip');
+  return isRemote && gzip !== undefined && !/;\s*q=0(\.0*)?\s*$/.test(gzip);
+}

@@ -1,0 +1,85 @@
+// The metrics of the fleet, or of one virtual machine, as bytes.
+
+import type { ExpositionFormat } from '../prometheus/exposition.ts';
+import type { Family } from '../prometheus/families.ts';
+import { fleetChunks } from '../prometheus/fleet-text.ts';
+import { EOF } from '../prometheus/source-text.ts';
+import { VERSION } from '../version.ts';
+import type { Fleet } from './fleet.ts';
+import { agentText, vmText } from './own-families.ts';
+import type { ServedFile } from './served-file.ts';
+
+/** `vm`: of devices, only the aggregates. `device`: each device too. */
+export const DETAILS = ['vm', 'device'] as const;
+export type Detail = (typeof DETAILS)[number];
+
+export interface ScrapeQuery {
+  readonly format: ExpositionFormat;
+  readonly detail: Detail;
+  /** The names of families or samples that are wanted; empty: all. */
+  readonly names: ReadonlySet<string>;
+}
+
+export class Scrapes {
+  /** How many answers with metrics were given, and how many were cut off. */
+  answered = 0;
+  cut = 0;
+  readonly #fleet: Fleet;
+  #seconds = 0;
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+  }
+
+  /** All virtual machines, as of the fleet's last refresh(), and the agent itself. */
+  ofFleet(query: ScrapeQuery, beganMs: number): Uint8Array[] {
+    const chunks = chunksOf(query, this.#fleet.shown);
+    this.#seconds = (performance.now() - beganMs) / 1000;
+    chunks.push(Buffer.from(agentText(this.#facts(), ownOptions(query))));
+    return withEnd(query, chunks);
+  }
+
+  /** One virtual machine. */
+  ofVm(query: ScrapeQuery, vm: ServedFile): Uint8Array[] {
+    return withEnd(query, chunksOf(query, [vm]));
+  }
+
+  #facts() {
+    const withheld = { old: 0, too_many_series: 0, clash: 0 };
+    for (const { values, isOutvoted } of this.#fleet.shown) {
+      if (values === 'old') withheld.old++;
+      else if (values === 'too many') withheld.too_many_series++;
+      else if (values === 'clash' || isOutvoted) withheld.clash++;
+    }
+    return {
+      version: VERSION,
+      files: this.#fleet.counts,
+      withheld,
+      vanished: this.#fleet.vanished,
+      scrapes: this.answered,
+      cut: this.cut,
+      scrapeSeconds: this.#seconds,
+    };
+  }
+}
+
+/** Without the last line of OpenMetrics. */
+function chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] {
+  const isAlone = vms.length === 1;
+  const texts = vms.flatMap((vm) => (vm.values === 'shown' && (isAlone || !vm.isOutvoted) ? [vm.text()] : []));
+  return [Buffer.from(vmText(vms, ownOptions(query))), ...fleetChunks(texts, query.format === 'openmetrics', wantedBy(query))];
+}
+
+function withEnd({ format }: ScrapeQuery, chunks: Uint8Array[]): Uint8Array[] {
+  if (format === 'openmetrics') chunks.push(EOF);
+  return chunks;
+}
+
+function ownOptions({ format, names }: ScrapeQuery) {
+  return { isOpenMetrics: format === 'openmetrics', isWanted: (name: string) => names.size === 0 || names.has(name) };
+}
+
+function wantedBy({ detail, names }: ScrapeQuery): (family: Family) => boolean {
+  const isNamed = ({ name, parts }: Family) => names.has(name) || parts.some(({ suffix }) => names.has(`${name}${suffix}`));
+  return (family) => (detail === 'device' || family.devices === undefined || family.isAggregate) && (names.size === 0 || isNamed(family));
+}
