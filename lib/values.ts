@@ -11,6 +11,7 @@ import {
   type MetricLayout,
   minimumOf,
 } from './layout.ts';
+import { ObjectMaker } from './object-makers.ts';
 import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape, TimestampDef } from './schema.ts';
 
 /** The parts of a latency metric since the store was opened, in microseconds; 0 before the first duration. */
@@ -113,8 +114,8 @@ function countIn({ latencyCells }: Layout, at: (part: number) => bigint): bigint
 }
 
 function valueAt(layout: Layout, { def, cell }: MetricLayout, totals: BigUint64Array, firstCell: number): bigint | LatencyValue {
+  if (def.kind !== 'latency') return totals[firstCell + cell]!;
   const at = (offset: number) => totals[firstCell + cell + offset]!;
-  if (def.kind !== 'latency') return at(0);
   return {
     count: countIn(layout, at),
     min_us: minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)),
@@ -123,6 +124,13 @@ function valueAt(layout: Layout, { def, cell }: MetricLayout, totals: BigUint64A
   };
 }
 
+const makers = new WeakMap<readonly MetricLayout[], ObjectMaker<MetricLayout>>();
+
 function fieldsOf(metrics: readonly MetricLayout[], value: (metric: MetricLayout) => bigint | LatencyValue): FieldValues<Fields> {
-  return Object.fromEntries(metrics.map((metric) => [metric.name, value(metric)])) as FieldValues<Fields>;
+  let maker = makers.get(metrics);
+  if (maker === undefined) {
+    maker = new ObjectMaker(metrics, ({ name }) => name);
+    makers.set(metrics, maker);
+  }
+  return maker.make(value) as FieldValues<Fields>;
 }
