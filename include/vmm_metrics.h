@@ -103,6 +103,9 @@ typedef struct vmm_metrics_fact {
   uint32_t cell;    /* the metric's first cell, for devices counted from the device's first; VMM_METRICS_NO_CELL: a group */
 } vmm_metrics_fact;
 
+/* Which schemas agree with some facts: only one of which these are all facts, or also one that goes on behind them. */
+typedef enum vmm_metrics_match { VMM_METRICS_WHOLE = 0, VMM_METRICS_BEGINNING = 1 } vmm_metrics_match;
+
 /* `metrics.native` points to this table. Do not use it directly; the functions below call through it. */
 typedef struct vmm_metrics_abi {
   uint32_t table_version;
@@ -123,7 +126,8 @@ typedef struct vmm_metrics_abi {
   /* ABI 2 begins here. */
   vmm_metrics_status (*current)(void* store, vmm_metrics_shard* out);
   void (*handler_shard)(void* store, vmm_metrics_shard* out);
-  size_t (*first_difference)(void* store, const vmm_metrics_fact* facts, size_t count, char* text, size_t text_bytes);
+  size_t (*first_difference)(void* store, const vmm_metrics_fact* facts, size_t count, vmm_metrics_match match, char* text,
+                             size_t text_bytes);
   vmm_metrics_status (*watch_kvm)(void* store, int fd, const char* vcpu, size_t vcpu_bytes);
 } vmm_metrics_abi;
 
@@ -269,11 +273,11 @@ VMM_METRICS_API void vmm_metrics_handler_shard(const vmm_metrics_store* store, v
   store->abi->handler_shard(store->abi->store, out);
 }
 
-/* Compares `count` facts with the schema of the store. Returns 0 if they agree. Otherwise writes the first difference
- * into `text` as a sentence, cut to `text_bytes` - 1 bytes, and returns the length of the whole sentence. */
+/* Compares `count` facts with the schema of the store. Returns 0 if they agree, as `match` demands. Otherwise writes the first
+ * difference into `text` as a sentence, cut to `text_bytes` - 1 bytes, and returns the length of the whole sentence. */
 VMM_METRICS_API size_t vmm_metrics_first_difference(const vmm_metrics_store* store, const vmm_metrics_fact* facts, size_t count,
-                                                    char* text, size_t text_bytes) {
-  return store->abi->first_difference(store->abi->store, facts, count, text, text_bytes);
+                                                    vmm_metrics_match match, char* text, size_t text_bytes) {
+  return store->abi->first_difference(store->abi->store, facts, count, match, text, text_bytes);
 }
 
 /* Writes "name: reason" into `text`, cut to `text_bytes` - 1 bytes: for a message that names what was not found. */

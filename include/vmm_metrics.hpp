@@ -171,11 +171,6 @@ class LatencyRecord {
   const uint64_t start_ns_;
 };
 
-// A device of generated code; `handle` is for vmm_metrics_release_device.
-struct Device {
-  vmm_metrics_device handle = {};
-};
-
 namespace internal {
 inline std::string Explain(vmm_metrics_status status, const std::string& name) {
   return status == VMM_METRICS_OK ? std::string() : name + ": " + vmm_metrics_status_text(status);
@@ -209,14 +204,55 @@ inline std::string alloc_device(const vmm_metrics_store& store, const std::strin
   return internal::Explain(status, group + " '" + std::string(id) + "'");
 }
 
+// What the generated header of a schema is made of.
+
+// The base of each generated struct of devices. `handle` is for vmm_metrics_release_device.
+struct Device {
+  vmm_metrics_device handle = {~0u, 0};
+};
+
+// Finds or makes a device, and the metrics in its cells.
+class DeviceCells {
+ public:
+  // `problem`, if it is not null, becomes empty, or a sentence that says why there is no such device. Without the
+  // device, its metrics are those of the group's aggregate.
+  DeviceCells(const vmm_metrics_store& store, const char* group, std::string_view id, Device* device, std::string* problem)
+      : device_(device->handle) {
+    const std::string why = alloc_device(store, group, id, &device->handle);
+    device_ = device->handle;
+    if (problem != nullptr) *problem = why;
+    vmm_metrics_shard shared = {};
+    vmm_metrics_shared_shard(&store, &shared);
+    cell_layout_ = shared.cell_layout;
+  }
+  template <typename M>
+  void find(uint32_t cell, M* out) const {
+    if (device_.group != Device().handle.group) {
+      *out = M(vmm_metrics_metric{vmm_metrics_offset(cell_layout_, device_.first_cell + cell)});
+    }
+  }
+
+ private:
+  vmm_metrics_device device_;
+  uint32_t cell_layout_ = 0;
+};
+
+inline bool release(const vmm_metrics_store& store, const Device& device) {
+  return vmm_metrics_release_device(&store, device.handle) == VMM_METRICS_OK;
+}
+inline bool remove(const vmm_metrics_store& store, const char* group, std::string_view id) {
+  return vmm_metrics_remove_device(&store, group, id.data(), id.size()) == VMM_METRICS_OK;
+}
+
 #ifndef VMM_METRICS_WITHOUT_NODE_API
 // Attaches to the store of `external`, if its schema agrees with the `count` facts. Empty, or a sentence that says why
 // not: the first difference of the schemas, or why there is no attachment. After a failure `*out` is not attached.
-inline std::string attach(napi_env env, napi_value external, const vmm_metrics_fact* facts, size_t count, vmm_metrics_store* out) {
+inline std::string attach(napi_env env, napi_value external, const vmm_metrics_fact* facts, size_t count,
+                          vmm_metrics_match match, vmm_metrics_store* out) {
   const vmm_metrics_status status = vmm_metrics_attach(env, external, 0, out);
   if (status != VMM_METRICS_OK) return vmm_metrics_status_text(status);
   std::string text(1024, '\0');
-  const size_t length = vmm_metrics_first_difference(out, facts, count, text.data(), text.size());
+  const size_t length = vmm_metrics_first_difference(out, facts, count, match, text.data(), text.size());
   text.resize(length < text.size() ? length : text.size() - 1);
   if (length != 0) vmm_metrics_detach(out);
   return text;

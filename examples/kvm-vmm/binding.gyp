@@ -10,8 +10,7 @@
         "native/kvm_vcpu.cc",
         "native/pacer.cc",
         "native/simulated_guest.cc",
-        "native/virtual_machine.cc",
-        "native/vmm_counters.cc"
+        "native/virtual_machine.cc"
       ],
       "include_dirs": ["../../include", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],

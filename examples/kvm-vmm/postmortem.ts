@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 
 import { readRegion } from 'vmm-metrics';
-import { firecracker } from 'vmm-metrics/firecracker';
+import { firecrackerX86_64 } from 'vmm-metrics/firecracker';
 import { formatTable, rowsOfLine } from './line-table.ts';
 import { makeDirectory, metricsFileOf, regionOf } from './machine.ts';
 import type { Settings } from './settings.ts';
@@ -87,7 +87,7 @@ function showLastLine(metricsFile: string, metric: string): string | undefined {
   } catch (error) {
     return `the last line does not parse: ${(error as Error).message}`;
   }
-  const table = formatTable(rowsOfLine(firecracker, values), (row, rowText) =>
+  const table = formatTable(rowsOfLine(firecrackerX86_64, values), (row, rowText) =>
     row.group === 'signals' && row.name === metric ? highlighted(rowText) : rowText,
   );
   process.stdout.write(

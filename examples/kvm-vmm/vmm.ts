@@ -6,11 +6,14 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 import { Metrics } from 'vmm-metrics';
-import { firecracker } from 'vmm-metrics/firecracker';
+import { firecrackerX86_64 } from 'vmm-metrics/firecracker';
 
-/** Opens the store that the devices and the vCPU thread share. The file `region` outlives the process. */
+/**
+ * Opens the store that the devices and the vCPU thread share. The file `region` outlives the process.
+ * `native/metrics.gen.h` was made from the same schema. The guest is x86 code, on whatever machine it is simulated.
+ */
 export function openMetrics(region: string) {
-  return Metrics.open(firecracker, { name: 'kvm-vmm', file: region });
+  return Metrics.open(firecrackerX86_64, { name: 'kvm-vmm', file: region });
 }
 
 export type VmMetrics = ReturnType<typeof openMetrics>;

@@ -3,6 +3,7 @@
 // with 2; a failure prints one line and exits with 1.
 
 import { VERSION } from '../version.ts';
+import { codegen } from './codegen.ts';
 import { type Command, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
 import { plot } from './plot.ts';
@@ -11,7 +12,7 @@ import { serve } from './serve.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, serve };
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, codegen, serve };
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 

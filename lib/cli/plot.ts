@@ -1,6 +1,6 @@
 // `vmm-metrics plot`: makes a page from the table of a profile.
 
-import { type BigIntStats, fstatSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 
@@ -10,6 +10,7 @@ import { profileSeriesOf } from '../profile/series.ts';
 import { ProfileTextError, profileTableOf } from '../profile/table.ts';
 import { asUsageError, type Command, numberOf, parsed, UsageError } from './command.ts';
 import { refuseRegion } from './regions.ts';
+import { withContext, writeWhole } from './whole-file.ts';
 
 const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
 
@@ -44,7 +45,7 @@ export const plot: Command = {
 
     const page = pageOf(input, values.title ?? basename(input), points);
     if (output === '-') process.stdout.write(page);
-    else writePage(output, page);
+    else writeWhole('the page', output, page);
     return 0;
   },
 };
@@ -73,37 +74,6 @@ function pageOf(input: string, title: string, points: number): string {
     return profilePage(title, table, profileSeriesOf(table, points), chartLibrary());
   } catch (error) {
     throw error instanceof ProfileTextError ? new Error(`'${input}' ${error.message}`) : error;
-  }
-}
-
-/**
- * Writes the whole page or nothing: an older page stays until the new one replaces it. A pipe, a link, or anything else
- * that is not a regular file is written to directly.
- */
-function writePage(path: string, page: string): void {
-  withContext(`Cannot write the page '${path}'`, () => {
-    const old = lstatSync(path, { throwIfNoEntry: false });
-    if (old !== undefined && !old.isFile()) {
-      writeFileSync(path, page);
-      return;
-    }
-    const temporary = join(dirname(path), `.vmm-metrics-${process.pid}.tmp`);
-    try {
-      writeFileSync(temporary, page, { flag: 'wx', mode: old?.mode ?? 0o666 });
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-  });
-}
-
-/** Runs `act`; the message of its error gets `context` in front. */
-function withContext<T>(context: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw new Error(`${context}: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -178,7 +178,8 @@ void HandlerShard(void* store, vmm_metrics_shard* out) noexcept {
   }
 }
 
-size_t WriteFirstDifference(void* store, const vmm_metrics_fact* facts, size_t count, char* text, size_t text_bytes) noexcept {
+size_t WriteFirstDifference(void* store, const vmm_metrics_fact* facts, size_t count, vmm_metrics_match match, char* text,
+                            size_t text_bytes) noexcept {
   const auto write = [&](const char* sentence) {
     const size_t length = std::strlen(sentence);
     if (text == nullptr || text_bytes == 0) return length;
@@ -189,7 +190,7 @@ size_t WriteFirstDifference(void* store, const vmm_metrics_fact* facts, size_t c
   };
   if (facts == nullptr && count != 0) return write("the list of facts is null");
   try {
-    return write(FirstDifference(StoreOf(store).spec(), facts, count).c_str());
+    return write(FirstDifference(StoreOf(store).spec(), facts, count, match).c_str());
   } catch (...) {
     return write("there is no memory to compare the schemas");
   }

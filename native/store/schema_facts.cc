@@ -37,7 +37,8 @@ std::vector<Fact> FactsOf(const StoreSpec& spec) {
   Fact fact;
   for (size_t at = 0; NextString(spec.schema_text, &at, &fact.path) && NextString(spec.schema_text, &at, &fact.fact);) {
     fact.cell = VMM_METRICS_NO_CELL;
-    if (StartsWith(fact.path, "option ")) break;  // options of open() come last; they concern no native code
+    // What has a space in its path is no part of the schema, such as an option of open(). All of that comes last.
+    if (fact.path.find(' ') != std::string::npos) break;
     if (StartsWith(fact.fact, "perDevice(")) {
       groups++;
       is_in_devices = true;
@@ -66,9 +67,9 @@ std::string CellText(uint32_t cell) { return cell == VMM_METRICS_NO_CELL ? "no c
 
 }  // namespace
 
-std::string FirstDifference(const StoreSpec& spec, const vmm_metrics_fact* facts, size_t count) {
+std::string FirstDifference(const StoreSpec& spec, const vmm_metrics_fact* facts, size_t count, vmm_metrics_match match) {
   const std::vector<Fact> ours = FactsOf(spec);
-  for (size_t i = 0; i < ours.size() || i < count; i++) {
+  for (size_t i = 0; i < count || (i < ours.size() && match == VMM_METRICS_WHOLE); i++) {
     const Fact* const a = i < ours.size() ? &ours[i] : nullptr;
     const vmm_metrics_fact* const b = i < count ? &facts[i] : nullptr;
     if (a != nullptr && b != nullptr && a->path == b->path) {

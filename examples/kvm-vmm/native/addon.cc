@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "metrics.gen.h"
 #include "virtual_machine.h"
-#include "vmm_metrics.h"
 
 namespace kvm_vmm {
 namespace {
@@ -142,8 +142,8 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   options.simulate = given.Get("simulate").As<Napi::Boolean>();
 
   vmm_metrics_store store;
-  const vmm_metrics_status attached = vmm_metrics_attach(env, given.Get("metrics"), 0, &store);
-  if (attached != VMM_METRICS_OK) throw Napi::Error::New(env, std::string("metrics: ") + vmm_metrics_status_text(attached));
+  const std::string difference = metrics::attach(env, given.Get("metrics"), &store);
+  if (!difference.empty()) throw Napi::Error::New(env, "metrics: " + difference);
 
   auto running = std::make_shared<Running>();
   running->env = env;

@@ -16,9 +16,9 @@ static_assert(kBuffersAddress + kQueueSize * kSectorBytes <= kStackTop);
 }  // namespace
 
 void BlockQueue::Notify() {
-  counters_.disk_queue_event_count.inc(shard_);
+  disk_.queue_event_count.inc(shard_);
   const auto submitted = memory_->Read<uint16_t>(kSubmittedAddress);
-  if (submitted == taken_) counters_.disk_no_avail_buffer.inc(shard_);
+  if (submitted == taken_) disk_.no_avail_buffer.inc(shard_);
   while (submitted != taken_) {
     const uint32_t index = taken_ % kQueueSize;
     // A guest that submits more than the queue holds waits for its own earlier request. Relaxed: this thread freed it.
@@ -37,7 +37,7 @@ bool BlockQueue::Take(const Descriptor& descriptor, uint32_t index, BlockSlot* s
   slot->failed = descriptor.operation > kWrite || descriptor.bytes > kSectorBytes ||
                  !GuestMemory::Contains(descriptor.address, descriptor.bytes);
   if (slot->failed) {  // the guest's fault: its address lies outside its memory
-    counters_.disk_invalid_reqs_count.inc(shard_);
+    disk_.invalid_reqs_count.inc(shard_);
     slot->state.store(BlockSlot::kDone, std::memory_order_relaxed);  // only this thread reads it, in Deliver
     return true;
   }
@@ -45,7 +45,7 @@ bool BlockQueue::Take(const Descriptor& descriptor, uint32_t index, BlockSlot* s
   slot->state.store(BlockSlot::kAtDevice, std::memory_order_release);  // publishes the slot to the JS thread
   if (mailbox_->Post({kBlockRequest, index, descriptor.operation, descriptor.sector, descriptor.bytes})) return true;
   slot->state.store(BlockSlot::kFree, std::memory_order_relaxed);  // no other thread has seen the slot
-  counters_.disk_io_engine_throttled_events.inc(shard_);
+  disk_.io_engine_throttled_events.inc(shard_);
   return false;
 }
 

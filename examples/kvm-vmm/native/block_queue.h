@@ -14,7 +14,7 @@
 
 #include "guest_memory.h"
 #include "mailbox.h"
-#include "vmm_counters.h"
+#include "metrics.gen.h"
 
 namespace kvm_vmm {
 
@@ -32,8 +32,8 @@ static_assert(sizeof(Descriptor) == 16 && offsetof(Descriptor, bytes) == 2 && of
 
 class BlockQueue {
  public:
-  BlockQueue(GuestMemory* memory, Mailbox* mailbox, const VmmCounters& counters, const vmm_metrics::Shard& shard)
-      : memory_(memory), mailbox_(mailbox), counters_(counters), shard_(shard) {}
+  BlockQueue(GuestMemory* memory, Mailbox* mailbox, const metrics::block::Device& disk, const vmm_metrics::Shard& shard)
+      : memory_(memory), mailbox_(mailbox), disk_(disk), shard_(shard) {}
 
   // Takes the requests that the guest has submitted. Called when the guest notifies the device. Requests that do not
   // fit wait for a later notification.
@@ -52,7 +52,7 @@ class BlockQueue {
 
   GuestMemory* const memory_;
   Mailbox* const mailbox_;
-  const VmmCounters& counters_;
+  const metrics::block::Device& disk_;
   const vmm_metrics::Shard& shard_;
   uint16_t taken_ = 0;      // how many requests were taken; wraps, like the guest's own counters
   uint16_t completed_ = 0;  // how many of them were given back

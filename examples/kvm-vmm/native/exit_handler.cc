@@ -14,28 +14,28 @@ constexpr uint8_t kNothingThere = 0xff;      // the value of a bus without a dev
 bool ExitHandler::Handle(const Exit& exit) {
   switch (exit.kind) {
     case ExitKind::kPortIn: {
-      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_io_in_agg);
-      counters_.exit_io_in.inc(shard_);
+      const vmm_metrics::LatencyRecord record(shard_, metrics::vcpu::exit_io_in_agg);
+      metrics::vcpu::exit_io_in.inc(shard_);
       PortIn(exit);
       return true;
     }
     case ExitKind::kPortOut: {
-      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_io_out_agg);
-      counters_.exit_io_out.inc(shard_);
+      const vmm_metrics::LatencyRecord record(shard_, metrics::vcpu::exit_io_out_agg);
+      metrics::vcpu::exit_io_out.inc(shard_);
       PortOut(exit);
       return true;
     }
     case ExitKind::kMmioRead: {
       if (GuestMemory::Contains(exit.address, exit.bytes)) return false;
-      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_mmio_read_agg);
-      counters_.exit_mmio_read.inc(shard_);
+      const vmm_metrics::LatencyRecord record(shard_, metrics::vcpu::exit_mmio_read_agg);
+      metrics::vcpu::exit_mmio_read.inc(shard_);
       MmioRead(exit);
       return true;
     }
     case ExitKind::kMmioWrite: {
       if (GuestMemory::Contains(exit.address, exit.bytes)) return false;
-      const vmm_metrics::LatencyRecord record(shard_, counters_.exit_mmio_write_agg);
-      counters_.exit_mmio_write.inc(shard_);
+      const vmm_metrics::LatencyRecord record(shard_, metrics::vcpu::exit_mmio_write_agg);
+      metrics::vcpu::exit_mmio_write.inc(shard_);
       MmioWrite(exit);
       return true;
     }
@@ -45,14 +45,14 @@ bool ExitHandler::Handle(const Exit& exit) {
 
 bool ExitHandler::FinishExit() {
   const bool delivered = queue_.Deliver();
-  if (delivered) counters_.interrupt_triggers.inc(shard_);
+  if (delivered) metrics::interrupts::triggers.inc(shard_);
   if (mailbox_->overflow_requested()) queue_.FollowEndlessChain();
   pacer_.AfterExit(*mailbox_);
   return delivered;
 }
 
 void ExitHandler::Fail() {
-  counters_.failures.inc(shard_);
+  metrics::vcpu::failures.inc(shard_);
   for (uint64_t address = 0; address < kMemoryBytes; address += kPageBytes) memory_->Touch(address);
 }
 
@@ -61,7 +61,7 @@ void ExitHandler::PortIn(const Exit& exit) {
   if (exit.address == kSerialLineStatus) {
     exit.data[0] = kTransmitterEmpty | (mailbox_->serial_input.HasNews() ? kDataReady : 0);
   } else if (exit.address == kSerialData && mailbox_->serial_input.Pop(exit.data)) {
-    counters_.uart_read_count.inc(shard_);
+    metrics::uart::read_count.inc(shard_);
   }
 }
 
@@ -69,7 +69,7 @@ void ExitHandler::PortOut(const Exit& exit) {
   if (exit.address != kSerialData) return;  // no device: nothing listens to kProgressCode either, as on most PCs
   // A vCPU never waits for a device. If the JS thread is too far behind, the byte is lost, and counted.
   const bool posted = mailbox_->Post({kSerialOut, exit.data[0], 0, 0, 0});
-  (posted ? counters_.uart_write_count : counters_.uart_missed_write_count).inc(shard_);
+  (posted ? metrics::uart::write_count : metrics::uart::missed_write_count).inc(shard_);
 }
 
 void ExitHandler::MmioRead(const Exit& exit) {

@@ -24,13 +24,13 @@ struct Exit {
 
 class ExitHandler {
  public:
-  ExitHandler(GuestMemory* memory, Mailbox* mailbox, const VmmCounters& counters, const vmm_metrics::Shard& shard,
+  ExitHandler(GuestMemory* memory, Mailbox* mailbox, const metrics::block::Device& disk, const vmm_metrics::Shard& shard,
               uint32_t exits_per_second)
       : memory_(memory),
         mailbox_(mailbox),
-        counters_(counters),
+        disk_(disk),
         shard_(shard),
-        queue_(memory, mailbox, counters, shard),
+        queue_(memory, mailbox, disk, shard),
         pacer_(exits_per_second) {}
 
   // False if no device can explain the exit: an MMIO access inside the guest's memory.
@@ -51,7 +51,7 @@ class ExitHandler {
 
   GuestMemory* const memory_;
   Mailbox* const mailbox_;
-  const VmmCounters& counters_;
+  const metrics::block::Device& disk_;
   const vmm_metrics::Shard& shard_;
   BlockQueue queue_;
   Pacer pacer_;

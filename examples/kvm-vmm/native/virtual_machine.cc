@@ -5,7 +5,8 @@
 namespace kvm_vmm {
 
 std::string VirtualMachine::Start(const VirtualMachineOptions& options) {
-  std::string problem = counters_.Find(store_, options.disk);
+  std::string problem;
+  disk_ = metrics::block::alloc(store_, options.disk, &problem);
   if (!problem.empty()) return problem;
   memory_ = std::make_unique<GuestMemory>();
   problem = memory_->Map(options.memory_file);
@@ -34,7 +35,7 @@ void VirtualMachine::Stop() {
 // captured, even a stack overflow.
 void VirtualMachine::RunVcpu(uint32_t exits_per_second) {
   const vmm_metrics::Shard shard(store_);
-  ExitHandler handler(memory_.get(), &mailbox_, counters_, shard, exits_per_second);
+  ExitHandler handler(memory_.get(), &mailbox_, disk_, shard, exits_per_second);
   if (vcpu_) {
     std::string reason = vcpu_->Run(&handler, mailbox_);
     if (!reason.empty()) mailbox_.PostEnd(std::move(reason));

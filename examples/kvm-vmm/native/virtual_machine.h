@@ -14,7 +14,7 @@
 #include "guest_memory.h"
 #include "kvm_vcpu.h"
 #include "mailbox.h"
-#include "vmm_counters.h"
+#include "metrics.gen.h"
 
 namespace kvm_vmm {
 
@@ -47,7 +47,7 @@ class VirtualMachine {
 
   Mailbox mailbox_;
   vmm_metrics_store store_;
-  VmmCounters counters_;
+  metrics::block::Device disk_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<KvmVcpu> vcpu_;  // null for a simulated guest
   std::thread thread_;

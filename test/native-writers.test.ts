@@ -1,0 +1,106 @@
+// The samples of native writers, in each language, and the header that was generated for them.
+
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, group, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
+
+// @ts-expect-error: a sample in JavaScript, without types
+import sample from '../examples/native-writers/schema.mjs';
+import { closing, freshName } from './helpers/workplace.ts';
+
+interface Writer {
+  run(external: unknown, threads: number, times: number): string;
+}
+const built = (name: string) => createRequire(import.meta.url)(`../examples/native-writers/build/Release/${name}.node`) as Writer;
+
+const n = inc('');
+const pmem = { flush_count: n, event_fails: n };
+/** The schema of examples/native-writers/schema.mjs. */
+const vcpu = { exit_io_out: n, exit_io_out_agg: latency(''), state: store('') };
+const schema = defineSchema({ utc_timestamp_ms: utcTimestampMs(), vcpu: group(vcpu), pmem: perDevice(pmem) });
+const openSample = (name = freshName()) => closing(Metrics.open(sample as typeof schema, { name }));
+
+describe.each([
+  { language: 'C', writer: () => built('c_writer') },
+  { language: 'C++', writer: () => built('cpp_writer') },
+])('given the sample in $language', ({ writer }) => {
+  test('when its threads count, then JavaScript reads exact values, and the device is free for removal', () => {
+    const metrics = openSample();
+    expect(writer().run(metrics.native, 4, 5_000)).toBe('');
+    const { vcpu, pmem } = metrics.snapshot();
+    expect(vcpu).toMatchObject({ exit_io_out: 20_000n, exit_io_out_agg: { count: 20_000n }, state: 0n });
+    expect(pmem.devices).toEqual({ drv0: { flush_count: 2_000n, event_fails: 0n } });
+    expect(metrics.app.pmem.remove('drv0')).toBe(true);
+  });
+
+  test('when the schema does not suit it, then it says so, and counts nothing', () => {
+    const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exit_io_in: n }) }), { name: freshName() }));
+    expect(writer().run(metrics.native, 1, 1)).toMatch(
+      /^(vcpu\.exit_io_out: the schema has no metric|utc_timestamp_ms is missing in the store)/,
+    );
+    expect(writer().run({}, 1, 1)).toContain('not the `native` of a vmm-metrics store');
+    expect(metrics.snapshot()).toEqual({ vcpu: { exit_io_in: 0n } });
+  });
+});
+
+test('given 16 native threads and 4 workers on one metric, when all count, then the count is exact', async () => {
+  const name = freshName();
+  const metrics = openSample(name);
+  const times = 1_000_000;
+  const workers = Array.from(
+    { length: 4 },
+    () => new Worker(new URL('./fixtures/adding.mjs', import.meta.url), { workerData: { name, times } }),
+  );
+  const ends = workers.map((worker) => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)));
+  await Promise.all(workers.map((worker) => new Promise((resolve) => worker.on('online', resolve))));
+  expect(built('cpp_writer').run(metrics.native, 16, 20_000)).toBe('');
+  expect(await Promise.all(ends)).toEqual([0, 0, 0, 0]);
+  expect(metrics.app.vcpu.exit_io_out.count()).toBe(BigInt(4 * times + 16 * 20_000));
+});
+
+describe('given a generated header', () => {
+  const attach = (other: Schema, options = {}) =>
+    built('cpp_writer').run(closing(Metrics.open(other, { name: freshName(), ...options })).native, 0, 0);
+
+  test.each([
+    {
+      what: 'another kind',
+      other: defineSchema({ ...schema.shape, vcpu: group({ ...vcpu, exit_io_out: store('') }) }),
+      says: 'vcpu.exit_io_out is store() in the store and inc() in the generated header',
+    },
+    {
+      what: 'a metric less',
+      other: defineSchema({ ...schema.shape, pmem: perDevice({ flush_count: n }) }),
+      says: 'pmem.event_fails is missing in the store',
+    },
+    {
+      what: 'a metric more',
+      other: defineSchema({ ...schema.shape, vcpu: group({ ...vcpu, more: n }) }),
+      says: 'vcpu.more is missing in the generated header',
+    },
+    {
+      what: 'a group more at its end',
+      other: defineSchema({ ...schema.shape, more: group({ n }) }),
+      says: 'more is missing in the generated header',
+    },
+    {
+      what: 'another order',
+      other: defineSchema({ ...schema.shape, pmem: perDevice({ event_fails: n, flush_count: n }) }),
+      says: 'the store has pmem.event_fails where the generated header has pmem.flush_count',
+    },
+    {
+      what: 'another option of a group',
+      other: defineSchema({ ...schema.shape, pmem: perDevice(pmem, { aggregate: false }) }),
+      says: /^pmem is perDevice\(aggregate: false, .*\) in the store and perDevice\(aggregate: true, /,
+    },
+    { what: 'only other descriptions', other: schema, says: '' },
+  ])('when the schema of the store has $what, then attach() tells the first difference', ({ other, says }) => {
+    if (typeof says === 'string') expect(attach(other)).toBe(says);
+    else expect(attach(other)).toMatch(says);
+  });
+
+  test('when the store has options of its own, then they are no difference', () => {
+    expect(attach(schema, { id: 'a "quoted" \\ id', properties: { b: '2', 'group()': 'x' } })).toBe('');
+  });
+});
