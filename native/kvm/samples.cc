@@ -89,6 +89,14 @@ void KvmSamples::Sample(const KvmSource& source) const {
   errno = saved_errno;
 }
 
+void KvmSamples::AwaitQuiet(int limit_ms) const {
+  constexpr int kLooks = 10'000;  // some 100 us; after that, it sleeps
+  for (int look = 0; look < kLooks; look++) {
+    if (is_quiet()) return;
+  }
+  gate_.AwaitEmptyWhile([limit_ms](int waited_ms) { return waited_ms < limit_ms; });
+}
+
 void KvmSamples::Add(KvmSource* source) {
   // Relaxed: the source is published by the next line.
   source->next.store(first_.load(std::memory_order_relaxed), std::memory_order_relaxed);

@@ -7,6 +7,12 @@
 
 namespace vmm {
 
+namespace {
+
+constexpr int kQuietMs = 100;
+
+}  // namespace
+
 Status KvmWatches::Prepare(int fd, const std::vector<KvmMetric>& metrics, const std::vector<CellKind>& kinds,
                            Prepared* prepared) {
   if (Status status = OpenKvmStatistics(fd, &prepared->opened); !status.ok()) return status;
@@ -52,7 +58,7 @@ void KvmWatches::Begin(uint32_t target, Prepared&& prepared) {
 void KvmWatches::Continue(uint32_t target, Watch* watch) const {
   const auto found = earlier_.find(target);
   if (found == earlier_.end()) return;
-  const std::map<const Cell*, uint64_t>& counted = found->second.counted;
+  const std::map<const Cell*, Counted>& counted = found->second.counted;
   // The ids of all VMs of a process are equal. A VM or vCPU that is younger has counted less.
   bool is_same = found->second.id == watch->id;
   for (const KvmField& field : watch->fields) {
@@ -60,12 +66,12 @@ void KvmWatches::Continue(uint32_t target, Watch* watch) const {
     if (before == counted.end()) continue;
     uint64_t value = 0;
     const bool is_read = pread(watch->source.fd, &value, sizeof(value), static_cast<off_t>(field.offset)) == sizeof(value);
-    is_same = is_same && is_read && value * field.factor >= before->second;
+    is_same = is_same && is_read && value * field.factor >= before->second.by_kvm;
   }
   for (KvmField& field : watch->fields) {
     if (!field.is_counter) continue;
     const auto before = counted.find(field.cell);
-    field.base = Read(*field.cell) - (is_same && before != counted.end() ? before->second : 0);
+    field.base = is_same && before != counted.end() ? before->second.base : Read(*field.cell);
   }
 }
 
@@ -73,10 +79,13 @@ bool KvmWatches::End(uint32_t target) {
   const auto found = watches_.find(target);
   if (found == watches_.end()) return false;
   Watch& watch = *found->second;
-  samples_.Sample(watch.source);
-  earlier_[target] = LeftBy(watch);
   ended_.push_back(nullptr);
   samples_.Remove(&watch.source);
+  // A thread that is reading the source must not add to its cells after this. If such a thread has no processor for
+  // longer, what it adds is still KVM's count, and FreeEnded waits for it.
+  samples_.AwaitQuiet(kQuietMs);
+  samples_.Sample(watch.source);
+  earlier_[target] = LeftBy(watch);
   ended_.back() = std::move(found->second);
   watches_.erase(found);
   return true;
@@ -85,7 +94,7 @@ bool KvmWatches::End(uint32_t target) {
 KvmWatches::Earlier KvmWatches::LeftBy(const Watch& watch) {
   Earlier earlier{watch.id, {}};
   for (const KvmField& field : watch.fields) {
-    if (field.is_counter) earlier.counted[field.cell] = Read(*field.cell) - field.base;
+    if (field.is_counter) earlier.counted[field.cell] = {Read(*field.cell) - field.base, field.base};
   }
   return earlier;
 }

@@ -95,10 +95,14 @@ class KvmWatches {
     std::vector<KvmField> fields;
     bool is_loss_told = false;
   };
-  // What the last watch of a target has left behind: the id, and KVM's own value of each counter that it had read last.
+  struct Counted {
+    uint64_t by_kvm;  // what the watch had read last
+    uint64_t base;    // what the watches before it had counted
+  };
+  // What the last watch of a target has left behind.
   struct Earlier {
     std::string id;
-    std::map<const Cell*, uint64_t> counted;
+    std::map<const Cell*, Counted> counted;
   };
 
   static Earlier LeftBy(const Watch& watch);

@@ -1,5 +1,12 @@
 // A virtual machine on /dev/kvm, for tests of KVM's statistics; and watches by native code.
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -71,6 +78,25 @@ napi_value WatchKvm(napi_env env, napi_callback_info info) {
                        vmm_metrics_watch_kvm(&AttachedStore(), descriptor, vcpu.empty() ? nullptr : vcpu.data(), vcpu.size())));
 }
 
+// withoutKvmStatistics(): from now on, the kernel answers this process as one that has no statistics descriptors. True
+// if the system accepts the filter.
+napi_value WithoutKvmStatistics(napi_env env, napi_callback_info) {
+  constexpr uint32_t kCheckExtension = 0xae03, kGetStatsFd = 0xaece;
+  const auto load = [](size_t offset) { return sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); };
+  sock_filter filter[] = {
+      load(offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+      load(offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kCheckExtension, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kGetStatsFd, 2, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),  // no error, and the result 0: the kernel has no such capability
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+  };
+  const sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+  return Number(env, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
 }  // namespace
 
 void DefineKvm(napi_env env, napi_value exports) {
@@ -81,4 +107,5 @@ void DefineKvm(napi_env env, napi_value exports) {
   Define(env, exports, "stopVcpus", StopVcpus);
   Define(env, exports, "dropVm", DropVm);
   Define(env, exports, "watchKvm", WatchKvm);
+  Define(env, exports, "withoutKvmStatistics", WithoutKvmStatistics);
 }
