@@ -63,6 +63,45 @@ export interface KnownRegionHandle {
   readonly [knownRegion]: true;
 }
 
+/** `SampledFile` in native/profile/file_sampler.h. */
+export interface SampledFile {
+  readonly descriptor: number;
+  readonly granuleBytes: number;
+  readonly chunksOffset: number;
+  readonly retiredEpoch: bigint;
+  /** The chunks that have columns. */
+  readonly chunks: Uint32Array;
+  readonly columns: readonly {
+    readonly kind: number;
+    /** An index of `chunks`. */
+    readonly chunk: number;
+    /** Where the cell is in a row, in bytes. */
+    readonly at: number;
+    /** The value for ever, if the device is gone. */
+    readonly gone: bigint | undefined;
+  }[];
+}
+
+/** `FileSampler::Stop` in native/profile/file_sampler.h. */
+export const FileSamplerStop = { paused: 0, full: 1, changed: 2, over: 3 } as const;
+
+/** `FileSampler` in native/profile/file_sampler.h. Moments are nanoseconds on the clock of process.hrtime(). */
+export interface NativeFileSampler {
+  /** The files to sample from now on. Their descriptors stay open. Throws if a column is outside of its file. */
+  setFiles(files: readonly SampledFile[]): void;
+  /** Samples until `pauseNs` or until something else stops it. Writes rows to `text`, and returns how many bytes. */
+  run(pauseNs: number, text: Uint8Array): { readonly stop: number; readonly bytes: number };
+  /** Counts a sample of the tick that is due, which JavaScript has taken at that moment. */
+  note(nowNs: number): void;
+  figures(): {
+    readonly samples: number;
+    readonly missedTicks: number;
+    readonly lateNsMedian: number;
+    readonly lateNsP99: number;
+    readonly lateNsMax: number;
+  };
+}
+
 /** `KnownRegion::Result` in native/region/known_region.h. */
 export const KnownResult = { changed: 0, same: 1, flushed: 2 } as const;
 
@@ -241,10 +280,14 @@ export interface Binding {
    */
   lock(descriptor: number): boolean | Failure;
   /**
-   * Waits until a moment on the clock of process.hrtime(), and does not sleep in the last `spinNs` nanoseconds. Returns
-   * the time at the end of the wait, which is before the moment if a signal came.
+   * Samples region files at the ticks of a grid, which begins at `beginNs` on the clock of process.hrtime() and has the
+   * ticks 1 to `lastTick`.
    */
-  waitForTick(momentNs: number, spinNs: number): number;
+  readonly FileSampler: new (
+    beginNs: number,
+    intervalNs: number,
+    lastTick: number,
+  ) => NativeFileSampler;
   /**
    * Sends a whole line to a sink, and waits up to `patienceMs` for its reader. Returns how many bytes of the line the
    * sink took. If the file does not end in a newline, a newline goes first. The caller keeps the descriptor.

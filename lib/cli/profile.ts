@@ -26,8 +26,7 @@ of the table. The processes do no extra work; only their memory is read.
 A PATH is a region file; a directory, for all region files in it and below it;
 or a pattern, in which * matches any characters of one part of the path. Of the
 files in directories and patterns, those whose processes run at the beginning
-are sampled. At most ${FILES_MAX} files are sampled; each takes some ten microseconds
-a sample.
+are sampled, at most ${FILES_MAX}; a file takes one or two microseconds a sample.
 
   --metrics NAMES    names, separated by commas. A metric of a group is named
                      like vcpu.exit_io_out; of a device, like
@@ -38,14 +37,14 @@ a sample.
                      directory without .region and without /metrics.region
   -o, --output FILE  the table; - for standard output
   --interval-us N    microseconds between samples, 100 to 86400000000 (default:
-                     1000). Below 1000, many samples are missed; use
-                     startProfiling() in the process instead
+                     1000). Below 500, it spins before each sample, and uses a
+                     quarter of a processor
   --seconds N        how long to sample (default: until Ctrl-C, or until none of
                      the processes runs any more)
 `;
 
 const ENDED = { closed: 'it was closed', exited: 'it exited', panicked: 'it panicked', crashed: 'it crashed', killed: 'it was killed' };
-/** One sample takes some ten microseconds. */
+/** Every sample takes a sleep of the kernel, which is exact to some ten microseconds. */
 const MIN_SAMPLE_US = 100;
 const MAX_SECONDS = 1e9;
 const STANDARD_OUTPUT: SamplingOutput = { fd: 1, name: 'standard output' };

@@ -1,5 +1,7 @@
-// Samples a few values of a region many times. It looks up the cells once; a sample is then one read per chunk.
+// Samples a few values of a region many times. It looks up the cells once; a sample is then one read per chunk. Native
+// code takes most samples, see FileSampler. It asks here for a sample when more than values has changed.
 
+import type { SampledFile } from '../binding.ts';
 import { CellKind, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
 import type { MappedDevice } from './cell-map.ts';
@@ -135,6 +137,20 @@ export class RegionSampler {
       this.#last[i] = kind === CellKind.min ? minimumOf(value, max) : value; // wraps at 2^64, as the counter does
       values[first + i] = this.#last[i]!;
     });
+  }
+
+  /** What native code must know to take the next samples. */
+  native(): SampledFile {
+    const { granuleBytes, chunksOffset } = this.#header;
+    const chunks = [...this.#rows.keys()];
+    return {
+      descriptor: this.#file.descriptor,
+      granuleBytes,
+      chunksOffset,
+      retiredEpoch: this.#retiredEpoch,
+      chunks: Uint32Array.from(chunks),
+      columns: this.#cells.map(({ kind, chunk, at }, i) => ({ kind, chunk: chunks.indexOf(chunk), at, gone: this.#gone.get(i) })),
+    };
   }
 
   /** The state of the writer now. */

@@ -1,20 +1,12 @@
 // Region files sampled at a fixed rate into a table, in the format of startProfiling(): docs/profile-table.md.
 
-import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { binding } from '../binding.ts';
+import { binding, FileSamplerStop, type NativeFileSampler } from '../binding.ts';
 import { ErrorCode } from '../errors.ts';
 import { failureError, systemError } from '../failures.ts';
 import { annotationOf, headerLineOf } from '../profile/columns.ts';
 import type { RegionSampler } from './sampler.ts';
-
-/**
- * As in native/profile/sampler.h: if the interval is below SPIN_BELOW_NS, the sampling spins through the last
- * SPIN_LAST_NS before a tick.
- */
-const SPIN_BELOW_NS = 500_000;
-const SPIN_LAST_NS = 20_000;
 
 export interface SamplingOptions {
   /** The names of the columns: those of the first sampler, then those of the next. */
@@ -56,92 +48,93 @@ export function sampleInto(output: SamplingOutput, samplers: readonly RegionSamp
   return new Sampling(output, samplers, options).run();
 }
 
+/** The room for rows between two pauses; a row of many columns gets more. */
+const TEXT_BYTES = 1 << 20;
+/** The longest number with the tab before it. */
+const FIELD_BYTES_MAX = 21;
+/** A tick that never comes: nanoseconds that native code can add to the clock. */
+const FAR_NS = 2 ** 61;
+
 class Sampling {
   readonly #output: SamplingOutput;
   readonly #samplers: readonly RegionSampler[];
   readonly #options: SamplingOptions;
   readonly #values: BigUint64Array;
   readonly #beginNs: number;
-  readonly #late = createHistogram();
-  /** What is not written yet. */
-  #text: string;
-  #samples = 0;
+  readonly #native: NativeFileSampler;
+  /** Native code writes rows here. */
+  readonly #rows: Uint8Array;
 
   constructor(output: SamplingOutput, samplers: readonly RegionSampler[], options: SamplingOptions) {
-    const columns = samplers.flatMap((sampler) => sampler.columns);
+    const columns = samplers.reduce((sum, sampler) => sum + sampler.columns.length, 0);
     this.#output = output;
     this.#samplers = samplers;
     this.#options = options;
-    this.#values = new BigUint64Array(columns.length);
-    const annotation = `# start=${new Date().toISOString()} interval_ns=${options.intervalNs}${annotationOf(columns)}\n`;
-    this.#text = `${annotation}${headerLineOf(options.names)}`;
-    this.#beginNs = Number(process.hrtime.bigint());
+    this.#values = new BigUint64Array(columns);
+    this.#rows = new Uint8Array(Math.max(TEXT_BYTES, 2 * (columns + 1) * FIELD_BYTES_MAX)).fill(1); // its memory is there
+    this.#beginNs = nowNs();
+    const { intervalNs, seconds } = options;
+    const lastTick = Math.floor(Math.min(seconds * 1e9, FAR_NS) / intervalNs);
+    this.#native = new (binding().FileSampler)(this.#beginNs, intervalNs, lastTick);
+    this.#native.setFiles(samplers.map((sampler) => sampler.native()));
   }
 
   async run(): Promise<SamplingStats> {
-    const { intervalNs, seconds, signal } = this.#options;
-    const lastTick = Math.floor((seconds * 1e9) / intervalNs);
-    let [missedTicks, tick, pausedAtNs] = [0, 1, 0];
-    while (!signal.aborted && tick <= lastTick) {
-      if (this.#nowNs() - pausedAtNs >= PAUSE_MS * 1e6) {
-        pausedAtNs = this.#nowNs();
-        if (!(await this.#pause())) break;
-      }
-      const atNs = this.#waitFor(Math.min(tick * intervalNs, pausedAtNs + PAUSE_MS * 1e6));
-      if (atNs < tick * intervalNs) continue;
-      const due = Math.min(Math.floor(atNs / intervalNs), lastTick);
-      missedTicks += due - tick;
-      this.#takeRow(atNs);
-      this.#late.record(Math.max(1, Math.round(atNs - due * intervalNs)));
-      tick = due + 1;
+    await this.#write(this.#opening());
+    for (let pauseNs = this.#beginNs + PAUSE_MS * 1e6; !this.#options.signal.aborted; ) {
+      const { stop, bytes } = this.#native.run(pauseNs, this.#rows);
+      await this.#write(this.#rows.subarray(0, bytes));
+      if (stop === FileSamplerStop.over) break;
+      if (stop === FileSamplerStop.changed) await this.#takeChanged();
+      if (nowNs() < pauseNs) continue;
+      if (!(await this.#pause())) break;
+      pauseNs = nowNs() + PAUSE_MS * 1e6;
     }
-    this.#takeRow(this.#nowNs());
-    this.#text += this.#closingLine(missedTicks);
-    await this.#write();
-    return { samples: this.#samples, missedTicks };
+    const last = this.#row(nowNs());
+    const { samples, missedTicks, ...late } = this.#native.figures();
+    const figures = `samples=${samples + 1} missed_ticks=${missedTicks} back_offs=0`;
+    const lateness = `late_ns_median=${late.lateNsMedian} late_ns_p99=${late.lateNsP99} late_ns_max=${late.lateNsMax}`;
+    await this.#write(Buffer.from(`${last}# ${figures} ${lateness}\n`));
+    return { samples: samples + 1, missedTicks };
   }
 
-  #nowNs(): number {
-    return this.#waitFor(0);
+  #opening(): Uint8Array {
+    const { names, intervalNs } = this.#options;
+    const columns = this.#samplers.flatMap((sampler) => sampler.columns);
+    const annotation = `# start=${new Date().toISOString()} interval_ns=${intervalNs}${annotationOf(columns)}\n`;
+    return Buffer.from(`${annotation}${headerLineOf(names)}`);
   }
 
-  /** Waits until that moment or until a signal comes, and returns the time. */
-  #waitFor(momentNs: number): number {
-    const spinNs = this.#options.intervalNs < SPIN_BELOW_NS ? SPIN_LAST_NS : 0;
-    return binding().waitForTick(momentNs + this.#beginNs, spinNs) - this.#beginNs;
+  /** Takes a sample after more than values has changed, and says what is new to native code. */
+  async #takeChanged(): Promise<void> {
+    const atNs = nowNs();
+    const row = this.#row(atNs);
+    this.#native.note(atNs);
+    this.#native.setFiles(this.#samplers.map((sampler) => sampler.native()));
+    await this.#write(Buffer.from(row));
   }
 
-  #takeRow(atNs: number): void {
+  #row(atNs: number): string {
     let first = 0;
     for (const sampler of this.#samplers) {
       sampler.sample(this.#values, first);
       first += sampler.columns.length;
     }
-    this.#text += `${atNs}\t${this.#values.join('\t')}\n`;
-    this.#samples++;
+    return `${atNs - this.#beginNs}\t${this.#values.join('\t')}\n`;
   }
 
-  /** Between two samples: writes the rows, lets signals be heard, and returns whether a process still runs. */
+  /** Between two samples: lets signals be heard, and returns whether a process still runs. */
   async #pause(): Promise<boolean> {
-    await this.#write();
     await new Promise(setImmediate);
     // Every region is read, because a region that cannot be read any more is an error.
     return this.#samplers.map((sampler) => sampler.state()).some((state) => state === 'running');
   }
 
-  #closingLine(missedTicks: number): string {
-    const late = this.#late;
-    const [median, p99, max] = late.count === 0 ? [0, 0, 0] : [late.percentile(50), late.percentile(99), late.max];
-    const figures = `samples=${this.#samples} missed_ticks=${missedTicks} back_offs=0`;
-    return `# ${figures} late_ns_median=${median} late_ns_p99=${p99} late_ns_max=${max}\n`;
-  }
-
-  /** Writes all text. Waits while the output takes nothing, but at most a second after the end of the sampling. */
-  async #write(): Promise<void> {
+  /** Writes all of it. Waits while the output takes nothing, but at most a second after the end of the sampling. */
+  async #write(text: Uint8Array): Promise<void> {
     const { fd, name } = this.#output;
     const { seconds, signal } = this.#options;
-    let bytes: Uint8Array = Buffer.from(this.#text);
-    this.#text = '';
+    let bytes = text;
     for (let waitedMs = 0; bytes.length > 0; ) {
       const { sent, failure } = binding().send(fd, bytes, 0);
       bytes = bytes.subarray(sent);
@@ -149,8 +142,10 @@ class Sampling {
       if (systemError(failure).code !== 'EAGAIN' || waitedMs >= OVER_PATIENCE_MS) {
         throw failureError(failure, { what: `Failed to write the profile to '${name}'`, error: ErrorCode.PROFILE });
       }
-      if (signal.aborted || this.#nowNs() > seconds * 1e9) waitedMs += FULL_PAUSE_MS;
+      if (signal.aborted || nowNs() > this.#beginNs + seconds * 1e9) waitedMs += FULL_PAUSE_MS;
       await sleep(FULL_PAUSE_MS);
     }
   }
 }
+
+const nowNs = () => Number(process.hrtime.bigint());

@@ -14,12 +14,12 @@
 #include "base/sha256.h"
 #include "crash/alternate_stack.h"
 #include "node/attachment.h"
+#include "node/file_sampling.h"
 #include "node/format_table.h"
 #include "node/known_regions.h"
 #include "node/kvm_fields.h"
 #include "node/profile_stop.h"
 #include "node/region_access.h"
-#include "node/tick_wait.h"
 #include "store/copies.h"
 #include "store/version.h"
 
@@ -91,7 +91,7 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["knownRegion"] = Napi::Function::New(env, MakeKnownRegion, "knownRegion");
   exports["readKnownRegions"] = Napi::Function::New(env, ReadKnownRegions, "readKnownRegions");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");
-  exports["waitForTick"] = Napi::Function::New(env, WaitForTick, "waitForTick");
+  exports["FileSampler"] = DefineFileSampling(env);
   exports["send"] = Napi::Function::New(env, Send, "send");
   return exports;
 }

@@ -45,8 +45,8 @@ Napi::Value MakeKnownRegion(const Napi::CallbackInfo& info) {
   spec.directory = VectorOf<uint8_t>(object.Get("directory"));
   spec.kinds = VectorOf<uint8_t>(object.Get("kinds"));
   spec.slots = VectorOf<uint32_t>(object.Get("slots"));
-  spec.granule_bytes = Uint32Of(object.Get("granuleBytes"));
-  spec.chunks_offset = static_cast<uint64_t>(object.Get("chunksOffset").As<Napi::Number>().Int64Value());
+  spec.rows.granule_bytes = Uint32Of(object.Get("granuleBytes"));
+  spec.rows.chunks_offset = static_cast<uint64_t>(object.Get("chunksOffset").As<Napi::Number>().Int64Value());
   spec.shards_used = Uint32Of(object.Get("shardsUsed"));
   Napi::ArrayBuffer results = object.Get("results").As<Napi::ArrayBuffer>();
   if (results.ByteLength() < sizeof(RegionHeader)) return info.Env().Undefined();

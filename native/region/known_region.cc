@@ -1,6 +1,5 @@
 #include "region/known_region.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,12 +14,8 @@ namespace vmm {
 
 namespace {
 
-constexpr size_t kPageBytes = 65'536;  // the largest of all machines
 // How many bytes of a chunk are read at once: all shards if pages have 4 KiB.
 constexpr uint32_t kReadBytes = 512 << 10;
-constexpr uint32_t kGranuleBytesMin = 4096;
-constexpr uint32_t kGranuleBytesMax = 65'536;
-constexpr uint64_t kOffsetMax = uint64_t{1} << 48;
 
 constexpr size_t kCommit = offsetof(RegionHeader, commit);
 constexpr size_t kCounts = offsetof(RegionHeader, cells_used);
@@ -62,15 +57,6 @@ void Combine(const uint64_t* words, size_t count, const uint8_t* kinds, const ui
 
 }  // namespace
 
-unsigned char* RowMemory::Get(size_t bytes) {
-  if (bytes > bytes_) {
-    const size_t rounded = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-    memory_.reset(static_cast<unsigned char*>(aligned_alloc(kPageBytes, rounded)));
-    bytes_ = memory_ == nullptr ? 0 : rounded;
-  }
-  return memory_.get();
-}
-
 KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)), header_(spec_.header) {
   struct stat info;
   has_file_ = fstat(spec_.descriptor, &info) == 0;
@@ -82,15 +68,9 @@ KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)), header_
 }
 
 bool KnownRegion::IsValid() const {
-  const uint32_t granule = spec_.granule_bytes;
-  const bool is_power_of_2 = granule != 0 && (granule & (granule - 1)) == 0;
-  return has_file_ && spec_.header.size() == sizeof(RegionHeader) && is_power_of_2 && granule >= kGranuleBytesMin &&
-         granule <= kGranuleBytesMax && spec_.chunks_offset <= kOffsetMax && spec_.kinds.size() == spec_.slots.size() &&
-         spec_.kinds.size() <= kCellsMax && spec_.shards_used <= kShards && spec_.directory.size() % sizeof(DirectoryEntry) == 0;
-}
-
-uint64_t KnownRegion::RowOffset(uint32_t chunk, uint32_t row) const {
-  return spec_.chunks_offset + (uint64_t{chunk} * kRows + row) * spec_.granule_bytes;
+  return has_file_ && spec_.header.size() == sizeof(RegionHeader) && spec_.rows.IsPossible() &&
+         spec_.kinds.size() == spec_.slots.size() && spec_.kinds.size() <= kCellsMax && spec_.shards_used <= kShards &&
+         spec_.directory.size() % sizeof(DirectoryEntry) == 0;
 }
 
 bool KnownRegion::IsNamed(uid_t user) const {
@@ -98,23 +78,12 @@ bool KnownRegion::IsNamed(uid_t user) const {
   if ((spec_.is_descriptor_link ? stat(spec_.path.c_str(), &info) : lstat(spec_.path.c_str(), &info)) != 0) return false;
   if (info.st_dev != device_ || info.st_ino != inode_ || info.st_uid != owner_ || user != user_) return false;
   if (spec_.kinds.empty()) return true;
-  const uint32_t last = static_cast<uint32_t>((spec_.kinds.size() - 1) / (spec_.granule_bytes / sizeof(uint64_t)));
-  return static_cast<uint64_t>(info.st_size) >= RowOffset(last, kFirstShardRow + spec_.shards_used);
-}
-
-bool KnownRegion::ReadAll(void* into, size_t bytes, uint64_t offset) const {
-  for (size_t done = 0; done < bytes;) {
-    const ssize_t count =
-        pread(spec_.descriptor, static_cast<char*>(into) + done, bytes - done, static_cast<off_t>(offset + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    done += static_cast<size_t>(count);
-  }
-  return true;
+  const uint32_t last = static_cast<uint32_t>((spec_.kinds.size() - 1) / (spec_.rows.granule_bytes / sizeof(uint64_t)));
+  return static_cast<uint64_t>(info.st_size) >= spec_.rows.OffsetOf(last, kFirstShardRow + spec_.shards_used);
 }
 
 bool KnownRegion::ReadRows(RowMemory& memory, uint32_t first, uint32_t count, uint64_t* values) const {
-  const uint32_t granule = spec_.granule_bytes;
+  const uint32_t granule = spec_.rows.granule_bytes;
   const uint32_t per_chunk = granule / sizeof(uint64_t);
   const uint32_t at_once = std::max(1u, std::min(count, kReadBytes / granule));
   unsigned char* const bytes = memory.Get(size_t{at_once} * granule);
@@ -126,7 +95,7 @@ bool KnownRegion::ReadRows(RowMemory& memory, uint32_t first, uint32_t count, ui
     for (uint32_t row = 0; row < count; row += at_once) {
       const uint32_t rows = std::min(at_once, count - row);
       const size_t read = size_t{rows - 1} * granule + length * sizeof(uint64_t);
-      if (!ReadAll(bytes, read, RowOffset(static_cast<uint32_t>(chunk), first + row))) return false;
+      if (!ReadFully(spec_.descriptor, bytes, read, spec_.rows.OffsetOf(static_cast<uint32_t>(chunk), first + row))) return false;
       for (uint32_t i = 0; i < rows; i++) {
         const auto* words = reinterpret_cast<const uint64_t*>(bytes + size_t{i} * granule);
         Combine(words, length, &spec_.kinds[cell], &spec_.slots[cell], spec_.values, row + i == 0, values);
@@ -137,12 +106,12 @@ bool KnownRegion::ReadRows(RowMemory& memory, uint32_t first, uint32_t count, ui
 }
 
 bool KnownRegion::IsDirectorySame(RowMemory& memory) const {
-  const size_t per_chunk = spec_.granule_bytes / sizeof(uint64_t) * sizeof(DirectoryEntry);
+  const size_t per_chunk = spec_.rows.granule_bytes / sizeof(uint64_t) * sizeof(DirectoryEntry);
   uint32_t chunk = 0;
   for (size_t begin = 0; begin < spec_.directory.size(); begin += per_chunk, chunk++) {
     const size_t bytes = std::min(per_chunk, spec_.directory.size() - begin);
     unsigned char* const now = memory.Get(bytes);
-    if (now == nullptr || !ReadAll(now, bytes, RowOffset(chunk, kFirstDirectoryRow))) return false;
+    if (now == nullptr || !ReadFully(spec_.descriptor, now, bytes, spec_.rows.OffsetOf(chunk, kFirstDirectoryRow))) return false;
     if (memcmp(now, &spec_.directory[begin], bytes) != 0) return false;
   }
   return true;
@@ -155,7 +124,7 @@ KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* he
   bool is_held = spec_.is_held;
   if (!IsNamed(user) || (is_held && !IsFileLocked(spec_.descriptor, &is_held).ok()) || is_held != spec_.is_held) return kChanged;
   unsigned char* const now = memory.Get(sizeof(RegionHeader));
-  if (now == nullptr || !ReadAll(now, sizeof(RegionHeader), 0)) return kChanged;
+  if (now == nullptr || !ReadFully(spec_.descriptor, now, sizeof(RegionHeader), 0)) return kChanged;
   const uint8_t* const known = header_.data();
   const bool is_same = memcmp(now, known, sizeof(RegionHeader)) == 0;
   if (!is_same) {
@@ -173,7 +142,7 @@ KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* he
   if (!ReadRows(memory, kFirstShardRow, spec_.shards_used, totals)) return kChanged;
   // Compare the counts too: the writer may have published them, with the commit word, after they were copied.
   unsigned char* const after = memory.Get(sizeof(RegionHeader));
-  if (!ReadAll(after + kCommit, kEpoch + sizeof(uint64_t) - kCommit, kCommit)) return kChanged;
+  if (!ReadFully(spec_.descriptor, after + kCommit, kEpoch + sizeof(uint64_t) - kCommit, kCommit)) return kChanged;
   if (!IsSame(after, header, kCommit, kCountsEnd) || !IsSame(after, header, kEpoch, kEpoch + sizeof(uint64_t))) return kChanged;
   if (is_same) return kSame;
   memcpy(header_.data(), header, sizeof(RegionHeader));

@@ -14,29 +14,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "region/format.h"
+#include "region/file_reads.h"
 
 namespace vmm {
-
-// Memory to read rows into. It begins at a page, since only there the kernel copies whole words; see
-// lib/region/pages.ts.
-class RowMemory {
- public:
-  // Returns memory of at least `bytes` bytes, which is valid until the next call; null if there is no memory.
-  unsigned char* Get(size_t bytes);
-
- private:
-  struct Free {
-    void operator()(void* memory) const { free(memory); }
-  };
-  std::unique_ptr<unsigned char, Free> memory_;
-  size_t bytes_ = 0;
-};
 
 // What the reader knows of a region.
 struct KnownRegionSpec {
@@ -51,8 +34,7 @@ struct KnownRegionSpec {
   std::vector<uint8_t> kinds;
   std::vector<uint32_t> slots;
   uint32_t values = 0;
-  uint32_t granule_bytes = 0;
-  uint64_t chunks_offset = 0;
+  RowPlaces rows;
   uint32_t shards_used = 0;
 };
 
@@ -81,10 +63,8 @@ class KnownRegion {
   // Whether the path still names the file, the file is as long as it must be, and its owner and the user of this
   // process are those for which TypeScript has decided that the file may be read.
   bool IsNamed(uid_t user) const;
-  bool ReadAll(void* into, size_t bytes, uint64_t offset) const;
   bool ReadRows(RowMemory& memory, uint32_t first, uint32_t count, uint64_t* values) const;
   bool IsDirectorySame(RowMemory& memory) const;
-  uint64_t RowOffset(uint32_t chunk, uint32_t row) const;
 
   const KnownRegionSpec spec_;
   std::vector<uint8_t> header_;  // as it was read last

@@ -27,8 +27,8 @@ struct Known {
     spec.kinds = {1, 1};
     spec.slots = {0, 1};
     spec.values = 2;
-    spec.granule_bytes = header.granule_bytes;
-    spec.chunks_offset = header.chunks_offset;
+    spec.rows.granule_bytes = header.granule_bytes;
+    spec.rows.chunks_offset = header.chunks_offset;
     return spec;
   }
 
@@ -48,10 +48,10 @@ TEST("given what a reader knows, when a number is out of range, then it is not v
   };
   CHECK(!is_valid([](KnownRegionSpec& spec) { spec.descriptor = -1; }));
   CHECK(!is_valid([](KnownRegionSpec& spec) { spec.header.pop_back(); }));
-  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.granule_bytes = 0; }));
-  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.granule_bytes = 4097; }));
-  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.granule_bytes = 1 << 20; }));
-  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.chunks_offset = uint64_t{1} << 60; }));
+  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.rows.granule_bytes = 0; }));
+  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.rows.granule_bytes = 4097; }));
+  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.rows.granule_bytes = 1 << 20; }));
+  CHECK(!is_valid([](KnownRegionSpec& spec) { spec.rows.chunks_offset = uint64_t{1} << 60; }));
   CHECK(!is_valid([](KnownRegionSpec& spec) { spec.slots.pop_back(); }));
   CHECK(!is_valid([](KnownRegionSpec& spec) { spec.shards_used = kShards + 1; }));
   CHECK(!is_valid([](KnownRegionSpec& spec) { spec.directory.resize(1); }));
