@@ -34,6 +34,9 @@ function monitor(): void {
   for (const onPanic of watching) onPanic();
 }
 
+/** The attachments that a panic has flushed: their last line is out. */
+const flushed = new WeakSet<Attachment>();
+
 /** At a panic, raises the metric marked `onPanic` and flushes a line. Returns a function that ends this. */
 export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
   const marked = markedMetric(layout, (def) => def.onPanic === true);
@@ -43,6 +46,7 @@ export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
     if (metric && 'store' in metric) metric.store(1);
     else if (metric && 'inc' in metric) metric.inc();
     cells.attachment.flush(); // what does not get out is counted; there is nobody to throw to
+    flushed.add(cells.attachment);
   });
 }
 
@@ -67,4 +71,7 @@ export function watchEnding(attachment: Attachment): () => void {
 // Node does not call exit() when native code ends the process, or when a worker is terminated.
 function exit(code: number): void {
   for (const attachment of ending) attachment.ends(false, code & 0xff, isMainThread());
+  // Bun ends a process without the handlers of exit(3), which flush what is left elsewhere.
+  if (process.versions['bun'] === undefined || !isMainThread()) return;
+  for (const attachment of ending) if (!flushed.has(attachment)) attachment.flush();
 }
