@@ -79,11 +79,7 @@ export async function checkCore({ title, command, env = {}, packageFolder, testA
     try {
       let end;
       for (const step of run)
-        end = await ended(command, step, folder, {
-          ...env,
-          VMM_METRICS_PACKAGE: packageFolder,
-          VMM_METRICS_TEST_ADDON: testAddon ?? '',
-        });
+        end = await ended(command, [step, folder, packageFolder, ...(testAddon === undefined ? [] : [testAddon])], env);
       const found = leftBy(end, folder, expected);
       if (!isDeepStrictEqual(found, expected)) {
         counts.failed++;
@@ -105,9 +101,9 @@ export async function checkCore({ title, command, env = {}, packageFolder, testA
 }
 
 /** Runs one case of core.mjs. Core dumps are off. */
-export function ended([program, ...args], step, folder, env) {
+export function ended([program, ...args], plan, env) {
   return new Promise((done, failed) => {
-    const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program, ...args, PROGRAM, step, folder];
+    const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program, ...args, PROGRAM, ...plan];
     const child = spawn('/bin/sh', shell, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     const end = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr']) {
@@ -116,7 +112,7 @@ export function ended([program, ...args], step, folder, env) {
       });
     }
     // A case that dies by a signal of another process says when it is ready.
-    const signal = /^die:(SIG\w+)$/.exec(step)?.[1];
+    const signal = /^die:(SIG\w+)$/.exec(plan[0])?.[1];
     if (signal !== undefined) child.stdout.once('data', () => child.kill(signal));
     const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
     child.on('error', failed);

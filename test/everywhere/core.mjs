@@ -1,16 +1,14 @@
-// What the package does on every runtime and platform: core.mjs CASE FOLDER. Prints one line of JSON; the tests of
-// scripts/test-everywhere.mjs say what it must be. VMM_METRICS_PACKAGE is the folder of the package, unpacked. This
-// program uses nothing but the package and what Node, Deno and Bun share.
+// What the package does on every runtime and platform: core.mjs CASE FOLDER PACKAGE [ADDON]. Prints one line of JSON;
+// the tests of scripts/test-everywhere.mjs say what it must be. PACKAGE is the folder of the package, unpacked, and
+// ADDON the test addon. This program uses nothing but the package and what Node, Deno and Bun share.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 
-const [, , name, folder] = isMainThread ? process.argv : ['', '', ...workerData];
-const { defineSchema, group, inc, latency, Metrics, perDevice, readRegion, store } = await import(
-  join(process.env.VMM_METRICS_PACKAGE, 'dist/lib/index.js')
-);
+const [name, folder, root, testAddon] = isMainThread ? process.argv.slice(2) : workerData;
+const { defineSchema, group, inc, latency, Metrics, perDevice, readRegion, store } = await import(join(root, 'dist/lib/index.js'));
 
 const schema = defineSchema({
   vcpu: group({ exits: inc('Exits'), depth: store('Depth'), time: latency('Time') }),
@@ -51,7 +49,7 @@ async function dieBy(how) {
 /** For real: `null` reads address 0, `truncated` reads a file that has been cut, `abort` calls abort(3). */
 function dieInNativeCode(how) {
   const addon = { exports: {} };
-  process.dlopen(addon, process.env.VMM_METRICS_TEST_ADDON);
+  process.dlopen(addon, testAddon);
   addon.exports.die(how, 'main', 0);
 }
 
@@ -128,7 +126,7 @@ const CASES = {
     const done = [1, 2, 3].map(
       () =>
         new Promise((resolve, reject) => {
-          const worker = new Worker(new URL(import.meta.url), { workerData: ['workers', folder] });
+          const worker = new Worker(new URL(import.meta.url), { workerData: ['workers', folder, root] });
           worker.on('exit', resolve).on('error', reject);
         }),
     );
