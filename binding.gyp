@@ -35,6 +35,7 @@
         "native/node/attachment.cc",
         "native/node/attachment_devices.cc",
         "native/node/attachment_kvm.cc",
+        "native/node/attachment_troubles.cc",
         "native/node/file_sampling.cc",
         "native/node/format_table.cc",
         "native/node/known_regions.cc",
@@ -71,7 +72,8 @@
         "native/store/store_devices.cc",
         "native/store/store_kvm.cc",
         "native/store/store_registry.cc",
-        "native/store/thread_shards.cc"
+        "native/store/thread_shards.cc",
+        "native/store/troubles.cc"
       ],
       "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       # swallow: in a worker that is being terminated no exception can be thrown into JavaScript; to throw it into C++ instead would

@@ -147,6 +147,15 @@ export interface ProfileFigures {
   readonly failure?: Failure;
 }
 
+/** `Troubles::Taken` in native/store/troubles.h. */
+export interface Troubles {
+  /** Why lines did not get out, oldest first. */
+  readonly missed: readonly Failure[];
+  readonly isDegraded: boolean;
+  /** The numbers of captured signals whose handler was replaced. */
+  readonly displaced: readonly number[];
+}
+
 /**
  * One thread's attachment to a store. After `detach()`, the methods that only write to cells do nothing, and every
  * other method throws.
@@ -197,6 +206,15 @@ export interface Attachment {
   hasSink(): boolean;
   flush(): boolean | Failure;
   startPeriodicFlush(intervalMs: number): undefined | Failure;
+  /** Returns when no flush of the thread is under way any more. */
+  stopPeriodicFlush(): void;
+  /**
+   * From now on, `listener` is called on this thread soon after something went wrong in the store. It takes that with
+   * troubles(). Only the first call for a store has an effect, whatever its thread.
+   */
+  listen(listener: () => void): void;
+  /** What went wrong since the last call. */
+  troubles(): Troubles;
   captureSignals(signals: Uint32Array, leaveIgnored: boolean, limitMs: number): undefined | Failure;
   /** The captured signals whose handler has been replaced. */
   displaced(): number[];

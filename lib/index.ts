@@ -9,6 +9,7 @@ export type { Accessors, RunTimeGroup } from './app.ts';
 export type { CapturableSignal } from './arguments.ts';
 export type { CollectedMetric } from './collect.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
+export type { DegradedMessage, DisplacedMessage, MissedMessage } from './diagnostics.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { jsonText } from './json.ts';
 export type { KvmDescriptors } from './kvm/sampling.ts';

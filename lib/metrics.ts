@@ -6,6 +6,7 @@ import type { Accessors } from './app.ts';
 import { checkedDestination, checkedInteger, checkedOptions, INT_MAX, shownDestination } from './arguments.ts';
 import { BINDING, binding } from './binding.ts';
 import { type CollectedMetric, collected } from './collect.ts';
+import { writeError } from './diagnostics.ts';
 import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { type Failure, failureError } from './failures.ts';
@@ -155,7 +156,7 @@ export class Metrics<S extends SchemaShape> {
     const result = attachment.flush();
     this.#kvmLosses?.tell();
     if (typeof result === 'boolean') return result;
-    throw failureError(result, { what: 'Failed to write metrics', error: ErrorCode.WRITE });
+    throw writeError(result);
   }
 
   /**
@@ -207,6 +208,15 @@ export class Metrics<S extends SchemaShape> {
     if (failure !== undefined) throw failureError(failure, { what: 'Cannot start the flush thread', error: ErrorCode.NO_SPACE });
     this.#sinkHint ??= new SinkHint(binding(), this.#request.name, () => this.#cells.closed || attachment.hasSink());
     this.#sinkHint.after(intervalMs);
+  }
+
+  /**
+   * Ends the periodic flush, for all threads, and waits for a flush that is under way. What is pending goes out with
+   * the next flush. Does nothing if there is no periodic flush. `startPeriodicFlush()` starts it again.
+   */
+  stopPeriodicFlush(): void {
+    this.#cells.attachment.stopPeriodicFlush();
+    this.#sinkHint?.stop();
   }
 
   /**

@@ -3,6 +3,7 @@
 import { appOf } from './app.ts';
 import { shown } from './arguments.ts';
 import { type Attachment, binding, bindingPath } from './binding.ts';
+import { publishTroubles } from './diagnostics.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
 import { hintAtOtherStores } from './hints.ts';
@@ -86,6 +87,7 @@ export function openStore(request: StoreRequest): OpenedStore {
     );
   }
   const access = accessTo(opened, layout);
+  publishTroubles(opened, name, file);
   hintAtOtherStores(native, openBefore, { name, fingerprint: spec.fingerprint, addon: bindingPath() });
   if (file === undefined) return { ...access, unwatchEnding: () => {} };
   hintAtDisk(native, file);

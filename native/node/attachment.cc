@@ -49,6 +49,9 @@ Napi::Function Attachment::Define(Napi::Env env) {
                          InstanceMethod<&Attachment::HasSink>("hasSink"),
                          InstanceMethod<&Attachment::Flush>("flush"),
                          InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
+                         InstanceMethod<&Attachment::StopPeriodicFlush>("stopPeriodicFlush"),
+                         InstanceMethod<&Attachment::Listen>("listen"),
+                         InstanceMethod<&Attachment::TakeTroubles>("troubles"),
                          InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
                          InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
                          InstanceMethod<&Attachment::RetakeSignal>("retakeSignal"),
@@ -90,7 +93,8 @@ void Attachment::LeaveEnvironment(void* data) {
     if (one->profile_ != nullptr) one->profile_->AskToStop();
   }
   Attachment* const self = static_cast<Attachment*>(data);
-  self->call_ = nullptr;  // Node destroys the function after this hook
+  self->call_ = nullptr;  // Node destroys both functions after this hook
+  self->trouble_call_ = nullptr;
   self->Leave();
 }
 
@@ -104,6 +108,8 @@ void Attachment::Leave(const Ending& ending, bool awaits_exit) {
   // After this, no thread calls `call_`.
   store_->RemoveHolder(&holder_);
   if (call_ != nullptr) napi_release_threadsafe_function(std::exchange(call_, nullptr), napi_tsfn_abort);
+  store_->troubles().Unlisten(this);
+  if (trouble_call_ != nullptr) napi_release_threadsafe_function(std::exchange(trouble_call_, nullptr), napi_tsfn_abort);
   // Only this environment can stop the profile.
   if (profile_ != nullptr) store_->profiler().Stop(profile_);
   // JavaScript may still add through an old accessor. From here on it writes to throwaway memory.
@@ -213,6 +219,8 @@ Napi::Value Attachment::StartPeriodicFlush(const Napi::CallbackInfo& info) {
                    Attached(info)->StartPeriodicFlush(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value())));
 }
 
+void Attachment::StopPeriodicFlush(const Napi::CallbackInfo& info) { Attached(info)->StopPeriodicFlush(); }
+
 Napi::Value Attachment::CaptureSignals(const Napi::CallbackInfo& info) {
   CaptureOptions options;
   for (const uint32_t signal : VectorOf<uint32_t>(info[0])) options.signals |= SetOf(static_cast<int>(signal));
@@ -222,12 +230,7 @@ Napi::Value Attachment::CaptureSignals(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Attachment::CheckDisplaced(const Napi::CallbackInfo& info) {
-  const SignalSet displaced = Attached(info)->CheckDisplaced();
-  Napi::Array out = Napi::Array::New(info.Env());
-  for (int signal = 1; signal < kSignals; signal++) {
-    if ((displaced & SetOf(signal)) != 0) out[out.Length()] = Napi::Number::New(info.Env(), signal);
-  }
-  return out;
+  return ToNumbers(info.Env(), Attached(info)->CheckDisplaced());
 }
 
 void Attachment::RetakeSignal(const Napi::CallbackInfo& info) {

@@ -86,6 +86,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   void DefineFastFlush(Napi::Object self);
   static Napi::Value FlushOf(const Napi::CallbackInfo& info);
   Napi::Value StartPeriodicFlush(const Napi::CallbackInfo& info);
+  void StopPeriodicFlush(const Napi::CallbackInfo& info);
   // captureSignals(signals, leaveIgnored, limitMs)
   Napi::Value CaptureSignals(const Napi::CallbackInfo& info);
   // displaced(): the numbers of the captured signals for which another handler has displaced ours.
@@ -97,6 +98,11 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value SampleKvm(const Napi::CallbackInfo& info);
   // kvmLosses(): the targets of sampleKvm() that cannot be read any more, each once: { vcpu, failure }.
   Napi::Value KvmLosses(const Napi::CallbackInfo& info);
+  // listen(callback): the callback runs on this thread, soon after something went wrong in the store, and takes that
+  // with troubles(). It does not keep the process alive. Only the first call for a store has an effect.
+  void Listen(const Napi::CallbackInfo& info);
+  // troubles(): `{ missed, isDegraded, displaced }`, what went wrong since the last call.
+  Napi::Value TakeTroubles(const Napi::CallbackInfo& info);
 
   // startProfiling(cells, intervalNs, header, annotation, output): an external for stopProfiling(); or a failure.
   Napi::Value StartProfiling(const Napi::CallbackInfo& info);
@@ -120,6 +126,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   bool is_process_ending_ = false;
   Holder holder_;
   napi_threadsafe_function call_ = nullptr;
+  napi_threadsafe_function trouble_call_ = nullptr;
   uint64_t offered_ = 0;  // the epoch of the devices that the last leaving() returned
   bool is_holder_ = false;
   bool left_ = false;

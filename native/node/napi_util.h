@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/signal_kinds.h"
 #include "base/status.h"
+#include "crash/disposition.h"
 
 namespace vmm {
 
@@ -44,6 +46,15 @@ inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
   failure["syscall"] = status.syscall;
   failure["reason"] = status.reason;
   return failure;
+}
+
+// The numbers of the signals of a set.
+inline Napi::Array ToNumbers(Napi::Env env, SignalSet signals) {
+  Napi::Array out = Napi::Array::New(env);
+  for (int signal = 1; signal < kSignals; signal++) {
+    if ((signals & SetOf(signal)) != 0) out[out.Length()] = Napi::Number::New(env, signal);
+  }
+  return out;
 }
 
 inline uint32_t Uint32Of(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }

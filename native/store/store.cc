@@ -178,6 +178,7 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
   const FlushResult result = flusher_.Flush(status, patience_ms);
   // Without a sink, readers of the region get new values all the same.
   if (result == FlushResult::kNotInitialized) kvm_samples_.Sample();
+  if (result == FlushResult::kFailed) troubles_.AddMissed(*status);
   if (result == FlushResult::kOut && leaving_.epoch() != 0) {
     // If another thread has the lock, a later flush does this work.
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
@@ -198,7 +199,9 @@ void Store::BeforeFlush() {
       CheckDisplaced();
     }
   }
-  if (is_guarded_) CountDegraded(capture_target_);
+  if (!is_guarded_) return;
+  CountDegraded(capture_target_);
+  if (cells_.region().is_degraded()) troubles_.AddDegraded();
 }
 
 SignalSet Store::CheckDisplaced() {
@@ -206,6 +209,7 @@ SignalSet Store::CheckDisplaced() {
   if (!is_captured_.load(std::memory_order_relaxed)) return 0;
   const SignalSet displaced = Displaced();
   const SignalSet fresh = displaced & ~displaced_.fetch_or(displaced, std::memory_order_relaxed);
+  troubles_.AddDisplaced(fresh);
   if (fresh != 0 && spec_.error_cell != kNoCell) {
     AddShared(cells_.Shared(spec_.error_cell), static_cast<uint64_t>(__builtin_popcountll(fresh)));
   }

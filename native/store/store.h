@@ -29,6 +29,7 @@
 #include "store/native_abi.h"
 #include "store/periodic.h"
 #include "store/store_spec.h"
+#include "store/troubles.h"
 
 namespace vmm {
 
@@ -130,6 +131,7 @@ class Store {
   Status MapHeader(void** address);
 
   Status StartPeriodicFlush(uint64_t interval_ms) { return periodic_.Start(interval_ms); }
+  void StopPeriodicFlush() { periodic_.Stop(); }
   Status CaptureSignals(const CaptureOptions& options = {});
 
   // Does what captured signals and a region file need before each flush, and then calls Flusher::Flush. When the line
@@ -140,6 +142,9 @@ class Store {
   SignalSet CheckDisplaced();
   // Puts our handlers above the handlers that displaced them. Ours call theirs.
   void RetakeSignals(SignalSet signals);
+
+  // What went wrong, for the thread that opened the store.
+  Troubles& troubles() { return troubles_; }
 
   Profiler& profiler() { return profiler_; }
   Cells& cells() { return cells_; }
@@ -186,6 +191,7 @@ class Store {
   KvmSamples kvm_samples_;
   KvmWatches kvm_;
   Flusher flusher_;
+  Troubles troubles_;
   Periodic periodic_;
   Profiler profiler_;
   Leaving leaving_;

@@ -1,0 +1,64 @@
+// Troubles collects what went wrong in a store, until the store's listener takes it: lines that did not get out, the
+// loss of memory, and displaced signal handlers. The listener is the thread that opened the store.
+//
+// Thread-safety:       any thread may call any function.
+// Async-signal-safety: none. What a signal handler finds is added at the next flush.
+// Lifetime:            the listener's `call` is used from Listen to Unlisten.
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "base/signal_kinds.h"
+#include "base/status.h"
+
+namespace vmm {
+
+class Troubles {
+ public:
+  // How many missed lines are kept. The oldest is dropped for the next.
+  static constexpr size_t kMissedMax = 64;
+
+  struct Taken {
+    std::vector<Status> missed;
+    bool is_degraded = false;
+    SignalSet displaced = 0;
+  };
+
+  Troubles() = default;
+  Troubles(const Troubles&) = delete;
+  Troubles& operator=(const Troubles&) = delete;
+
+  // Whether there was a listener. It stays true.
+  bool HasListened();
+  // Makes `owner` the listener, unless there was one before. From now on, `call` is called when there is something to
+  // take, on any thread and under a lock: it must not block, and must not call this object.
+  bool Listen(const void* owner, std::function<void()> call);
+  // Returns when no thread uses the `call` of `owner` any more. Nobody listens from then on. Harmless if `owner` is not
+  // the listener.
+  void Unlisten(const void* owner);
+
+  void AddMissed(const Status& status);
+  // Only the first call counts.
+  void AddDegraded();
+  void AddDisplaced(SignalSet signals);
+
+  // What was added since the last call.
+  Taken Take();
+
+ private:
+  // Under the lock.
+  void Tell();
+
+  std::mutex mutex_;
+  const void* owner_ = nullptr;
+  std::function<void()> call_;
+  bool had_owner_ = false;
+  bool was_degraded_ = false;
+  Taken waiting_;
+};
+
+}  // namespace vmm
