@@ -1,18 +1,35 @@
 // The samples of native writers, in each language, and the header that was generated for them.
 
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
 
 // @ts-expect-error: a sample in JavaScript, without types
 import sample from '../examples/native-writers/schema.mjs';
+import { nodeHeaders, root } from './helpers/compiler.ts';
 import { closing, freshName } from './helpers/workplace.ts';
 
 interface Writer {
   run(external: unknown, threads: number, times: number): string;
 }
 const built = (name: string) => createRequire(import.meta.url)(`../examples/native-writers/build/Release/${name}.node`) as Writer;
+
+/** The sample in Rust, or undefined where there is no cargo. */
+function builtInRust(): Writer | undefined {
+  if (spawnSync('cargo', ['--version']).status !== 0) return undefined;
+  const target = join(root, 'build/rust');
+  const env = { ...process.env, NODE_INCLUDE_DIR: nodeHeaders(), CARGO_TARGET_DIR: target };
+  execFileSync('cargo', ['build', '--release', '--offline', '--locked', '--quiet'], {
+    cwd: join(root, 'examples/native-writers/rust'),
+    env,
+  });
+  const module = { exports: {} as Writer };
+  process.dlopen(module, join(target, 'release/librust_writer.so'));
+  return module.exports;
+}
 
 const n = inc('');
 const pmem = { flush_count: n, event_fails: n };
@@ -21,25 +38,28 @@ const vcpu = { exit_io_out: n, exit_io_out_agg: latency(''), state: store('') };
 const schema = defineSchema({ utc_timestamp_ms: utcTimestampMs(), vcpu: group(vcpu), pmem: perDevice(pmem) });
 const openSample = (name = freshName()) => closing(Metrics.open(sample as typeof schema, { name }));
 
-describe.each([
+const samples = [
   { language: 'C', writer: () => built('c_writer') },
   { language: 'C++', writer: () => built('cpp_writer') },
-])('given the sample in $language', ({ writer }) => {
-  test('when its threads count, then JavaScript reads exact values, and the device is free for removal', () => {
+  { language: 'Rust', writer: builtInRust },
+];
+
+describe.each(samples)('given the sample in $language', ({ writer }) => {
+  test('when its threads count, then JavaScript reads exact values, and the device is free for removal', (context) => {
+    const { run } = writer() ?? context.skip('there is no cargo, which builds the sample in Rust');
     const metrics = openSample();
-    expect(writer().run(metrics.native, 4, 5_000)).toBe('');
+    expect(run(metrics.native, 4, 5_000)).toBe('');
     const { vcpu, pmem } = metrics.snapshot();
     expect(vcpu).toMatchObject({ exit_io_out: 20_000n, exit_io_out_agg: { count: 20_000n }, state: 0n });
     expect(pmem.devices).toEqual({ drv0: { flush_count: 2_000n, event_fails: 0n } });
     expect(metrics.app.pmem.remove('drv0')).toBe(true);
   });
 
-  test('when the schema does not suit it, then it says so, and counts nothing', () => {
+  test('when the schema does not suit it, then it says so, and counts nothing', (context) => {
+    const { run } = writer() ?? context.skip('there is no cargo, which builds the sample in Rust');
     const metrics = closing(Metrics.open(defineSchema({ vcpu: group({ exit_io_in: n }) }), { name: freshName() }));
-    expect(writer().run(metrics.native, 1, 1)).toMatch(
-      /^(vcpu\.exit_io_out: the schema has no metric|utc_timestamp_ms is missing in the store)/,
-    );
-    expect(writer().run({}, 1, 1)).toContain('not the `native` of a vmm-metrics store');
+    expect(run(metrics.native, 1, 1)).toMatch(/^(vcpu\.exit_io_out: the schema has no metric|utc_timestamp_ms is missing in the store)/);
+    expect(run({}, 1, 1)).toContain('not the `native` of a vmm-metrics store');
     expect(metrics.snapshot()).toEqual({ vcpu: { exit_io_in: 0n } });
   });
 });

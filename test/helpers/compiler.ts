@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 import { HANG_MS } from './limits.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Where node_api.h is: node-gyp wrote that down when it built the addon. */
-const nodeHeaders = () => {
+export const nodeHeaders = () => {
   const config = readFileSync(join(root, 'build/config.gypi'), 'utf8').replace(/^#.*$/gm, '');
   return join((JSON.parse(config) as { variables: { nodedir: string } }).variables.nodedir, 'include/node');
 };
