@@ -41,7 +41,7 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   readonly max_us: GaugeReader;
   readonly sum_us: CounterReader;
   /** The nanoseconds that records have measured and the sum does not contain yet: less than a microsecond. */
-  #restNs = 0;
+  protected restNs = 0;
 
   constructor(cells: ThreadCells, cell: number) {
     this.min_us = new GaugeReader(cells, cell, minimum);
@@ -60,15 +60,15 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
   }
 
   observeShortNs(ns: number): void {
-    const sumNs = (ns + this.#restNs) >>> 0;
+    const sumNs = (ns + this.restNs) >>> 0;
     const sumUs = (sumNs / 1000) | 0;
-    this.#restNs = (sumNs - sumUs * 1000) | 0;
+    this.restNs = (sumNs - sumUs * 1000) | 0;
     this.take(((ns >>> 0) / 1000) | 0, sumUs);
   }
 
   observeLongNs(ns: number): void {
-    const sumNs = ns + this.#restNs;
-    this.#restNs = (sumNs % 1000) | 0; // without `| 0`, V8 would keep a double from here on, and be slower
+    const sumNs = ns + this.restNs;
+    this.restNs = (sumNs % 1000) | 0; // without `| 0`, V8 would keep a double from here on, and be slower
     this.takeLong(BigInt(Math.floor(ns / 1000)), BigInt(Math.floor(sumNs / 1000)));
   }
 
@@ -87,22 +87,31 @@ function complementOf(value: bigint): bigint {
 /** Durations below this, which is 18 minutes, take the fast path. V8 keeps such numbers in words. */
 const SHORT_US = 0x4000_0000;
 
+/** The largest microsecond whose nanoseconds are below 2^31. */
+const SHORT_NS_US = 2_147_483;
+
+const NO_CELLS = new BigUint64Array(0);
+const NO_HALVES = new Int32Array(0);
+
 export class OwnLatency extends LatencyBase {
-  // Fields that begin as numbers stay numbers for V8, which then needs no check when it reads them.
-  #view!: BigUint64Array;
+  // V8 remembers what a field held from the beginning, and then needs no check when it reads the field.
+  #view: BigUint64Array = NO_CELLS;
   #index = 0;
   #sumIndex = 0;
   #countIndex = 0;
-  #halves!: Int32Array;
+  #halves: Int32Array = NO_HALVES;
   /**
    * The index of the upper half of the minimum's cell. The half is 0 before the first duration, because the cell holds
    * the complement.
    */
   #minHigh = 0;
   // The extremes as small integers, at most SHORT_US: comparing them costs a fraction of comparing BigInts. Only this
-  // object changes the cells. But memory that a region loses comes back as 0, so take() also checks one half of a cell.
+  // object changes the cells. But memory that a region loses comes back as 0, so one half of a cell is checked too.
   #min = SHORT_US;
   #max = 0;
+  // The durations that change no extreme, in nanoseconds: the shortest of them, and how many there are.
+  #minNs = 0;
+  #spanNs = 0;
 
   constructor(cells: ThreadCells, cell: number) {
     super(cells, cell);
@@ -118,8 +127,17 @@ export class OwnLatency extends LatencyBase {
     this.takeLong(value, value);
   }
 
+  override observeShortNs(ns: number): void {
+    if ((ns - this.#minNs) >>> 0 >= this.#spanNs || this.#halves[this.#minHigh] === 0) this.#raise((ns / 1000) | 0);
+    const sumNs = (ns + this.restNs) >>> 0;
+    const sumUs = (sumNs / 1000) | 0;
+    this.restNs = (sumNs - sumUs * 1000) | 0;
+    this.#view[this.#sumIndex]! += BigInt(sumUs >>> 0);
+    this.#view[this.#countIndex]! += 1n;
+  }
+
   protected override take(us: number, sumUs: number): void {
-    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(BigInt(us));
+    if (us < this.#min || us > this.#max || this.#halves[this.#minHigh] === 0) this.#raise(us);
     this.#view[this.#sumIndex]! += BigInt(sumUs >>> 0);
     this.#view[this.#countIndex]! += 1n;
   }
@@ -135,6 +153,7 @@ export class OwnLatency extends LatencyBase {
     this.#map(cells, cell);
     this.#min = SHORT_US;
     this.#max = 0;
+    this.#spanNs = 0;
   }
 
   #map(cells: ThreadCells, cell: number): void {
@@ -144,14 +163,17 @@ export class OwnLatency extends LatencyBase {
     this.#minHigh = 2 * (this.#index + LATENCY_MIN) + 1;
   }
 
-  #raise(value: bigint): void {
+  #raise(us: number | bigint): void {
     const view = this.#view;
+    const value = BigInt(us);
     const complement = complementOf(value);
     if (complement > view[this.#index + LATENCY_MIN]!) view[this.#index + LATENCY_MIN] = complement;
     if (value > view[this.#index + LATENCY_MAX]!) view[this.#index + LATENCY_MAX] = value;
     // Read back, because the shard may have extremes from a thread that used it before.
     this.#min = Math.min(Number(complementOf(view[this.#index + LATENCY_MIN]!)), SHORT_US) | 0;
     this.#max = Math.min(Number(view[this.#index + LATENCY_MAX]!), SHORT_US) | 0;
+    this.#minNs = (Math.min(this.#min, SHORT_NS_US) * 1000) | 0;
+    this.#spanNs = (Math.min(this.#max + 1, SHORT_NS_US) * 1000 - this.#minNs) | 0;
   }
 }
 
