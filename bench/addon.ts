@@ -35,6 +35,15 @@ export interface BenchAddon {
   attach(native: object): void;
   /** Increments 64 metrics in turn, in a shard of this thread's own. */
   inc(paths: readonly string[], times: number): void;
+  /** Increments the metrics of the first four cells in turn, as constants of a generated header. */
+  incConstants(paths: readonly string[], times: number): void;
+  /** Attaches to the store with version 1 of the public header, and increments four metrics in turn. */
+  incWithAbi1(native: object, paths: readonly string[], times: number): void;
+  /**
+   * Lets native threads increment one metric at the same time, each `times` times. Returns the longest processor time
+   * of a thread, in nanoseconds.
+   */
+  together(path: string, threads: number, times: number): number;
   /** Increments 64 metrics in turn, in shard 0, atomically. */
   incShared(paths: readonly string[], times: number): void;
   /** Observes durations in turn; their number is a power of two. */

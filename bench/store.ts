@@ -18,6 +18,13 @@ export async function opened(file?: string) {
   return Metrics.open(firecracker, { name: 'bench', file });
 }
 
+/** A store whose first four cells are counters, with the paths of these counters. */
+export async function openedWithFour() {
+  const { Metrics, defineSchema, group, inc } = await underTest();
+  const schema = defineSchema({ four: group({ a: inc(''), b: inc(''), c: inc(''), d: inc('') }) });
+  return { metrics: Metrics.open(schema, { name: 'bench' }), paths: ['four.a', 'four.b', 'four.c', 'four.d'] };
+}
+
 /** A store whose latencies have histograms that the line does not show. */
 export async function openedWithHistograms(): Promise<Store> {
   const { Metrics, firecrackerSchema } = await underTest();

@@ -1,9 +1,15 @@
 // Native code that counts into a store through the public header, in loops of its own.
 
+#include <time.h>
+
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "abi1_writers.h"
 #include "addon.h"
 #include "vmm_metrics.h"
 
@@ -40,6 +46,69 @@ void Inc(const Napi::CallbackInfo& info) {
   const vmm_metrics::Shard shard(g_store);
   const int times = info[1].As<Napi::Number>().Int32Value();
   for (int i = 0; i < times; i++) vmm_metrics::IncMetric(metrics[i & 63]).inc(shard);
+}
+
+std::array<std::string, 4> FourPaths(const Napi::Value& value) {
+  const auto paths = value.As<Napi::Array>();
+  std::array<std::string, 4> four;
+  for (uint32_t i = 0; i < 4; i++) four[i] = paths.Get(i).As<Napi::String>().Utf8Value();
+  return four;
+}
+
+// incConstants(paths, times): increments four metrics in turn, which are constants, as in a generated header: the
+// metrics of the first four cells. `paths` are their names.
+void IncConstants(const Napi::CallbackInfo& info) {
+  constexpr vmm_metrics::IncMetric a{vmm_metrics_metric{0}}, b{vmm_metrics_metric{8}}, c{vmm_metrics_metric{16}},
+      d{vmm_metrics_metric{24}};
+  const std::array<std::string, 4> paths = FourPaths(info[0]);
+  for (uint32_t i = 0; i < 4; i++) {
+    vmm_metrics_metric metric = {};
+    Check(info.Env(), vmm_metrics_find(&g_store, paths[i].c_str(), VMM_METRICS_INC, &metric));
+    if (metric.offset != 8 * i) throw Napi::Error::New(info.Env(), paths[i] + " is not in cell " + std::to_string(i));
+  }
+  const vmm_metrics::Shard shard(g_store);
+  const int times = info[1].As<Napi::Number>().Int32Value();
+  for (int i = 0; i < times; i += 4) {
+    a.inc(shard);
+    b.inc(shard);
+    c.inc(shard);
+    d.inc(shard);
+  }
+}
+
+// incWithAbi1(external, paths, times): the same with version 1 of the header, in whose code names are looked up.
+void IncWithOlderHeader(const Napi::CallbackInfo& info) {
+  const char* const problem = IncWithAbi1(info.Env(), info[0], FourPaths(info[1]), info[2].As<Napi::Number>().Int32Value());
+  if (problem != nullptr) throw Napi::Error::New(info.Env(), problem);
+}
+
+int64_t ThreadCpuNs() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * 1'000'000'000ll + now.tv_nsec;
+}
+
+// together(path, threads, times): each thread increments the metric `times` times, at the same time as the others.
+// Returns the longest processor time of a thread, in nanoseconds.
+Napi::Value Together(const Napi::CallbackInfo& info) {
+  const vmm_metrics::IncMetric metric(Find(info.Env(), info[0], VMM_METRICS_INC));
+  const uint32_t threads = info[1].As<Napi::Number>().Uint32Value();
+  const uint32_t times = info[2].As<Napi::Number>().Uint32Value();
+  std::atomic<uint32_t> waiting{threads};
+  std::vector<int64_t> took_ns(threads);
+  std::vector<std::thread> running;
+  for (uint32_t t = 0; t < threads; t++) {
+    running.emplace_back([&, t] {
+      const vmm_metrics::Shard shard(g_store);
+      waiting.fetch_sub(1);
+      while (waiting.load() != 0) std::this_thread::yield();
+      const int64_t began_ns = ThreadCpuNs();
+      for (uint32_t i = 0; i < times; i++) metric.inc(shard);
+      took_ns[t] = ThreadCpuNs() - began_ns;
+    });
+  }
+  for (std::thread& thread : running) thread.join();
+  return Napi::Number::New(info.Env(), static_cast<double>(*std::max_element(took_ns.begin(), took_ns.end())));
 }
 
 // incShared(paths, times): increments 64 metrics in turn, in shard 0, which all threads share.
@@ -105,6 +174,9 @@ void Live(const Napi::CallbackInfo& info) {
 void DefineWriters(Napi::Env env, Napi::Object exports) {
   exports["attach"] = Napi::Function::New(env, Attach);
   exports["inc"] = Napi::Function::New(env, Inc);
+  exports["incConstants"] = Napi::Function::New(env, IncConstants);
+  exports["incWithAbi1"] = Napi::Function::New(env, IncWithOlderHeader);
+  exports["together"] = Napi::Function::New(env, Together);
   exports["incShared"] = Napi::Function::New(env, IncShared);
   exports["observe"] = Napi::Function::New(env, Observe);
   exports["observeNs"] = Napi::Function::New(env, ObserveNs);

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 
 import { addon } from '../addon.ts';
 import { median } from '../statistics.ts';
-import { counters, folderInMemory, opened } from '../store.ts';
+import { attached, counters, folderInMemory, opened } from '../store.ts';
 import { trialSubject } from '../trial.ts';
 
 /**
@@ -69,6 +69,18 @@ export const subject = trialSubject('contention', import.meta.url, [
     prepare: async () => {
       await opened();
       return async (times) => (2 * (await together(1, times))) / (await together(2, times));
+    },
+  },
+  {
+    name: 'two native threads on one metric, against one',
+    unit: 'times',
+    times: 20_000_000,
+    bound: { atLeast: 1.9 },
+    prepare: async () => {
+      const metrics = await opened();
+      const { path } = counters(metrics, 1)[0]!;
+      const native = attached(metrics);
+      return (times) => (2 * native.together(path, 1, times)) / native.together(path, 2, times);
     },
   },
   { name: 'inc() beside a reader of the region in a loop', unit: 'times', times: 20_000_000, bound: { atMost: 1.05 }, prepare: beingRead },

@@ -1,7 +1,8 @@
 // What does an increment cost, in each way of writing, and in other packages?
 
+import { addon } from '../addon.ts';
 import { openTelemetry, PROMETHEUS, type Prometheus, peer } from '../peers.ts';
-import { attached, counters, opened } from '../store.ts';
+import { attached, counters, opened, openedWithFour } from '../store.ts';
 import { XADD } from '../subject.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 import { forceWriteMode } from '../write-mode.ts';
@@ -14,6 +15,8 @@ async function over64() {
     for (let i = 0; i < times; i++) metrics[i & 63]!.inc();
   };
 }
+
+const BY_ABI_1 = 'inc() in C++, by the header of ABI 1';
 
 const ours: Trial[] = [
   { name: 'inc() over 64 metrics', bound: { atMost: 0.35, of: XADD }, prepare: over64 },
@@ -53,6 +56,23 @@ const ours: Trial[] = [
       const native = attached(metrics);
       const paths = counters(metrics, 64).map(({ path }) => path);
       return (times) => native.inc(paths, times);
+    },
+  },
+  {
+    name: BY_ABI_1,
+    bound: { atMost: 0.3, of: XADD },
+    prepare: async () => {
+      const { metrics, paths } = await openedWithFour();
+      return (times) => addon.incWithAbi1(metrics.native, paths, times);
+    },
+  },
+  {
+    name: 'inc() in C++, constants of a generated header',
+    bound: { atMost: 0.7, of: BY_ABI_1 },
+    prepare: async () => {
+      const { metrics, paths } = await openedWithFour();
+      const native = attached(metrics);
+      return (times) => native.incConstants(paths, times);
     },
   },
   {
