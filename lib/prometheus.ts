@@ -8,5 +8,5 @@ export {
   type ExpositionSource,
   exposition,
   expositionBytes,
-  type Labels,
 } from './prometheus/exposition.ts';
+export type { Labels } from './prometheus/names.ts';

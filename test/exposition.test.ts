@@ -172,7 +172,7 @@ describe('given values that change', () => {
     // The division by 10^9 must not round these up to the next integer.
     const close = Array.from({ length: 200 }, (_, i) => (9_007_199n - BigInt(i)) * 1_000_000_000n - 1n);
     for (const value of [0n, 2n ** 64n - 1n, ...edges, ...close]) {
-      for (const decimals of [0, 3, 6]) {
+      for (const decimals of [0, 3, 6, 9]) {
         const end = writeDecimal(bytes, 5, Number(value & 0xffff_ffffn), Number(value >> 32n), decimals);
         expect(Buffer.from(bytes.subarray(5, end)).toString()).toBe(decimal(value, BigInt(decimals)));
       }

@@ -191,6 +191,7 @@ describe('given the exports of a store', () => {
   test('when a list is exported, then the function of labels gets a source of the list', () => {
     void (() => exposition([metrics], { labels: (source, index) => ({ vm: source.name, number: `${index}` }) }));
     expectTypeOf(exposition(metrics)).toEqualTypeOf<string>();
+    expectTypeOf(exposition(metrics, { format: 'protobuf' })).toExtend<Uint8Array>();
     expectTypeOf(expositionBytes(metrics)).toExtend<Uint8Array>();
     // @ts-expect-error a format that does not exist
     void (() => exposition(metrics, { format: 'json' }));

@@ -4,8 +4,11 @@ import { checkedChoice, checkedOptions, shown } from '../arguments.ts';
 import type { CollectedMetric } from '../collect.ts';
 import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
 import type { Schema } from '../schema.ts';
+import { familiesOf } from './families.ts';
 import { fleetChunks } from './fleet-text.ts';
-import { checkedLabels, checkedPrefix } from './names.ts';
+import { checkedLabels, checkedPrefix, type Labels, labelsText } from './names.ts';
+import { Numbers } from './numbers.ts';
+import { protobufOf } from './protobuf.ts';
 import { EOF, SourceText } from './source-text.ts';
 
 /** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
@@ -18,10 +21,9 @@ export interface ExpositionSource {
 /**
  * - `text`: the text format of Prometheus, version 0.0.4.
  * - `openmetrics`: OpenMetrics text, version 1.0.0.
+ * - `protobuf`: messages `io.prometheus.client.MetricFamily`, each after its length. Values are doubles.
  */
-export type ExpositionFormat = 'text' | 'openmetrics';
-
-export type Labels = Readonly<Record<string, string>>;
+export type ExpositionFormat = 'text' | 'openmetrics' | 'protobuf';
 
 export interface ExpositionOptions<Source = ExpositionSource> {
   /** Default: `'text'`. */
@@ -66,68 +68,109 @@ export interface ExpositionOptions<Source = ExpositionSource> {
  */
 export function exposition<Source extends ExpositionSource>(
   source: Source | readonly Source[],
+  options: ExpositionOptions<Source> & { readonly format: 'protobuf' },
+): Uint8Array<ArrayBuffer>;
+export function exposition<Source extends ExpositionSource>(
+  source: Source | readonly Source[],
+  options?: ExpositionOptions<Source> & { readonly format?: 'text' | 'openmetrics' | undefined },
+): string;
+export function exposition<Source extends ExpositionSource>(
+  source: Source | readonly Source[],
   options?: ExpositionOptions<Source>,
-): string {
-  const text = textOf('exposition()', source, options);
+): string | Uint8Array<ArrayBuffer>;
+export function exposition<Source extends ExpositionSource>(
+  source: Source | readonly Source[],
+  options?: ExpositionOptions<Source>,
+): string | Uint8Array<ArrayBuffer> {
+  const request = requestOf('exposition()', source, options);
+  if (request.format === 'protobuf') return protobufFrom(request);
+  const text = textFrom(request);
   return text instanceof SourceText ? text.text : Buffer.concat([...text]).toString();
 }
 
 /**
- * The same text as {@link exposition} returns, as bytes of UTF-8 for a socket or a file. No string is made, which saves
- * about half the time.
+ * The same as {@link exposition}, as bytes of UTF-8 for a socket or a file. No string is made, which saves about half
+ * the time.
  * @throws As exposition().
  */
 export function expositionBytes<Source extends ExpositionSource>(
   source: Source | readonly Source[],
   options?: ExpositionOptions<Source>,
 ): Uint8Array<ArrayBuffer> {
-  const text = textOf('expositionBytes()', source, options);
+  const request = requestOf('expositionBytes()', source, options);
+  if (request.format === 'protobuf') return protobufFrom(request);
+  const text = textFrom(request);
   return text instanceof SourceText ? Buffer.from(text.bytes) : Buffer.concat([...text]);
 }
 
-/** The kept text of one source, or the text of a list of sources in chunks. */
-function textOf<Source extends ExpositionSource>(
+/** What a call asks for, checked. */
+interface ExpositionRequest {
+  readonly format: ExpositionFormat;
+  readonly prefix: string;
+  readonly isList: boolean;
+  readonly sources: readonly { readonly source: object; readonly sampled: Sampled; readonly labels: Labels }[];
+}
+
+function requestOf<Source extends ExpositionSource>(
   where: string,
   source: Source | readonly Source[],
   options: ExpositionOptions<Source> | undefined,
-): SourceText | Iterable<Uint8Array> {
+): ExpositionRequest {
   const {
     format = 'text',
     labels = {},
     prefix = 'vmm',
   } = checkedOptions<ExpositionOptions<Source>>(where, options, ['format', 'labels', 'prefix']);
-  checkedChoice(`${where}: format`, format, ['text', 'openmetrics']);
+  checkedChoice(`${where}: format`, format, FORMATS);
   checkedPrefix(`${where}: prefix`, prefix);
-  const isOpenMetrics = format === 'openmetrics';
-  const labelsAt = (one: Source, index: number) => {
-    return checkedLabels(`${where}: labels`, index, typeof labels === 'function' ? labels(one, index) : labels);
-  };
-  if (!Array.isArray(source)) {
-    const sampled = sampledFrom(`${where}: source`, source);
-    const text = keptText(source as Source, { isOpenMetrics, prefix, labels: labelsAt(source as Source, 0), hasHeaders: true });
-    text.update(sampled);
-    return text;
-  }
+  const isList = Array.isArray(source);
   const taken = new Map<string, number>();
-  const texts = (source as readonly Source[]).map((one, index) => {
-    const sampled = sampledFrom(`${where}: source[${index}]`, one);
-    const own = labelsAt(one, index);
-    const other = taken.get(own);
+  const sources = (isList ? (source as readonly Source[]) : [source as Source]).map((one, index) => {
+    const sampled = sampledFrom(isList ? `${where}: source[${index}]` : `${where}: source`, one);
+    const own = checkedLabels(`${where}: labels`, index, typeof labels === 'function' ? labels(one, index) : labels);
+    const key = labelsText(own);
+    const other = taken.get(key);
     if (other !== undefined) {
-      throw new RangeError(`${where}: source[${other}] and source[${index}] have the same labels, {${own}}; give each its own`);
+      throw new RangeError(`${where}: source[${other}] and source[${index}] have the same labels, {${key}}; give each its own`);
     }
-    taken.set(own, index);
-    const text = keptText(one, { isOpenMetrics, prefix, labels: own, hasHeaders: false });
+    taken.set(key, index);
+    return { source: one, sampled, labels: own };
+  });
+  return { format, prefix, isList, sources };
+}
+
+/** The kept text of one source, or the text of a list of sources in chunks. */
+function textFrom({ format, prefix, isList, sources }: ExpositionRequest): SourceText | Iterable<Uint8Array> {
+  const isOpenMetrics = format === 'openmetrics';
+  const texts = sources.map(({ source, sampled, labels }) => {
+    const text = keptText(source, { isOpenMetrics, prefix, labels: labelsText(labels), hasHeaders: !isList });
     text.update(sampled);
     return text;
   });
+  if (!isList) return texts[0]!;
   return isOpenMetrics ? [...fleetChunks(texts, isOpenMetrics), EOF] : fleetChunks(texts, isOpenMetrics);
 }
 
+function protobufFrom({ prefix, sources }: ExpositionRequest): Uint8Array<ArrayBuffer> {
+  return protobufOf(
+    sources.map(({ sampled, labels }) => {
+      const numbers = new Numbers();
+      numbers.update(sampled);
+      return { families: familiesOf(sampled.layout, prefix), numbers, labels };
+    }),
+  );
+}
+
+const FORMATS = ['text', 'openmetrics', 'protobuf'] as const;
+const CONTENT_TYPES: Readonly<Record<ExpositionFormat, string>> = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+  protobuf: 'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+};
+
 /** The value of the header `Content-Type` for a format. */
 export function contentType(format: ExpositionFormat): string {
-  checkedChoice('contentType(): format', format, ['text', 'openmetrics']);
-  return format === 'text' ? 'text/plain; version=0.0.4; charset=utf-8' : 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+  return CONTENT_TYPES[checkedChoice('contentType(): format', format, FORMATS)];
 }
 
 /** The texts that are kept for a source. A source rarely has more than one reader with options of its own. */

@@ -21,8 +21,10 @@ export function escapedHelp(text: string, isOpenMetrics: boolean): string {
   return isOpenMetrics ? escaped.replaceAll('"', '\\"') : escaped;
 }
 
+export type Labels = Readonly<Record<string, string>>;
+
 /** Labels as they stand between braces, in the order of the object. */
-export function labelsText(labels: Readonly<Record<string, string>>): string {
+export function labelsText(labels: Labels): string {
   return Object.entries(labels)
     .map(([name, value]) => `${name}="${escapedLabel(value)}"`)
     .join(',');
@@ -41,8 +43,8 @@ export function checkedPrefix(name: string, prefix: unknown): void {
 /** Labels that the formats, or this package, give a meaning. */
 const RESERVED = new Set(['device', 'le', 'quantile']);
 
-/** The labels of a source, as they stand between braces. */
-export function checkedLabels(name: string, index: number, labels: unknown): string {
+/** The labels of a source. */
+export function checkedLabels(name: string, index: number, labels: unknown): Labels {
   const all = checkedPlainObject(name, labels, ' of strings') as Record<string, unknown>;
   for (const [label, value] of Object.entries(all)) {
     if (!NAME.test(label)) {
@@ -53,5 +55,5 @@ export function checkedLabels(name: string, index: number, labels: unknown): str
     if (RESERVED.has(label) || label.startsWith('__')) throw new RangeError(`${name}: the label ${shown(label)} is reserved`);
     checkedText(`${name}.${label} of source ${index}`, value);
   }
-  return labelsText(all as Readonly<Record<string, string>>);
+  return all as Labels;
 }

@@ -38,4 +38,10 @@ export class Numbers {
     const low = 2 * (first + cell);
     return (this.#words[low + 1]! * 2 ** 32 + this.#words[low]!) / 10 ** decimals;
   }
+
+  /** The cell's value, exactly. */
+  integerAt({ first }: NumberOwner, { cell }: Part): bigint {
+    const low = 2 * (first + cell);
+    return (BigInt(this.#words[low + 1]!) << 32n) | BigInt(this.#words[low]!);
+  }
 }

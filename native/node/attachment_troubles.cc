@@ -21,8 +21,8 @@ void Attachment::Listen(const Napi::CallbackInfo& info) {
     return;
   }
   trouble_call_ = call;
-  // Register our hook again, after the hook of `call`. Hooks run in reverse, so ours ends the calls before Node destroys
-  // the function.
+  // Register our hook again, after the hook of `call`. Hooks run in reverse, so ours ends the calls before Node
+  // destroys the function.
   napi_remove_env_cleanup_hook(env_, LeaveEnvironment, this);
   napi_add_env_cleanup_hook(env_, LeaveEnvironment, this);
 }

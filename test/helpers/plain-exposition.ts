@@ -16,6 +16,7 @@ interface PlainFamily {
 const BASE = {
   count: ['', '', 0n],
   bytes: ['bytes', '_bytes', 0n],
+  ns: ['seconds', '_ns', 9n],
   us: ['seconds', '_us', 6n],
   ms: ['seconds', '_ms', 3n],
 } as const;

@@ -1,0 +1,41 @@
+// Reads Prometheus' protobuf format with protobufjs, which has nothing in common with the writer. The definitions are
+// those of `metrics.proto` in Prometheus' repository client_model.
+
+import protobuf from 'protobufjs';
+
+const PROTO = `
+syntax = "proto2";
+package io.prometheus.client;
+message LabelPair { optional string name = 1; optional string value = 2; }
+enum MetricType { COUNTER = 0; GAUGE = 1; SUMMARY = 2; UNTYPED = 3; HISTOGRAM = 4; GAUGE_HISTOGRAM = 5; }
+message Gauge { optional double value = 1; }
+message Counter { optional double value = 1; }
+message Quantile { optional double quantile = 1; optional double value = 2; }
+message Summary { optional uint64 sample_count = 1; optional double sample_sum = 2; repeated Quantile quantile = 3; }
+message Metric {
+  repeated LabelPair label = 1;
+  optional Gauge gauge = 2;
+  optional Counter counter = 3;
+  optional Summary summary = 4;
+  optional int64 timestamp_ms = 6;
+}
+message MetricFamily {
+  optional string name = 1;
+  optional string help = 2;
+  optional MetricType type = 3;
+  repeated Metric metric = 4;
+  optional string unit = 5;
+}
+`;
+
+const MetricFamily = protobuf.parse(PROTO, { keepCase: true }).root.lookupType('io.prometheus.client.MetricFamily');
+
+/** The messages as plain objects, with 64-bit integers as text. */
+export function metricFamiliesIn(bytes: Uint8Array): Record<string, unknown>[] {
+  const reader = protobuf.Reader.create(bytes);
+  const families: Record<string, unknown>[] = [];
+  while (reader.pos < reader.len) {
+    families.push(MetricFamily.toObject(MetricFamily.decodeDelimited(reader), { longs: String, enums: String, arrays: true }));
+  }
+  return families;
+}
