@@ -131,6 +131,22 @@ TEST("given a shard with values, when it is released and claimed again, then it 
   CHECK_EQ(cells.Total(index), 42);
 }
 
+TEST("given a shard that was never in use, when its row is mapped, then the call fails, until the shard is claimed") {
+  Cells cells;
+  CHECK(cells.Create({}).ok());
+  uint32_t index = 0;
+  const CellKind kind = CellKind::kInc;
+  CHECK(Reserve(cells, &kind, 1, &index).ok());
+  void* row = nullptr;
+  CHECK(cells.MapShard(0, 1, &row).code == Code::kInvalid);
+  CHECK(cells.MapShard(0, kShards, &row).code == Code::kInvalid);
+  CHECK_EQ(cells.Claim(), 1);
+  cells.GiveBack(1);
+  if (!CHECK(cells.MapShard(0, 1, &row).ok())) return;
+  cells.region().ForgetRow(row);
+  Region::UnmapRow(row, cells.region().granule_bytes());
+}
+
 TEST("given shards and runs that come in turns, when each shard writes each cell, then every cell has memory and counts") {
   Cells cells;
   CHECK(cells.Create({}).ok());

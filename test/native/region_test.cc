@@ -108,6 +108,21 @@ void CheckRowsShareMemory() {
 
 TEST("given a row, when it is mapped again, then both are the same memory until it is disconnected") { CheckRowsShareMemory(); }
 
+TEST("given a region, when its header is mapped again, then the mapping shows each change of the header") {
+  Region region;
+  if (!CHECK(region.Create({}).ok())) return;
+  void* mapped = nullptr;
+  if (!CHECK(region.MapHeader(&mapped).ok())) return;
+  RegionHeader* const header = static_cast<RegionHeader*>(mapped);
+  CHECK(header != &region.header());
+  CHECK_EQ(header->magic, kMagic);
+  region.SetShardsUsed(7);
+  CHECK_EQ(header->shards_used.load(), 7);
+  region.DisconnectRow(mapped);
+  CHECK_EQ(header->magic, 0);
+  region.UnmapRow(mapped, region.granule_bytes());
+}
+
 // Each of these tests uses a child, since a limit stays for the rest of a process. The child does not ignore SIGXFSZ:
 // Node ignores it, but another host need not.
 TEST("given a process that must not make files, when a region is made, then it is anonymous, and rows are still shared") {
