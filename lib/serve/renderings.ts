@@ -7,7 +7,7 @@ import { createGzip } from 'node:zlib';
 /** How long an answer is given to further clients. */
 export const SHARED_MS = 200;
 /** How many bytes all answers together may have. A single answer may be larger. */
-const BYTES_MAX = 96 * 2 ** 20;
+const BYTES_MAX = 64 * 2 ** 20;
 /** How long a new answer waits for room before the oldest one has to go. */
 const PATIENCE_MS = 1000;
 
@@ -72,10 +72,11 @@ export class Renderings {
 
   /** Forgets the answers that nobody reads and that are too old to share. */
   #drop(): void {
+    const before = this.#all.size;
     for (const one of this.#all) {
       if (one.cuts.size === 0 && performance.now() - one.madeAtMs > SHARED_MS) this.#all.delete(one);
     }
-    this.#giveRoom();
+    if (this.#all.size < before) this.#giveRoom();
   }
 
   /** Resolves when an answer has gone, or else makes the oldest one go. */

@@ -1,0 +1,159 @@
+// Many clients of the agent, and slow ones: who gets an answer, and how much memory the answers take.
+
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { group, inc, perDevice } from 'vmm-metrics';
+
+import { Renderings, SHARED_MS } from '../lib/serve/renderings.ts';
+import { type RunningAgent, runAgent } from './helpers/agent.ts';
+import { Model, NOTHING } from './helpers/model.ts';
+import { regionBytes } from './helpers/region-writer.ts';
+import { temporaryFolder } from './helpers/workplace.ts';
+
+const never = () => {
+  throw new Error('this client must not be cut off');
+};
+const answer = (bytes: number) => () => [new Uint8Array(bytes)];
+const untilOld = () => new Promise((resolve) => setTimeout(resolve, SHARED_MS + 5));
+
+describe('given answers that clients share', () => {
+  test('when clients ask for the same thing at once, then it is made once; later, and for another thing, it is made again', async () => {
+    const renderings = new Renderings();
+    let made = 0;
+    const make = () => {
+      made++;
+      return [Uint8Array.of(made)];
+    };
+    const first = await Promise.all(Array.from({ length: 5 }, () => renderings.lease('a', make, never)));
+    expect(first.map(({ chunks }) => chunks[0]![0])).toEqual([1, 1, 1, 1, 1]);
+    expect((await renderings.lease('b', make, never)).chunks[0]![0]).toBe(2);
+    await untilOld();
+    expect((await renderings.lease('a', make, never)).chunks[0]![0]).toBe(3);
+  });
+
+  test('when an answer is larger than all the room, then its client gets it', async () => {
+    const renderings = new Renderings({ bytesMax: 10 });
+    expect((await renderings.lease('a', answer(100), never)).bytes).toBe(100);
+  });
+
+  test('when clients keep answers and room is needed, then the clients with the oldest answer are cut off', async () => {
+    const renderings = new Renderings({ bytesMax: 25, patienceMs: 20 });
+    const cuts: string[] = [];
+    for (const name of ['first', 'second']) {
+      await renderings.lease('a', answer(10), () => cuts.push(name));
+      await renderings.lease('a', answer(10), () => cuts.push(`${name} too`));
+      await untilOld();
+    }
+    expect(cuts).toEqual([]);
+    await renderings.lease('a', answer(10), () => cuts.push('third'));
+    expect(cuts).toEqual(['first', 'first too']);
+  });
+
+  test('when a client returns its answer, then another one gets the room, and nobody is cut off', async () => {
+    const renderings = new Renderings({ bytesMax: 15, patienceMs: 60_000 });
+    const lease = await renderings.lease('a', answer(10), never);
+    await untilOld();
+    const waiting = Array.from({ length: 50 }, () => renderings.lease('a', answer(10), never));
+    // Every waiting client looks for room again and again, and must not keep the others from running.
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+    lease.release();
+    lease.release();
+    for (const one of await Promise.all(waiting)) expect(one.bytes).toBe(10);
+  });
+
+  test('when a compressed answer is asked for twice, then it is compressed once', async () => {
+    const lease = await new Renderings().lease('a', answer(1000), never);
+    expect(lease.gzipped()).toBe(lease.gzipped());
+    expect((await lease.gzipped()).length).toBeGreaterThan(0);
+  });
+});
+
+const VMS = 100;
+const METRICS = 200;
+const DEVICES = 10;
+
+/**
+ * A folder of virtual machines. Their metrics are 14 MB of text, more than the kernel holds for a client that does not
+ * read; without the devices, they are 3 MB.
+ */
+function folderOfVms(): string {
+  const folder = temporaryFolder();
+  const counters = Object.fromEntries(Array.from({ length: METRICS }, (_, i) => [`a_counter_with_a_long_name_${i}`, inc('A counter')]));
+  const model = new Model({ g: group(counters), disk: perDevice(counters) }, {});
+  for (let i = 0; i < DEVICES; i++) model.alloc('disk', `disk${i}`);
+  const region = regionBytes(model, NOTHING);
+  for (let i = 0; i < VMS; i++) writeFileSync(join(folder, `vm${i}.region`), region);
+  return folder;
+}
+
+function asking(agent: RunningAgent, path: string, headers = ''): Socket {
+  const socket = connect(Number(new URL(agent.url).port), '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => {});
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`);
+  return socket;
+}
+
+/** How many bytes of the body come, and how many the header promises. */
+async function lengthsFrom(socket: Socket): Promise<{ readonly came: number; readonly promised: number }> {
+  let head = '';
+  let came = 0;
+  socket.on('data', (part: Buffer) => {
+    if (head.includes('\r\n\r\n')) came += part.length;
+    else {
+      head += part.toString('latin1');
+      if (head.includes('\r\n\r\n')) came = head.length - head.indexOf('\r\n\r\n') - 4;
+    }
+  });
+  if (!socket.closed) await once(socket, 'close');
+  return { came, promised: Number(/content-length: (\d+)/i.exec(head)?.[1]) };
+}
+
+const mebibytesOf = (pid: number) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024;
+
+describe('given an agent with many clients', () => {
+  test('when 200 ask at once, and 20 do not read, then all 200 have whole answers, in bounded memory', async () => {
+    const agent = await runAgent([folderOfVms()]);
+    const slow: Socket[] = [];
+    for (let i = 0; i < 20; i++) {
+      const socket = asking(agent, '/metrics');
+      await once(socket, 'readable'); // the answer has begun
+      slow.push(socket);
+    }
+    const answers = await Promise.all(Array.from({ length: 200 }, () => lengthsFrom(asking(agent, '/metrics?detail=vm'))));
+    for (const { came, promised } of answers) {
+      expect(promised).toBeGreaterThan(1e6);
+      expect(came).toBe(promised);
+    }
+    const series = [...(await agent.series('/metrics?detail=vm')).keys()];
+    expect(series.filter((key) => /^vmm_(?:g|disk_all)_/.test(key)).length).toBe(2 * VMS * METRICS);
+    expect(mebibytesOf(agent.pid)).toBeLessThan(256);
+    expect((await agent.get('/vm/vm0/metrics')).status).toBe(200);
+  });
+
+  test('when a client is slower than the time that it waits, then it is cut off and counted', async () => {
+    const agent = await runAgent([folderOfVms()]);
+    const socket = asking(agent, '/metrics', 'X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n');
+    socket.pause();
+    const isCut = async () =>
+      (await agent.series('/metrics?name[]=vmm_agent_scrapes_cut_total')).get('vmm_agent_scrapes_cut_total') === '1';
+    while (!(await isCut())) await untilOld();
+    const { came, promised } = await lengthsFrom(socket.resume());
+    expect(came).toBeLessThan(promised);
+  });
+
+  test('when clients leave in the middle, then the agent goes on, and counts none of them', async () => {
+    const agent = await runAgent([folderOfVms()]);
+    for (let i = 0; i < 30; i++) {
+      const socket = asking(agent, '/metrics');
+      if (i % 3 > 0) await once(socket, 'readable');
+      socket.destroy();
+    }
+    const series = await agent.series();
+    expect(series.get('vmm_agent_scrapes_cut_total')).toBe('0');
+    expect(agent.report()).not.toContain('failed');
+  });
+});
