@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "check.h"
 #include "schema_builder.h"
@@ -12,15 +13,15 @@
 namespace vmm {
 
 struct Attached {
-  explicit Attached(const std::string& name = "native") {
+  explicit Attached(const std::string& name = "native")
+      : Attached(SchemaBuilder()
+                     .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
+                     .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
+                     .PerDevice("d_x", {Inc("i")})
+                     .Build(name)) {}
+  explicit Attached(StoreSpec&& spec) {
     OpenConflict conflict;
-    CHECK(Store::Open(SchemaBuilder()
-                          .Group("g", {Inc("i"), Gauge("s"), Latency("l")})
-                          .PerDevice("d", {Inc("i"), Gauge("s"), Latency("l")})
-                          .PerDevice("d_x", {Inc("i")})
-                          .Build(name),
-                      &store, &conflict)
-              .ok());
+    CHECK(Store::Open(std::move(spec), &store, &conflict).ok());
     native.abi = &store->abi();
     CHECK_EQ(native.abi->retain(native.abi->store), VMM_METRICS_OK);
   }

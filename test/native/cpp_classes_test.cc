@@ -111,5 +111,55 @@ TEST("given names, when they are looked up by the type of the metric, then a fai
            "d '': a device id must be 1 to 255 bytes of UTF-8 without NUL");
 }
 
+TEST("given metrics and devices beyond the first page of cells, when code counts by their numbers, then those cells change") {
+  Attached attached(
+      SchemaBuilder().Group("g", WithManyMore({Latency("l")}, 1'200)).PerDevice("d", WithManyMore({Inc("i")}, 700)).Build("far"));
+  const StoreSpec& spec = attached.store->spec();
+  const vmm_metrics::Shard shard(attached.native);
+  for (const char* path : {"g.metric_number_600", "g.metric_number_1199"}) {
+    const uint32_t cell = CellOf(spec, path);
+    CHECK(cell >= 512);
+    const vmm_metrics::Far<vmm_metrics::IncMetric> far(cell);
+    far.inc(shard);
+    far.add(shard, 4);
+    CHECK_EQ(attached.Total(path), 5);
+  }
+  for (const char* id : {"a", "b"}) {
+    vmm_metrics::Device device;
+    std::string problem = "unchanged";
+    const vmm_metrics::DeviceCells cells(attached.native, "d", id, &device, &problem);
+    CHECK_EQ(problem, "");
+    vmm_metrics::IncMetric first, last;
+    cells.find(0, &first);
+    cells.find(CellOf(spec, 0, "metric_number_699"), &last);
+    first.inc(shard);
+    last.add(shard, 2);
+    CHECK_EQ(attached.store->cells().Total(device.handle.first_cell), 1);
+    CHECK_EQ(attached.store->cells().Total(device.handle.first_cell + CellOf(spec, 0, "metric_number_699")), 2);
+    CHECK(vmm_metrics::release(attached.native, device));
+    CHECK(!vmm_metrics::release(attached.native, device));
+    CHECK(vmm_metrics::remove(attached.native, "d", id));
+    CHECK(!vmm_metrics::remove(attached.native, "d", id));
+  }
+}
+
+TEST("given a device that cannot be made, when code counts on it, then the aggregate has it, or nothing without the group") {
+  Attached attached;
+  const vmm_metrics::Shard shard(attached.native);
+  vmm_metrics::IncMetric inc;
+  std::string problem;
+  vmm_metrics::Device device;
+  vmm_metrics::DeviceCells(attached.native, "d", "", &device, &problem).find(0, &inc);
+  CHECK_EQ(problem, "d '': a device id must be 1 to 255 bytes of UTF-8 without NUL");
+  inc.inc(shard);
+  CHECK_EQ(attached.store->cells().Total(attached.store->RestOf(0)), 1);
+  inc = {};
+  device = {};
+  vmm_metrics::DeviceCells(attached.native, "none", "a", &device, nullptr).find(0, &inc);
+  inc.inc(shard);
+  CHECK_EQ(attached.Total("g.i"), 0);
+  CHECK(!vmm_metrics::release(attached.native, device));
+}
+
 }  // namespace
 }  // namespace vmm
