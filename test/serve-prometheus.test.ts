@@ -1,0 +1,159 @@
+// A real Prometheus server scrapes the agent, and queries return the values of the cells.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { Metrics } from 'vmm-metrics';
+import { firecracker } from 'vmm-metrics/firecracker';
+
+import { runAgent } from './helpers/agent.ts';
+import { parsedStrictly, promtoolCheck, withoutParser, withoutPrometheus, withoutPromtool } from './helpers/prometheus-tools.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+/** The name of a virtual machine with everything that labels have to escape. */
+const ODD = 'o"d\\d é';
+
+/** Two virtual machines of this process, in a folder. */
+function vms() {
+  const folder = temporaryFolder();
+  const open = (name: string, options: object) => {
+    mkdirSync(join(folder, name));
+    return closing(Metrics.open(firecracker, { name: freshName(), file: join(folder, name, 'metrics.region'), ...options }));
+  };
+  const plain = open('vm0', { id: 'i-0', properties: { zone: 'b' } });
+  const odd = open(ODD, {});
+  plain.app.vcpu.exit_io_in.add(2n ** 53n);
+  plain.app.vcpu.exit_io_in_agg.observe(41);
+  plain.app.pmem.alloc('d"r\\v\n0é').activate_fails.add(7);
+  odd.app.vcpu.exit_io_in.add(3);
+  return { pattern: join(folder, '*/metrics.region'), plain, odd };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Runs a server with these scrape_configs, and returns a function that asks it for the values of a query. */
+async function runPrometheus(scrapeConfigs: string) {
+  const folder = temporaryFolder();
+  const config = join(folder, 'prometheus.yml');
+  writeFileSync(config, `global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\nscrape_configs:\n${scrapeConfigs}`);
+  const address = `127.0.0.1:${await freePort()}`;
+  const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`];
+  const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  let hasEnded = false;
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => {
+    hasEnded = true;
+  });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const query = async (text: string): Promise<{ labels: Record<string, string>; value: string }[]> => {
+    if (hasEnded) throw new Error(`prometheus has ended: ${log}`);
+    try {
+      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(text)}`);
+      const { data } = (await response.json()) as { data: { result: { metric: Record<string, string>; value: [number, string] }[] } };
+      return data.result.map(({ metric, value }) => ({ labels: metric, value: value[1] }));
+    } catch {
+      return []; // the server is not ready yet
+    }
+  };
+  return {
+    log: () => log,
+    query,
+    /** Asks until there are this many values. */
+    until: async (text: string, count: number) => {
+      for (;;) {
+        const values = await query(text);
+        if (values.length === count) return values;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
+  };
+}
+
+function because(missing: string | undefined): string {
+  return missing === undefined ? '' : ` (skipped: ${missing})`;
+}
+
+test.skipIf(withoutPrometheus)(
+  `given a Prometheus server, when it discovers and scrapes the agent, then queries return the cells${because(withoutPrometheus)}`,
+  async () => {
+    const { pattern, plain, odd } = vms();
+    const agent = await runAgent([pattern]);
+    const { host } = new URL(agent.url);
+    const prometheus = await runPrometheus(
+      `  - job_name: vms
+    http_sd_configs:
+      - url: ${agent.url}/sd
+        refresh_interval: 1s
+    relabel_configs:
+      - source_labels: [__meta_vmm_property_zone]
+        target_label: zone
+  - job_name: fleet
+    static_configs:
+      - targets: ['${host}']
+`,
+    );
+    const valueOf = (values: readonly { labels: Record<string, string>; value: string }[], vm: string) =>
+      values.find(({ labels }) => labels['vm'] === vm)?.value;
+    for (const job of ['vms', 'fleet']) {
+      const counters = await prometheus.until(`vmm_vcpu_exit_io_in_total{job="${job}"}`, 2);
+      expect(valueOf(counters, 'vm0')).toBe(`${plain.app.vcpu.exit_io_in.count()}`);
+      expect(valueOf(counters, ODD)).toBe('3');
+      const [device] = await prometheus.until(`vmm_pmem_activate_fails_total{job="${job}"}`, 1);
+      expect([device!.labels['device'], device!.value]).toEqual(['d"r\\v\n0é', '7']);
+      expect((await prometheus.until(`vmm_vcpu_exit_io_in_agg_seconds_sum{job="${job}",vm="vm0"}`, 1))[0]!.value).toBe('0.000041');
+      expect((await prometheus.until(`vmm_state{job="${job}"} == 1`, 2)).map(({ labels }) => labels['state'])).toEqual([
+        'running',
+        'running',
+      ]);
+    }
+    expect((await prometheus.until('up{job="vms"} == 1', 2)).map(({ labels }) => labels['instance']).sort()).toEqual(
+      [`${host}/vm/${ODD}`, `${host}/vm/vm0`].sort(),
+    );
+    expect((await prometheus.until('vmm_up{job="vms",zone="b"}', 1))[0]!.labels['vm']).toBe('vm0');
+    odd.app.vcpu.exit_io_in.add(1);
+    await prometheus.until(`vmm_vcpu_exit_io_in_total{job="vms"} == 4`, 1);
+    odd.close();
+    await prometheus.until('vmm_state{job="fleet",state="closed"} == 1', 1);
+    expect(prometheus.log()).not.toMatch(/level=(?:warn|error)/);
+  },
+);
+
+test.skipIf(withoutPromtool)(
+  `given the whole fleet, when promtool checks the text, then it can be read${because(withoutPromtool)}`,
+  async () => {
+    const agent = await runAgent([vms().pattern]);
+    for (const path of ['/metrics', '/metrics?detail=vm', '/vm/vm0/metrics']) {
+      const { code, remarks } = promtoolCheck((await agent.get(path)).text);
+      expect(code, remarks.join('\n')).not.toBe(1);
+      expect(remarks.filter((remark) => /vmm_(?:agent|up|state|info|crash|start|degraded)/.test(remark))).toEqual([]);
+    }
+  },
+);
+
+test.skipIf(withoutParser)(
+  `given the whole fleet, when the strict parser reads OpenMetrics, then it finds the cells${because(withoutParser)}`,
+  async () => {
+    const agent = await runAgent([vms().pattern]);
+    for (const path of ['/metrics', '/vm/vm0/metrics']) {
+      const { text } = await agent.get(path, { accept: 'application/openmetrics-text' });
+      const samples = parsedStrictly(text).flatMap((family) => family.samples);
+      const found = samples.find(({ name, labels }) => name === 'vmm_vcpu_exit_io_in_total' && labels['vm'] === 'vm0');
+      expect(Number(found?.value)).toBe(2 ** 53);
+      expect(samples.some(({ name }) => name === 'vmm_info')).toBe(true);
+    }
+  },
+);
