@@ -35,5 +35,5 @@ test('given the offsets of the header, when they are compared with docs/format.m
   const { reserved: __, ...lineFields } = format.LineOffset;
   expect(within('### The line in flight', line, '## Chunks')).toEqual(lineFields);
   expect(within('### A directory entry', 0, '## The document')).toEqual(format.DirectoryEntryOffset);
-  expect(reserved).toBe(named.retiredEpoch + 8);
+  expect(reserved).toBe(named.directoryChanges + 8);
 });

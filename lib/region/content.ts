@@ -180,7 +180,8 @@ export class ContentReader {
   #mapOf(file: RegionFile, header: RegionHeader, layout: Layout, isHeld: boolean): CellMap {
     const mapped = this.#mapped;
     const isSame = mapped !== undefined && isHeld === mapped.isHeld && hasSameCounts(header, mapped.header);
-    if (this.#map !== undefined && isSame && this.#directory.isUnchanged(file, header)) return this.#map;
+    const countsChanges = header.directoryChanges !== 0n;
+    if (this.#map !== undefined && isSame && (countsChanges || this.#directory.isUnchanged(file, header))) return this.#map;
     this.#map = undefined;
     this.#map = CellMap.read(file, header, layout, isHeld, this.#directory);
     this.#mapped = { header, isHeld };
@@ -203,13 +204,14 @@ function isSameLife(a: RegionHeader, b: RegionHeader): boolean {
   );
 }
 
-/** Whether an unchanged directory has the same meaning with both headers. */
+/** Whether an unchanged directory has the same meaning with both headers, and no change of it was counted. */
 function hasSameCounts(a: RegionHeader, b: RegionHeader): boolean {
   return (
     a === b ||
     (a.cellsUsed === b.cellsUsed &&
       a.devicesUsed === b.devicesUsed &&
       a.retiredEpoch === b.retiredEpoch &&
+      a.directoryChanges === b.directoryChanges &&
       a.degraded === b.degraded &&
       a.granuleBytes === b.granuleBytes)
   );

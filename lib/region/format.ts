@@ -63,7 +63,8 @@ export const HeaderOffset = {
   exitCode: 240,
   unsettled: 244,
   retiredEpoch: 248,
-  reserved: 256,
+  directoryChanges: 256,
+  reserved: 264,
   sinkPath: 512,
 } as const;
 

@@ -78,6 +78,8 @@ export interface RegionHeader {
   readonly isUnsettled: boolean;
   /** How often removed devices were retired. */
   readonly retiredEpoch: bigint;
+  /** How often the directory has changed; 0 if the writer does not count. */
+  readonly directoryChanges: bigint;
   readonly crash: CrashReport | undefined;
   readonly line: LineRecord | undefined;
   readonly sinkPath: string;
@@ -198,6 +200,7 @@ function headerOf(file: RegionFile, bytes: Buffer): RegionHeader {
     degraded,
     isUnsettled,
     retiredEpoch: fields.u64('retiredEpoch'),
+    directoryChanges: fields.u64('directoryChanges'),
     crash: state === 'crashed' ? crashOf(file, bytes.subarray(HeaderOffset.crash, HeaderOffset.line)) : undefined,
     line: lineOf(commit, bytes.subarray(HeaderOffset.line, HeaderOffset.line + LINE_BYTES)),
     sinkPath: textUpToNul(bytes.subarray(HeaderOffset.sinkPath, HeaderOffset.sinkPath + SINK_PATH_BYTES_MAX)),

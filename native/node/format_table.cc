@@ -34,6 +34,7 @@ Napi::Object HeaderOffsets(Napi::Env env) {
   offset["exitCode"] = offsetof(RegionHeader, exit_code);
   offset["unsettled"] = offsetof(RegionHeader, unsettled);
   offset["retiredEpoch"] = offsetof(RegionHeader, retired_epoch);
+  offset["directoryChanges"] = offsetof(RegionHeader, directory_changes);
   offset["reserved"] = offsetof(RegionHeader, reserved);
   offset["sinkPath"] = offsetof(RegionHeader, sink_path);
   return offset;

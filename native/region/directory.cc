@@ -33,6 +33,7 @@ uint32_t Directory::Add(uint32_t group, const std::string& id, uint32_t first_ce
   // Release: publishes the other fields, for an entry that is used again.
   entry.state.store(EntryWord(state, ++made_), std::memory_order_release);
   if (!is_reused) region_.SetDevicesUsed(number + 1);
+  NoteChange();
   return number;
 }
 
@@ -41,17 +42,26 @@ void Directory::Remove(uint32_t entry) {
   const uint32_t count = state.load(std::memory_order_relaxed) >> kEntryStateBits;  // written under the lock only
   // Release: publishes what this thread wrote to the device's cells before.
   state.store(EntryWord(EntryState::kRemoved, count), std::memory_order_release);
+  NoteChange();
 }
 
 void Directory::Retire(uint32_t entry, uint64_t epoch) {
   // Release: publishes the group's other copy, which contains the device's totals.
   region_.InDirectory(entry).state.store(EntryWord(EntryState::kRetiring, epoch), std::memory_order_release);
+  NoteChange();
 }
 
 void Directory::Free(uint32_t entry) {
   // Release: publishes the zeros in the device's cells.
   region_.InDirectory(entry).state.store(EntryWord(EntryState::kFree, made_), std::memory_order_release);
   free_.push_back(entry);
+  NoteChange();
+}
+
+void Directory::NoteChange() {
+  std::atomic<uint64_t>& changes = region_.header().directory_changes;
+  // Only this thread writes it now. Release: a reader that finds the new count also finds the change.
+  changes.store(changes.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 }  // namespace vmm

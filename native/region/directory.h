@@ -2,7 +2,8 @@
 //
 // Thread-safety:       one thread at a time (the store's lock).
 // Async-signal-safety: none is needed: handlers walk the DeviceList.
-// Memory ordering:     `state` publishes an entry, and `devices_used` a new entry, both with release.
+// Memory ordering:     `state` publishes an entry, and `devices_used` a new entry, both with release. Afterwards
+//                      `directory_changes` says, with release, that something has changed.
 // Lifetime:            as long as the region. A free entry is used again for another device. The number in `state`
 //                      tells the two devices apart.
 
@@ -31,6 +32,8 @@ class Directory {
   void Free(uint32_t entry);
 
  private:
+  void NoteChange();
+
   Region& region_;
   std::vector<uint32_t> free_;
   uint32_t made_ = 0;

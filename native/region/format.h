@@ -169,7 +169,10 @@ struct RegionHeader {
   // How often devices were retired. One store of this word retires devices. Release: publishes the copy of the totals
   // that the lowest bit selects.
   std::atomic<uint64_t> retired_epoch;
-  uint64_t reserved[32];
+  // How often the directory has changed, counted after each change. Release: publishes the change. 0: a writer of
+  // another release, which does not count.
+  std::atomic<uint64_t> directory_changes;
+  uint64_t reserved[31];
   // The absolute path of the sink, NUL-terminated; empty: there is no sink yet, or its path is not known.
   char sink_path[kSinkPathBytesMax];
 };
@@ -196,7 +199,8 @@ static_assert(offsetof(RegionHeader, magic) == 0 && offsetof(RegionHeader, versi
               offsetof(RegionHeader, degraded) == 148 && offsetof(RegionHeader, crash) == 152 &&
               offsetof(RegionHeader, line) == 184 && offsetof(RegionHeader, exit_code) == 240 &&
               offsetof(RegionHeader, unsettled) == 244 && offsetof(RegionHeader, retired_epoch) == 248 &&
-              offsetof(RegionHeader, reserved) == 256 && offsetof(RegionHeader, sink_path) == 512);
+              offsetof(RegionHeader, directory_changes) == 256 && offsetof(RegionHeader, reserved) == 264 &&
+              offsetof(RegionHeader, sink_path) == 512);
 static_assert(offsetof(CrashRecord, code) == 4 && offsetof(CrashRecord, address) == 8 && offsetof(CrashRecord, thread_id) == 16 &&
               offsetof(CrashRecord, realtime_ns) == 24);
 static_assert(offsetof(LineInFlight, device) == 8 && offsetof(LineInFlight, inode) == 16 &&

@@ -23,6 +23,7 @@ constexpr size_t kCountsEnd = offsetof(RegionHeader, degraded);
 constexpr size_t kLine = offsetof(RegionHeader, line);
 constexpr size_t kLineEnd = kLine + sizeof(LineInFlight);
 constexpr size_t kEpoch = offsetof(RegionHeader, retired_epoch);
+constexpr size_t kDirectoryChanges = offsetof(RegionHeader, directory_changes);
 
 uint64_t WordAt(const uint8_t* bytes, size_t offset) {
   uint64_t word;
@@ -135,7 +136,9 @@ KnownRegion::Result KnownRegion::Read(uid_t user, RowMemory& memory, uint8_t* he
   }
   memcpy(header, now, sizeof(RegionHeader));
   const uint64_t commit = WordAt(header, kCommit);
-  if (BankOf(commit) >= kBanks || !IsDirectorySame(memory)) return kChanged;
+  // A writer that counts the changes of the directory has counted none: the count is among what is compared above.
+  const bool counts_changes = WordAt(header, kDirectoryChanges) != 0;
+  if (BankOf(commit) >= kBanks || (!counts_changes && !IsDirectorySame(memory))) return kChanged;
   // Read the banks before the shards: a counter only goes up, so a total that is read later is never less than the
   // flushed value.
   if (!ReadRows(memory, BankOf(commit), 1, flushed)) return kChanged;

@@ -49,6 +49,25 @@ TEST("given more devices than a chunk has entries, when each is added, then its 
   }
 }
 
+TEST("given a directory, when an entry is added, removed, retired, freed and used again, then each change is counted") {
+  Region region;
+  CHECK(region.Create({}).ok());
+  Directory directory(region);
+  const auto changes = [&] { return region.header().directory_changes.load(); };
+  CHECK(directory.Reserve().ok());
+  CHECK_EQ(changes(), 0);
+  CHECK_EQ(directory.Add(0, "a", 1), 0);
+  CHECK_EQ(changes(), 1);
+  directory.Remove(0);
+  CHECK_EQ(changes(), 2);
+  directory.Retire(0, 1);
+  CHECK_EQ(changes(), 3);
+  directory.Free(0);
+  CHECK_EQ(changes(), 4);
+  CHECK_EQ(directory.Add(0, "b", 1), 0);
+  CHECK_EQ(changes(), 5);
+}
+
 TEST("given an entry that lies in two rows, when room is made for it, then both rows are in the file") {
   TemporaryFolder folder;
   const std::string path = folder / "r";

@@ -81,6 +81,31 @@ TEST("given a known region, when words change, then they are read; when the file
   CHECK_EQ(read(), KnownRegion::kChanged);
 }
 
+TEST("given a directory, when the writer counts its changes, then a new count is a change; otherwise, other bytes are") {
+  Known known;
+  CHECK(known.file.region.AllocateRow(0, kFirstDirectoryRow).ok());
+  RowMemory memory;
+  std::vector<uint8_t> header(sizeof(RegionHeader));
+  uint64_t flushed[2] = {};
+  uint64_t totals[2] = {};
+  RegionHeader& now = known.file.region.header();
+  std::atomic<uint32_t>& state = known.file.region.InDirectory(0).state;
+  for (const bool counts_changes : {false, true}) {
+    if (counts_changes) now.directory_changes.store(7);
+    memcpy(known.spec.header.data(), &now, sizeof(RegionHeader));
+    known.spec.directory.assign(sizeof(DirectoryEntry), 0);
+    memcpy(known.spec.directory.data(), &known.file.region.InDirectory(0), sizeof(DirectoryEntry));
+    KnownRegion region(known.spec);
+    const auto read = [&] { return region.Read(geteuid(), memory, header.data(), flushed, totals); };
+    CHECK_EQ(read(), KnownRegion::kSame);
+    state.store(state.load() + 1);
+    CHECK_EQ(read(), counts_changes ? KnownRegion::kSame : KnownRegion::kChanged);
+    if (!counts_changes) continue;
+    now.directory_changes.store(8);
+    CHECK_EQ(read(), KnownRegion::kChanged);
+  }
+}
+
 TEST(
     "given the file of a writer, when the writer goes, then more than values has changed; if it was gone before, nobody asks for "
     "its lock") {
