@@ -4,6 +4,7 @@
 import type { MetricLayout } from '../layout.ts';
 import type { IncDef, LatencyDef, MetricDef, StoreDef } from '../schema.ts';
 import type { ThreadCells } from '../thread-cells.ts';
+import { countsInDoubles, DoubleInc } from './double-inc.ts';
 import { type IncMetric, NativeInc, OwnInc, SharedInc } from './inc.ts';
 import { type LatencyMetric, NativeLatency, OwnLatency, SharedLatency } from './latency.ts';
 import { MOVE, type Movable } from './reader.ts';
@@ -24,7 +25,13 @@ const CLASSES = {
   native: { inc: NativeInc, store: NativeStore, latency: NativeLatency },
 } as const;
 
+let inDoubles: boolean | undefined;
+
 export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): IncMetric | StoreMetric | LatencyMetric {
+  if (cells.mode === 'own' && def.kind === 'inc') {
+    inDoubles ??= countsInDoubles();
+    if (inDoubles) return new DoubleInc(cells, cell);
+  }
   return new CLASSES[cells.mode][def.kind](cells, cell);
 }
 
