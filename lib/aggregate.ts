@@ -1,7 +1,7 @@
 // The cells of several devices combined into the cells of one aggregate. Pure.
 
 import type { NativeDevice } from './binding.ts';
-import { CellKind, type DeviceGroupLayout } from './layout.ts';
+import { CellKind, type DeviceGroupLayout, isSum } from './layout.ts';
 
 /**
  * Combines the cells of devices, and writes the result to `combined` from `at` on. A counter includes removed devices;
@@ -19,7 +19,7 @@ export function combineDevices(
     for (let cell = 0; cell < cellKinds.length; cell++) {
       const value = values[firstCell + cell]!;
       const kind = cellKinds[cell];
-      if (kind === CellKind.inc) combined[at + cell] = combined[at + cell]! + value;
+      if (isSum(kind)) combined[at + cell] = combined[at + cell]! + value;
       else if ((kind === CellKind.min || kind === CellKind.max) && !removed && value > combined[at + cell]!) combined[at + cell] = value;
     }
   }

@@ -29,6 +29,12 @@ export function checkedValue(name: string, value: unknown): bigint {
   throw new TypeError(`${name} must be a number or a bigint; got ${shown(value)}`);
 }
 
+/** As checkedValue(), but a number with a fraction is rounded to the nearest whole number. */
+export function checkedMeasure(name: string, value: unknown): bigint {
+  const isFraction = typeof value === 'number' && value >= 0 && value < Number.MAX_SAFE_INTEGER && !Number.isInteger(value);
+  return checkedValue(name, isFraction ? Math.round(value) : value);
+}
+
 /**
  * Whether the value is an object literal, or an object without a prototype. Literals of other realms count too: a vm
  * context has its own Object.

@@ -13,6 +13,18 @@ export interface NamedMetric {
   /** `vmm_metrics_kind` in include/vmm_metrics.h. */
   readonly kind: number;
   readonly cell: number;
+  /** The number of its table, if it has buckets. */
+  readonly table?: number;
+}
+
+/** How the bucket of a value is found; `vmm_metrics_buckets` in include/vmm_metrics_histogram.h. */
+export interface BucketTable {
+  readonly table: Float64Array;
+  readonly limit: number;
+  readonly perUnit: number;
+  readonly buckets: number;
+  readonly mantissaBits: number;
+  readonly firstIndex: number;
 }
 
 /** What a store is made of; `StoreSpec` in native/store/store.h. */
@@ -25,6 +37,10 @@ export interface StoreSpec {
   readonly mainEnd: number;
   readonly groups: Uint32Array;
   readonly literals: Uint8Array;
+  /** One for each scheme of buckets. */
+  readonly tables: readonly BucketTable[];
+  /** Three numbers per histogram of the line: its group or -1, its first bucket, and its table. */
+  readonly histograms: Int32Array;
   readonly keys: readonly string[];
   readonly metrics: readonly NamedMetric[];
   readonly deviceGroups: readonly { readonly name: string; readonly kinds: Uint8Array; readonly metrics: readonly NamedMetric[] }[];
@@ -176,6 +192,8 @@ export interface Attachment {
   set(cell: number, value: bigint): void;
   raise(cell: number, value: bigint): void;
   total(cell: number): bigint;
+  /** The totals of neighbouring cells: the buckets first, so that the extremes are those of no earlier moment. */
+  totals(firstCell: number, count: number): BigUint64Array;
   pending(cell: number): bigint;
   /**
    * All totals in one array. The cells that belong to no device come first. Then each group of devices has the sums of

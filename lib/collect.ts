@@ -1,5 +1,6 @@
 // The values of all metrics as one list, in the order of the schema. Pure: callers pass in the values.
 
+import type { HistogramValue } from './histogram/value.ts';
 import type { Layout, MetricLayout } from './layout.ts';
 import { type Fields, type MetricDef, type Unit, unitOf } from './schema.ts';
 import { type DevicesOf, type DeviceValues, type FieldValues, type LatencyValue, valuesOf } from './values.ts';
@@ -19,8 +20,8 @@ export interface CollectedMetric {
   readonly kind: MetricDef['kind'];
   readonly unit: Unit;
   readonly doc: string;
-  /** The total since the store was opened; of a latency metric, its parts. */
-  readonly value: bigint | LatencyValue;
+  /** The total since the store was opened; of a latency metric, its parts; of a histogram, what it has counted. */
+  readonly value: bigint | LatencyValue | HistogramValue;
 }
 
 /**

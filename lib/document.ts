@@ -9,14 +9,13 @@ import {
   type Fields,
   type GroupDef,
   group,
-  inc,
-  latency,
+  isMetricKind,
   type MetricDef,
+  makeMetric,
   type PerDeviceDef,
   perDevice,
   type Schema,
   type SchemaShape,
-  store,
   type TimestampDef,
   utcTimestampMs,
 } from './schema.ts';
@@ -109,9 +108,7 @@ function fieldsFrom(fields: unknown, path: string): Fields {
     const at = `${path}.fields.${shortened(name)}`;
     const { kind, doc, ...options } = record(def, at);
     const metric = checked(() => {
-      if (kind === 'inc') return inc(doc as string, options);
-      if (kind === 'store') return store(doc as string, options);
-      if (kind === 'latency' && Object.keys(options).length === 0) return latency(doc as string);
+      if (isMetricKind(kind)) return makeMetric(kind, doc as string, options);
       throw new TypeError(`must be a metric; got ${shown(def)}`);
     }, `${at}: `);
     return [name, metric];

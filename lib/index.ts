@@ -1,6 +1,7 @@
 // The whole public surface, except `vmm-metrics/firecracker`.
 
 export type { AccessorOf } from './accessors/accessors.ts';
+export type { HistogramMetric, LatencyHistogramMetric } from './accessors/histogram.ts';
 export type { IncMetric } from './accessors/inc.ts';
 export type { LatencyMetric } from './accessors/latency.ts';
 export type { LatencyRecord } from './accessors/record.ts';
@@ -11,6 +12,7 @@ export type { CollectedMetric } from './collect.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export type { DegradedMessage, DisplacedMessage, MissedMessage } from './diagnostics.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
+export { type HistogramBucket, HistogramValue } from './histogram/value.ts';
 export { jsonText } from './json.ts';
 export type { KvmDescriptors } from './kvm/sampling.ts';
 export type { EventMarkers } from './markers.ts';
@@ -24,10 +26,16 @@ export {
   type Fields,
   type GroupDef,
   group,
+  type HistogramDef,
+  type HistogramOptions,
+  histogram,
   type IncDef,
   type IncOptions,
   inc,
   type LatencyDef,
+  type LatencyHistogram,
+  type LatencyHistogramDef,
+  type LatencyOptions,
   latency,
   type MetricDef,
   type PerDeviceDef,
@@ -46,4 +54,4 @@ export {
 } from './schema.ts';
 export type { CaptureSignalsOptions } from './signals.ts';
 export type { StartTimes } from './start-time.ts';
-export type { DeviceValues, FieldValues, LatencyValue, MetricsSnapshot, ValueOf } from './values.ts';
+export type { DeviceValues, FieldValues, LatencyHistogramValue, LatencyValue, MetricsSnapshot, ValueOf } from './values.ts';

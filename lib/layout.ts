@@ -1,20 +1,28 @@
 // The layout of a schema: which cells each metric has. Pure, so that every thread and process computes the same layout.
 
 import { VALUE_MAX } from './arguments.ts';
-import { type Fields, hasOptions, type MetricDef, type Schema, type StoreDef } from './schema.ts';
+import type { Scheme } from './histogram/scheme.ts';
+import { type Fields, hasOptions, type MetricDef, type Schema, type StoreDef, schemeIn } from './schema.ts';
 
 /** What a cell holds. The numbers are those of `CellKind` in native/region/cell.h. */
-export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4 } as const;
+export const CellKind = { none: 0, inc: 1, store: 2, min: 3, max: 4, tally: 5, bucket: 6 } as const;
+
+/** Whether the value of a cell is the sum over all shards. */
+export function isSum(kind: number | undefined): boolean {
+  return kind === CellKind.inc || kind === CellKind.tally || kind === CellKind.bucket;
+}
 
 /** No metric's cells cross a multiple of this number of cells; `kRunCells` in native/region/format.h. */
 const RUN_CELLS = 512;
 
-/** The cells of a latency metric, counted from its first cell. */
+/** The cells of a latency or histogram metric, counted from its first cell. */
 export const LATENCY_MIN = 0;
 export const LATENCY_MAX = 1;
 export const LATENCY_SUM = 2;
 /** In no line. A region of version 1 or 2 has no such cell. */
 export const LATENCY_COUNT = 3;
+/** The first bucket of a metric that has buckets. */
+export const FIRST_BUCKET = 4;
 
 /**
  * The minimum of a latency metric; 0 before the first duration. The cell holds the complement of the minimum, so that
@@ -32,7 +40,12 @@ export type LatencyCells = 'counted' | 'uncounted';
 const UNCOUNTED = [CellKind.min, CellKind.max, CellKind.inc];
 const COUNTED = [...UNCOUNTED, CellKind.inc];
 
-function cellsOf(def: MetricDef, latencyCells: LatencyCells): readonly number[] {
+function cellsOf(def: MetricDef, scheme: Scheme | undefined, latencyCells: LatencyCells): readonly number[] {
+  if (scheme !== undefined) {
+    // No line shows the buckets of a latency, so no bank holds them.
+    const kind = def.kind === 'latency' ? CellKind.tally : CellKind.bucket;
+    return [...COUNTED, ...Array.from({ length: scheme.buckets }, () => kind)];
+  }
   if (def.kind === 'latency') return latencyCells === 'counted' ? COUNTED : UNCOUNTED;
   return [def.kind === 'inc' ? CellKind.inc : CellKind.store];
 }
@@ -44,6 +57,8 @@ export interface MetricLayout {
   readonly path: string;
   readonly def: MetricDef;
   readonly cell: number;
+  /** The buckets of a histogram, or of a latency's hidden histogram. */
+  readonly scheme?: Scheme;
 }
 
 export interface GroupLayout {
@@ -160,10 +175,11 @@ class CellCounter {
     for (const name of Object.keys(fields)) {
       const def = fields[name]!;
       const path = `${key}.${name}`;
-      facts.push([path, factOf(def, this.#latencyCells)]);
-      const cells = cellsOf(def, this.#latencyCells);
+      const scheme = schemeIn(name, def);
+      facts.push([path, factOf(def, scheme, this.#latencyCells)]);
+      const cells = cellsOf(def, scheme, this.#latencyCells);
       while ((kinds.length % RUN_CELLS) + cells.length > RUN_CELLS) kinds.push(CellKind.none);
-      metrics.push({ name, path, def, cell: kinds.length });
+      metrics.push({ name, path, def, cell: kinds.length, ...(scheme && { scheme }) });
       kinds.push(...cells);
     }
     return metrics;
@@ -177,9 +193,14 @@ class CellCounter {
 /** The options that all threads must agree on: each thread must raise the same metric for an event. */
 const MARKERS = ['onSignal', 'onPanic', 'onMissedFlush', 'onError', 'startTime', 'aggregate'] as const;
 
-function factOf(def: MetricDef, latencyCells: LatencyCells): string {
+function factOf(def: MetricDef, scheme: Scheme | undefined, latencyCells: LatencyCells): string {
   // The fingerprint tells native code that was built for a schema whether the metric has a count.
-  if (def.kind === 'latency') return latencyCells === 'counted' ? 'latency(counted)' : 'latency()';
+  const counted = def.kind === 'latency' && latencyCells === 'counted' ? ['counted'] : [];
+  if (scheme !== undefined) {
+    const { unit, scale, first, buckets } = scheme;
+    return `${def.kind}(${[...counted, `unit: ${unit}, scale: ${scale}, first: ${first}, buckets: ${buckets}`].join(', ')})`;
+  }
+  if (def.kind === 'latency') return `latency(${counted})`;
   const { kind } = def;
   if (!hasOptions(def)) return `${kind}()`;
   const options = MARKERS.flatMap((marker) => {

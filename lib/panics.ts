@@ -40,7 +40,7 @@ const flushed = new WeakSet<Attachment>();
 /** At a panic, raises the metric marked `onPanic` and flushes a line. Returns a function that ends this. */
 export function capturePanics(cells: ThreadCells, layout: Layout): () => void {
   const marked = markedMetric(layout, (def) => def.onPanic === true);
-  const metric = marked && accessorOf(cells, marked.def, marked.cell);
+  const metric = marked && accessorOf(cells, marked, marked.cell);
   return watchPanics(() => {
     if (cells.closed) return;
     if (metric && 'store' in metric) metric.store(1);

@@ -1,7 +1,17 @@
 // The flush program: a layout compiled to literal JSON bytes interleaved with cell reads. native/flush/program.h runs
 // it. Pure.
 
-import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from './layout.ts';
+import type { Scheme } from './histogram/scheme.ts';
+import {
+  type DeviceGroupLayout,
+  FIRST_BUCKET,
+  LATENCY_MAX,
+  LATENCY_MIN,
+  LATENCY_SUM,
+  type Layout,
+  type MetricLayout,
+  staticMetrics,
+} from './layout.ts';
 import type { Schema } from './schema.ts';
 
 /** What an instruction prints after its literal. The numbers are those of `Op` in native/flush/program.h. */
@@ -18,6 +28,9 @@ export const Op = {
   minOfStore: 9,
   maxOfStore: 10,
   zero: 11,
+  bucketCount: 12,
+  bucketOffset: 13,
+  bucketList: 14,
 } as const;
 
 /** What every line contains besides the metrics. */
@@ -34,6 +47,17 @@ export function keyClash(identity: Identity, schema: Schema): string | undefined
   return key && `both the option '${key}' and the schema define the key '${key}' of the line`;
 }
 
+/** A histogram of the line. */
+export interface LineHistogram {
+  /** The number of its group of devices; -1 for a plain group. */
+  readonly group: number;
+  /**
+   * The cell of its first bucket, for devices counted from the device's first cell: the operand of its instructions.
+   */
+  readonly firstBucket: number;
+  readonly scheme: Scheme;
+}
+
 export interface Program {
   /** Four words per instruction: op, offset of its literal, length of its literal, operand. */
   readonly code: Uint32Array;
@@ -45,6 +69,7 @@ export interface Program {
    */
   readonly groups: Uint32Array;
   readonly literals: Uint8Array;
+  readonly histograms: readonly LineHistogram[];
 }
 
 export function programOf(layout: Layout, identity: Identity): Program {
@@ -74,19 +99,29 @@ export function programOf(layout: Layout, identity: Identity): Program {
     if (device.aggregate) assembleAggregate(assembler, device);
     return [device.cellKinds.length, fieldsBegin, fieldsEnd, fieldsEnd, assembler.end()];
   });
-  return { ...assembler.finished(), mainEnd, groups: Uint32Array.from(groups) };
+  const histograms = [
+    ...histogramsIn(staticMetrics(layout), -1),
+    ...layout.devices.flatMap(({ metrics, group }) => histogramsIn(metrics, group)),
+  ];
+  return { ...assembler.finished(), mainEnd, groups: Uint32Array.from(groups), histograms };
+}
+
+function histogramsIn(metrics: readonly MetricLayout[], group: number): LineHistogram[] {
+  return metrics.flatMap(({ def, cell, scheme }) =>
+    def.kind === 'histogram' ? [{ group, firstBucket: cell + FIRST_BUCKET, scheme: scheme! }] : [],
+  );
 }
 
 /** The ops that print a metric: one op, or those of its min, max and sum. */
 type Ops = (metric: MetricLayout) => number | readonly [min: number, max: number, sum: number];
 
-const cellOps: Ops = ({ def }) => (def.kind === 'latency' ? [Op.min, Op.max, Op.inc] : def.kind === 'inc' ? Op.inc : Op.store);
+const cellOps: Ops = ({ def }) => (def.kind === 'inc' ? Op.inc : def.kind === 'store' ? Op.store : [Op.min, Op.max, Op.inc]);
 
 function assembleAggregate(assembler: Assembler, device: DeviceGroupLayout): void {
   assembler.text(`,"${device.key}":{`);
   assembleFields(assembler, device.metrics, ({ def }) => {
-    if (def.kind === 'latency') return device.latencyAggregate === 'zero' ? [Op.zero, Op.zero, Op.sumOfInc] : [Op.min, Op.max, Op.sumOfInc];
     if (def.kind === 'inc') return Op.sumOfInc;
+    if (def.kind !== 'store') return device.latencyAggregate === 'zero' ? [Op.zero, Op.zero, Op.sumOfInc] : [Op.min, Op.max, Op.sumOfInc];
     return { sum: Op.sumOfStore, min: Op.minOfStore, max: Op.maxOfStore }[def.aggregate ?? 'sum'];
   });
   assembler.text('}');
@@ -103,6 +138,17 @@ function assembleFields(assembler: Assembler, metrics: readonly MetricLayout[], 
       continue;
     }
     const [min, max, sum] = ops;
+    if (metric.def.kind === 'histogram') {
+      const buckets = metric.cell + FIRST_BUCKET;
+      assembler.text('{"count":').emit(Op.bucketCount, buckets);
+      assembler.text(',"sum":').emit(sum, metric.cell + LATENCY_SUM);
+      assembler.text(',"min":').emit(min, metric.cell + LATENCY_MIN);
+      assembler.text(',"max":').emit(max, metric.cell + LATENCY_MAX);
+      assembler.text(`,"scale":${metric.scheme!.scale},"zero_count":`).emit(sum, buckets); // the first bucket is the zero bucket
+      assembler.text(',"offset":').emit(Op.bucketOffset, buckets);
+      assembler.text(',"bucket_counts":[').emit(Op.bucketList, buckets).text(']}');
+      continue;
+    }
     assembler.text('{"min_us":').emit(min, metric.cell + LATENCY_MIN);
     assembler.text(',"max_us":').emit(max, metric.cell + LATENCY_MAX);
     assembler

@@ -3,7 +3,10 @@
 
 import { checkedBoolean, checkedChoice, checkedOptions, checkedText, isPlainObject, shown } from './arguments.ts';
 import { ErrorCode, MetricsError, schemaError } from './errors.ts';
+import { type HistogramDef, histogram, type LatencyDef, latency, latencyScheme } from './histogram/definition.ts';
+import { type Scheme, schemeOf } from './histogram/scheme.ts';
 import { kvmBrandOf } from './kvm-source.ts';
+import { isMade, made } from './made.ts';
 import { checkedMarkers, EVENT_MARKERS, type EventMarkers, MarkerHolders, markersOf } from './markers.ts';
 
 /**
@@ -35,11 +38,16 @@ export interface StoreDef extends StoreOptions {
   readonly kind: 'store';
   readonly doc: string;
 }
-export interface LatencyDef {
-  readonly kind: 'latency';
-  readonly doc: string;
-}
-export type MetricDef = IncDef | StoreDef | LatencyDef;
+export type {
+  HistogramDef,
+  HistogramOptions,
+  LatencyDef,
+  LatencyHistogram,
+  LatencyHistogramDef,
+  LatencyOptions,
+} from './histogram/definition.ts';
+export { histogram, latency };
+export type MetricDef = IncDef | StoreDef | LatencyDef | HistogramDef;
 
 export interface Fields {
   readonly [name: string]: MetricDef;
@@ -108,14 +116,6 @@ export function schemaOf(value: unknown): Schema | undefined {
   }
 }
 
-/** The definitions that inc(), store() and latency() have made: no schema checks them a second time. */
-const madeHere = new WeakSet<object>();
-
-function made<D extends MetricDef>(def: D): D {
-  madeHere.add(def);
-  return Object.freeze(def);
-}
-
 const UNITS: readonly Unit[] = ['count', 'bytes', 'ns', 'us', 'ms'];
 
 /**
@@ -154,17 +154,6 @@ export function store(doc: string, options?: StoreOptions): StoreDef {
     ...checkedUnit('store()', o.unit),
     ...kvmBrandOf(options),
   });
-}
-
-/**
- * Durations in microseconds, flushed as an object: `min_us` and `max_us` since the store was opened, and `sum_us` since
- * the last flush. `snapshot()` and the readers of region files also have the `count` of the durations, which no line
- * contains.
- * @param doc What is timed, in words.
- * @throws TypeError, RangeError when `doc` is no text.
- */
-export function latency(doc: string): LatencyDef {
-  return made({ kind: 'latency', doc: checkedText('latency(): doc', doc) });
 }
 
 /** The wall clock at the flush, in milliseconds since 1970 (UTC). At most once in a schema, at its top level. */
@@ -233,16 +222,35 @@ export function unitOf(name: string, def: MetricDef): Unit {
   return name.endsWith('_bytes') ? 'bytes' : 'count';
 }
 
+/** What the function of that kind returns: inc() for `inc`, and so on. */
+export function makeMetric(kind: MetricDef['kind'], doc: string, options: object): MetricDef {
+  return METRICS[kind](doc, options);
+}
+
+export const isMetricKind = (kind: unknown): kind is MetricDef['kind'] => Object.hasOwn(METRICS, kind as string);
+
+/** The buckets of a metric, if it has any. In a checked schema, this throws nothing. */
+export function schemeIn(name: string, def: MetricDef): Scheme | undefined {
+  if (def.kind === 'histogram') return schemeOf(unitOf(name, def), def);
+  return def.kind === 'latency' && def.histogram !== undefined ? latencyScheme(def.histogram) : undefined;
+}
+
 const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Names that mean something else on every JavaScript object. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
-const METRIC_KINDS = new Set<unknown>(['inc', 'store', 'latency']);
+/** What makes each kind of metric. */
+const METRICS: Readonly<Record<MetricDef['kind'], (doc: string, options?: object) => MetricDef>> = {
+  inc,
+  store,
+  latency,
+  histogram,
+};
 
 /**
  * The groups of checked schemas, each with its metrics that have options. Another schema can have the same group, and
  * takes it as it is.
  */
-const withOptions = new WeakMap<GroupDef | PerDeviceDef, readonly (readonly [name: string, metric: IncDef | StoreDef])[]>();
+const withOptions = new WeakMap<GroupDef | PerDeviceDef, readonly (readonly [name: string, metric: MetricDef])[]>();
 
 function checkedGroup(key: string, def: GroupDef | PerDeviceDef): GroupDef | PerDeviceDef {
   if (withOptions.has(def)) return def;
@@ -250,7 +258,7 @@ function checkedGroup(key: string, def: GroupDef | PerDeviceDef): GroupDef | Per
   const fields = checkedFields(given, key);
   const { aggregate, latencyAggregate } = options as PerDeviceDef;
   const checked = kind === 'group' ? group(fields) : again(key, () => perDevice(fields, { aggregate, latencyAggregate }));
-  const metrics = Object.entries(fields).filter((entry): entry is [string, IncDef | StoreDef] => hasOptions(entry[1]));
+  const metrics = Object.entries(fields).filter(([, metric]) => hasOptions(metric));
   withOptions.set(checked, metrics);
   return checked;
 }
@@ -259,18 +267,22 @@ function checkedFields(given: unknown, key: string): Fields {
   const fields: Record<string, MetricDef> = {};
   for (const [name, def] of plainEntries(given, key)) {
     const path = `${key}.${name}`;
-    if (!METRIC_KINDS.has(kindOf(def))) throw schemaError(path, `must be inc(), store() or latency(); got ${shownDef(def)}`);
+    if (!isMetricKind(kindOf(def))) throw schemaError(path, `must be inc(), store(), latency() or histogram(); got ${shownDef(def)}`);
     fields[name] = checkedMetric(path, def as MetricDef);
   }
   return Object.freeze(fields);
 }
 
 /** Whether a definition says more than its kind and what it measures. */
-export function hasOptions(def: MetricDef): def is IncDef | StoreDef {
+export function hasOptions(def: MetricDef): boolean {
   return Object.keys(def).length > 2;
 }
 
-function checkOptions(path: string, kind: 'group' | 'perDevice', metric: IncDef | StoreDef, markers: MarkerHolders): void {
+function checkOptions(path: string, kind: 'group' | 'perDevice', metric: MetricDef, markers: MarkerHolders): void {
+  if (metric.kind === 'latency' || metric.kind === 'histogram') {
+    again(path, () => schemeIn(path, metric));
+    return;
+  }
   for (const marker of markersOf(metric)) {
     if (kind === 'perDevice') throw schemaError(path, `${marker} can only be given to a metric of a plain group, not of devices`);
     markers.claim(marker, path);
@@ -280,11 +292,11 @@ function checkOptions(path: string, kind: 'group' | 'perDevice', metric: IncDef 
   }
 }
 
-/** A definition that is written by hand goes through the checks of inc(), store() or latency(). */
+/** A definition that is written by hand goes through the checks of inc() and the others. */
 function checkedMetric(path: string, def: MetricDef): MetricDef {
-  if (madeHere.has(def)) return def;
+  if (isMade(def)) return def;
   const { kind, doc, ...options } = def;
-  return again(path, () => (kind === 'inc' ? inc(doc, options) : kind === 'store' ? store(doc, options) : latency(doc)));
+  return again(path, () => makeMetric(kind, doc, options));
 }
 
 function again<T>(path: string, make: () => T): T {

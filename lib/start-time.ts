@@ -45,7 +45,7 @@ function startTimeMetric(cells: ThreadCells, layout: Layout, clock: 'wall' | 'cp
   if (marked === undefined) {
     throw new MetricsError(ErrorCode.SCHEMA, `${WHERE}: the schema marks no metric with startTime: '${clock}'`);
   }
-  return accessorOf(cells, marked.def, marked.cell) as StoreMetric;
+  return accessorOf(cells, marked, marked.cell) as StoreMetric;
 }
 
 function since(name: string, start: number | bigint, nowUs: bigint): bigint {

@@ -2,9 +2,11 @@
 
 import { constants } from 'node:os';
 
-import type { NamedMetric, StoreSpec } from './binding.ts';
+import type { BucketTable, NamedMetric, StoreSpec } from './binding.ts';
 import { checkDocumentLength, documentOf } from './document.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { type BucketIndex, bucketIndexOf } from './histogram/bucket-index.ts';
+import type { Scheme } from './histogram/scheme.ts';
 import { type KvmPlace, kvmPlacesOf } from './kvm/places.ts';
 import { type Layout, type MetricLayout, staticMetrics } from './layout.ts';
 import type { EventMarkers } from './markers.ts';
@@ -15,7 +17,7 @@ import { hasOptions, type MetricDef, type Schema, type StoreDef } from './schema
 const PREVIOUS = { keep: 0, discard: 1, refuse: 2 } as const;
 
 /** `vmm_metrics_kind` in include/vmm_metrics.h */
-const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2 };
+const NATIVE_KIND: Record<MetricDef['kind'], number> = { inc: 0, store: 1, latency: 2, histogram: 3 };
 
 /** Where the values of a store live: in a file, or in memory that only this process sees. */
 export interface StoreLocation {
@@ -32,7 +34,8 @@ export function storeSpecOf(
   identity: Identity,
   { file, previous }: Omit<StoreLocation, 'recover'>,
 ): StoreSpec {
-  const program = programOf(layout, identity);
+  const { histograms, ...program } = programOf(layout, identity);
+  const tables = new Tables();
   const document = documentOf(name, schema, identity);
   if (file !== undefined) checkDocumentLength(document);
   const metrics = staticMetrics(layout);
@@ -46,14 +49,15 @@ export function storeSpecOf(
     kinds: layout.cellKinds,
     ...program,
     keys: lineKeys(layout, identity),
-    metrics: metrics.map((metric) => named(metric, metric.path)),
+    histograms: Int32Array.from(histograms.flatMap(({ group, firstBucket, scheme }) => [group, firstBucket, tables.numberOf(scheme)])),
+    metrics: metrics.map((metric) => named(metric, metric.path, tables)),
     deviceGroups: layout.devices.map(({ key, cellKinds, metrics }) => ({
       name: key,
       kinds: cellKinds,
-      metrics: metrics.map((metric) => named(metric, metric.name)),
+      metrics: metrics.map((metric) => named(metric, metric.name, tables)),
     })),
     marks: metrics.flatMap(({ def, cell }) =>
-      def.kind === 'latency' || def.onSignal === undefined
+      def.kind === 'latency' || def.kind === 'histogram' || def.onSignal === undefined
         ? []
         : [{ signal: constants.signals[def.onSignal], cell, isStore: def.kind === 'store' }],
     ),
@@ -63,6 +67,7 @@ export function storeSpecOf(
     ...(file !== undefined && { file }),
     previous: PREVIOUS[previous],
     document,
+    tables: tables.all,
   };
 }
 
@@ -80,7 +85,7 @@ export function markedMetric(
   layout: Layout,
   isMarked: (def: EventMarkers & Pick<StoreDef, 'startTime'>) => boolean,
 ): MetricLayout | undefined {
-  return staticMetrics(layout).find(({ def }) => hasOptions(def) && isMarked(def));
+  return staticMetrics(layout).find(({ def }) => (def.kind === 'inc' || def.kind === 'store') && hasOptions(def) && isMarked(def));
 }
 
 /** The keys that a device's line key must differ from. */
@@ -92,10 +97,29 @@ function lineKeys(layout: Layout, { id, properties }: Identity): string[] {
   return keys;
 }
 
-function ofKvm({ name, metric }: KvmPlace): NamedMetric {
-  return named(metric, name);
+/** KVM's statistics are counters and gauges. */
+function ofKvm({ name, metric: { def, cell } }: KvmPlace): NamedMetric {
+  return { name, kind: NATIVE_KIND[def.kind], cell };
 }
 
-function named({ def, cell }: MetricLayout, name: string): NamedMetric {
+function named({ def, cell, scheme }: MetricLayout, name: string, tables: Tables): NamedMetric {
+  // An older header knows no buckets, so it must not find a latency that has some.
+  if (scheme !== undefined) return { name, kind: NATIVE_KIND.histogram, cell, table: tables.numberOf(scheme) };
   return { name, kind: NATIVE_KIND[def.kind], cell };
+}
+
+/** The tables of a store. Metrics with the same buckets share one. */
+class Tables {
+  readonly all: BucketTable[] = [];
+  readonly #numbers = new Map<BucketIndex, number>();
+
+  numberOf(scheme: Scheme): number {
+    const index = bucketIndexOf(scheme);
+    const known = this.#numbers.get(index);
+    if (known !== undefined) return known;
+    const { table, limit, perUnit, mantissaBits } = index;
+    this.all.push({ table, limit, perUnit, mantissaBits, buckets: scheme.buckets, firstIndex: scheme.first });
+    this.#numbers.set(index, this.all.length - 1);
+    return this.all.length - 1;
+  }
 }

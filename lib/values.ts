@@ -1,8 +1,11 @@
 // The values of all metrics as plain data, nested as the schema. Pure: callers pass in what was read.
 
 import type { NativeDevice } from './binding.ts';
+import type { Scheme } from './histogram/scheme.ts';
+import { HistogramValue } from './histogram/value.ts';
 import {
   type DeviceGroupLayout,
+  FIRST_BUCKET,
   LATENCY_COUNT,
   LATENCY_MAX,
   LATENCY_MIN,
@@ -12,7 +15,17 @@ import {
   minimumOf,
 } from './layout.ts';
 import { ObjectMaker } from './object-makers.ts';
-import type { Fields, GroupDef, LatencyDef, MetricDef, PerDeviceDef, SchemaShape, TimestampDef } from './schema.ts';
+import type {
+  Fields,
+  GroupDef,
+  HistogramDef,
+  LatencyDef,
+  LatencyHistogramDef,
+  MetricDef,
+  PerDeviceDef,
+  SchemaShape,
+  TimestampDef,
+} from './schema.ts';
 
 /** The parts of a latency metric since the store was opened, in microseconds; 0 before the first duration. */
 export interface LatencyValue {
@@ -24,9 +37,24 @@ export interface LatencyValue {
   readonly min_us: bigint;
   readonly max_us: bigint;
   readonly sum_us: bigint;
+  /**
+   * The distribution, if the schema asks for one. Its count and `count` are the same. The pending values of a region
+   * file do not have it, because no line does.
+   */
+  readonly histogram?: HistogramValue;
 }
 
-export type ValueOf<D extends MetricDef> = D extends LatencyDef ? LatencyValue : bigint;
+export interface LatencyHistogramValue extends LatencyValue {
+  readonly histogram: HistogramValue;
+}
+
+export type ValueOf<D extends MetricDef> = D extends HistogramDef
+  ? HistogramValue
+  : D extends LatencyHistogramDef
+    ? LatencyHistogramValue
+    : D extends LatencyDef
+      ? LatencyValue
+      : bigint;
 export type FieldValues<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
 
 /** The values of each device of a kind, and of all devices together. */
@@ -68,39 +96,37 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
 /**
  * The values, nested as the schema. `totals` contains the sum of each cell. `devicesOf` returns the devices of a group.
  */
-export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: DevicesOf): object {
+export function valuesOf(layout: Layout, totals: BigUint64Array, devicesOf: DevicesOf, what: 'totals' | 'pending' = 'totals'): object {
+  const form = { latencyCells: layout.latencyCells, what };
   const values: Record<string, unknown> = {};
   for (const entry of layout.entries) {
-    if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(layout, metric, totals, 0));
-    if (entry.kind === 'perDevice') values[entry.key] = deviceValuesOf(layout, entry, totals, devicesOf(entry));
+    if (entry.kind === 'group') values[entry.key] = fieldsOf(entry.metrics, (metric) => valueAt(form, metric, totals, 0));
+    if (entry.kind === 'perDevice') values[entry.key] = deviceValuesOf(form, entry, totals, devicesOf(entry));
   }
   return values;
 }
 
-function deviceValuesOf(
-  layout: Layout,
-  group: DeviceGroupLayout,
-  totals: BigUint64Array,
-  all: readonly NativeDevice[],
-): DeviceValues<Fields> {
+/** How the cells of a latency become its value. */
+type Form = Pick<Layout, 'latencyCells'> & { readonly what: 'totals' | 'pending' };
+
+function deviceValuesOf(form: Form, group: DeviceGroupLayout, totals: BigUint64Array, all: readonly NativeDevice[]): DeviceValues<Fields> {
   // Devices that were made after the totals were read are left out.
   const read = all.filter(({ firstCell }) => firstCell + group.cellKinds.length <= totals.length);
   const living = read.filter(({ removed }) => !removed);
   // Without a prototype: a device may be called `__proto__`.
   const devices: Record<string, FieldValues<Fields>> = Object.create(null);
-  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(layout, metric, totals, firstCell));
+  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(form, metric, totals, firstCell));
 
   const sum = (of: readonly NativeDevice[], cell: number) =>
     of.reduce((total, { firstCell }) => BigInt.asUintN(64, total + totals[firstCell + cell]!), 0n);
   const largest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b > a ? b : a), 0n);
   const smallest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b < a ? b : a));
-  const aggregate = fieldsOf(group.metrics, ({ def, cell }) => {
+  const aggregate = fieldsOf(group.metrics, (metric) => {
+    const { def, cell } = metric;
     if (def.kind === 'inc') return sum(read, cell);
-    if (def.kind === 'latency') {
-      const max_us = largest(cell + LATENCY_MAX);
-      const extremes =
-        group.latencyAggregate === 'zero' ? { min_us: 0n, max_us: 0n } : { min_us: minimumOf(largest(cell + LATENCY_MIN), max_us), max_us };
-      return { count: countIn(layout, (part) => sum(read, cell + part)), ...extremes, sum_us: sum(read, cell + LATENCY_SUM) };
+    if (def.kind === 'latency' || def.kind === 'histogram') {
+      const value = durationsAt(form, metric, (part) => (part <= LATENCY_MAX ? largest(cell + part) : sum(read, cell + part)));
+      return group.latencyAggregate === 'zero' && !(value instanceof HistogramValue) ? { ...value, min_us: 0n, max_us: 0n } : value;
     }
     if (def.aggregate === 'max') return largest(cell);
     if (def.aggregate === 'min') return living.length === 0 ? 0n : smallest(cell);
@@ -109,24 +135,41 @@ function deviceValuesOf(
   return { devices, aggregate };
 }
 
-function countIn({ latencyCells }: Layout, at: (part: number) => bigint): bigint {
-  return latencyCells === 'counted' ? at(LATENCY_COUNT) : 0n;
+/** The value of a latency or a histogram, whose cells `at` gives. */
+function durationsAt(
+  { latencyCells, what }: Form,
+  { def, scheme }: MetricLayout,
+  at: (part: number) => bigint,
+): LatencyValue | HistogramValue {
+  const [min, max, sum] = [minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), at(LATENCY_MAX), at(LATENCY_SUM)];
+  // No line contains the buckets of a latency, so none of them is pending.
+  const hasHistogram = def.kind === 'histogram' || what === 'totals';
+  const histogram = scheme && hasHistogram ? histogramOf(scheme, { min, max, sum }, at) : undefined;
+  if (def.kind === 'histogram') return histogram!;
+  if (histogram !== undefined) return { count: histogram.count, min_us: min, max_us: max, sum_us: sum, histogram };
+  return { count: latencyCells === 'counted' ? at(LATENCY_COUNT) : 0n, min_us: min, max_us: max, sum_us: sum };
 }
 
-function valueAt(layout: Layout, { def, cell }: MetricLayout, totals: BigUint64Array, firstCell: number): bigint | LatencyValue {
-  if (def.kind !== 'latency') return totals[firstCell + cell]!;
-  const at = (offset: number) => totals[firstCell + cell + offset]!;
-  return {
-    count: countIn(layout, at),
-    min_us: minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)),
-    max_us: at(LATENCY_MAX),
-    sum_us: at(LATENCY_SUM),
-  };
+/** What a histogram has counted. `at` gives its cells. */
+export function histogramOf(
+  scheme: Scheme,
+  extremes: Pick<HistogramValue, 'min' | 'max' | 'sum'>,
+  at: (part: number) => bigint,
+): HistogramValue {
+  return new HistogramValue(scheme, { ...extremes, counts: Array.from({ length: scheme.buckets }, (_, i) => at(FIRST_BUCKET + i)) });
+}
+
+type MetricValue = bigint | LatencyValue | HistogramValue;
+
+function valueAt(form: Form, metric: MetricLayout, totals: BigUint64Array, firstCell: number): MetricValue {
+  const { def, cell } = metric;
+  if (def.kind === 'inc' || def.kind === 'store') return totals[firstCell + cell]!;
+  return durationsAt(form, metric, (part) => totals[firstCell + cell + part]!);
 }
 
 const makers = new WeakMap<readonly MetricLayout[], ObjectMaker<MetricLayout>>();
 
-function fieldsOf(metrics: readonly MetricLayout[], value: (metric: MetricLayout) => bigint | LatencyValue): FieldValues<Fields> {
+function fieldsOf(metrics: readonly MetricLayout[], value: (metric: MetricLayout) => MetricValue): FieldValues<Fields> {
   let maker = makers.get(metrics);
   if (maker === undefined) {
     maker = new ObjectMaker(metrics, ({ name }) => name);

@@ -17,7 +17,7 @@ const layout = layoutOf(schema);
 describe.each(['own', 'shared', 'native'] as const)('given a thread that writes in the way "%s"', (mode) => {
   const cells = cellsFor(mode, `accessors-${mode}`, schema, layout);
   const placed = staticMetrics(layout);
-  const [n, level, time] = placed.map(({ def, cell }) => accessorOf(cells, def, cell)) as [IncMetric, StoreMetric, LatencyMetric];
+  const [n, level, time] = placed.map((metric) => accessorOf(cells, metric, metric.cell)) as [IncMetric, StoreMetric, LatencyMetric];
 
   test('when it writes, then the values are exact', () => {
     expect(cells.mode).toBe(mode);
@@ -44,7 +44,7 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
     for (const value of [-1, 1.5, Number.NaN, 2n ** 64n, '3', null] as never[]) {
       expect(() => n.add(value)).toThrow();
       expect(() => level.store(value)).toThrow();
-      expect(() => time.observe(value)).toThrow();
+      if (value !== 1.5) expect(() => time.observe(value)).toThrow(); // a fraction is rounded
     }
     expect([n.count(), level.fetch(), time.sum_us.count()]).toEqual(before);
   });

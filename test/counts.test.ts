@@ -39,7 +39,7 @@ function storeOf(file?: string) {
     });
     const cells = new ThreadCells(proxied);
     all.push(cells);
-    const metrics = staticMetrics(layout).map(({ def, cell }) => accessorOf(cells, def, cell)) as IncMetric[];
+    const metrics = staticMetrics(layout).map((metric) => accessorOf(cells, metric, metric.cell)) as IncMetric[];
     return { metrics, calls, total: (index: number) => attachment.total(staticMetrics(layout)[index]!.cell), close: () => cells.close() };
   };
 }
@@ -102,8 +102,8 @@ describe('given threads that count', () => {
       for (const cells of attachments) cells.close();
     });
     for (let i = 0; i < placed.length; i += 512) {
-      const { def, cell } = placed[i]!;
-      const accessors = attachments.map((cells) => accessorOf(cells, def, cell) as IncMetric);
+      const metric = placed[i]!;
+      const accessors = attachments.map((cells) => accessorOf(cells, metric, metric.cell) as IncMetric);
       for (const accessor of accessors) accessor.add(i + 1);
       for (const accessor of accessors) expect(accessor.count()).toBe(4n * BigInt(i + 1));
     }

@@ -6,25 +6,8 @@ import { describe, expect, test } from 'vitest';
 
 import { bucketIndexOf, bucketOf } from '../lib/histogram/bucket-index.ts';
 import { BUCKETS_MAX, edgesOf, GRID, type HistogramUnit, relativeErrorOf, type Scheme, schemeOf } from '../lib/histogram/scheme.ts';
+import { exactBucket, isAtMost } from './helpers/exact-buckets.ts';
 import { soakSeconds } from './helpers/soak.ts';
-
-/** Whether value <= perBase * 2^(index / 2^scale). */
-function isAtMost(value: number, index: number, { unit, scale }: Scheme): boolean {
-  const power = 2n ** BigInt(scale);
-  const [left, right] = [BigInt(value) ** power, BigInt(GRID[unit].perBase) ** power];
-  return index >= 0 ? left <= right << BigInt(index) : left << BigInt(-index) <= right;
-}
-
-/** By bisection over exact edges. */
-function exactBucket(scheme: Scheme, value: number): number {
-  let [from, to] = [0, scheme.buckets - 1];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (isAtMost(value, scheme.first + middle, scheme)) to = middle;
-    else from = middle + 1;
-  }
-  return from;
-}
 
 /** The largest range of each scale, for each grid. */
 const schemes: Scheme[] = ([0, 1, 2, 3, 4, 5, 6, 7] as const).flatMap((scale) =>
@@ -47,14 +30,14 @@ test.each(
   const edges = edgesOf(scheme);
   expect(edges).toHaveLength(scheme.buckets);
   const wrong = [...edges].flatMap((edge, i) => {
-    const isRight = isAtMost(edge, scheme.first + i, scheme) && !isAtMost(edge + 1, scheme.first + i, scheme);
+    const isRight = isAtMost(BigInt(edge), scheme.first + i, scheme) && !isAtMost(BigInt(edge + 1), scheme.first + i, scheme);
     const near = [-2, -1, 0, 1, 2].map((by) => edge + by).filter((value) => value >= 0);
-    const misplaced = near.filter((value) => bucketOf(index, value) !== exactBucket(scheme, value));
+    const misplaced = near.filter((value) => bucketOf(index, value) !== exactBucket(scheme, BigInt(value)));
     return isRight ? misplaced : [`edge ${edge}`, ...misplaced];
   });
   expect(wrong).toEqual([]);
   expect(bucketOf(index, Number.MAX_SAFE_INTEGER)).toBe(scheme.buckets - 1);
-  expect(bucketOf(index, 0)).toBe(exactBucket(scheme, 0));
+  expect(bucketOf(index, 0)).toBe(exactBucket(scheme, 0n));
 });
 
 test('given random values, when they are sorted into buckets, then each is in the right bucket', () => {
@@ -65,7 +48,7 @@ test('given random values, when they are sorted into buckets, then each is in th
   );
   fc.assert(
     fc.property(fc.constantFrom(...schemes), fc.array(value, { minLength: 20 }), (scheme, values) => {
-      for (const one of values) expect(bucketOf(bucketIndexOf(scheme), one)).toBe(exactBucket(scheme, one));
+      for (const one of values) expect(bucketOf(bucketIndexOf(scheme), one)).toBe(exactBucket(scheme, BigInt(one)));
     }),
     { numRuns: soakSeconds > 0 ? 20_000 : 300 },
   );

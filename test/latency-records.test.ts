@@ -44,8 +44,8 @@ describe.each(['own', 'shared', 'native'] as const)('given a thread that writes 
   /** A latency in a store of its own. */
   function latencyMetric() {
     const cells = cellsFor(mode, `records-${mode}-${stores++}`, schema, layout);
-    const [{ def, cell }] = staticMetrics(layout) as [ReturnType<typeof staticMetrics>[number]];
-    return { time: accessorOf(cells, def, cell) as LatencyMetric, close: () => cells.close() };
+    const [metric] = staticMetrics(layout) as [ReturnType<typeof staticMetrics>[number]];
+    return { time: accessorOf(cells, metric, metric.cell) as LatencyMetric, close: () => cells.close() };
   }
 
   test.each([

@@ -8,6 +8,7 @@ import {
   type Fields,
   type FieldValues,
   group,
+  HistogramValue,
   inc,
   latency,
   perDevice,
@@ -33,6 +34,10 @@ const sectionOf = (section: string, fields: Fields, values: Values, pending: Val
     const [value, delta] = [values[name]!, pending[name]!];
     if (typeof value === 'bigint')
       return { section, name, total: value, pending: kind === 'store' ? undefined : (delta as bigint), ...NO_EXTREMES };
+    if (value instanceof HistogramValue) {
+      const extremes = hasExtremes ? { min: value.min, max: value.max } : NO_EXTREMES;
+      return { section, name, total: value.sum, pending: (delta as typeof value).sum, ...extremes };
+    }
     const extremes = hasExtremes ? { min: value.min_us, max: value.max_us } : NO_EXTREMES;
     return { section, name, total: value.sum_us, pending: (delta as typeof value).sum_us, ...extremes };
   });

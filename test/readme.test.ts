@@ -35,10 +35,12 @@ describe('README', () => {
 test('the public surface', () => {
   expect(Object.keys(surface).sort()).toEqual([
     'ErrorCode',
+    'HistogramValue',
     'Metrics',
     'MetricsError',
     'defineSchema',
     'group',
+    'histogram',
     'inc',
     'jsonText',
     'latency',

@@ -69,7 +69,7 @@ async function native(store: AnyStore): Promise<{ reading: RegionReading; snapsh
       bump(holder, field, value) {
         if (!accessors.has(holder)) accessors.set(holder, app[holder.key] as never);
         const accessor = accessors.get(holder)![field]!;
-        const method = { inc: 'add', store: 'store', latency: 'observe' }[holder.def.fields[field]!.kind];
+        const method = { inc: 'add', store: 'store', latency: 'observe', histogram: 'observe' }[holder.def.fields[field]!.kind];
         accessor[method]!(value);
       },
       alloc: (holder) => accessors.set(holder, (app[holder.key] as Devices<Fields>).alloc(holder.id!) as never),

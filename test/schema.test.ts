@@ -20,7 +20,7 @@ describe('given a schema that cannot be used, when it is defined, then ERR_METRI
     {
       name: 'a group in a group',
       shape: { g: group(bad({ h: group({ fine }) })) },
-      message: /^g\.h: must be inc\(\), store\(\) or latency\(\); got group\(\)/,
+      message: /^g\.h: must be inc\(\), store\(\), latency\(\) or histogram\(\); got group\(\)/,
     },
     { name: 'something else', shape: { g: group(bad({ m: 1 })) }, message: /^g\.m: must be inc\(\).*got 1/ },
     { name: 'null', shape: { g: group(bad({ m: null })) }, message: /^g\.m: .*got null/ },

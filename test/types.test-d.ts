@@ -9,6 +9,7 @@ import {
   type Fields,
   type FieldValues,
   group,
+  type HistogramValue,
   type IncMetric,
   inc,
   type LatencyMetric,
@@ -83,7 +84,7 @@ describe('given a schema', () => {
   test('when a profile is started, then its columns have known names, and any other text is accepted', () => {
     expectTypeOf<ProfileName<typeof schema.shape>>().toEqualTypeOf<
       | 'vcpu.exit_io_in'
-      | `vcpu.exit_io_in_agg.${'min_us' | 'max_us' | 'sum_us'}`
+      | `vcpu.exit_io_in_agg.${'count' | 'min_us' | 'max_us' | 'sum_us'}`
       | 'signals.sigsegv'
       | `pmem_${string}.${'activate_fails' | 'speed'}`
     >();
@@ -138,7 +139,7 @@ describe('given a schema that is known only at run time', () => {
     void (() => metrics.app['pmem']!['alloc']('drv0').activate_fails.inc());
     expectTypeOf(metrics.snapshot()['vcpu']).toEqualTypeOf<FieldValues<Fields> | DeviceValues<Fields> | undefined>();
     const values = metrics.snapshot()['vcpu'] as FieldValues<Fields>;
-    expectTypeOf(values['exit_io_in']).toEqualTypeOf<bigint | LatencyValue | undefined>();
+    expectTypeOf(values['exit_io_in']).toEqualTypeOf<bigint | LatencyValue | HistogramValue | undefined>();
   });
 
   test('when metrics of a known schema are passed, then they are metrics of any schema', () => {

@@ -2,9 +2,18 @@
 // way in which the thread writes.
 
 import type { MetricLayout } from '../layout.ts';
-import type { IncDef, LatencyDef, MetricDef, StoreDef } from '../schema.ts';
+import type { HistogramDef, IncDef, LatencyDef, LatencyHistogramDef, MetricDef, StoreDef } from '../schema.ts';
 import type { ThreadCells } from '../thread-cells.ts';
-import { countsInDoubles, DoubleInc } from './double-inc.ts';
+import {
+  type HistogramMetric,
+  type LatencyHistogramMetric,
+  NativeHistogram,
+  NativeLatencyHistogram,
+  OwnHistogram,
+  OwnLatencyHistogram,
+  SharedHistogram,
+  SharedLatencyHistogram,
+} from './histogram.ts';
 import { type IncMetric, NativeInc, OwnInc, SharedInc } from './inc.ts';
 import { type LatencyMetric, NativeLatency, OwnLatency, SharedLatency } from './latency.ts';
 import { MOVE, type Movable } from './reader.ts';
@@ -15,9 +24,13 @@ export type AccessorOf<D extends MetricDef> = D extends IncDef
   ? IncMetric
   : D extends StoreDef
     ? StoreMetric
-    : D extends LatencyDef
-      ? LatencyMetric
-      : never;
+    : D extends LatencyHistogramDef
+      ? LatencyHistogramMetric
+      : D extends LatencyDef
+        ? LatencyMetric
+        : D extends HistogramDef
+          ? HistogramMetric
+          : never;
 
 const CLASSES = {
   own: { inc: OwnInc, store: MappedStore, latency: OwnLatency },
@@ -25,14 +38,18 @@ const CLASSES = {
   native: { inc: NativeInc, store: NativeStore, latency: NativeLatency },
 } as const;
 
-let inDoubles: boolean | undefined;
+const WITH_BUCKETS = {
+  own: { latency: OwnLatencyHistogram, histogram: OwnHistogram },
+  shared: { latency: SharedLatencyHistogram, histogram: SharedHistogram },
+  native: { latency: NativeLatencyHistogram, histogram: NativeHistogram },
+} as const;
 
-export function accessorOf(cells: ThreadCells, def: MetricDef, cell: number): IncMetric | StoreMetric | LatencyMetric {
-  if (cells.mode === 'own' && def.kind === 'inc') {
-    inDoubles ??= countsInDoubles();
-    if (inDoubles) return new DoubleInc(cells, cell);
-  }
-  return new CLASSES[cells.mode][def.kind](cells, cell);
+type AnyMetric = IncMetric | StoreMetric | LatencyMetric | HistogramMetric;
+
+/** The accessor of a metric whose cells begin at `firstCell`. */
+export function accessorOf(cells: ThreadCells, { def, scheme }: Pick<MetricLayout, 'def' | 'scheme'>, firstCell: number): AnyMetric {
+  if (scheme !== undefined) return new WITH_BUCKETS[cells.mode][def.kind as 'latency' | 'histogram'](cells, firstCell, scheme);
+  return new CLASSES[cells.mode][def.kind as 'inc' | 'store' | 'latency'](cells, firstCell);
 }
 
 /**
@@ -46,7 +63,7 @@ export function accessorsOf(
   prototype: object,
 ): Record<string, unknown> {
   const accessors: Record<string, unknown> = Object.create(prototype);
-  for (const { name, def, cell } of metrics) accessors[name] = accessorOf(cells, def, firstCell + cell);
+  for (const metric of metrics) accessors[metric.name] = accessorOf(cells, metric, firstCell + metric.cell);
   return Object.freeze(accessors);
 }
 

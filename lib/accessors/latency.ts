@@ -1,6 +1,6 @@
 // Durations: a minimum, a maximum and a sum. Each way in which a thread can write has its own class.
 
-import { checkedValue } from '../arguments.ts';
+import { checkedMeasure } from '../arguments.ts';
 import { LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import type { IncMetric } from './inc.ts';
@@ -22,8 +22,9 @@ export interface LatencyMetric {
   /** The sum of all durations, in microseconds. */
   readonly sum_us: Readonly<Pick<IncMetric, 'count' | 'fetchDiff'>>;
   /**
-   * Records one duration, in whole microseconds.
-   * @throws TypeError, RangeError for anything but an integer from 0 to 2^64-1; nothing changes then.
+   * Records one duration, in microseconds. A fraction is rounded to the nearest whole microsecond.
+   * @throws TypeError, RangeError for anything but a number from 0 to 2^53-1, or a bigint up to 2^64-1; nothing changes
+   * then.
    */
   observe(us: number | bigint): void;
   /**
@@ -80,7 +81,7 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
 }
 
 /** The cell of a minimum holds the minimum's complement, so a shorter duration raises the cell. */
-function complementOf(value: bigint): bigint {
+export function complementOf(value: bigint): bigint {
   return BigInt.asUintN(64, ~value);
 }
 
@@ -123,7 +124,7 @@ export class OwnLatency extends LatencyBase {
       this.take(us, us);
       return;
     }
-    const value = checkedValue('observe(): us', us);
+    const value = checkedMeasure('observe(): us', us);
     this.takeLong(value, value);
   }
 
@@ -187,7 +188,7 @@ export class SharedLatency extends LatencyBase {
   }
 
   observe(us: number | bigint): void {
-    const value = checkedValue('observe(): us', us);
+    const value = checkedMeasure('observe(): us', us);
     this.takeLong(value, value);
   }
 
@@ -196,8 +197,8 @@ export class SharedLatency extends LatencyBase {
   }
 
   protected override takeLong(us: bigint, sumUs: bigint): void {
-    this.#raise(LATENCY_MIN, complementOf(us));
-    this.#raise(LATENCY_MAX, us);
+    raiseShared(this.#view, this.#index + LATENCY_MIN, complementOf(us));
+    raiseShared(this.#view, this.#index + LATENCY_MAX, us);
     Atomics.add(this.#view, this.#index + LATENCY_SUM, sumUs);
     Atomics.add(this.#view, this.#index + LATENCY_COUNT, 1n);
   }
@@ -210,14 +211,14 @@ export class SharedLatency extends LatencyBase {
   #map(cells: ThreadCells, cell: number): void {
     ({ view: this.#view, index: this.#index } = cells.shared(cell));
   }
+}
 
-  #raise(part: number, value: bigint): void {
-    const at = this.#index + part;
-    for (let now = Atomics.load(this.#view, at); value > now; ) {
-      const seen = Atomics.compareExchange(this.#view, at, now, value);
-      if (seen === now) return;
-      now = seen;
-    }
+/** Raises a cell that other threads write too. */
+export function raiseShared(view: BigUint64Array, at: number, value: bigint): void {
+  for (let now = Atomics.load(view, at); value > now; ) {
+    const seen = Atomics.compareExchange(view, at, now, value);
+    if (seen === now) return;
+    now = seen;
   }
 }
 
@@ -232,7 +233,7 @@ export class NativeLatency extends LatencyBase {
   }
 
   observe(us: number | bigint): void {
-    const value = checkedValue('observe(): us', us);
+    const value = checkedMeasure('observe(): us', us);
     this.takeLong(value, value);
   }
 

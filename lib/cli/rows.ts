@@ -8,12 +8,12 @@ import { unitOf } from '../schema.ts';
 import { digits } from '../text.ts';
 import { plain } from './terminal-text.ts';
 
-/** One metric, or the sum of a latency metric with its extremes. */
+/** One metric, or the sum of a latency or histogram metric with its extremes. */
 export interface MetricRow {
   /** `vcpu`, `block rootfs`, `block, all devices`, or `vhost_user, removed devices`. */
   readonly section: string;
   readonly name: string;
-  readonly kind: 'inc' | 'store' | 'latency';
+  readonly kind: 'inc' | 'store' | 'latency' | 'histogram';
   readonly total: bigint;
   /** The total of the earlier reading, if there is one. */
   readonly earlier: bigint | undefined;
@@ -87,9 +87,10 @@ class RowMaker implements Rows {
     const { totals, before, earlier } = numbers;
     for (const metric of metrics) {
       const { kind, cell, name, unit, doc } = textOf(metric);
-      const slot = first + cell + (kind === 'latency' ? LATENCY_SUM : 0);
+      const isMeasured = kind === 'latency' || kind === 'histogram';
+      const slot = first + cell + (isMeasured ? LATENCY_SUM : 0);
       const total = totals[slot]!;
-      const max = kind === 'latency' && hasExtremes ? totals[first + cell + LATENCY_MAX]! : undefined;
+      const max = isMeasured && hasExtremes ? totals[first + cell + LATENCY_MAX]! : undefined;
       if (!this.#zeros && total === 0n && (max === undefined || max === 0n)) {
         this.hidden++;
         continue;
@@ -142,9 +143,9 @@ function textOf(metric: MetricLayout): MetricText {
   return text;
 }
 
-/** For a latency metric: says that the number is a sum, and gives the extremes. */
+/** For a latency or histogram metric: says that the number is a sum, and gives the extremes. */
 export function latencyNote({ kind, min, max }: MetricRow): string {
-  if (kind !== 'latency') return '';
+  if (kind !== 'latency' && kind !== 'histogram') return '';
   return min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
 }
 

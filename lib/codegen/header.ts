@@ -17,6 +17,7 @@ const CLASS_OF: Record<MetricDef['kind'], string> = {
   inc: '::vmm_metrics::IncMetric',
   store: '::vmm_metrics::StoreMetric',
   latency: '::vmm_metrics::LatencyMetric',
+  histogram: '::vmm_metrics::HistogramMetric',
 };
 
 /** A cell below this number has the same offset in each shard on every machine; see vmm_metrics_offset(). */

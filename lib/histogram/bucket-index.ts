@@ -17,6 +17,7 @@ export interface BucketIndex {
   /** The upper edge of the last bucket. Larger values must be replaced by this one. */
   readonly limit: number;
   /** How far the upper half of a double is shifted to the right to give an entry's number, plus `base`. */
+  readonly mantissaBits: number;
   readonly shift: number;
   readonly base: number;
   /** All numbers are whole, and below 2^53. */
@@ -58,7 +59,7 @@ function makeIndex(scheme: Scheme): BucketIndex {
     while (bucket < edges.length - 1 && edges[bucket]! < least) bucket++;
     table[entry] = (bucket + 1) * CARRY - 1 - edges[bucket]!;
   }
-  return { scheme, perUnit: GRID[scheme.unit].perUnit, limit, shift, base, table };
+  return { scheme, perUnit: GRID[scheme.unit].perUnit, limit, mantissaBits, shift, base, table };
 }
 
 function entryOf(value: number, shift: number): number {

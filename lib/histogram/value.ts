@@ -129,12 +129,12 @@ export class HistogramValue {
     if (counts.some((count) => count < 0n)) throw new RangeError('since(): the other value is not an earlier one of the same histogram');
     const sum = BigInt.asUintN(64, this.sum - earlier.sum);
     const lowest = counts.findIndex((count) => count !== 0n);
-    if (lowest < 0) return new HistogramValue(this.#scheme, { sum, min: 0n, max: 0n, counts });
+    if (lowest < 0) return valueFrom(this.#scheme, { sum, min: 0n, max: 0n, counts });
     const highest = counts.findLastIndex((count) => count !== 0n);
     const [least, most] = [boundsOf(this.#scheme, lowest).least, boundsOf(this.#scheme, highest, this.max).most];
     const min = least > this.min ? least : this.min;
     const max = most < this.max ? most : this.max;
-    return new HistogramValue(this.#scheme, { sum, min, max, counts });
+    return valueFrom(this.#scheme, { sum, min, max, counts });
   }
 
   /**
@@ -148,7 +148,7 @@ export class HistogramValue {
     const filled = [this, other].filter(({ count }) => count !== 0n);
     const min = filled.map((one) => one.min).reduce((a, b) => (b < a ? b : a), filled[0]?.min ?? 0n);
     const max = filled.map((one) => one.max).reduce((a, b) => (b > a ? b : a), 0n);
-    return new HistogramValue(this.#scheme, { sum, min, max, counts });
+    return valueFrom(this.#scheme, { sum, min, max, counts });
   }
 
   /** The counts of all buckets. */
@@ -186,6 +186,11 @@ export class HistogramValue {
   }
 }
 
+// Outside the class: a class that names itself would get another name in the bundle.
+function valueFrom(scheme: Scheme, parts: HistogramParts): HistogramValue {
+  return new HistogramValue(scheme, parts);
+}
+
 /** The least and the largest whole number of the unit that a value of the bucket can have. */
 function boundsOf(scheme: Scheme, bucket: number, max = 0n): { least: bigint; most: bigint } {
   const whole = knownEdges(scheme);
@@ -199,13 +204,13 @@ function boundsOf(scheme: Scheme, bucket: number, max = 0n): { least: bigint; mo
 }
 
 /**
- * The extremes, such that they are possible. Those that were read may be of another moment than the buckets, and the
+ * Extremes that no value is outside of. Those that were read may be of another moment than the buckets, and the
  * aggregate of devices has the buckets, but not the extremes, of removed devices.
  */
 function extremes(scheme: Scheme, lowest: number, highest: number, min: bigint, max: bigint): [bigint, bigint] {
   const low = boundsOf(scheme, lowest, max);
   const high = boundsOf(scheme, highest, max);
-  const most = max < high.least ? high.least : max;
-  const least = min > low.most ? low.most : min;
+  const most = max < high.least ? high.most : max;
+  const least = min > low.most ? low.least : min;
   return [least, most];
 }

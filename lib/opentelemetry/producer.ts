@@ -7,6 +7,7 @@ import type { AggregationTemporality, DataPoint, DataPointType, MetricData, Metr
 import { checkedOptions, checkedText, shown } from '../arguments.ts';
 import { baseUnitOf, nameWithoutUnit } from '../base-unit.ts';
 import type { CollectedMetric } from '../collect.ts';
+import type { HistogramValue } from '../histogram/value.ts';
 import type { LatencyValue } from '../values.ts';
 import { VERSION } from '../version.ts';
 
@@ -25,6 +26,7 @@ const INT: ValueType.INT = 0;
 const DOUBLE: ValueType.DOUBLE = 1;
 const CUMULATIVE: AggregationTemporality.CUMULATIVE = 1;
 const HISTOGRAM: DataPointType.HISTOGRAM = 0;
+const EXPONENTIAL: DataPointType.EXPONENTIAL_HISTOGRAM = 1;
 const GAUGE: DataPointType.GAUGE = 2;
 const SUM: DataPointType.SUM = 3;
 
@@ -38,7 +40,8 @@ const SUM: DataPointType.SUM = 3;
  *
  * A metric is called `vmm.<group>.<metric>`, and that of all devices together `vmm.<group>.all.<metric>`. Devices have
  * the attribute `device`. Counters are monotonic cumulative sums since the start of the process. A latency is a
- * histogram without boundaries: its count, sum, minimum and maximum. Microseconds and milliseconds become seconds, and
+ * histogram without boundaries: its count, sum, minimum and maximum. A histogram, and a latency with one, is an
+ * exponential histogram with the same buckets. Microseconds and milliseconds become seconds, and
  * the end of a name that says so, such as `_us`, is left out.
  *
  * The SDK keeps numbers: values are exact up to 2^53, and rounded above. Thread-safety as for `metrics.collect()`.
@@ -90,7 +93,7 @@ function metricDataOf(collected: readonly CollectedMetric[], begin: string, star
 
 const UNITS = { '': '', bytes: 'By', seconds: 's' } as const;
 
-function emptyData(name: string, { kind, unit, doc }: CollectedMetric): MetricData {
+function emptyData(name: string, { kind, unit, doc, value }: CollectedMetric): MetricData {
   const base = baseUnitOf(unit);
   const descriptor = { name, description: doc, unit: UNITS[base.name], valueType: base.decimals === 0 ? INT : DOUBLE };
   const common = { descriptor, aggregationTemporality: CUMULATIVE };
@@ -100,13 +103,33 @@ function emptyData(name: string, { kind, unit, doc }: CollectedMetric): MetricDa
     case 'store':
       return { ...common, dataPointType: GAUGE, dataPoints: [] };
     case 'latency':
-      return { ...common, dataPointType: HISTOGRAM, dataPoints: [] };
+    case 'histogram':
+      return { ...common, dataPointType: histogramIn(value) === undefined ? HISTOGRAM : EXPONENTIAL, dataPoints: [] };
   }
+}
+
+function histogramIn(value: CollectedMetric['value']): HistogramValue | undefined {
+  if (typeof value === 'bigint') return undefined;
+  return 'bucketCounts' in value ? value : value.histogram;
 }
 
 function pointValueOf({ kind, unit, value }: CollectedMetric): unknown {
   const inBaseUnit = (one: bigint) => Number(one) / 10 ** baseUnitOf(unit).decimals;
-  if (kind !== 'latency') return inBaseUnit(value as bigint);
+  if (kind === 'inc' || kind === 'store') return inBaseUnit(value as bigint);
+  const histogram = histogramIn(value);
+  if (histogram !== undefined) {
+    const { count, sum, min, max, scale, zeroCount, zeroThreshold, offset, bucketCounts } = histogram;
+    return {
+      count: Number(count),
+      sum: inBaseUnit(sum),
+      ...(count > 0n && { min: inBaseUnit(min), max: inBaseUnit(max) }),
+      scale,
+      zeroCount: Number(zeroCount),
+      zeroThreshold,
+      positive: { offset, bucketCounts: bucketCounts.map(Number) },
+      negative: { offset: 0, bucketCounts: [] },
+    };
+  }
   const { count, sum_us, min_us, max_us } = value as LatencyValue;
   const buckets = { boundaries: [], counts: [Number(count)] };
   // Firecracker's aggregates have no extremes.

@@ -3,8 +3,17 @@
 
 import { checkedText, shown } from '../arguments.ts';
 import type { NativeDevice } from '../binding.ts';
-import { LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
-import { type Fields, type GroupDef, type LatencyDef, type PerDeviceDef, type SchemaShape, type Unit, unitOf } from '../schema.ts';
+import { LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
+import {
+  type Fields,
+  type GroupDef,
+  type HistogramDef,
+  type LatencyDef,
+  type PerDeviceDef,
+  type SchemaShape,
+  type Unit,
+  unitOf,
+} from '../schema.ts';
 import { fieldOf, TIME_FIELD } from './fields.ts';
 
 /** The names that a profile of a schema may list. The name of a device's metric contains the id of the device. */
@@ -17,7 +26,11 @@ export type ProfileName<S extends SchemaShape> = {
 }[keyof S & string];
 
 type ColumnName<F extends Fields> = {
-  [N in keyof F & string]: F[N] extends LatencyDef ? `${N}.${'min_us' | 'max_us' | 'sum_us'}` : N;
+  [N in keyof F & string]: F[N] extends LatencyDef
+    ? `${N}.${'count' | 'min_us' | 'max_us' | 'sum_us'}`
+    : F[N] extends HistogramDef
+      ? `${N}.${'count' | 'min' | 'max' | 'sum'}`
+      : N;
 }[keyof F & string];
 
 /** A column: its name, its cell, and how to read its values. */
@@ -56,7 +69,7 @@ export function columnOf(argument: string, name: string, layout: Layout, devices
   const found: ProfileColumn[] = [];
   for (const { key, metrics, firstCell } of ownersOf(name, layout, devicesOf)) {
     const rest = name.slice(key.length + 1);
-    for (const column of metrics.flatMap(columnsOf)) {
+    for (const column of metrics.flatMap((metric) => columnsOf(metric, layout))) {
       if (column.name === rest) found.push({ ...column, name, cell: firstCell + column.cell });
     }
   }
@@ -90,9 +103,11 @@ function hintFor(name: string, layout: Layout, devicesOf: DevicesOf): string {
   const [owner] = ownersOf(name, layout, devicesOf);
   if (owner !== undefined) {
     const rest = name.slice(owner.key.length + 1);
-    const whole = owner.metrics.find((metric) => metric.def.kind === 'latency' && `${rest}.`.startsWith(`${metric.name}.`));
+    const whole = owner.metrics.find(
+      (metric) => (metric.def.kind === 'latency' || metric.def.kind === 'histogram') && `${rest}.`.startsWith(`${metric.name}.`),
+    );
     if (whole === undefined) return `${shown(owner.key)} has ${listed(owner.metrics.map((metric) => metric.name))}`;
-    return `a latency metric is sampled by one of its parts, ${listed(columnsOf(whole).map((column) => shown(`${owner.key}.${column.name}`)))}`;
+    return `a ${whole.def.kind} metric is sampled by one of its parts, ${listed(columnsOf(whole, layout).map((column) => shown(`${owner.key}.${column.name}`)))}`;
   }
   for (const entry of layout.entries) {
     if (entry.kind !== 'perDevice') continue;
@@ -116,12 +131,16 @@ function listed(names: readonly string[]): string {
 }
 
 /** The columns that a metric can give. Their names and cells are relative to the group, or to the device. */
-function columnsOf({ name, def, cell }: MetricLayout): ProfileColumn[] {
-  if (def.kind !== 'latency') return [{ name, cell, kind: def.kind, unit: unitOf(name, def) }];
+function columnsOf({ name, def, cell }: MetricLayout, { latencyCells }: Layout): ProfileColumn[] {
+  const unit = unitOf(name, def);
+  if (def.kind === 'inc' || def.kind === 'store') return [{ name, cell, kind: def.kind, unit }];
+  const suffix = def.kind === 'latency' ? '_us' : '';
+  const count: ProfileColumn = { name: `${name}.count`, cell: cell + LATENCY_COUNT, kind: 'inc', unit: 'count' };
   return [
-    { name: `${name}.min_us`, cell: cell + LATENCY_MIN, kind: 'store', unit: 'us' },
-    { name: `${name}.max_us`, cell: cell + LATENCY_MAX, kind: 'store', unit: 'us' },
-    { name: `${name}.sum_us`, cell: cell + LATENCY_SUM, kind: 'inc', unit: 'us' },
+    ...(latencyCells === 'counted' ? [count] : []),
+    { name: `${name}.min${suffix}`, cell: cell + LATENCY_MIN, kind: 'store', unit },
+    { name: `${name}.max${suffix}`, cell: cell + LATENCY_MAX, kind: 'store', unit },
+    { name: `${name}.sum${suffix}`, cell: cell + LATENCY_SUM, kind: 'inc', unit },
   ];
 }
 

@@ -91,7 +91,8 @@ function familiesOfMetric(
       const parts = [{ suffix: '_total', cell, decimals }];
       return [{ ...common, name: `${begin}${nameInBaseUnit(stem, unit)}`, type: 'counter', help: def.doc, parts }];
     }
-    case 'latency': {
+    case 'latency':
+    case 'histogram': {
       const parts = [
         ...(hasCounts ? [{ suffix: '_count', cell: cell + LATENCY_COUNT, decimals: 0 }] : []),
         { suffix: '_sum', cell: cell + LATENCY_SUM, decimals },

@@ -14,7 +14,7 @@ export class Shape {
   readonly values: number;
   /** For each group of devices, where the values of its aggregate begin. */
   readonly aggregates: readonly number[];
-  /** The first value of each latency metric that has values. */
+  /** The first value of each latency or histogram metric that has values. */
   readonly #latencies: Uint32Array;
 
   constructor({ layout, totals, devices }: Sampled) {
@@ -30,7 +30,7 @@ export class Shape {
     this.#latencies = Uint32Array.from(
       layout.entries.flatMap((entry) => {
         if (entry.kind === 'utcTimestampMs') return [];
-        const cells = entry.metrics.filter(({ def }) => def.kind === 'latency').map(({ cell }) => cell);
+        const cells = entry.metrics.filter(({ def }) => def.kind === 'latency' || def.kind === 'histogram').map(({ cell }) => cell);
         return this.#ownersOf(entry).flatMap((owner) => cells.map((cell) => owner + cell));
       }),
     );

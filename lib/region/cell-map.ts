@@ -4,7 +4,7 @@
 // Every region that a writer can make fits, and a hostile file cannot make a reader use more.
 
 import { checkedDeviceId } from '../arguments.ts';
-import { CellKind, type DeviceGroupLayout, type Layout } from '../layout.ts';
+import { type DeviceGroupLayout, isSum, type Layout } from '../layout.ts';
 import type { Directory, DirectoryEntry } from './directory.ts';
 import type { RegionFile } from './file.ts';
 import { DEVICES_MAX, ENTRY_STATE_BITS, EntryState, ID_BYTES_MAX } from './format.ts';
@@ -177,7 +177,7 @@ class Builder {
   #mapRest(regionCell: number, group: DeviceGroupLayout): void {
     const slot = this.#restSlots[group.group]!;
     for (let i = 0; i < group.cellKinds.length; i++) {
-      if (group.cellKinds[i] === CellKind.inc) this.#slots[regionCell + i] = slot + i;
+      if (isSum(group.cellKinds[i])) this.#slots[regionCell + i] = slot + i;
     }
   }
 

@@ -2,6 +2,7 @@
 // native/flush/program.cc is its counterpart.
 
 import type { RegionDocument } from '../document.ts';
+import type { Scheme } from '../histogram/scheme.ts';
 import type { Layout } from '../layout.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
 import { Op, type Program, programOf } from '../program.ts';
@@ -73,7 +74,7 @@ class Writer {
         this.#endFrame();
         this.#putDevices(step.operand);
         this.#frameBegin = this.#text.length;
-      } else if (step.op !== Op.text) this.#put(this.#cell(step, 0));
+      } else if (step.op !== Op.text) this.#put(this.#cell(step, -1, [{ firstCell: 0 }]));
     }
     this.#endFrame();
     // Every entry begins with a comma; a brace replaces the first one.
@@ -107,9 +108,12 @@ class Writer {
     return BigInt.asUintN(64, this.#now[slot]! - this.#before[slot]!);
   }
 
-  #cell({ op, operand }: Step, first: number): string {
-    const slot = first + operand;
-    if (op === Op.inc) return `${this.#delta(slot)}`;
+  /** The text of one step. Counters are those of all the devices; other values are those of the first device. */
+  #cell(step: Step, group: number, devices: readonly Pick<MappedDevice, 'firstCell'>[]): string {
+    const { op, operand } = step;
+    if (op === Op.inc) return `${this.#deltaOf(devices, step)}`;
+    if (isOfBuckets(op)) return this.#buckets(step, group, devices);
+    const slot = devices[0]!.firstCell + operand;
     return `${op === Op.min ? minimumOf(this.#now[slot]!, this.#now[slot + LATENCY_MAX - LATENCY_MIN]!) : this.#now[slot]!}`;
   }
 
@@ -123,19 +127,20 @@ class Writer {
     const devices = this.#source.map.devices[group]!;
     for (const [device, ...namesakes] of aggregate
       ? devices.filter(({ removed }) => !removed).map((one) => [one])
-      : this.#shown(devices, fields)) {
+      : this.#shown(group, devices, fields)) {
       this.#put(`,${JSON.stringify(`${key}_${device!.id}`)}:{`);
       for (const step of fields) {
         this.#put(step.literal);
-        if (step.op === Op.inc) this.#put(`${this.#deltaOf([device!, ...namesakes], step)}`);
-        else if (step.op !== Op.text) this.#put(this.#cell(step, device!.firstCell));
+        if (step.op !== Op.text) this.#put(this.#cell(step, group, [device!, ...namesakes]));
       }
     }
     const steps = [...this.#steps(aggregateBegin!, aggregateEnd!)];
     const sums = steps.map((step) => this.#folded(step, devices));
-    steps.forEach(({ op, literal }, i) => {
+    steps.forEach((step, i) => {
+      const { op, literal } = step;
       this.#put(literal);
-      if (op === Op.min) this.#put(`${minimumOf(sums[i]!, sums[i + 1]!)}`);
+      if (isOfBuckets(op)) this.#put(this.#buckets(step, group, devices));
+      else if (op === Op.min) this.#put(`${minimumOf(sums[i]!, sums[i + 1]!)}`);
       else if (op !== Op.text) this.#put(`${sums[i]!}`);
     });
   }
@@ -145,19 +150,46 @@ class Writer {
    * line, and are in one list. Counters show the deltas of all devices in a list. Other metrics show the values of the
    * list's first device: the living device, or else the youngest device with pending deltas.
    */
-  #shown(devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
+  #shown(group: number, devices: readonly MappedDevice[], fields: readonly Step[]): MappedDevice[][] {
     const shown: MappedDevice[][] = [];
     for (let begin = 0, end = 0; begin < devices.length; begin = end) {
       while (end < devices.length && devices[end]!.id === devices[begin]!.id) end++;
       const namesakes = devices.slice(begin, end).filter(({ regionCell }) => regionCell >= 0);
-      const hasRest = (device: MappedDevice) => fields.some((step) => step.op === Op.inc && this.#deltaOf([device], step) !== 0n);
+      const hasRest = (device: MappedDevice) =>
+        fields.some((step) =>
+          step.op === Op.bucketCount
+            ? this.#bucketDeltas(step, group, [device]).some((delta) => delta !== 0n)
+            : step.op === Op.inc && this.#deltaOf([device], step) !== 0n,
+        );
       const last = namesakes.findLast((device) => !device.removed || hasRest(device));
       if (last !== undefined) shown.push([last, ...namesakes.filter((device) => device !== last)]);
     }
     return shown;
   }
 
-  #deltaOf(devices: readonly MappedDevice[], { operand }: Step): bigint {
+  #bucketDeltas({ op, operand }: Step, group: number, devices: readonly Pick<MappedDevice, 'firstCell'>[]): bigint[] {
+    const { buckets } = this.#schemeOf(group, operand);
+    return Array.from({ length: buckets }, (_, i) => this.#deltaOf(devices, { op, operand: operand + i, literal: '' }));
+  }
+
+  #schemeOf(group: number, operand: number): Scheme {
+    return this.#program.histograms.find((one) => one.group === group && one.firstBucket === operand)!.scheme;
+  }
+
+  /** What a line says of buckets: their sum, the number of the first bucket that is not empty, or their list. */
+  #buckets(step: Step, group: number, devices: readonly Pick<MappedDevice, 'firstCell'>[]): string {
+    const deltas = this.#bucketDeltas(step, group, devices);
+    if (step.op === Op.bucketCount)
+      return `${BigInt.asUintN(
+        64,
+        deltas.reduce((sum, delta) => sum + delta, 0n),
+      )}`;
+    const begin = deltas.findIndex((delta, i) => i > 0 && delta !== 0n);
+    if (step.op === Op.bucketOffset) return begin < 0 ? '0' : `${this.#schemeOf(group, step.operand).first + begin - 1}`;
+    return begin < 0 ? '' : deltas.slice(begin, deltas.findLastIndex((delta) => delta !== 0n) + 1).join(',');
+  }
+
+  #deltaOf(devices: readonly Pick<MappedDevice, 'firstCell'>[], { operand }: Step): bigint {
     return BigInt.asUintN(
       64,
       devices.reduce((sum, { firstCell }) => sum + this.#delta(firstCell + operand), 0n),
@@ -188,5 +220,7 @@ class Writer {
     }
   }
 }
+
+const isOfBuckets = (op: number) => op === Op.bucketCount || op === Op.bucketOffset || op === Op.bucketList;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });

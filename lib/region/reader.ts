@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { checkedInteger, checkedPath } from '../arguments.ts';
 import { type CollectedMetric, collected } from '../collect.ts';
-import { CellKind } from '../layout.ts';
+import { isSum } from '../layout.ts';
 import { withSample } from '../sampled.ts';
 import type { Fields, Schema } from '../schema.ts';
 import { type DeviceValues, type FieldValues, valuesOf } from '../values.ts';
@@ -123,13 +123,14 @@ export function readRegionNow(path: string): RegionReading {
 /** What readRegion() returns. Its line() uses `content`, so line() works only as long as `content` is valid. */
 export function readingOf(path: string, content: SettledContent): RegionReading {
   const { layout, map, totals, before } = content;
-  const deltas = totals.map((total, slot) => (map.slotKinds[slot] === CellKind.inc ? total - before[slot]! : total));
-  const nested = (values: BigUint64Array) => valuesOf(layout, values, ({ group }) => map.devices[group]!) as RegionValues;
+  const deltas = totals.map((total, slot) => (isSum(map.slotKinds[slot]) ? total - before[slot]! : total));
+  const nested = (values: BigUint64Array, what: 'totals' | 'pending') =>
+    valuesOf(layout, values, ({ group }) => map.devices[group]!, what) as RegionValues;
   let line: OpenLine | undefined;
   const reading: RegionReading = {
     ...summaryOf(content),
-    values: nested(totals),
-    pending: nested(deltas),
+    values: nested(totals, 'totals'),
+    pending: nested(deltas, 'pending'),
     collect: () => collected(layout, totals, ({ group }) => map.devices[group]!),
     line(timeMs = Date.now()) {
       const time = content.header.crash?.at.getTime() ?? checkedInteger('line(): timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER);

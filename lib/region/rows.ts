@@ -68,6 +68,8 @@ function combine(
     if (slot >= values.length) continue;
     switch (kinds[firstCell + i]) {
       case CellKind.inc:
+      case CellKind.tally:
+      case CellKind.bucket:
         values[slot] = values[slot]! + words[begin + i]!;
         break;
       case CellKind.store:

@@ -2,7 +2,7 @@
 // code takes most samples, see FileSampler. It asks here for a sample when more than values has changed.
 
 import type { SampledFile } from '../binding.ts';
-import { CellKind, minimumOf } from '../layout.ts';
+import { CellKind, isSum, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
 import type { MappedDevice } from './cell-map.ts';
 import { readContent } from './content.ts';
@@ -130,7 +130,7 @@ export class RegionSampler {
       let max = kind === CellKind.min ? rows.readBigUInt64LE(at + 8) : 0n;
       for (let begin = granuleBytes; kind !== CellKind.store && begin < rows.length; begin += granuleBytes) {
         const word = rows.readBigUInt64LE(begin + at);
-        if (kind === CellKind.inc) value += word;
+        if (isSum(kind)) value += word;
         else if (word > value) value = word;
         if (kind === CellKind.min && rows.readBigUInt64LE(begin + at + 8) > max) max = rows.readBigUInt64LE(begin + at + 8);
       }

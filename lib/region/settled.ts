@@ -1,6 +1,6 @@
 // The content of a region with its line in flight settled: which values count as flushed, and which are pending.
 
-import { CellKind } from '../layout.ts';
+import { CellKind, isSum } from '../layout.ts';
 import { type RegionContent, readContent } from './content.ts';
 import type { RegionFile } from './file.ts';
 import { type LineSource, openLine } from './line.ts';
@@ -26,7 +26,7 @@ export function readSettled(file: RegionFile): SettledContent {
 export function settled(file: RegionFile, content: RegionContent): SettledContent {
   const { header, inFlight, flushed, totals, map } = content;
   // A counter that fell has passed 2^64; but in a degraded region, it lost its memory and restarted from 0.
-  const isLost = (before: bigint, slot: number) => map.slotKinds[slot] === CellKind.inc && totals[slot]! < before;
+  const isLost = (before: bigint, slot: number) => isSum(map.slotKinds[slot]) && totals[slot]! < before;
   const unsettled = header.isUnsettled && !content.isHeld ? 'unknown' : undefined;
   const counted = (before: BigUint64Array) => {
     if (header.degraded) before.set(before.map((value, slot) => (isLost(value, slot) ? 0n : value)));
@@ -46,7 +46,7 @@ export function sourceOf(path: string, { document, layout, map }: RegionContent)
 /** Whether the next line would contain anything new. Native code asks the same before a last line. */
 export function hasUnflushed({ totals, before, layout, map }: SettledContent): boolean {
   if (Buffer.compare(bytesOf(totals), bytesOf(before)) === 0) return false;
-  return totals.some((total, slot) => total !== before[slot] && !isSilent(slot));
+  return totals.some((total, slot) => total !== before[slot] && map.slotKinds[slot] !== CellKind.tally && !isSilent(slot));
 
   /** In a group without an aggregate, no line contains what old accessors of removed devices still count. */
   function isSilent(slot: number): boolean {

@@ -27,6 +27,9 @@ struct Stretch {
   uint32_t operand;  // of the first instruction
   // When Collection::Collect returns none of these bits, every number is 0 and changes no aggregate.
   uint64_t bits;
+  // For the ops of a histogram: its buckets, and where their sums over devices stand among the running values.
+  const Buckets* buckets = nullptr;
+  uint32_t sums = 0;
 };
 
 // A range of a program's instructions. An instruction for text alone, or for a number that is always 0, is in no
@@ -47,6 +50,7 @@ struct GroupTemplate {
   // Used when Collection::Collect returns 0 for a device. True: the output of the device is the unchanged text of
   // `fields`, and the device changes no running value of the aggregate. False when a stretch has kAlways.
   bool may_copy = false;
+  uint32_t running_values = 0;  // how many the aggregate needs
 };
 
 class LineTemplate {

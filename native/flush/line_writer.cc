@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "flush/filling.h"
 
 namespace vmm {
 
@@ -38,34 +39,6 @@ bool HaveSameKey(const Device& a, const Device& b) {
 }
 
 }  // namespace
-
-// Copies the text of a range and replaces zeros by numbers.
-class LineWriter::Filling {
- public:
-  Filling(const RangeTemplate& range, RawWriter& out) : range_(range), out_(out) {}
-  ~Filling() { CopyTo(range_.bytes); }
-  Filling(const Filling&) = delete;
-  Filling& operator=(const Filling&) = delete;
-
-  // Called in the order of the slots.
-  void Put(uint32_t slot, uint64_t number) {
-    CopyTo(range_.places[slot]);
-    out_.Number(number);
-    copied_++;
-  }
-  // Copies the text before an instruction that writes no number.
-  void CopyUpTo(uint32_t slot) { CopyTo(range_.places[slot]); }
-
- private:
-  void CopyTo(size_t place) {
-    out_.PaddedText(range_.text + copied_, place - copied_);
-    copied_ = place;
-  }
-
-  const RangeTemplate& range_;
-  RawWriter& out_;
-  size_t copied_ = 0;
-};
 
 // Finds the cells of a device, or the schema's own, in the two banks. It computes addresses only when a multiple of
 // kRunCells is crossed.
@@ -115,6 +88,25 @@ void LineWriter::FillRange(const RangeTemplate& range, uint32_t first_cell, uint
   }
 }
 
+template <typename DeltaOf>
+void LineWriter::PutBuckets(const Stretch& stretch, BucketRange range, DeltaOf delta, Filling& filling) const {
+  if (stretch.op == Op::kBucketCount) {
+    uint64_t count = 0;
+    for (uint32_t i = range.begin; i < range.end; i++) count += delta(i);
+    return filling.Put(stretch.slot, count);
+  }
+  // The first bucket is the zero bucket, which has a number of its own.
+  uint32_t begin = range.begin == 0 ? 1 : range.begin, end = range.end;
+  while (begin < end && delta(begin) == 0) begin++;
+  while (begin < end && delta(end - 1) == 0) end--;
+  if (stretch.op == Op::kBucketOffset) {
+    if (begin < end) filling.PutSigned(stretch.slot, int64_t{stretch.buckets->first_index} + begin - 1);
+    return;
+  }
+  filling.CopyUpTo(stretch.slot);
+  for (uint32_t i = begin; i < end; i++) filling.PutListed(delta(i), i == begin);
+}
+
 inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const {
   const Cell* const now = cursor.Now(stretch.operand);
   switch (stretch.op) {
@@ -123,6 +115,15 @@ inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Fill
       ForEachNonZero(
           stretch.count, [&](uint32_t i) { return Read(now[i]) ^ Read(flushed[i]); },
           [&](uint32_t i) { filling.Put(stretch.slot + i, collection_.Delta(now[i], flushed[i])); });
+      break;
+    }
+    case Op::kBucketCount:
+    case Op::kBucketOffset:
+    case Op::kBucketList: {
+      const Cell* const flushed = cursor.Flushed(stretch.operand);
+      PutBuckets(
+          stretch, collection_.Range(*stretch.buckets, now), [&](uint32_t i) { return collection_.Delta(now[i], flushed[i]); },
+          filling);
       break;
     }
     case Op::kMin:
@@ -157,8 +158,7 @@ void LineWriter::WriteDevices(uint32_t number) {
     if (!is_removed) WriteObject(group, *device, changes);
     if (changes != 0 || !group.may_copy) {
       if (!has_folded) {
-        const DeviceGroup& range = program.groups[number];
-        std::memset(aggregate_, 0, (range.aggregate_end - range.aggregate_begin) * sizeof(*aggregate_));
+        std::memset(aggregate_, 0, group.running_values * sizeof(*aggregate_));
         has_folded = true;
       }
       Fold(group, *device, changes, is_removed, is_first);
@@ -214,9 +214,11 @@ const Device* LineWriter::WriteNamesakes(const GroupTemplate& group, const Devic
 bool LineWriter::HasPending(const GroupTemplate& group, const Device& device) const {
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
     const Stretch& stretch = group.fields.stretches[i];
-    if (stretch.op != Op::kInc) continue;
+    if (stretch.op != Op::kInc && stretch.op != Op::kBucketCount) continue;
     const uint32_t index = device.first_cell + stretch.operand;
-    for (uint32_t at = index; at < index + stretch.count; at++) {
+    BucketRange range = {0, stretch.count};
+    if (stretch.op == Op::kBucketCount) range = collection_.Range(*stretch.buckets, collection_.Now(index));
+    for (uint32_t at = index + range.begin; at < index + range.end; at++) {
       if (collection_.Delta(*collection_.Now(at), *collection_.Flushed(at)) != 0) return true;
     }
   }
@@ -229,6 +231,19 @@ void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const
   Cursor cursor(collection_, shown.first_cell);
   for (uint32_t i = 0; i < group.fields.stretch_count; i++) {
     const Stretch& stretch = group.fields.stretches[i];
+    if (IsOfBuckets(stretch.op)) {
+      uint64_t* const sums = aggregate_ + stretch.sums;
+      if (stretch.op == Op::kBucketCount) {  // the sums stay for the two ops that follow
+        std::memset(sums, 0, stretch.buckets->count * sizeof(*sums));
+        for (const Device* device = &begin; device != end; device = After(*device)) {
+          const uint32_t index = device->first_cell + stretch.operand;
+          if (!IsForNextLine(*device)) FoldBuckets(stretch, collection_.Now(index), collection_.Flushed(index));
+        }
+      }
+      PutBuckets(
+          stretch, BucketRange::All(*stretch.buckets), [&](uint32_t at) { return sums[at]; }, filling);
+      continue;
+    }
     if (stretch.op != Op::kInc) {
       FillStretch(stretch, cursor, filling);
       continue;
@@ -256,6 +271,11 @@ void LineWriter::Fold(const GroupTemplate& group, const Device& device, uint64_t
       for (uint32_t i = 0; i < stretch.count; i++) running[i] += collection_.Delta(now[i], flushed[i]);
       continue;
     }
+    if (IsOfBuckets(stretch.op)) {
+      // Once for the three ops of a histogram.
+      if (stretch.op == Op::kBucketCount) FoldBuckets(stretch, now, cursor.Flushed(stretch.operand));
+      continue;
+    }
     // Only the deltas of a removed device count: nothing sets its other values any more.
     if (is_removed) continue;
     for (uint32_t i = 0; i < stretch.count; i++) {
@@ -269,11 +289,23 @@ void LineWriter::Fold(const GroupTemplate& group, const Device& device, uint64_t
   }
 }
 
+void LineWriter::FoldBuckets(const Stretch& stretch, const Cell* now, const Cell* flushed) {
+  uint64_t* const sums = aggregate_ + stretch.sums;
+  const BucketRange range = collection_.Range(*stretch.buckets, now);
+  for (uint32_t i = range.begin; i < range.end; i++) sums[i] += collection_.Delta(now[i], flushed[i]);
+}
+
 void LineWriter::WriteAggregate(const GroupTemplate& group) {
   Filling filling(group.aggregate, out_);
   for (uint32_t s = 0; s < group.aggregate.stretch_count; s++) {
     const Stretch& stretch = group.aggregate.stretches[s];
     const uint64_t* const running = aggregate_ + stretch.slot;
+    if (IsOfBuckets(stretch.op)) {
+      const uint64_t* const sums = aggregate_ + stretch.sums;
+      PutBuckets(
+          stretch, BucketRange::All(*stretch.buckets), [&](uint32_t at) { return sums[at]; }, filling);
+      continue;
+    }
     ForEachNonZero(
         stretch.count, [&](uint32_t i) { return stretch.op == Op::kMin ? MinimumOf(running[0], running[1]) : running[i]; },
         [&](uint32_t i) {

@@ -16,6 +16,8 @@
 
 namespace vmm {
 
+class Filling;
+
 class LineWriter {
  public:
   // `collection` reads the values of the line. A device whose number is above `made` comes with the next line, and its
@@ -28,11 +30,16 @@ class LineWriter {
   void Write();
 
  private:
-  class Filling;
   class Cursor;
 
   // Writes a range. The operands of cells count from `first_cell`. `changes`, here and below: what Collect returned.
   void FillRange(const RangeTemplate& range, uint32_t first_cell, uint64_t changes);
+  // Puts what a histogram's stretch says of buckets. `range` has all that may be different from 0; `delta(i)` is the
+  // delta of the i-th bucket.
+  template <typename DeltaOf>
+  void PutBuckets(const Stretch& stretch, BucketRange range, DeltaOf delta, Filling& filling) const;
+  // Adds the deltas of a device's histogram to the running values.
+  void FoldBuckets(const Stretch& stretch, const Cell* now, const Cell* flushed);
   // Puts the numbers of a stretch of cells.
   void FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const;
   void WriteDevices(uint32_t number);

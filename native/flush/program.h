@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "region/bucket_range.h"
+
 namespace vmm {
 
 // What an instruction writes. Each instruction writes its literal first.
@@ -26,6 +28,11 @@ enum class Op : uint32_t {
   kMinOfStore = 9,
   kMaxOfStore = 10,
   kZero = 11,  // then 0
+  // Of the histogram whose first bucket is cell `operand`; in an aggregate, over the histograms of all devices. All are
+  // about the deltas since the last flush.
+  kBucketCount = 12,   // then the sum of all buckets
+  kBucketOffset = 13,  // then the number of the first bucket that is not empty, without the zero bucket; 0 if all are empty
+  kBucketList = 14,    // then the buckets from that one to the last one that is not empty, with commas between them
 };
 
 // TypeScript writes an instruction as four 32-bit words.
@@ -45,6 +52,16 @@ struct DeviceGroup {
 };
 static_assert(sizeof(DeviceGroup) == 20);
 
+// A histogram of the line. `group` is kNoGroup for a plain group.
+constexpr uint32_t kNoGroup = ~0u;
+struct LineHistogram {
+  uint32_t group;
+  uint32_t first_bucket;  // for devices: counted from the first cell of a device
+  const Buckets* buckets;
+};
+
+constexpr bool IsOfBuckets(Op op) { return op == Op::kBucketCount || op == Op::kBucketOffset || op == Op::kBucketList; }
+
 struct ProgramView {
   const Instruction* code;
   uint32_t code_count;
@@ -54,7 +71,18 @@ struct ProgramView {
   const char* literals;
   uint32_t literal_bytes;
   uint32_t static_cells;  // how many cells the schema has without devices
+  const LineHistogram* histograms = nullptr;
+  uint32_t histogram_count = 0;
 };
+
+// The histogram whose first bucket is that cell; null: there is none.
+inline const LineHistogram* HistogramAt(const ProgramView& program, uint32_t group, uint32_t first_bucket) {
+  for (uint32_t i = 0; i < program.histogram_count; i++) {
+    const LineHistogram& one = program.histograms[i];
+    if (one.group == group && one.first_bucket == first_bucket) return &one;
+  }
+  return nullptr;
+}
 
 // Whether every instruction, cell and literal is within its bounds.
 bool IsSound(const ProgramView& program);

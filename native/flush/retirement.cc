@@ -39,7 +39,9 @@ bool Retirement::IsFullyFlushed(const Removed& removed) const {
   const uint32_t bank = region.committed_bank();
   for (uint32_t i = 0; i < program_.groups[removed.group].cells; i++) {
     const uint32_t index = removed.device->first_cell + i;
-    if (cells_.kind(index) == CellKind::kInc && cells_.Total(index) != Read(region.InBank(bank, index))) return false;
+    const CellKind kind = cells_.kind(index);
+    if (!IsSum(kind) || kind == CellKind::kTally) continue;
+    if (cells_.Total(index) != Read(region.InBank(bank, index))) return false;
   }
   return true;
 }
@@ -81,19 +83,26 @@ uint64_t Retirement::Retire(const std::vector<Removed>& leaving) {
 }
 
 void Retirement::Fold(uint32_t from, uint32_t to, bool is_first) {
-  if (cells_.kind(from) != CellKind::kInc) return;
+  const CellKind kind = cells_.kind(from);
+  if (kind == CellKind::kNone || kind == CellKind::kStore) return;
   const Region& region = cells_.region();
   const uint64_t total = cells_.Total(from);
-  for (uint32_t bank = 0; bank < kBanks; bank++) {
+  Cell& cell = cells_.Shared(to);
+  if (!IsSum(kind)) {
+    // Nobody is shown the extremes of retired devices. They tell flushes which buckets to read.
+    if (is_first || total > Read(cell)) Set(cell, total);
+    Stored();
+    return;
+  }
+  for (uint32_t bank = 0; bank < kBanks && kind != CellKind::kTally; bank++) {
     const uint64_t flushed = Read(region.InBank(bank, from));
     // A counter whose memory was lost starts again at 0, and nothing of it was flushed.
     const uint64_t counted = total < flushed && region.is_degraded() ? 0 : flushed;
-    Cell& cell = region.InBank(bank, to);
-    Set(cell, is_first ? counted : Read(cell) + counted);
+    Cell& copy = region.InBank(bank, to);
+    Set(copy, is_first ? counted : Read(copy) + counted);
     Stored();
   }
   // In the shared shard only: no other thread writes to this cell.
-  Cell& cell = cells_.Shared(to);
   Set(cell, is_first ? total : Read(cell) + total);
   Stored();
 }

@@ -35,6 +35,7 @@ Napi::Function Attachment::Define(Napi::Env env) {
                          InstanceMethod<&Attachment::SetTo>("set"),
                          InstanceMethod<&Attachment::Raise>("raise"),
                          InstanceMethod<&Attachment::Total>("total"),
+                         InstanceMethod<&Attachment::Totals>("totals"),
                          InstanceMethod<&Attachment::Pending>("pending"),
                          InstanceMethod<&Attachment::TakeSnapshot>("snapshot"),
                          InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
@@ -170,6 +171,15 @@ void Attachment::Raise(const Napi::CallbackInfo& info) {
 
 Napi::Value Attachment::Total(const Napi::CallbackInfo& info) {
   return Napi::BigInt::New(info.Env(), Attached(info)->cells().Total(Uint32Of(info[0])));
+}
+
+Napi::Value Attachment::Totals(const Napi::CallbackInfo& info) {
+  const Cells& cells = Attached(info)->cells();
+  const uint32_t first = Uint32Of(info[0]), count = Uint32Of(info[1]);
+  Napi::BigUint64Array totals = Napi::BigUint64Array::New(info.Env(), count);
+  // From the last to the first: threads write the extremes, which come first, before the buckets.
+  for (uint32_t i = count; i-- != 0;) totals[i] = cells.Total(first + i);
+  return totals;
 }
 
 Napi::Value Attachment::Pending(const Napi::CallbackInfo& info) {

@@ -57,6 +57,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   void Raise(const Napi::CallbackInfo& info);
 
   Napi::Value Total(const Napi::CallbackInfo& info);
+  Napi::Value Totals(const Napi::CallbackInfo& info);
   Napi::Value Pending(const Napi::CallbackInfo& info);
   Napi::Value TakeSnapshot(const Napi::CallbackInfo& info);
 

@@ -14,8 +14,8 @@ std::vector<NamedMetric> MetricsOf(const Napi::Value& value) {
   std::vector<NamedMetric> out;
   for (uint32_t i = 0; i < array.Length(); i++) {
     const Napi::Object metric = array.Get(i).As<Napi::Object>();
-    out.push_back(
-        {metric.Get("name").As<Napi::String>().Utf8Value(), Uint32Of(metric.Get("kind")), Uint32Of(metric.Get("cell"))});
+    out.push_back({metric.Get("name").As<Napi::String>().Utf8Value(), Uint32Of(metric.Get("kind")), Uint32Of(metric.Get("cell")),
+                   metric.Get("table").IsNumber() ? Uint32Of(metric.Get("table")) : kNoTable});
   }
   return out;
 }
@@ -24,6 +24,18 @@ std::vector<KvmMetric> KvmMetricsOf(const Napi::Value& value) {
   std::vector<KvmMetric> out;
   for (const NamedMetric& metric : MetricsOf(value)) out.push_back({metric.name, metric.cell});
   return out;
+}
+
+BucketTable TableOf(const Napi::Object& object) {
+  BucketTable table;
+  for (const double entry : VectorOf<double>(object.Get("table"))) table.entries.push_back(static_cast<uint64_t>(entry));
+  table.buckets = {nullptr,
+                   static_cast<uint64_t>(object.Get("limit").As<Napi::Number>().Int64Value()),
+                   Uint32Of(object.Get("perUnit")),
+                   Uint32Of(object.Get("buckets")),
+                   Uint32Of(object.Get("mantissaBits")),
+                   object.Get("firstIndex").As<Napi::Number>().Int32Value()};
+  return table;
 }
 
 }  // namespace
@@ -40,6 +52,15 @@ StoreSpec SpecOf(const Napi::Object& object) {
   const std::vector<char> literals = VectorOf<char>(object.Get("literals"));
   spec.literals.assign(literals.begin(), literals.end());
   spec.keys = StringsOf(object.Get("keys"));
+  const Napi::Array tables = object.Get("tables").As<Napi::Array>();
+  for (uint32_t i = 0; i < tables.Length(); i++) spec.tables.push_back(TableOf(tables.Get(i).As<Napi::Object>()));
+  for (BucketTable& table : spec.tables) table.buckets.table = table.entries.data();
+  const std::vector<int32_t> histograms = VectorOf<int32_t>(object.Get("histograms"));
+  for (size_t i = 0; i + 3 <= histograms.size(); i += 3) {
+    spec.histograms.push_back({histograms[i] < 0 ? kNoGroup : static_cast<uint32_t>(histograms[i]),
+                               static_cast<uint32_t>(histograms[i + 1]),
+                               &spec.tables[static_cast<size_t>(histograms[i + 2])].buckets});
+  }
   spec.metrics = MetricsOf(object.Get("metrics"));
   const Napi::Array groups = object.Get("deviceGroups").As<Napi::Array>();
   for (uint32_t g = 0; g < groups.Length(); g++) {

@@ -132,7 +132,7 @@ void FileSampler::Combine(const SampledFile& file, uint32_t chunk, const unsigne
     for (const unsigned char* row = rows + file.rows.granule_bytes; row != end && column.kind != CellKind::kStore;
          row += file.rows.granule_bytes) {
       const uint64_t word = WordAt(row + column.at);
-      value = column.kind == CellKind::kInc ? value + word : std::max(value, word);
+      value = IsSum(column.kind) ? value + word : std::max(value, word);
       if (is_min) max = std::max(max, WordAt(row + column.at + sizeof(uint64_t)));
     }
     values[i] = is_min ? MinimumOf(value, max) : value;

@@ -26,12 +26,17 @@ constexpr uint32_t kNoCell = ~0u;
 
 // How the shards of a cell become one value, and how that value is shown.
 enum class CellKind : uint8_t {
-  kNone,   // a gap in the layout
-  kInc,    // the sum over all shards; a line shows the delta since the last flush
-  kStore,  // the value in shard 0, the only shard that is written
-  kMin,    // the largest value over all shards; cells hold the complement of the minimum, so an untouched 0 means none
-  kMax,    // the largest value over all shards
+  kNone,    // a gap in the layout
+  kInc,     // the sum over all shards; a line shows the delta since the last flush
+  kStore,   // the value in shard 0, the only shard that is written
+  kMin,     // the largest value over all shards; cells hold the complement of the minimum, so an untouched 0 means none
+  kMax,     // the largest value over all shards
+  kTally,   // the sum over all shards; in no bank, because no line shows it
+  kBucket,  // as kInc, and part of a histogram: the cells of its extremes tell which of its buckets can hold anything
 };
+
+// Whether the value of a cell is the sum over all shards.
+constexpr bool IsSum(CellKind kind) { return kind == CellKind::kInc || kind == CellKind::kTally || kind == CellKind::kBucket; }
 
 inline uint64_t Read(const Cell& cell) noexcept { return cell.word.load(std::memory_order_relaxed); }
 inline void Set(Cell& cell, uint64_t value) noexcept { cell.word.store(value, std::memory_order_relaxed); }

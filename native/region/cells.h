@@ -61,6 +61,8 @@ class Cells {
       case CellKind::kNone: break;
       case CellKind::kStore: return Read(Shared(index));
       case CellKind::kInc:
+      case CellKind::kTally:
+      case CellKind::kBucket:
         for (uint32_t s = 0; s < shards; s++) total += Read(region_.InShard(s, index));
         break;
       case CellKind::kMin:

@@ -100,8 +100,28 @@ uint64_t CollectIncs(const ManyShards& shards, Rows rows, uint32_t count) {
   return differences;
 }
 
-template <typename Shards, typename RowsAt>
-inline uint64_t CollectRuns(const Shards& shards, const CellRun* runs, uint32_t run_count, RowsAt rows_at) {
+// The buckets of one histogram. In each shard, only those are read that the shard's own extremes leave possible; the
+// others are 0 in the banks too, since extremes only become wider. What lies outside the extremes that were collected
+// just before stays pending, because the line is written by those. `rows` begins with the first bucket.
+uint64_t CollectBuckets(const ShardSelection& selection, uint32_t row_cells, bool reads_all, const Buckets& buckets,
+                        const Rows& rows) {
+  constexpr int kMin = -static_cast<int>(kFirstBucket), kMax = kMin + 1;
+  const BucketRange whole =
+      reads_all ? BucketRange::All(buckets) : BucketRange::Of(buckets, Read(rows.to[kMin]), Read(rows.to[kMax]));
+  for (uint32_t i = whole.begin; i < whole.end; i++) Set(rows.to[i], rows.others == nullptr ? 0 : rows.others[i]);
+  for (uint32_t n = 0; n < selection.count; n++) {
+    const Cell* const row = rows.shared + selection.numbers[n] * row_cells;
+    const BucketRange range = reads_all ? whole : BucketRange::Of(buckets, Read(row[kMin]), Read(row[kMax])).Within(whole);
+    for (uint32_t i = range.begin; i < range.end; i++) Set(rows.to[i], Read(rows.to[i]) + Read(row[i]));
+  }
+  uint64_t differences = 0;
+  for (uint32_t i = whole.begin; i < whole.end; i++) differences |= Read(rows.to[i]) ^ Read(rows.flushed[i]);
+  return differences;
+}
+
+template <typename Shards, typename BucketsOf, typename RowsAt>
+inline uint64_t CollectRuns(const Shards& shards, BucketsOf collect_buckets, const CellRun* runs, uint32_t run_count,
+                            RowsAt rows_at) {
   uint64_t changes = 0;
   Rows begin = {};
   uint32_t chunk = ~0u;
@@ -114,6 +134,7 @@ inline uint64_t CollectRuns(const Shards& shards, const CellRun* runs, uint32_t 
     uint64_t difference = 0;
     switch (run->kind) {
       case CellKind::kInc: difference = CollectIncs(shards, rows, run->count); break;
+      case CellKind::kBucket: difference = collect_buckets(*run->buckets, rows); break;
       case CellKind::kStore: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
       default: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return shards.Largest(rows, i); }); break;
     }
@@ -137,7 +158,11 @@ uint64_t Collection::Collect(uint32_t first, const CellRun* runs, uint32_t run_c
                 &region_.InBank(bank_, index)};
   };
   const uint32_t row_cells = region_.chunk_cells();
-  const auto collect = [&](const auto& shards) { return CollectRuns(shards, runs, run_count, rows_at); };
+  const bool reads_all = region_.is_degraded();
+  const auto collect_buckets = [&](const Buckets& buckets, const Rows& rows) {
+    return CollectBuckets(shards_, row_cells, reads_all, buckets, rows);
+  };
+  const auto collect = [&](const auto& shards) { return CollectRuns(shards, collect_buckets, runs, run_count, rows_at); };
   if (shards_.count == 1) return has_others ? collect(WithOthers<OneShard>{}) : collect(OneShard{});
   if (shards_.count == 2) {
     const TwoShards two = {shards_.numbers[1] * row_cells};

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "region/bucket_range.h"
 #include "region/cells.h"
 
 namespace vmm {
@@ -19,8 +20,10 @@ namespace vmm {
 struct CellRun {
   uint32_t first;  // counted from the first cell of the schema or of a device
   uint32_t count;
-  CellKind kind;  // kInc, kStore, or kMax for minima and maxima; gaps are in no run
+  CellKind kind;  // kInc, kStore, kBucket, or kMax for minima and maxima; gaps and tallies are in no run
   uint64_t bit;   // stands for this run in the result of Collect
+  // Of a kBucket run, which is the buckets of one histogram; the cells of its extremes are before them.
+  const Buckets* buckets = nullptr;
 };
 
 class Collection {
@@ -30,12 +33,20 @@ class Collection {
   Collection(const Cells& cells, const ShardSelection& shards, uint32_t bank, uint32_t flushed);
 
   // Reads the cells of these runs, which are counted from cell `first`. The result has the bit of each run in which
-  // something is new: an inc has changed since the last flush, or another cell is not 0.
+  // something is new: an inc or a bucket has changed since the last flush, or another cell is not 0.
   uint64_t Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
 
   // The collected value, and the value of the last flush. Neighbouring cells of a run are neighbours here too.
   const Cell* Now(uint32_t index) const { return &region_.InBank(bank_, index); }
   const Cell* Flushed(uint32_t index) const { return &region_.InBank(flushed_, index); }
+
+  // The buckets that may hold anything; the others are 0, and were 0 at the last flush. `now` is the first bucket, as
+  // Now returned it.
+  BucketRange Range(const Buckets& buckets, const Cell* now) const {
+    // If memory was lost, the extremes may be lost too.
+    if (region_.is_degraded()) return BucketRange::All(buckets);
+    return BucketRange::Of(buckets, Read(now[-static_cast<int>(kFirstBucket)]), Read(now[1 - static_cast<int>(kFirstBucket)]));
+  }
 
   // How much an inc has grown from `flushed` to `now`.
   uint64_t Delta(const Cell& now, const Cell& flushed) const {

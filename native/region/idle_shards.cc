@@ -41,14 +41,15 @@ void IdleShards::Sum(const Cells& cells, const uint32_t* idle, uint32_t idle_cou
     const CellKind kind = cells.kind(begin);
     for (end = begin + 1; end < used && end % kRunCells != 0 && cells.kind(end) == kind; end++) {
     }
-    if (kind == CellKind::kNone || kind == CellKind::kStore) continue;  // these are in the shared shard alone
+    // Stores are in the shared shard alone. Flushes read no tallies.
+    if (kind == CellKind::kNone || kind == CellKind::kStore || kind == CellKind::kTally) continue;
     uint64_t* const to = sums() + begin;
     for (uint32_t i = 0; i < end - begin; i++) to[i] = 0;
     for (uint32_t n = 0; n < idle_count; n++) {
       const Cell* const row = &cells.region().InShard(idle[n], begin);
       for (uint32_t i = 0; i < end - begin; i++) {
         const uint64_t value = Read(row[i]);
-        to[i] = kind == CellKind::kInc ? to[i] + value : value > to[i] ? value : to[i];
+        to[i] = IsSum(kind) ? to[i] + value : value > to[i] ? value : to[i];
       }
     }
   }

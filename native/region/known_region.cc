@@ -46,7 +46,9 @@ void Combine(const uint64_t* words, size_t count, const uint8_t* kinds, const ui
     uint64_t& value = values[slots[i]];
     switch (static_cast<CellKind>(kinds[i])) {
       case CellKind::kNone: break;
-      case CellKind::kInc: value += word; break;
+      case CellKind::kInc:
+      case CellKind::kTally:
+      case CellKind::kBucket: value += word; break;
       case CellKind::kStore:
         if (is_first) value = word;
         break;

@@ -145,7 +145,7 @@ Store::Snapshot Store::TakeSnapshot() {
         continue;
       }
       for (uint32_t i = 0; i < count; i++) {
-        if (cells_.kind(first + i) == CellKind::kInc) snapshot.totals[gone + i] += cells_.Total(first + i);
+        if (IsSum(cells_.kind(first + i))) snapshot.totals[gone + i] += cells_.Total(first + i);
       }
     }
   }

@@ -19,11 +19,20 @@
 
 namespace vmm {
 
+constexpr uint32_t kNoTable = ~0u;
+
 // A metric by its name, for native threads.
 struct NamedMetric {
-  std::string name;  // "vcpu.exit_io_out"; for a device's metric, "read_count"
-  uint32_t kind;     // vmm_metrics_kind
-  uint32_t cell;     // for a device's metric: counted from the device's first cell
+  std::string name;           // "vcpu.exit_io_out"; for a device's metric, "read_count"
+  uint32_t kind;              // vmm_metrics_kind
+  uint32_t cell;              // for a device's metric: counted from the device's first cell
+  uint32_t table = kNoTable;  // the number of its BucketTable; kNoTable: it has no buckets
+};
+
+// The table of one kind of buckets.
+struct BucketTable {
+  std::vector<uint64_t> entries;
+  Buckets buckets = {};  // points to the entries
 };
 
 struct StoreSpec {
@@ -38,6 +47,8 @@ struct StoreSpec {
   std::vector<std::string> keys;  // the line's own keys, which no device may have
   std::vector<std::string> group_names;
   std::vector<std::vector<CellKind>> group_kinds;
+  std::vector<BucketTable> tables;
+  std::vector<LineHistogram> histograms;  // they point into `tables`
   std::vector<NamedMetric> metrics;
   std::vector<std::vector<NamedMetric>> group_metrics;
   struct Mark {
@@ -69,7 +80,9 @@ inline ProgramView ViewOf(const StoreSpec& spec) {
           static_cast<uint32_t>(spec.groups.size()),
           spec.literals.data(),
           static_cast<uint32_t>(spec.literals.size()),
-          static_cast<uint32_t>(spec.kinds.size())};
+          static_cast<uint32_t>(spec.kinds.size()),
+          spec.histograms.data(),
+          static_cast<uint32_t>(spec.histograms.size())};
 }
 
 // `program` is ViewOf(spec), and sound. Throws when there is no memory.

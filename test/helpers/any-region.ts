@@ -1,7 +1,7 @@
 // Any store, as a model after random steps, and the layout of its region in the file.
 
 import fc from 'fast-check';
-import { group, inc, latency, type MetricDef, type PerDeviceDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import { group, histogram, inc, latency, type MetricDef, type PerDeviceDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 
 import { deviceId, someDevices, someFields, someIdentity, text } from './any-schema.ts';
 import { type Holder, type Identity, isLetGo, MAX, Model, NOTHING, type Picture, u64 } from './model.ts';
@@ -29,6 +29,8 @@ const metric = (isDevice: boolean): fc.Arbitrary<MetricDef> =>
     inc('counted', { unit: 'bytes' }),
     store('set'),
     latency('timed'),
+    latency('timed', { histogram: { relativeError: 0.3 } }),
+    histogram('sized', { unit: 'bytes', max: 5000 }),
     ...(isDevice ? (['sum', 'min', 'max'] as const).map((aggregate) => store('set', { aggregate })) : []),
   );
 

@@ -1,7 +1,7 @@
 // Any scenario: a schema, an identity, a sink, and the steps of threads with the store.
 
 import fc from 'fast-check';
-import { group, inc, latency, type MetricDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
+import { group, histogram, inc, latency, type MetricDef, type SchemaShape, store, utcTimestampMs } from 'vmm-metrics';
 
 import { deviceId, someDevices, someFields, someIdentity, text } from './any-schema.ts';
 import { CHANGES, type Change, type SinkKind } from './flaky-sink.ts';
@@ -26,7 +26,11 @@ const metricDef = (isDevice: boolean): fc.Arbitrary<MetricDef> =>
         ? fc.constantFrom(undefined, 'sum', 'min', 'max').map((aggregate) => store('set', aggregate && { aggregate }))
         : fc.constant(store('set')),
     },
-    { weight: 2, arbitrary: fc.constant(latency('timed')) },
+    { weight: 2, arbitrary: fc.constantFrom(latency('timed'), latency('timed', { histogram: true })) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(histogram('sized', { unit: 'bytes', max: 5000 }), histogram('timed', { unit: 'ms', relativeError: 0.2 })),
+    },
   );
 
 const metricName = fc.constantFrom('a', 'b', 'count', 'Z9', '_', 'toString', 'hasOwnProperty', 'length', 'then');

@@ -3,6 +3,11 @@
 
 import type { GroupDef, MetricDef, PerDeviceDef, SchemaShape } from 'vmm-metrics';
 
+import { GRID, type Scheme } from '../../lib/histogram/scheme.ts';
+import { HistogramValue } from '../../lib/histogram/value.ts';
+import { schemeIn } from '../../lib/schema.ts';
+import { exactBucket } from './exact-buckets.ts';
+
 export const MAX = 2n ** 64n - 1n;
 export const u64 = (value: bigint) => BigInt.asUintN(64, value);
 export const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -13,6 +18,8 @@ export interface State {
   readonly min?: bigint;
   readonly max?: bigint;
   readonly count?: bigint;
+  /** The counts of the buckets that are not empty. */
+  readonly buckets?: ReadonlyMap<number, bigint>;
 }
 
 const UNTOUCHED: State = { value: 0n };
@@ -37,13 +44,27 @@ export class Holder {
     const now = this.states.get(name)!;
     const least = (a: bigint | undefined) => (a === undefined || value < a ? value : a);
     const most = (a: bigint | undefined) => (a === undefined || value > a ? value : a);
+    const measured = (): State => ({
+      value: u64(now.value + value),
+      min: least(now.min),
+      max: most(now.max),
+      count: (now.count ?? 0n) + 1n,
+      buckets: withOne(now.buckets, schemeIn(name, this.def.fields[name]!), value),
+    });
     const next: Record<MetricDef['kind'], () => State> = {
       inc: () => ({ value: u64(now.value + value) }),
       store: () => ({ value }),
-      latency: () => ({ value: u64(now.value + value), min: least(now.min), max: most(now.max), count: (now.count ?? 0n) + 1n }),
+      latency: () => measured(),
+      histogram: () => measured(),
     };
     this.states = new Map(this.states).set(name, next[this.def.fields[name]!.kind]());
   }
+}
+
+function withOne(buckets: State['buckets'] = new Map(), scheme: Scheme | undefined, value: bigint): ReadonlyMap<number, bigint> {
+  if (scheme === undefined) return buckets;
+  const bucket = exactBucket(scheme, value * BigInt(GRID[scheme.unit].perUnit));
+  return new Map(buckets).set(bucket, (buckets.get(bucket) ?? 0n) + 1n);
 }
 
 /**
@@ -69,7 +90,16 @@ export interface Identity {
 
 /** An object with its keys in the order of the text: JavaScript would put some keys first. */
 type Pairs = readonly (readonly [key: string, value: Tree])[];
-type Tree = bigint | string | typeof TIMESTAMP | Pairs;
+type Tree = bigint | string | typeof TIMESTAMP | List | HistogramValue | Pairs;
+
+/** An array of numbers in the line. */
+class List {
+  readonly numbers: readonly bigint[];
+
+  constructor(numbers: readonly bigint[]) {
+    this.numbers = numbers;
+  }
+}
 
 const TIMESTAMP = Symbol();
 /** Stands for the timestamp in a text: the text contains no other newline, since strings escape newlines. */
@@ -181,7 +211,12 @@ function livingIn(now: Picture, key: string): Holder[] {
 
 /** Whether a removed device has counts that no line has shown. */
 function hasRest(holder: Holder, now: Picture, before: Picture): boolean {
-  const isOpen = (name: string) => stateIn(now, holder, name).value !== stateIn(before, holder, name).value;
+  // A value of 0 changes a bucket of a histogram, but no sum.
+  const shownOf = ({ value, count }: State, { kind }: MetricDef) => (kind === 'histogram' ? (count ?? 0n) : value);
+  const isOpen = (name: string) => {
+    const def = holder.def.fields[name]!;
+    return shownOf(stateIn(now, holder, name), def) !== shownOf(stateIn(before, holder, name), def);
+  };
   return now.get(holder)!.removed && Object.entries(holder.def.fields).some(([name, { kind }]) => kind !== 'store' && isOpen(name));
 }
 
@@ -216,7 +251,8 @@ function fieldsOf(holder: Holder, now: Picture, before: Picture, form: Form, nam
     const delta = u64(total(deltas));
     if (def.kind === 'inc') return [name, delta];
     if (def.kind === 'store') return [name, state.value];
-    return [name, latencyTree(form, state.min, state.max, delta, state.count ?? 0n)];
+    const states = [holder, ...namesakes].map((one) => [stateIn(now, one, name), stateIn(before, one, name)] as const);
+    return [name, measuredTree(name, def, form, state, delta, state.count ?? 0n, states)];
   });
 }
 
@@ -234,8 +270,69 @@ function aggregateOf(key: string, def: PerDeviceDef, now: Picture, before: Pictu
     const extremes = def.latencyAggregate === 'zero' ? [] : living.map((holder) => stateIn(now, holder, name));
     const min = least(extremes.flatMap((state) => state.min ?? []));
     const max = most(extremes.flatMap((state) => state.max ?? []));
-    return [name, latencyTree(form, min, max, u64(total(deltas)), total(all.map((holder) => stateIn(now, holder, name).count ?? 0n)))];
+    const count = total(all.map((holder) => stateIn(now, holder, name).count ?? 0n));
+    const states = all.map((holder) => [stateIn(now, holder, name), stateIn(before, holder, name)] as const);
+    // Without extremes in the line, a histogram still has them.
+    const shown =
+      form === 'line' || field.kind === 'latency' ? { min, max } : extremesOf(living.map((holder) => stateIn(now, holder, name)));
+    return [
+      name,
+      measuredTree(
+        name,
+        field,
+        form,
+        { value: 0n, ...defined(shown) },
+        u64(total(deltas)),
+        count,
+        states,
+        extremesOf(living.map((holder) => stateIn(now, holder, name))),
+      ),
+    ];
   });
+}
+
+const extremesOf = (states: readonly State[]) => ({
+  min: least(states.flatMap((state) => state.min ?? [])),
+  max: most(states.flatMap((state) => state.max ?? [])),
+});
+const defined = ({ min, max }: { min: bigint | undefined; max: bigint | undefined }) => ({
+  ...(min !== undefined && { min }),
+  ...(max !== undefined && { max }),
+});
+
+/** A latency or a histogram. `states`: of each device, now and at the last flush. */
+function measuredTree(
+  name: string,
+  def: MetricDef,
+  form: Form,
+  { min, max }: State,
+  sum: bigint,
+  count: bigint,
+  states: readonly (readonly [now: State, before: State])[],
+  extremes = { min, max },
+): Tree {
+  const scheme = schemeIn(name, def);
+  const counts = Array.from({ length: scheme?.buckets ?? 0 }, (_, bucket) =>
+    u64(total(states.map(([now, before]) => (now.buckets?.get(bucket) ?? 0n) - (before.buckets?.get(bucket) ?? 0n)))),
+  );
+  const value = () => new HistogramValue(scheme!, { sum, min: extremes.min ?? 0n, max: extremes.max ?? 0n, counts });
+  if (def.kind === 'latency') {
+    const parts = latencyTree(scheme !== undefined && form === 'uncounted' ? 'counted' : form, min, max, sum, count);
+    return form === 'line' || scheme === undefined ? parts : [...parts, ['histogram', value()]];
+  }
+  if (form !== 'line') return value();
+  const begin = counts.findIndex((one, bucket) => bucket > 0 && one !== 0n);
+  const listed = begin < 0 ? [] : counts.slice(begin, counts.findLastIndex((one) => one !== 0n) + 1);
+  return [
+    ['count', u64(total(counts))],
+    ['sum', sum],
+    ['min', min ?? 0n],
+    ['max', max ?? 0n],
+    ['scale', BigInt(scheme!.scale)],
+    ['zero_count', counts[0]!],
+    ['offset', begin < 0 ? 0n : BigInt(scheme!.first + begin - 1)],
+    ['bucket_counts', new List(listed)],
+  ];
 }
 
 const latencyTree = (form: Form, min: bigint | undefined, max: bigint | undefined, sum: bigint, count: bigint): Pairs => [
@@ -253,6 +350,8 @@ function textOf(tree: Tree): string {
   if (tree === TIMESTAMP) return HOLE;
   if (typeof tree === 'bigint') return `${tree}`;
   if (typeof tree === 'string') return JSON.stringify(tree);
+  if (tree instanceof List) return `[${tree.numbers.join(',')}]`;
+  if (tree instanceof HistogramValue) throw new Error('a line has no such value');
   return `{${tree.map(([key, value]) => `${JSON.stringify(key)}:${textOf(value)}`).join(',')}}`;
 }
 

@@ -16,7 +16,7 @@ import { at, freshName, type Line, parseLine } from './workplace.ts';
 
 /** The method that bumps each kind of metric. */
 function methodOf(def: MetricDef, by: bigint | number): [method: 'inc' | 'add' | 'store' | 'observe', ...values: (bigint | number)[]] {
-  if (def.kind === 'latency') return ['observe', by];
+  if (def.kind === 'latency' || def.kind === 'histogram') return ['observe', by];
   if (def.kind === 'store') return ['store', by];
   return by === 1 ? ['inc'] : ['add', by];
 }
@@ -319,7 +319,9 @@ export class Play {
       const { kind } = holder.def.fields[name]!;
       const pending = u64(state.value - (before?.get(name)?.value ?? 0n));
       const extremes = { min: state.min ?? 0n, max: state.max ?? 0n };
-      return [name, { value: state.value, ...(kind !== 'store' && { pending }), ...(kind === 'latency' && extremes) }];
+      const hasPending = kind === 'inc' || kind === 'latency';
+      const hasExtremes = kind === 'latency' || kind === 'histogram';
+      return [name, { value: state.value, ...(hasPending && { pending }), ...(hasExtremes && extremes) }];
     });
     return { of: nameOf(holder), metrics };
   }

@@ -6,7 +6,7 @@ import type { GroupDef, MetricDef, PerDeviceDef } from 'vmm-metrics';
 
 import { fingerprintOf } from '../../lib/fingerprint.ts';
 import { layoutOf } from '../../lib/layout.ts';
-import { defineSchema } from '../../lib/schema.ts';
+import { defineSchema, schemeIn } from '../../lib/schema.ts';
 import { type Holder, MAX, type Model, type Picture, type State, u64 } from './model.ts';
 
 export interface LineInFlight {
@@ -61,7 +61,12 @@ export interface RegionOptions {
   readonly fingerprint?: bigint;
 }
 
-const countOf = ({ kind }: MetricDef, version: number) => (kind === 'latency' ? (version >= 3 ? 4 : 3) : 1);
+/** How many cells a metric has. Only documents of version 3 have histograms. */
+function countOf(name: string, def: MetricDef, version: number): number {
+  const scheme = schemeIn(name, def);
+  if (scheme !== undefined) return 4 + scheme.buckets;
+  return def.kind === 'latency' ? (version >= 3 ? 4 : 3) : 1;
+}
 
 /** The cells of some metrics, counted from 0, and how many there are. */
 function cellsIn(
@@ -71,12 +76,20 @@ function cellsIn(
   const at = new Map<string, number>();
   let next = 0;
   for (const [name, def] of defs) {
-    const cells = countOf(def, version);
+    const cells = countOf(name, def, version);
     if ((next % 512) + cells > 512) next = (Math.floor(next / 512) + 1) * 512;
     at.set(name, next);
     next += cells;
   }
   return { at, count: next };
+}
+
+const hasBuckets = (def: MetricDef) => def.kind === 'histogram' || (def.kind === 'latency' && def.histogram !== undefined);
+
+function sumOfMaps(maps: readonly ReadonlyMap<number, bigint>[]): ReadonlyMap<number, bigint> {
+  const sum = new Map<number, bigint>();
+  for (const map of maps) for (const [bucket, count] of map) sum.set(bucket, (sum.get(bucket) ?? 0n) + count);
+  return sum;
 }
 
 const metricsOf = (def: GroupDef | PerDeviceDef) => Object.entries(def.fields);
@@ -134,17 +147,20 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       [bank, flushed],
       ...(line === undefined ? [] : [[(bank + 1) % 3, sent] as [number, State | undefined]]),
     ];
-    if (def.kind === 'latency') {
+    if (def.kind === 'latency' || def.kind === 'histogram') {
       // One shard has the extremes; the other shards have less extreme values.
       put(first, 37 + shards - 1, complement(now.min));
       put(first + 1, 37, now.max ?? 0n);
       putParts(first + 2, now.value);
-      if (version >= 3) putParts(first + 3, now.count ?? 0n);
+      if (version >= 3 || hasBuckets(def)) putParts(first + 3, now.count ?? 0n);
+      for (const [bucket, count] of now.buckets ?? []) putParts(first + 4 + bucket, count);
       for (const [row, state] of banks) {
         put(first, row, complement(state?.min));
         put(first + 1, row, state?.max ?? 0n);
         put(first + 2, row, state?.value ?? 0n);
-        if (version >= 3) put(first + 3, row, state?.count ?? 0n);
+        if (version >= 3 || hasBuckets(def)) put(first + 3, row, state?.count ?? 0n);
+        // The buckets of a latency are in no bank.
+        if (def.kind === 'histogram') for (const [bucket, count] of state?.buckets ?? []) put(first + 4 + bucket, row, count);
       }
       return;
     }
@@ -172,6 +188,7 @@ export function regionBytes(model: Model, before: Picture, options: RegionOption
       const cell = first + cellsOf(metricsOf(def)).at.get(metric)!;
       const sum = (picture: Picture): State => ({
         value: u64(gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.value ?? 0n), 0n)),
+        buckets: sumOfMaps(gone.map((holder) => stateIn(picture, holder, metric)?.buckets ?? new Map())),
         count: gone.reduce((all, holder) => all + (stateIn(picture, holder, metric)?.count ?? 0n), 0n),
       });
       // Readers need neither the extremes nor the values that are set, and the unused copy may hold anything.

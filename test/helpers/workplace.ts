@@ -36,8 +36,10 @@ export function linesOf(text: string): Line[] {
 
 export function parseLine(line: string): Line {
   JSON.parse(line); // throws if the line is not JSON
-  const marked = line.replace(/"(?:[^"\\]|\\.)*"|\d+/g, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`));
-  return JSON.parse(marked, (_key, value) => (typeof value === 'string' && /^\0\d+$/.test(value) ? BigInt(value.slice(1)) : value)) as Line;
+  const marked = line.replace(/"(?:[^"\\]|\\.)*"|-?\d+/g, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`));
+  return JSON.parse(marked, (_key, value) =>
+    typeof value === 'string' && /^\0-?\d+$/.test(value) ? BigInt(value.slice(1)) : value,
+  ) as Line;
 }
 
 export function linesIn(path: string): Line[] {

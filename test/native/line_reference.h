@@ -56,7 +56,9 @@ class LineReference {
     }
     switch (cells_.kind(index)) {
       case CellKind::kNone: return 0;
-      case CellKind::kInc: return sum;
+      case CellKind::kInc:
+      case CellKind::kTally:
+      case CellKind::kBucket: return sum;
       case CellKind::kStore: return Read(cells_.Shared(index));
       case CellKind::kMin:
       case CellKind::kMax: return most;
