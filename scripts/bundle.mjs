@@ -11,6 +11,8 @@ const out = join(root, 'dist', 'lib');
 const COMMAND = 'cli/main';
 /** What the command loads only when it is used. */
 const AGENT = 'serve/agent';
+/** The script of the agent's page, for browsers. */
+const PAGE = 'serve/page';
 /** The other entries of the package. */
 const BESIDE_INDEX = ['firecracker', 'kvm', 'opentelemetry', 'prometheus'];
 
@@ -60,14 +62,25 @@ await Promise.all([
   ...BESIDE_INDEX.map((name) => bundle(name, [builtinsWithoutImport, sharedFromIndex])),
   bundle(COMMAND, [agentWhenUsed]),
   bundle(AGENT),
+  bundle(PAGE, [], {
+    entryPoints: ['lib/serve/page/main.ts'],
+    platform: 'browser',
+    format: 'iife',
+    target: 'es2022',
+    minify: true,
+    sourcemap: false,
+  }),
 ]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
-  const made = ['index', ...BESIDE_INDEX, COMMAND, AGENT].flatMap((name) => [`${name}.js`, `${name}.js.map`]);
+  const made = ['index', ...BESIDE_INDEX, COMMAND, AGENT, PAGE].flatMap((name) => [
+    `${name}.js`,
+    ...(name === PAGE ? [] : [`${name}.js.map`]),
+  ]);
   if (/\.js(\.map)?$/.test(file) && !made.includes(file)) rmSync(join(out, file)); // of a build before
 }
 
-function bundle(name, plugins = []) {
+function bundle(name, plugins = [], options = {}) {
   return build({
     absWorkingDir: root,
     entryPoints: [join('lib', `${name}.ts`)],
@@ -80,6 +93,7 @@ function bundle(name, plugins = []) {
     legalComments: 'none',
     logLevel: 'warning',
     plugins,
+    ...options,
   });
 }
 

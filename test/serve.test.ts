@@ -207,7 +207,7 @@ describe('given the header Accept', () => {
 
 describe('given requests that are wrong', () => {
   test.each([
-    { path: '/', status: 404, says: 'there is nothing here; there are /metrics, /sd' },
+    { path: '/nothing', status: 404, says: 'there is nothing here; there are /, /metrics, /sd' },
     { path: '/vm//metrics', status: 404, says: 'there is nothing here' },
     { path: '/vm/none/metrics', status: 404, says: "there is no virtual machine 'none'" },
     { path: '/vm/../metrics', status: 404, says: 'there is no virtual machine' },
@@ -269,7 +269,7 @@ describe('given who may ask', () => {
     writeFileSync(tokenFile, 'sEcret-1\n');
     const agent = await runAgent([regionFile()], ['--listen', '0.0.0.0:0', '--token-file', tokenFile]);
     const local = { ...agent, url: agent.url.replace('0.0.0.0', '127.0.0.1') };
-    for (const path of ['/metrics', '/sd', '/', '/data/fleet', '/vm/region/metrics']) {
+    for (const path of ['/metrics', '/sd', '/nothing', '/data/fleet', '/data/events', '/vm/region/metrics']) {
       for (const authorization of [
         undefined,
         '',

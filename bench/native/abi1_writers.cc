@@ -1,4 +1,5 @@
-// The same loop as IncConstants of writers.cc, with version 1 of the public header, whose metrics are looked up by name.
+// The same loop as IncConstants of writers.cc, with version 1 of the public header, whose metrics are looked up by
+// name.
 
 #include "abi1_writers.h"
 

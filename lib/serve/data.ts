@@ -1,9 +1,13 @@
 // What the agent knows as data for a page: columns for the table of all virtual machines, and all metrics of one.
 
+import { hostname } from 'node:os';
+
 import { collected } from '../collect.ts';
 import { jsonText } from '../json.ts';
-import { hasUnflushed } from '../region/settled.ts';
+import type { DeviceGroupLayout } from '../layout.ts';
+import { hasUnflushed, type SettledContent } from '../region/settled.ts';
 import { VERSION } from '../version.ts';
+import { eventsOf } from './events-of.ts';
 import type { Fleet } from './fleet.ts';
 import type { ServedFile } from './served-file.ts';
 
@@ -16,6 +20,7 @@ export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
   return jsonText({
     atMs: nowMs,
     version: VERSION,
+    host: hostname(),
     files: counts,
     vms: {
       name: column(({ name }) => name),
@@ -31,6 +36,7 @@ export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
       store: column(({ writer }) => writer?.storeName),
       id: column(({ writer }) => writer?.id),
       properties: column(({ writer }) => writer?.properties),
+      events: column(({ content }) => content && eventsOf(content)),
       error: column(({ error }) => error?.message),
     },
   });
@@ -52,8 +58,21 @@ export function vmData(vm: ServedFile, nowMs: number): string {
     hasPending: content && hasUnflushed(content),
     sinkPath: content?.header.sinkPath,
     error: error?.message,
+    pending: content === undefined ? null : pendingOf(content),
     metrics: content === undefined ? null : collected(content.layout, content.totals, ({ group }) => content.map.devices[group]!),
   });
+}
+
+/** By path, how far each counter has risen since the last line; without those that did not rise. */
+function pendingOf({ layout, totals, before, map }: SettledContent): Record<string, bigint> {
+  const devicesOf = ({ group }: DeviceGroupLayout) => map.devices[group]!;
+  const flushed = collected(layout, before, devicesOf);
+  const deltas = collected(layout, totals, devicesOf).flatMap(({ path, kind, value }, i) => {
+    const then = flushed[i]!.value;
+    if (kind !== 'inc' || typeof value !== 'bigint' || typeof then !== 'bigint' || value === then) return [];
+    return [[path, BigInt.asUintN(64, value - then)] as const];
+  });
+  return Object.fromEntries(deltas);
 }
 
 function crashOf({ content }: ServedFile) {

@@ -7,6 +7,7 @@ import { fleetData, vmData } from './data.ts';
 import { targetsOf } from './discovery.ts';
 import type { Events } from './events.ts';
 import type { Fleet } from './fleet.ts';
+import { PAGE_FILES, PAGE_POLICY } from './page-files.ts';
 import { type Renderings, SHARED_MS } from './renderings.ts';
 import { sendBody, sendJson, sendText } from './reply.ts';
 import { DETAILS, type Detail, type ScrapeQuery, type Scrapes } from './scrapes.ts';
@@ -44,7 +45,7 @@ const ROUTES: readonly Route[] = [
   { path: /^\/data\/vm\/(.+)$/, answer: answerVmData },
   { path: /^\/data\/events$/, answer: answerEvents },
 ];
-const PATHS = '/metrics, /sd, /vm/NAME/metrics, /data/fleet, /data/vm/NAME and /data/events';
+const PATHS = '/, /metrics, /sd, /vm/NAME/metrics, /data/fleet, /data/vm/NAME and /data/events';
 /** How old the reading of the fleet may be when a name is not known. */
 const UNKNOWN_MS = 1000;
 
@@ -52,6 +53,12 @@ const UNKNOWN_MS = 1000;
 export async function answer(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {
   request.resume(); // a body means nothing here
   response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Content-Security-Policy', PAGE_POLICY);
+  const file = PAGE_FILES.get(splitOnce(request.url ?? '', '?')[0]!);
+  if (file !== undefined && (request.method === 'GET' || request.method === 'HEAD')) {
+    await sendBody(request, response, file.contentType, { chunks: [file.bytes()] });
+    return;
+  }
   if (site.token === undefined ? isForeign(request.headers.host) : !site.token.isIn(request.headers.authorization)) {
     refuse(site, response);
     return;

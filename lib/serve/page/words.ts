@@ -1,0 +1,57 @@
+// Times, numbers and deaths as people read them. Pure.
+
+import type { Vm } from './vms.ts';
+
+/** A whole number with a comma between groups of three digits. */
+export function digits(value: number | bigint): string {
+  return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** A number in at most five characters: `0`, `7.3`, `42`, `1.2 k`, `3.4 M`. */
+export function short(value: number): string {
+  if (!(Math.abs(value) >= 0.05)) return '0';
+  const scales: readonly [number, string][] = [
+    [1e12, ' T'],
+    [1e9, ' G'],
+    [1e6, ' M'],
+    [1e3, ' k'],
+  ];
+  const [size, suffix] = scales.find(([size]) => Math.abs(value) >= 0.9995 * size) ?? [1, ''];
+  const scaled = value / size;
+  return `${scaled < 9.95 && !(suffix === '' && Number.isInteger(scaled)) ? scaled.toFixed(1) : Math.round(scaled)}${suffix}`;
+}
+
+/** A time span in its largest unit: `3 s`, `12 min`, `4 h`, `3 d`. */
+export function span(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** What became of a process: `up 3 h`, `SIGSEGV at 0x10`, `exit code 1`. */
+export function fate({ state, startedAtMs, exitCode, crash, error }: Vm, nowMs: number): string {
+  if (error !== null) return error;
+  switch (state) {
+    case 'running':
+      return startedAtMs === null ? '' : `up ${span(nowMs - startedAtMs)}`;
+    case 'crashed':
+      return crash === null ? '' : `${crash.signal} at ${crash.address}`;
+    case 'killed':
+      return 'no handler ran (SIGKILL)';
+    case 'panicked':
+      return `uncaught error, exit code ${exitCode ?? '?'}`;
+    case 'exited':
+      return `exit code ${exitCode ?? '?'}, without close()`;
+    case 'closed':
+      return 'closed by its process';
+    default:
+      return '';
+  }
+}
+
+/** A path as one word of a shell. */
+export function shellWord(path: string): string {
+  return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

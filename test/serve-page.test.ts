@@ -1,0 +1,203 @@
+// The page of the agent: what it says of numbers, times and deaths, what it shows, and what the agent sends to it.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
+import { FILE_STATES } from '../lib/serve/file-state.ts';
+import { exactJson } from '../lib/serve/page/exact-json.ts';
+import { History, POINTS } from '../lib/serve/page/history.ts';
+import { isZero, type Metric, valueText } from '../lib/serve/page/metric-values.ts';
+import { sparkPath } from '../lib/serve/page/spark.ts';
+import { type FleetData, SORTS, STATES, shownIn, type Vm, vmsOf } from '../lib/serve/page/vms.ts';
+import { digits, fate, shellWord, short, span } from '../lib/serve/page/words.ts';
+import { runAgent } from './helpers/agent.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
+
+const vm = (name: string, more: Partial<Vm> = {}): Vm => ({
+  name,
+  file: `/run/${name}/metrics.region`,
+  state: 'running',
+  pid: 1,
+  startedAtMs: 1000,
+  endedAtMs: null,
+  exitCode: null,
+  crash: null,
+  isDegraded: false,
+  hasPending: false,
+  store: 'default',
+  id: null,
+  properties: {},
+  events: 0,
+  error: null,
+  ...more,
+});
+
+describe('given what the page says', () => {
+  test.each([
+    [0, '0'],
+    [0.01, '0'],
+    [0.25, '0.3'],
+    [7, '7'],
+    [9.96, '10'],
+    [999.4, '999'],
+    [999.6, '1.0 k'],
+    [12_345, '12 k'],
+    [3_400_000, '3.4 M'],
+    [5e12, '5.0 T'],
+  ])('when a number is %s, then it is short: %s', (value, text) => {
+    expect(short(value)).toBe(text);
+  });
+
+  test.each([
+    [-5, '0 s'],
+    [59_400, '59 s'],
+    [60_000, '1 min'],
+    [3_600_000 * 23, '23 h'],
+    [86_400_000 * 3, '3 d'],
+  ])('when a span has %s ms, then it is %s', (ms, text) => {
+    expect(span(ms)).toBe(text);
+  });
+
+  test('when an integer does not fit into a double, then it keeps its digits, or this engine does not give them', () => {
+    const value = exactJson('{"a":9007199254740993,"b":[18446744073709551615],"c":1.5,"d":7}') as Record<string, unknown>;
+    const hasSource = JSON.parse('1', (_key, _value, context?: { source?: string }) => context?.source) === '1';
+    expect(value['d']).toBe(7);
+    expect(value['c']).toBe(1.5);
+    expect(value['a']).toBe(hasSource ? 9007199254740993n : 9007199254740992);
+    if (hasSource) expect(digits(value['a'] as bigint)).toBe('9,007,199,254,740,993');
+  });
+
+  test('when a process is dead, then the page says how it died', () => {
+    const crash = { signal: 'SIGBUS', code: 2, address: '0x7f10', threadId: 9, at: '2026-11-21T00:00:00.000Z' };
+    expect(fate(vm('a', { state: 'crashed', crash }), 0)).toBe('SIGBUS at 0x7f10');
+    expect(fate(vm('a', { state: 'killed' }), 0)).toContain('SIGKILL');
+    expect(fate(vm('a', { state: 'panicked', exitCode: 7 }), 0)).toContain('exit code 7');
+    expect(fate(vm('a', { state: 'exited', exitCode: 3 }), 0)).toContain('exit code 3');
+    expect(fate(vm('a'), 4000)).toBe('up 3 s');
+    expect(fate(vm('a', { state: null, error: 'not a region file (bad magic)' }), 0)).toBe('not a region file (bad magic)');
+  });
+
+  test('when a path has characters that a shell knows, then it is still one word', () => {
+    expect(shellWord('/run/vm0/metrics.region')).toBe('/run/vm0/metrics.region');
+    expect(shellWord("/run/it's $HOME/a")).toBe(`'/run/it'\\''s $HOME/a'`);
+  });
+
+  test('when a latency is an aggregate without a maximum, then no maximum is said', () => {
+    const metric = (value: object) => ({ kind: 'latency', unit: 'us', value }) as unknown as Metric;
+    expect(valueText(metric({ count: 4, min_us: 1, max_us: 90, sum_us: 100 }))).toBe('mean 25 µs, max 90 µs');
+    expect(valueText(metric({ count: 4, min_us: 0, max_us: 0, sum_us: 100 }))).toBe('mean 25 µs');
+    expect(isZero(metric({ count: 0, min_us: 0, max_us: 0, sum_us: 0 }))).toBe(true);
+  });
+});
+
+describe('given many virtual machines', () => {
+  const vms = [
+    vm('b'),
+    vm('a', { properties: { zone: 'eu' } }),
+    vm('c', { state: 'crashed', endedAtMs: 5000 }),
+    vm('d', { state: 'crashed', endedAtMs: 9000 }),
+    vm('e', { state: null, error: 'x' }),
+  ];
+  const names = (view: Partial<Parameters<typeof shownIn>[0]>) =>
+    shownIn({ states: new Set(), text: '', sort: 'name', ...view }, vms, ({ name }) => (name === 'b' ? 9 : 1), textOf).map(
+      ({ name }) => name,
+    );
+  const textOf = ({ name, properties }: Vm) => [name, ...Object.entries(properties ?? {}).flat()].join(' ');
+
+  test('when they are sorted, then each order is the one that its name says', () => {
+    expect(names({ sort: 'name' })).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(names({ sort: 'attention' })).toEqual(['d', 'c', 'e', 'a', 'b']);
+    expect(names({ sort: 'rate' })).toEqual(['b', 'a', 'c', 'd', 'e']);
+    expect(names({ sort: 'newest' })).toEqual(['d', 'c', 'a', 'b', 'e']);
+    expect(SORTS).toHaveLength(4);
+  });
+
+  test('when states and words filter them, then only those that fit are shown', () => {
+    expect(names({ states: new Set(['crashed']) })).toEqual(['c', 'd']);
+    expect(names({ states: new Set(['crashed', 'unreadable']) })).toEqual(['c', 'd', 'e']);
+    expect(names({ text: ' ZONE eu' })).toEqual(['a']);
+    expect(names({ text: 'zone us' })).toEqual([]);
+  });
+
+  test('when the states of a region are listed, then the page knows each of them', () => {
+    expect(new Set(STATES)).toEqual(new Set(FILE_STATES.filter((state) => state !== 'duplicate' && state !== 'forgotten')));
+  });
+
+  test('when counters arrive, then their rates follow, and a new life begins without one', () => {
+    const history = new History();
+    history.take('a', '1', 100, 1000);
+    expect(history.ratesOf('a')).toEqual([]);
+    history.take('a', '1', 300n, 3000);
+    expect(history.rateOf('a')).toBe(100);
+    history.take('a', '1', 300, 3000); // the same data again
+    expect(history.ratesOf('a')).toEqual([100]);
+    history.take('a', '2', 5000, 5000);
+    expect(history.ratesOf('a')).toEqual([]);
+    for (let i = 1; i <= 2 * POINTS; i++) history.take('a', '2', 5000 + i, 5000 + 1000 * i);
+    expect(history.ratesOf('a')).toEqual(Array.from({ length: POINTS }, () => 1));
+    history.keepOnly(new Set());
+    expect(history.ratesOf('a')).toEqual([]);
+  });
+
+  test('when rates are drawn, then the newest is at the right edge, and the largest at the top', () => {
+    expect(sparkPath([1], 59, 10)).toBe('');
+    expect(sparkPath([0, 4, 2], 59, 10)).toBe('M57.0 10.0L58.0 0.0L59.0 5.0');
+    expect(sparkPath([0, 0], 59, 10)).toBe('M58.0 10.0L59.0 10.0');
+  });
+});
+
+describe('given an agent', () => {
+  const schema = defineSchema({
+    g: group({ n: inc('n'), sent_bytes: inc('b', { unit: 'bytes' }), level: store('l'), took: latency('t') }),
+    d: perDevice({ k: inc('k') }),
+  });
+
+  test('when a browser asks for the page, then its files come, and load nothing from elsewhere', async () => {
+    const agent = await runAgent([temporaryFolder()]);
+    const page = await fetch(agent.url);
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    const policy = page.headers.get('content-security-policy')!;
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toContain('unsafe');
+    const text = await page.text();
+    expect(text).not.toMatch(/https?:|<style|style=|\son\w+=|<script>/);
+    for (const [, file] of text.matchAll(/(?:src|href)="([^"]+\.(?:js|css))"/g)) {
+      const answer = await fetch(new URL(file!, agent.url));
+      expect(answer.status).toBe(200);
+      expect(await answer.text()).not.toMatch(/https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
+    }
+    expect(text.match(/(?:src|href)="[^"]+\.(?:js|css)"/g)).toHaveLength(2);
+  });
+
+  test('when it has a token, then the page comes without it, and the data does not', async () => {
+    const file = join(temporaryFolder(), 'token');
+    writeFileSync(file, 'secret-secret-secret-secret-1234', { mode: 0o600 });
+    const agent = await runAgent([temporaryFolder()], ['--token-file', file]);
+    expect((await fetch(agent.url)).status).toBe(200);
+    for (const path of ['data/fleet', 'data/events', 'data/vm/x']) expect((await fetch(new URL(path, agent.url))).status).toBe(401);
+    const headers = { authorization: `Bearer ${readFileSync(file, 'utf8')}` };
+    expect((await fetch(new URL('data/fleet', agent.url), { headers })).status).toBe(200);
+  });
+
+  test('when it sends its data, then it says how many events there were, and what is pending', async () => {
+    const folder = temporaryFolder();
+    const metrics = closing(Metrics.open(schema, { name: freshName(), file: join(folder, 'vm0.region') }));
+    metrics.init(join(folder, 'lines'));
+    const device = metrics.app.d.alloc('x');
+    metrics.app.g.n.add(2);
+    metrics.app.g.sent_bytes.add(1000);
+    metrics.app.g.level.store(50);
+    metrics.app.g.took.observe(30);
+    device.k.add(3);
+    metrics.write();
+    device.k.add(4);
+    metrics.app.d.remove('x');
+    metrics.app.g.n.add(5);
+    const agent = await runAgent([folder]);
+    const [one] = vmsOf((await (await fetch(new URL('data/fleet', agent.url))).json()) as FleetData);
+    expect(one).toMatchObject({ name: 'vm0', state: 'running', events: 14, hasPending: true });
+    const data = await (await fetch(new URL('data/vm/vm0', agent.url))).json();
+    expect(data).toMatchObject({ pending: { 'g.n': 5, 'd.k': 4 }, name: 'vm0' });
+  });
+});
