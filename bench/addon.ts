@@ -27,6 +27,11 @@ export interface BenchAddon {
    * call failed.
    */
   append(path: string, line: string, times: number, asFlush: boolean): boolean;
+  /**
+   * Nanoseconds that a sample of the statistics descriptor with these bytes takes beyond one pread of it, the mean of
+   * `times`. Before each sample, `changes` of the counters go up by 1.
+   */
+  sampleKvmNs(bytes: Uint8Array, changes: number, times: number): number;
   /** Writes the time to the file, and dies of SIGSEGV. Returns only if that is not possible, and says why. */
   dieTimed(path: string, where: string): string;
   /** Waits for a line, or for the end of the pipe, and returns when it came: CLOCK_MONOTONIC in nanoseconds. */

@@ -39,6 +39,7 @@ const SUBJECTS = [
   'contention',
   'traps',
   'lines',
+  'kvm',
 ];
 /** Turns of a trial in a round. */
 const TURNS = 7;

@@ -1,6 +1,6 @@
 // The store that trials measure, with the Firecracker schema, and the preparations that several trials share.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -8,7 +8,7 @@ import type { IncMetric } from 'vmm-metrics';
 
 import { addon, type BenchAddon } from './addon.ts';
 import { Absent } from './subject.ts';
-import { underTest } from './tree.ts';
+import { HERE, kvmUnderTest, underTest } from './tree.ts';
 
 export type Store = Awaited<ReturnType<typeof opened>>;
 
@@ -30,6 +30,21 @@ export async function openedWithHistograms(): Promise<Store> {
   const { Metrics, firecrackerSchema } = await underTest();
   if (firecrackerSchema === undefined) throw new Absent('there is no firecrackerSchema()');
   return Metrics.open(firecrackerSchema({ histograms: 'groups' }), { name: 'bench' });
+}
+
+/** A vCPU's statistics descriptor as a kernel gave it: 42 numbers, 38 of them counters. */
+export const RECORDED_VCPU = join(HERE, 'test/fixtures/kvm/linux-6.18-pvm-vcpu.bin');
+
+/** A store with Firecracker's schema and two vCPUs of KVM, whose descriptors are recorded ones. */
+export async function openedWithKvm(): Promise<Store> {
+  const { Metrics, firecracker, defineSchema, perDevice } = await underTest();
+  const kvm = await kvmUnderTest();
+  if (kvm === undefined) throw new Absent('there is no vmm-metrics/kvm');
+  const descriptor = openSync(RECORDED_VCPU, 'r');
+  const { vcpu } = kvm.kvmFields({ vm: descriptor, vcpu: descriptor })!;
+  const metrics = Metrics.open(defineSchema({ ...firecracker.shape, kvm_vcpu: perDevice(vcpu) }), { name: 'bench' });
+  metrics.sampleKvm({ vcpus: { 0: descriptor, 1: descriptor } });
+  return metrics as unknown as Store;
 }
 
 /** The first `count` counters of the schema's groups, with their paths. */

@@ -33,6 +33,12 @@ export function measuredTree(): Tree {
   return { folder: process.env[VARIABLE] ?? HERE };
 }
 
+/** `vmm-metrics/kvm` in the tree that this process measures; undefined if the tree is older. */
+export async function kvmUnderTest(): Promise<typeof import('vmm-metrics/kvm') | undefined> {
+  const file = join(measuredTree().folder, 'dist/lib/kvm.js');
+  return existsSync(file) ? import(pathToFileURL(file).href) : undefined;
+}
+
 type Package = typeof import('vmm-metrics') & {
   readonly firecracker: typeof firecracker;
   /** Only in later versions. */

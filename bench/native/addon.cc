@@ -2,6 +2,7 @@
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineAppends(env, exports);
+  DefineKvm(env, exports);
   DefineStopwatch(env, exports);
   DefineWriters(env, exports);
   DefineYardstick(env, exports);

@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { addon } from '../addon.ts';
@@ -22,16 +22,24 @@ const RATES = [
 ] as const;
 type Rate = (typeof RATES)[number];
 
+const INSIDE = (at: string) => `ticks met ${at}: startProfiling()`;
 const rowsOf = ({ at, outside }: Rate) =>
   [
     { name: `ticks met ${at}: a loop that only waits`, unit: '%', once: true },
-    { name: `ticks met ${at}: startProfiling()`, unit: '%' },
+    { name: INSIDE(at), unit: '%' },
+    { name: `ticks met ${at}: startProfiling(), a column of KVM too`, unit: '%', bound: { atLeast: 0.99, of: INSIDE(at) } },
     { name: `ticks met ${at}: vmm-metrics profile`, unit: '%', bound: { atLeast: outside } },
     { name: `a tick of startProfiling() ${at}, processor time`, unit: 'ns' },
   ] as const satisfies Row[];
 
-async function insideOf(tree: Tree, folder: string, { intervalUs }: Rate): Promise<{ met: number; tickNs: number }> {
-  const { child, message } = await startChild(tree, 'profiled', join(folder, 'inside.tsv'), String(intervalUs), String(RUN_MS));
+async function insideOf(
+  tree: Tree,
+  folder: string,
+  { intervalUs }: Rate,
+  ...more: readonly 'kvm'[]
+): Promise<{ met: number; tickNs: number }> {
+  const words = [join(folder, 'inside.tsv'), String(intervalUs), String(RUN_MS), ...more];
+  const { child, message } = await startChild(tree, 'profiled', ...words);
   if (child.exitCode === null) await once(child, 'exit');
   return message as { met: number; tickNs: number };
 }
@@ -58,7 +66,7 @@ export const subject: Subject = {
       const { child: counting } = await startChild(tree, 'region-holder', region, 'counting');
       for (const rate of RATES) {
         const { intervalUs, spinUs } = rate;
-        const [loop, inside, outside, tick] = rowsOf(rate);
+        const [loop, inside, ofKvm, outside, tick] = rowsOf(rate);
         const add = (row: Row, value: number) => measurements.push({ row: row.name, tree: row.once ? 0 : i, samples: [{ value }] });
         const wait = () => add(loop, 100 * addon.keepTime(intervalUs * 1000, LOOP_MS, spinUs * 1000));
         wait();
@@ -66,6 +74,8 @@ export const subject: Subject = {
         wait();
         counting.kill('SIGSTOP'); // the next process counts by itself
         const { met, tickNs } = await insideOf(tree, folder, rate);
+        if (existsSync(join(tree.folder, 'dist/lib/kvm.js'))) add(ofKvm, 100 * (await insideOf(tree, folder, rate, 'kvm')).met);
+        else measurements.push({ row: ofKvm.name, tree: i, samples: [], absent: 'there is no vmm-metrics/kvm' });
         counting.kill('SIGCONT');
         add(inside, 100 * met);
         add(tick, tickNs);
