@@ -170,6 +170,8 @@ export interface Troubles {
   readonly isDegraded: boolean;
   /** The numbers of captured signals whose handler was replaced. */
   readonly displaced: readonly number[];
+  /** Whether `kvmLosses()` has something to tell. */
+  readonly hasLostKvm: boolean;
 }
 
 /**

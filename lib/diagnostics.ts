@@ -3,9 +3,11 @@
 import { channel } from 'node:diagnostics_channel';
 import { constants } from 'node:os';
 
+import { shown } from './arguments.ts';
 import type { Attachment } from './binding.ts';
 import { ErrorCode, type MetricsError } from './errors.ts';
-import { failureError } from './failures.ts';
+import { failureError, systemError } from './failures.ts';
+import { hintAtLostKvm } from './hints.ts';
 
 /** The message of the channel `vmm-metrics:missed`: the line of a flush did not get out. Its deltas stay pending. */
 export interface MissedMessage {
@@ -30,9 +32,20 @@ export interface DisplacedMessage {
   readonly signals: readonly NodeJS.Signals[];
 }
 
+/** The message of the channel `vmm-metrics:kvm`: statistics that `sampleKvm()` was given cannot be read any more. */
+export interface LostKvmMessage {
+  /** The name of the store. */
+  readonly name: string;
+  /** The id of the vCPU; undefined for the VM. */
+  readonly vcpu: string | undefined;
+  /** Why, with Node's `code`, `errno`, `syscall`. */
+  readonly error: NodeJS.ErrnoException;
+}
+
 const missed = channel('vmm-metrics:missed');
 const degraded = channel('vmm-metrics:degraded');
 const displaced = channel('vmm-metrics:displaced');
+const lostKvm = channel('vmm-metrics:kvm');
 
 /** Publishes the troubles of a store on this thread, if this thread has opened the store. */
 export function publishTroubles(attachment: Attachment, name: string, file: string | undefined): void {
@@ -45,7 +58,17 @@ export function publishTroubles(attachment: Attachment, name: string, file: stri
     if (troubles.displaced.length > 0) {
       displaced.publish({ name, signals: troubles.displaced.map(signalName) } satisfies DisplacedMessage);
     }
+    if (troubles.hasLostKvm) publishLostKvm(attachment, name);
   });
+}
+
+/** Also warns: without a listener on the channel, nobody would learn of it. */
+function publishLostKvm(attachment: Attachment, name: string): void {
+  for (const { vcpu, failure } of attachment.kvmLosses()) {
+    const error = systemError(failure);
+    hintAtLostKvm(name, vcpu === null ? 'VM' : `vCPU ${shown(vcpu)}`, error);
+    lostKvm.publish({ name, vcpu: vcpu ?? undefined, error } satisfies LostKvmMessage);
+  }
 }
 
 /** The error of a flush whose line did not get out. */

@@ -10,7 +10,7 @@ export type { Accessors, RunTimeGroup } from './app.ts';
 export type { CapturableSignal } from './arguments.ts';
 export type { CollectedMetric } from './collect.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
-export type { DegradedMessage, DisplacedMessage, MissedMessage } from './diagnostics.ts';
+export type { DegradedMessage, DisplacedMessage, LostKvmMessage, MissedMessage } from './diagnostics.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
 export { type HistogramBucket, HistogramValue } from './histogram/value.ts';
 export { jsonText } from './json.ts';

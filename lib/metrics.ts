@@ -11,8 +11,7 @@ import { DISPOSE } from './dispose.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { type Failure, failureError } from './failures.ts';
 import { SinkHint } from './hints.ts';
-import { kvmPlacesOf } from './kvm/places.ts';
-import { type KvmDescriptors, KvmLosses, sampleKvm } from './kvm/sampling.ts';
+import { type KvmDescriptors, sampleKvm } from './kvm/sampling.ts';
 import type { OpenOptions } from './open-options.ts';
 import { checkSameStore, type OpenedStore, openStore, type StoreRequest, storeRequestOf } from './opening.ts';
 import { capturePanics } from './panics.ts';
@@ -100,14 +99,12 @@ export class Metrics<S extends SchemaShape> {
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
   #sinkHint: SinkHint | undefined;
-  readonly #kvmLosses: KvmLosses | undefined;
 
   private constructor(request: StoreRequest, { cells, app, unwatchEnding }: OpenedStore) {
     this.#request = request;
     this.#cells = cells;
     this.#unwatchEnding = unwatchEnding;
     this.app = app as Accessors<S>;
-    if (kvmPlacesOf(request.layout) !== undefined) this.#kvmLosses = new KvmLosses(cells, request.name);
   }
 
   /**
@@ -154,7 +151,6 @@ export class Metrics<S extends SchemaShape> {
     const { attachment } = this.#cells;
     this.#cells.letGo();
     const result = attachment.flush();
-    this.#kvmLosses?.tell();
     if (typeof result === 'boolean') return result;
     throw writeError(result);
   }
@@ -353,7 +349,6 @@ export class Metrics<S extends SchemaShape> {
     this.#unwatchEnding();
     this.#unwatchDisplacement?.();
     this.#sinkHint?.stop();
-    this.#kvmLosses?.stop();
     openHere.delete(this.#request.name);
     this.#cells.close();
   }

@@ -1,6 +1,7 @@
 // vmm-metrics/kvm: the fields that descriptors become, and what sampleKvm() makes of them. The descriptors are recorded
 // bytes of two kernels, files that play a descriptor, and those of /dev/kvm where there is one.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
@@ -244,6 +245,9 @@ describe('given a descriptor that is sampled', () => {
     const warnings: string[] = [];
     const listen = ({ message, code }: Error & { code?: string }) => code === 'METRICS_KVM_LOST' && warnings.push(message);
     process.on('warning', listen);
+    const messages: unknown[] = [];
+    const hear = (message: unknown) => messages.push(message);
+    subscribe('vmm-metrics:kvm', hear);
     metrics.sampleKvm({ vcpus: { '3': played.fd } });
     played.set('exits', 8n);
     metrics.snapshot();
@@ -255,7 +259,9 @@ describe('given a descriptor that is sampled', () => {
     await sleep(0);
     expect(metrics.snapshot().g.trouble).toBe(1n);
     expect(warnings).toHaveLength(1);
+    expect(messages).toEqual([{ name: metrics.name, vcpu: '3', error: expect.objectContaining({ code: 'ENODATA', syscall: 'pread' }) }]);
     process.off('warning', listen);
+    unsubscribe('vmm-metrics:kvm', hear);
   });
 
   test('when the thread that gave it ends, then the other threads of the store still sample it', async () => {

@@ -1,5 +1,6 @@
 // A process that profiles its own metrics while it increments them: profiled.js FILE INTERVAL_US MS [kvm]. With `kvm`,
-// one more column is a vCPU's exits as KVM counts them. It sends two numbers: the fraction of the ticks that the profile met, and the processor time of a tick.
+// one more column is a vCPU's exits as KVM counts them. It sends two numbers: the fraction of the ticks that the
+// profile met, and the processor time of a tick.
 
 import { COUNTED, PROFILED } from '../profile-names.ts';
 import { opened, openedWithKvm } from '../store.ts';

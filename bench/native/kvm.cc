@@ -67,7 +67,8 @@ struct Bench {
 };
 
 // sampleKvmNs(bytes, changes, times): nanoseconds that a sample of the descriptor with these bytes takes beyond one
-// pread of it, the difference of two medians. Before each of them, `changes` of its counters go up by 1. -1: these bytes are no descriptor.
+// pread of it, the difference of two medians. Before each of them, `changes` of its counters go up by 1. -1: these
+// bytes are no descriptor.
 Napi::Value SampleKvmNs(const Napi::CallbackInfo& info) {
   const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
   static Bench* bench = new Bench(std::vector<char>(bytes.Data(), bytes.Data() + bytes.ByteLength()));

@@ -3,8 +3,8 @@
 import { checkedDeviceId, checkedInteger, checkedOptions, checkedPlainObject, INT_MAX, shown } from '../arguments.ts';
 import { type Binding, binding } from '../binding.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { failureError, systemError } from '../failures.ts';
-import { hintAtLostKvm, hintAtNoKvmStatistics } from '../hints.ts';
+import { failureError } from '../failures.ts';
+import { hintAtNoKvmStatistics } from '../hints.ts';
 import type { Layout } from '../layout.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import { kvmPlacesOf } from './places.ts';
@@ -68,32 +68,4 @@ function hasNoStatistics(native: Binding, descriptors: readonly number[]): boole
   const one = descriptors.find((descriptor) => descriptor !== NONE) ?? NONE;
   const result = native.kvmStatistics(one, one);
   return 'code' in result && result.code === 'noStatistics';
-}
-
-/** Warns about VMs and vCPUs that cannot be read any more. The timer does not keep the process alive. */
-export class KvmLosses {
-  static readonly #EVERY_MS = 1000;
-
-  readonly #cells: ThreadCells;
-  readonly #name: string;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(cells: ThreadCells, name: string) {
-    this.#cells = cells;
-    this.#name = name;
-    this.#timer = setInterval(() => this.tell(), KvmLosses.#EVERY_MS);
-    this.#timer.unref();
-  }
-
-  /** Tells what was lost since the last call, of any thread. */
-  tell(): void {
-    if (this.#cells.closed) return;
-    for (const { vcpu, failure } of this.#cells.attachment.kvmLosses()) {
-      hintAtLostKvm(this.#name, vcpu === null ? 'VM' : `vCPU ${shown(vcpu)}`, systemError(failure));
-    }
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
 }

@@ -77,10 +77,10 @@ void KvmSamples::Sample(const KvmSource& source) const {
     while (last->offset - first->offset >= kWords * sizeof(uint64_t)) last--;
     if (const int error = SampleFields(source.fd, first, last); error != 0) {
       int none = 0;
-      // Relaxed, both: the first failure counts; it publishes nothing.
-      if (source.error.compare_exchange_strong(none, error, std::memory_order_relaxed, std::memory_order_relaxed) &&
-          error_cell_ != nullptr) {
-        AddShared(*error_cell_, 1);
+      // Relaxed, all: the first failure counts; it publishes nothing.
+      if (source.error.compare_exchange_strong(none, error, std::memory_order_relaxed, std::memory_order_relaxed)) {
+        losses_.fetch_add(1, std::memory_order_relaxed);
+        if (error_cell_ != nullptr) AddShared(*error_cell_, 1);
       }
       break;
     }

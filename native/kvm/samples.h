@@ -80,6 +80,9 @@ class KvmSamples {
   // Relaxed: it publishes nothing; a caller that reads it too early samples at its next turn.
   bool is_empty() const { return first_.load(std::memory_order_relaxed) == nullptr; }
 
+  // How many sources could not be read, each counted once. Relaxed: it publishes nothing.
+  uint32_t losses() const { return losses_.load(std::memory_order_relaxed); }
+
   // The cell that counts sources that cannot be read; null: none does. Called before Add.
   void CountErrorsIn(Cell* cell) { error_cell_ = cell; }
   void Add(KvmSource* source);
@@ -94,6 +97,7 @@ class KvmSamples {
   std::atomic<KvmSource*> first_{nullptr};
   std::atomic<uint32_t> changes_{0};
   mutable HandlerGate gate_;
+  mutable std::atomic<uint32_t> losses_{0};
   Cell* error_cell_ = nullptr;
 };
 

@@ -36,6 +36,7 @@ Napi::Value Attachment::TakeTroubles(const Napi::CallbackInfo& info) {
   out["missed"] = missed;
   out["isDegraded"] = taken.is_degraded;
   out["displaced"] = ToNumbers(env, taken.displaced);
+  out["hasLostKvm"] = taken.has_lost_kvm;
   return out;
 }
 

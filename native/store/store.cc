@@ -178,6 +178,7 @@ FlushResult Store::Flush(Status* status, int patience_ms) {
   const FlushResult result = flusher_.Flush(status, patience_ms);
   // Without a sink, readers of the region get new values all the same.
   if (result == FlushResult::kNotInitialized) kvm_samples_.Sample();
+  NoteKvmLosses();
   if (result == FlushResult::kFailed) troubles_.AddMissed(*status);
   if (result == FlushResult::kOut && leaving_.epoch() != 0) {
     // If another thread has the lock, a later flush does this work.

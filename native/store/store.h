@@ -172,6 +172,8 @@ class Store {
   Status AllocDeviceLocked(uint32_t group, const std::string& id, const Device** device);
   // Under the lock. Samples the device once more, and no longer after that.
   void EndKvm(uint32_t group, const Device& device);
+  // Tells the listener if something cannot be sampled any more.
+  void NoteKvmLosses();
   // Under the lock. Releases the devices and descriptors that no thread samples any more.
   void FreeKvm();
   // Under the lock. Retires leaving devices, if that is possible without waiting. False: nothing more can be retired
@@ -190,6 +192,7 @@ class Store {
   Devices devices_;
   KvmSamples kvm_samples_;
   KvmWatches kvm_;
+  std::atomic<uint32_t> kvm_losses_{0};  // KvmSamples::losses() when the listener was told last
   Flusher flusher_;
   Troubles troubles_;
   Periodic periodic_;

@@ -127,6 +127,7 @@ std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
 
 Store::Snapshot Store::TakeSnapshot() {
   kvm_samples_.Sample();
+  NoteKvmLosses();
   // The lock keeps devices from being retired in the meantime.
   std::lock_guard<std::mutex> lock(mutex_);
   Snapshot snapshot;

@@ -55,6 +55,12 @@ void Store::FreeKvm() {
   });
 }
 
+void Store::NoteKvmLosses() {
+  const uint32_t losses = kvm_samples_.losses();
+  // Relaxed: a number that publishes nothing. One caller finds the change.
+  if (kvm_losses_.exchange(losses, std::memory_order_relaxed) != losses) troubles_.AddLostKvm();
+}
+
 std::vector<Store::KvmLoss> Store::TakeKvmLosses() {
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<KvmLoss> losses;

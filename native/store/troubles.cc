@@ -48,6 +48,13 @@ void Troubles::AddDisplaced(SignalSet signals) {
   Tell();
 }
 
+void Troubles::AddLostKvm() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (owner_ == nullptr) return;
+  waiting_.has_lost_kvm = true;
+  Tell();
+}
+
 Troubles::Taken Troubles::Take() {
   std::lock_guard<std::mutex> lock(mutex_);
   return std::exchange(waiting_, {});

@@ -1,5 +1,6 @@
 // Troubles collects what went wrong in a store, until the store's listener takes it: lines that did not get out, the
-// loss of memory, and displaced signal handlers. The listener is the thread that opened the store.
+// loss of memory, displaced signal handlers, and what cannot be sampled of KVM any more. The listener is the thread
+// that opened the store.
 //
 // Thread-safety:       any thread may call any function.
 // Async-signal-safety: none. What a signal handler finds is added at the next flush.
@@ -26,6 +27,7 @@ class Troubles {
     std::vector<Status> missed;
     bool is_degraded = false;
     SignalSet displaced = 0;
+    bool has_lost_kvm = false;
   };
 
   Troubles() = default;
@@ -45,6 +47,8 @@ class Troubles {
   // Only the first call counts.
   void AddDegraded();
   void AddDisplaced(SignalSet signals);
+  // Something that is sampled of KVM cannot be read any more; the store knows what.
+  void AddLostKvm();
 
   // What was added since the last call.
   Taken Take();
