@@ -24,6 +24,11 @@ export function baseUnitOf(unit: Unit): BaseUnit {
   return BASE_UNITS[unit];
 }
 
+/** The same for a name that must end in its unit. A name that says `bytes` before its end is taken as a plain count. */
+export function namedUnitOf(name: string, unit: Unit): BaseUnit {
+  return BASE_UNITS[unit === 'bytes' && /(^|_)bytes_/.test(name) ? 'count' : unit];
+}
+
 /** A metric's name without its unit. */
 export function nameWithoutUnit(name: string, unit: Unit): string {
   const { ending } = BASE_UNITS[unit];

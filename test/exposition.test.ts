@@ -23,7 +23,11 @@ const schema = defineSchema({
     start_ms: store('When the vCPU started'),
     time: latency('Time of an exit'),
   }),
-  disk: perDevice({ read: inc('Data read', { unit: 'bytes' }), level: store('A level', { aggregate: 'max' }) }),
+  disk: perDevice({
+    read: inc('Data read', { unit: 'bytes' }),
+    sent_bytes_count: inc('Data sent', { unit: 'bytes' }),
+    level: store('A level', { aggregate: 'max' }),
+  }),
 });
 
 const opened = <S extends Schema>(of: S) =>
@@ -67,6 +71,10 @@ vmm_vcpu_time_max_seconds 0.000041
 # TYPE vmm_disk_read_bytes_total counter
 vmm_disk_read_bytes_total{device="a\"\\\n"} 7
 vmm_disk_read_bytes_total{device="ü"} 0
+# HELP vmm_disk_sent_bytes_count_total Data sent
+# TYPE vmm_disk_sent_bytes_count_total counter
+vmm_disk_sent_bytes_count_total{device="a\"\\\n"} 0
+vmm_disk_sent_bytes_count_total{device="ü"} 0
 # HELP vmm_disk_level A level
 # TYPE vmm_disk_level gauge
 vmm_disk_level{device="a\"\\\n"} 0
@@ -74,6 +82,9 @@ vmm_disk_level{device="ü"} 3
 # HELP vmm_disk_all_read_bytes_total Data read
 # TYPE vmm_disk_all_read_bytes_total counter
 vmm_disk_all_read_bytes_total 107
+# HELP vmm_disk_all_sent_bytes_count_total Data sent
+# TYPE vmm_disk_all_sent_bytes_count_total counter
+vmm_disk_all_sent_bytes_count_total 0
 # HELP vmm_disk_all_level A level
 # TYPE vmm_disk_all_level gauge
 vmm_disk_all_level 3

@@ -1,6 +1,6 @@
 // The metric families of a schema: what each metric is called in Prometheus, and which values its samples have. Pure.
 
-import { baseUnitOf } from '../base-unit.ts';
+import { namedUnitOf } from '../base-unit.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { type DeviceGroupLayout, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
 import { unitOf } from '../schema.ts';
@@ -77,7 +77,7 @@ function familiesOfMetric(
   { devices, isAggregate = false }: Owner,
 ): Family[] {
   const unit = unitOf(name, def);
-  const { name: baseUnit, decimals } = baseUnitOf(unit);
+  const { name: baseUnit, decimals } = namedUnitOf(name, unit);
   const begin = `${prefix === '' ? '' : `${prefix}_`}${group}_${isAggregate ? 'all_' : ''}`;
   const common = { unit: baseUnit, path, devices, isAggregate };
   const gauge = (gaugeName: string, help: string, gaugeCell: number): Family => {

@@ -1,12 +1,12 @@
 // The names and the escapes of Prometheus. Pure.
 
 import { checkedPlainObject, checkedText, shown } from '../arguments.ts';
-import { baseUnitOf, nameWithoutUnit } from '../base-unit.ts';
+import { namedUnitOf, nameWithoutUnit } from '../base-unit.ts';
 import type { Unit } from '../schema.ts';
 
 /** A metric's name with its base unit at the end. `part` stands before the unit, such as `_min`. */
 export function nameInBaseUnit(name: string, unit: Unit, part = ''): string {
-  const base = baseUnitOf(unit).name;
+  const base = namedUnitOf(name, unit).name;
   return `${nameWithoutUnit(name, unit)}${part}${base === '' ? '' : `_${base}`}`;
 }
 

@@ -40,7 +40,7 @@ function addMetric(
   lessExtremes: readonly string[],
 ): void {
   const { group, device, aggregate, name, kind, unit, doc, value } = metric;
-  const [base, ending, decimals] = BASE[unit];
+  const [base, ending, decimals] = BASE[name.includes('bytes_') ? 'count' : unit];
   const begin = `vmm_${group}_${aggregate ? 'all_' : ''}`;
   const named = (stem: string, part = '') => {
     const bare = ending !== '' && stem.endsWith(ending) ? stem.slice(0, -ending.length) : stem;
