@@ -32,6 +32,7 @@ const SUBJECTS = [
   'devices',
   'readers',
   'shows',
+  'agents',
   'ticks',
   'starts',
   'crashes',

@@ -27,6 +27,9 @@ folder stands for all region files in it, in depth. Files may come and go.
   --forget TIME        how long its state is shown (default: 24h)
   --max-series N       show only the state of a process with more series
                        (default: 100000)
+  --otlp URL           also send the metrics to an OpenTelemetry receiver, by HTTP
+                       with protobuf
+  --otlp-interval TIME how often (default: 60s)
   --other-users        also read regions that belong to other users
 
 TIME is a number and a unit: ms, s, m, h or d.
@@ -56,13 +59,20 @@ export const serve: Command = {
       forget: { type: 'string' },
       'max-series': { type: 'string' },
       'other-users': { type: 'boolean' },
+      otlp: { type: 'string' },
+      'otlp-interval': { type: 'string' },
     } as const;
     const { values, operands } = parsedMany(args, options, 'PATTERN');
     for (const operand of operands) asUsageError(() => checkedPath('PATTERN', operand));
-    const { addressFrom, DEFAULT_LISTEN, DETAILS, NAME_SOURCES, startAgent } = await import('../serve/agent.ts');
+    const { addressFrom, DEFAULT_LISTEN, DETAILS, NAME_SOURCES, otlpUrl, startAgent } = await import('../serve/agent.ts');
     const listen = asUsageError(() => addressFrom(values.listen ?? DEFAULT_LISTEN));
     const tokenFile = values['token-file'];
     if (tokenFile !== undefined) asUsageError(() => checkedPath('--token-file', tokenFile));
+    const { otlp: receiver, 'otlp-interval': interval } = values;
+    if (receiver === undefined && interval !== undefined) throw new UsageError('--otlp-interval needs --otlp');
+    const intervalMs = timeOf('--otlp-interval', interval ?? '60s');
+    if (intervalMs < 100) throw new UsageError('--otlp-interval must be at least 100ms');
+    const otlp = receiver === undefined ? undefined : { url: asUsageError(() => otlpUrl(receiver)), intervalMs };
     const agent = await startAgent({
       patterns: operands,
       listen,
@@ -72,6 +82,7 @@ export const serve: Command = {
       keepMs: timeOf('--keep', values.keep ?? '15m'),
       forgetMs: timeOf('--forget', values.forget ?? '24h'),
       seriesMax: numberOf(values['max-series'] ?? `${SERIES_MAX}`, (value) => checkedInteger('--max-series', value, 1, 10_000_000)),
+      otlp,
       owners: values['other-users'] ? 'any' : 'own',
       report,
     });

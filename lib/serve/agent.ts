@@ -7,6 +7,7 @@ import { fleetData } from './data.ts';
 import { Events } from './events.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import { type Address, isLocal, listen } from './listening.ts';
+import { OtlpExporter } from './otlp-exporter.ts';
 import { Renderings, SHARED_MS } from './renderings.ts';
 import { answer, type Site } from './routes.ts';
 import { type Detail, Scrapes } from './scrapes.ts';
@@ -14,12 +15,15 @@ import { Token } from './token.ts';
 
 export { NAME_SOURCES } from './fleet.ts';
 export { addressFrom, DEFAULT_LISTEN } from './listening.ts';
+export { otlpUrl } from './otlp-exporter.ts';
 export { DETAILS } from './scrapes.ts';
 
 export interface AgentOptions extends Omit<FleetOptions, 'now'> {
   readonly listen: Address;
   readonly tokenFile: string | undefined;
   readonly detail: Detail;
+  /** Where metrics are sent to, and how often. */
+  readonly otlp: { readonly url: URL; readonly intervalMs: number } | undefined;
 }
 
 export interface Agent {
@@ -50,17 +54,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     fleet.refreshIfOlder(SHARED_MS);
     return fleetData(fleet, now());
   };
-  const scrapes = new Scrapes(fleet);
+  const exporter = options.otlp && new OtlpExporter(fleet, { ...options.otlp, report: options.report, now });
+  const scrapes = new Scrapes(fleet, exporter);
   const site: Site = { fleet, scrapes, renderings: new Renderings(), events: new Events(data), token, detail: options.detail, now };
   const server = serverOf(site, options.report);
   const timer = setInterval(() => fleet.refreshIfOlder(BACKGROUND_MS - SHARED_MS), BACKGROUND_MS);
   const end = () => {
     clearInterval(timer);
+    exporter?.close();
     site.events.close();
     fleet.close();
   };
   try {
     const url = await listen(server, options.listen);
+    void exporter?.run();
     const files = Object.values(fleet.counts).reduce((sum, count) => sum + count, 0);
     return { url, files, close: () => closed(server).then(end) };
   } catch (error) {

@@ -27,6 +27,8 @@ export interface AgentFacts {
   readonly cut: number;
   /** How long the last complete scrape of the fleet took, without the time that its client took. */
   readonly scrapeSeconds: number;
+  /** Requests to an OpenTelemetry receiver, by result; undefined if there is no receiver. */
+  readonly otlp: { readonly accepted: number; readonly failed: number } | undefined;
 }
 
 const seconds = (ms: number) => `${ms / 1000}`;
@@ -138,6 +140,12 @@ const AGENT_FAMILIES: readonly OwnFamily<AgentFacts>[] = [
     type: 'counter',
     help: 'Answers that were cut off because their client was too slow',
     lines: ({ cut }) => `vmm_agent_scrapes_cut_total ${cut}\n`,
+  },
+  {
+    name: 'vmm_agent_otlp_requests_total',
+    type: 'counter',
+    help: 'Requests to the OpenTelemetry receiver',
+    lines: ({ otlp }) => (otlp === undefined ? '' : counted('vmm_agent_otlp_requests_total', 'result', otlp)),
   },
   {
     name: 'vmm_agent_scrape_duration_seconds',

@@ -8,6 +8,9 @@ import { bytesOf, gzipped } from './renderings.ts';
 /** How long a client may take to read its answer, unless the client says how long it waits. */
 const DEADLINE_MS = 120_000;
 
+/** An answer of this length is written at once. */
+const SMALL_BYTES = 1 << 18;
+
 /** Sends a short text. */
 export function sendText(response: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
   const body = Buffer.from(`${text}\n`);
@@ -46,20 +49,32 @@ export async function sendBody(request: IncomingMessage, response: ServerRespons
     response.end();
     return true;
   }
+  if (bytesOf(chunks) <= SMALL_BYTES) {
+    response.cork(); // all of it in one call, with the headers
+    for (const chunk of chunks) response.write(chunk);
+    response.end();
+    return awaited(response, deadlineOf(request), () => closed(response));
+  }
+  return awaited(response, deadlineOf(request), async () => {
+    for (const chunk of chunks) {
+      if (response.destroyed) return;
+      if (!response.write(chunk)) await drained(response);
+    }
+    if (response.destroyed) return;
+    response.end();
+    await closed(response);
+  });
+}
+
+/** Waits for work that a slow client may hold up. Returns false if it took too long; then the connection is closed. */
+async function awaited(response: ServerResponse, deadlineMs: number, work: () => Promise<void>): Promise<boolean> {
   let isLate = false;
   const deadline = setTimeout(() => {
     isLate = true;
     response.destroy();
-  }, deadlineOf(request));
+  }, deadlineMs);
   try {
-    for (const chunk of chunks) {
-      if (response.destroyed) break;
-      if (!response.write(chunk)) await drained(response);
-    }
-    if (!response.destroyed) {
-      response.end();
-      await closed(response);
-    }
+    await work();
   } finally {
     clearTimeout(deadline);
   }

@@ -25,10 +25,13 @@ export class Scrapes {
   answered = 0;
   cut = 0;
   readonly #fleet: Fleet;
+  readonly #exporter: { readonly accepted: number; readonly failed: number } | undefined;
   #seconds = 0;
 
-  constructor(fleet: Fleet) {
+  /** `exporter` counts the requests to an OpenTelemetry receiver, if there is one. */
+  constructor(fleet: Fleet, exporter?: { readonly accepted: number; readonly failed: number }) {
     this.#fleet = fleet;
+    this.#exporter = exporter;
   }
 
   /** All virtual machines, as of the fleet's last refresh(), and the agent itself. */
@@ -59,6 +62,7 @@ export class Scrapes {
       scrapes: this.answered,
       cut: this.cut,
       scrapeSeconds: this.#seconds,
+      otlp: this.#exporter && { accepted: this.#exporter.accepted, failed: this.#exporter.failed },
     };
   }
 }
