@@ -4,7 +4,7 @@
 export const GLIBC_MAX = '2.28';
 
 /** The most bytes of one addon. */
-export const BYTES_MAX = 500_000;
+export const BYTES_MAX = 512 * 1024;
 
 /**
  * `file` is the path in prebuilds/, `triple` the target of zig, `machine` what the ELF header says, and `needs` the
