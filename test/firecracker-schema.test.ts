@@ -182,9 +182,11 @@ describe('given options, when a schema of Firecracker is asked for', () => {
     { options: { arch: 'aarch64' }, schema: firecrackerAarch64 },
     { options: { version: '1.15', arch: 'arm64' }, schema: firecrackerAarch64 },
     { options: { version: '1.16' }, schema: firecrackerSchema({ version: '1.16', arch: own }) },
+    { options: { version: '1.15', histograms: false }, schema: firecracker },
+    { options: { histograms: 'all' }, schema: firecrackerSchema({ version: '1.15', arch: own, histograms: 'all' }) },
     { options: { version: '1.16', arch: 'arm64' }, schema: firecrackerSchema({ version: '1.16', arch: 'aarch64' }) },
   ] satisfies { options: FirecrackerOptions | undefined; schema: unknown }[])('with $options, then each call gives one schema', (row) => {
-    expect(firecrackerSchema(row.options)).toBe(row.schema);
+    expect(firecrackerSchema(row.options as FirecrackerOptions | undefined)).toBe(row.schema);
   });
 
   test.each([
@@ -192,6 +194,8 @@ describe('given options, when a schema of Firecracker is asked for', () => {
     { options: { version: '1.16.1' }, message: "version must be '1.15' or '1.16'; got '1.16.1'" },
     { options: { version: 1.16 }, message: "version must be '1.15' or '1.16'; got 1.16" },
     { options: { arch: 'riscv64' }, message: "arch must be 'x86_64', 'aarch64', 'x64' or 'arm64'; got 'riscv64'" },
+    { options: { histograms: true }, message: "histograms must be false, 'groups' or 'all'; got true" },
+    { options: { histograms: 'none' }, message: "histograms must be false, 'groups' or 'all'; got 'none'" },
     { options: { arch: null }, message: "arch must be 'x86_64', 'aarch64', 'x64' or 'arm64'; got null" },
   ])('with $options, then the RangeError names what there is', ({ options, message }) => {
     const call = () => firecrackerSchema(options as FirecrackerOptions);
@@ -200,9 +204,25 @@ describe('given options, when a schema of Firecracker is asked for', () => {
     expect(call).toThrow(`firecrackerSchema(): ${message}`);
   });
 
+  test.each([
+    { histograms: 'groups', kinds: ['group'] },
+    { histograms: 'all', kinds: ['group', 'perDevice'] },
+  ] as const)('with histograms: $histograms, then the latencies of $kinds have one, and nothing else changes', ({ histograms, kinds }) => {
+    const without = firecrackerSchema({ version: '1.16', arch: 'aarch64' }).shape as SchemaShape;
+    const shape = firecrackerSchema({ version: '1.16', arch: 'aarch64', histograms }).shape as SchemaShape;
+    const expected = Object.entries(without).map(([key, entry]) => {
+      if (entry.kind === 'utcTimestampMs' || !(kinds as readonly string[]).includes(entry.kind)) return [key, entry];
+      const fields = Object.entries(entry.fields).map(([name, def]) => [name, def.kind === 'latency' ? { ...def, histogram: true } : def]);
+      return [key, { ...entry, fields: Object.fromEntries(fields) }];
+    });
+
+    expect(JSON.stringify(shape)).toBe(JSON.stringify(Object.fromEntries(expected)));
+    expect(JSON.stringify(shape)).not.toBe(JSON.stringify(without));
+  });
+
   test('with a misspelt option, then the TypeError names the options', () => {
     expect(() => firecrackerSchema({ verison: '1.16' } as FirecrackerOptions)).toThrow(
-      new TypeError("firecrackerSchema(): unknown option 'verison'; the options are 'version', 'arch'"),
+      new TypeError("firecrackerSchema(): unknown option 'verison'; the options are 'version', 'arch', 'histograms'"),
     );
   });
 });

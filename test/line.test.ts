@@ -38,6 +38,7 @@ describe("given Firecracker's schema without devices", () => {
     { name: 'x86_64', schema: firecrackerX86_64 as Schema, keys: 23, numbers: 234 },
     { name: 'aarch64', schema: firecrackerAarch64 as Schema, keys: 24, numbers: 237 },
     { name: 'x86_64, v1.16.1', schema: firecrackerSchema({ version: '1.16', arch: 'x86_64' }) as Schema, keys: 23, numbers: 240 },
+    { name: 'x86_64, with histograms', schema: firecrackerSchema({ arch: 'x86_64', histograms: 'all' }) as Schema, keys: 23, numbers: 234 },
     { name: 'aarch64, v1.16.1', schema: firecrackerSchema({ version: '1.16', arch: 'aarch64' }) as Schema, keys: 24, numbers: 243 },
   ])('when it is flushed for $name, then the line has $keys keys and $numbers numbers in the exact order', ({ schema, keys, numbers }) => {
     const { line } = lineOf(schema);

@@ -12,6 +12,8 @@ import {
   type HistogramValue,
   type IncMetric,
   inc,
+  type LatencyDef,
+  type LatencyHistogramDef,
   type LatencyMetric,
   type LatencyRecord,
   type LatencyValue,
@@ -127,6 +129,9 @@ test("given a version of Firecracker's line, when it is used, then only v1.16.1 
   void (() => Metrics.open(firecrackerSchema({ version: '1.16' })).app.rtc);
   // @ts-expect-error only in v1.16.1
   void (() => Metrics.open(firecrackerSchema()).app.patch_api_requests.pmem_fails);
+  expectTypeOf(firecrackerSchema({ histograms: 'groups' }).shape.vcpu.fields.exit_io_in_agg).toEqualTypeOf<LatencyHistogramDef>();
+  expectTypeOf(firecrackerSchema({ histograms: 'groups' }).shape.block.fields.read_agg).toEqualTypeOf<LatencyDef>();
+  expectTypeOf(firecrackerSchema({ histograms: 'all' }).shape.block.fields.read_agg).toEqualTypeOf<LatencyHistogramDef>();
   // @ts-expect-error there is no such version
   void (() => firecrackerSchema({ version: '1.14' }));
 });
