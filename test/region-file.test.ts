@@ -1,7 +1,7 @@
 // The region as a file: which process owns it, what happens to an earlier file, and what happens to a process whose
 // file is damaged while it runs.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -304,6 +304,9 @@ describe('given a description of a store that does not fit into a region', () =>
   });
 });
 
+/** The size of a row: 4 KiB, or up to 64 KiB on arm64. */
+const pageBytes = () => Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }));
+
 describe('given a limit on the size of the file', () => {
   const limited = (blocks: number, steps: string[], file: string) =>
     runChild('region.mjs', [JSON.stringify({ file, steps })], { before: `ulimit -f ${blocks}` });
@@ -319,7 +322,7 @@ describe('given a limit on the size of the file', () => {
 
   test('when there is no room for a device, then ERR_METRICS_NO_SPACE is thrown, and the store keeps working', () => {
     const mounted = temporaryFolder();
-    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'none', mounted]);
+    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${75 * pageBytes()}`, 'none', mounted]);
     if (mount.status !== 0) return console.log('no small tmpfs can be mounted here: a full disk is not tested');
     try {
       const metrics = open(`${mounted}/r`);
@@ -372,7 +375,7 @@ describe('given a file that is cut short while the process uses it', () => {
     const file = `${folder}/r`;
     await child({ file, steps: ['open', 'kill'] });
     const chunksOffset = readFileSync(file).readUInt32LE(HeaderOffset.chunksOffset);
-    const bytes = chunksOffset + FIRST_SHARD_ROW * 4096;
+    const bytes = chunksOffset + FIRST_SHARD_ROW * pageBytes();
     await child({ file, sink: `${folder}/lines`, bytes, steps: ['open', 'write', 'truncate', 'add', 'kill'] });
     const reading = await readRegion(file);
     expect(reading).toMatchObject({ state: 'killed', degraded: true });

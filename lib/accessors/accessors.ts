@@ -4,6 +4,7 @@
 import type { MetricLayout } from '../layout.ts';
 import type { HistogramDef, IncDef, LatencyDef, LatencyHistogramDef, MetricDef, StoreDef } from '../schema.ts';
 import type { ThreadCells } from '../thread-cells.ts';
+import { countsInDoubles, DoubleInc } from './double-inc.ts';
 import {
   type HistogramMetric,
   type LatencyHistogramMetric,
@@ -46,9 +47,15 @@ const WITH_BUCKETS = {
 
 type AnyMetric = IncMetric | StoreMetric | LatencyMetric | HistogramMetric;
 
+let inDoubles: boolean | undefined;
+
 /** The accessor of a metric whose cells begin at `firstCell`. */
 export function accessorOf(cells: ThreadCells, { def, scheme }: Pick<MetricLayout, 'def' | 'scheme'>, firstCell: number): AnyMetric {
   if (scheme !== undefined) return new WITH_BUCKETS[cells.mode][def.kind as 'latency' | 'histogram'](cells, firstCell, scheme);
+  if (cells.mode === 'own' && def.kind === 'inc') {
+    inDoubles ??= countsInDoubles();
+    if (inDoubles) return new DoubleInc(cells, firstCell);
+  }
   return new CLASSES[cells.mode][def.kind as 'inc' | 'store' | 'latency'](cells, firstCell);
 }
 

@@ -6,13 +6,14 @@ import { VERSION } from '../version.ts';
 import { codegen } from './codegen.ts';
 import { type Command, report, UsageError } from './command.ts';
 import { flush } from './flush.ts';
+import { lines } from './lines.ts';
 import { plot } from './plot.ts';
 import { profile } from './profile.ts';
 import { serve } from './serve.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, codegen, serve };
+const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, codegen, serve, lines };
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 

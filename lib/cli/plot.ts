@@ -1,13 +1,13 @@
 // `vmm-metrics plot`: makes a page from the table of a profile.
 
 import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 
 import { checkedInteger, checkedPath } from '../arguments.ts';
-import { type ChartLibrary, profilePage } from '../profile/page.ts';
+import { profilePage } from '../profile/page.ts';
 import { profileSeriesOf } from '../profile/series.ts';
 import { ProfileTextError, profileTableOf } from '../profile/table.ts';
+import { chartLibrary } from './chart-library.ts';
 import { asUsageError, type Command, numberOf, parsed, UsageError } from './command.ts';
 import { refuseRegion } from './regions.ts';
 import { withContext, writeWhole } from './whole-file.ts';
@@ -75,10 +75,4 @@ function pageOf(input: string, title: string, points: number): string {
   } catch (error) {
     throw error instanceof ProfileTextError ? new Error(`'${input}' ${error.message}`) : error;
   }
-}
-
-function chartLibrary(): ChartLibrary {
-  const folder = dirname(createRequire(import.meta.url).resolve('uplot/package.json'));
-  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-  return { script: read('dist/uPlot.iife.min.js'), style: read('dist/uPlot.min.css'), license: read('LICENSE') };
 }

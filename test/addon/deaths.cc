@@ -103,11 +103,19 @@ void Die(const std::string& how) {
     char start = 0;
     Recurse(&start);
   } else if (how == "illegal") {
+#if defined(__aarch64__)
+    asm volatile(".inst 0");  // __builtin_trap() is a breakpoint there
+#else
     __builtin_trap();
+#endif
   } else if (how == "divide") {
+#if defined(__aarch64__)
+    raise(SIGFPE);  // a division by zero gives 0 there
+#else
     volatile int zero = 0, some = 7;  // the compiler would replace the division of a constant
     volatile int result = some / zero;
     (void)result;
+#endif
   } else if (how == "truncated") {
     ReadTruncatedMapping();
   } else if (how == "abort") {

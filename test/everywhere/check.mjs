@@ -10,6 +10,9 @@ const PROGRAM = resolve(import.meta.dirname, 'core.mjs');
 /** Far more than a case takes on an emulated processor. */
 const LIMIT_MS = 240_000;
 
+/** Counts on both sides of 2^52, 2^53 and 2^64, where a count in a double ends and where a counter wraps. */
+const LARGE = ['4503599627370498', '4503603922337797', '9007199254740997', '9007199254741002', '9232379236109516814', '12'];
+
 /** What a death by a signal leaves: the line, and the way the process died. */
 const byCrash = (step, signal) => ({
   run: [step],
@@ -22,6 +25,7 @@ export const CASES = {
     run: ['counts'],
     leaves: { said: { exits: 2 ** 40 + 42, diff: 2 ** 40 + 42, depth: 7, min: 3, max: 5, inSnapshot: 2 ** 40 + 42 } },
   },
+  'large counts': { run: ['large'], leaves: { said: LARGE } },
   lines: {
     run: ['lines'],
     leaves: { said: { first: true, second: true }, lines: [{ exits: 2 }, { exits: 5, depth: 9 }, { exits: 1, depth: 9 }] },

@@ -79,6 +79,23 @@ const CASES = {
     const inSnapshot = metrics.snapshot().vcpu.exits;
     say({ exits: exits.count(), diff: exits.fetchDiff(), depth: depth.fetch(), min, max, inSnapshot });
   },
+  large() {
+    const { exits } = open().app.vcpu;
+    const seen = [];
+    const add = (n) => {
+      exits.add(n);
+      exits.inc();
+      exits.add(3);
+      seen.push(String(exits.count()));
+    };
+    add(2n ** 52n - 2n);
+    add(2 ** 32 - 1);
+    add(2n ** 52n - 2n ** 32n - 4n);
+    add(1);
+    add(2n ** 63n);
+    add(2n ** 63n - 2n ** 53n - 6n); // wraps
+    say(seen);
+  },
   lines() {
     const metrics = open();
     metrics.init(lines);

@@ -5,7 +5,8 @@
 // Thread-safety:       checks may be made on any thread.
 // Async-signal-safety: none.
 // Lifetime:            main() is here, so one file of each executable includes it. An argument selects the tests whose
-//                      sentences contain it.
+//                      sentences contain it. An argument with a minus before it skips the tests whose sentences contain
+//                      the rest.
 
 #pragma once
 
@@ -75,10 +76,23 @@ constexpr bool kMayLoseMemory = true;
   static const bool CHECK_JOIN(listed, __LINE__) = (::check::tests.push_back({sentence, CHECK_JOIN(Test, __LINE__)}), true); \
   static void CHECK_JOIN(Test, __LINE__)()
 
+namespace check {
+
+// Whether the arguments select a test: one without a minus must be in the sentence, one with a minus must not.
+inline bool IsSelected(const char* sentence, int argc, char** argv) {
+  for (int i = 1; i < argc; i++) {
+    const bool is_skip = argv[i][0] == '-';
+    if ((std::strstr(sentence, argv[i] + (is_skip ? 1 : 0)) != nullptr) == is_skip) return false;
+  }
+  return true;
+}
+
+}  // namespace check
+
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each line is written before a child is forked or dies
   for (const auto& [sentence, run] : check::tests) {
-    if (argc > 1 && std::strstr(sentence, argv[1]) == nullptr) continue;
+    if (!check::IsSelected(sentence, argc, argv)) continue;
     const int made = check::made, failed = check::failed;
     std::printf("  %s\n", sentence);  // printed first, so that a crash shows its test
     run();

@@ -1,0 +1,88 @@
+// The tests of test/native, built by zig for other platforms and run here: for musl on x86_64 without emulation, and
+// for arm64 under emulation. What an emulator cannot show is skipped by name, with the reason.
+
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { CACHE, installZig } from '../prebuild/zig.mjs';
+import { launcherFor } from './emulator.mjs';
+import { SKIPS } from './skips.mjs';
+
+const root = resolve(import.meta.dirname, '../..');
+const tests = join(root, 'test/native');
+
+const PLATFORMS = ['x86_64-linux-musl', 'aarch64-linux-musl', 'aarch64-linux-gnu.2.28'];
+/** One program that uses cells, shards, devices and a flush. */
+const SMOKE = 'flusher_test';
+/** Far more than a program takes on an emulated processor. */
+const LIMIT_S = 900;
+
+export async function nativeTests({ smoke }) {
+  const zig = installZig();
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const triple of PLATFORMS) {
+    console.log(`\n== native tests for ${triple}`);
+    const { launch, missing } = launcherFor(triple);
+    if (missing !== undefined) {
+      console.log(`  skipped: ${missing} is missing`);
+      counts.skipped++;
+      continue;
+    }
+    await build(zig, triple, smoke);
+    const all = readdirSync(tests).filter((file) => file.endsWith('_test.cc'));
+    for (const name of smoke ? [SMOKE] : all.map((file) => file.slice(0, -'.cc'.length))) await runOne(triple, launch, name, counts);
+  }
+  return counts;
+}
+
+/** Builds all programs, and goes on if one cannot be built. */
+async function build(zig, triple, smoke) {
+  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: CACHE, ZIG_LOCAL_CACHE_DIR: CACHE };
+  // clang warns of other things than gcc, which builds these tests with -Werror.
+  const flags = `${triple.includes('musl') ? '-static ' : ''}-w -fno-sanitize=undefined`;
+  const variables = [`PLATFORM=${triple}`, `CXX=${zig.path} c++ -target ${triple}`, `PLATFORM_FLAGS=${flags}`];
+  const only = smoke ? [`ONLY=${SMOKE}`] : [];
+  const { text } = await ended('make', ['-s', '-k', `-j${availableParallelism()}`, ...variables, ...only, 'all'], { cwd: tests, env });
+  const errors = text.split('\n').filter((line) => /error:/.test(line));
+  if (errors.length > 0) console.log(`  ${errors.slice(0, 5).join('\n  ')}`);
+}
+
+async function runOne(triple, launch, name, counts) {
+  const program = join(root, 'build/native-tests', triple, name);
+  if (!existsSync(program)) {
+    counts.failed++;
+    return console.log(`  failed   ${name}: not built`);
+  }
+  const skips = SKIPS.filter(({ on, program: of }) => on.test(triple) && of === name);
+  const whole = skips.find(({ part }) => part === undefined);
+  for (const { part, reason } of skips) {
+    counts.skipped++;
+    console.log(`  skipped  ${name}${part === undefined ? '' : `, “…${part}…”`}: ${reason}`);
+  }
+  if (whole !== undefined) return;
+  const args = skips.map(({ part }) => `-${part}`);
+  const { code, signal, text } = await ended('timeout', ['--kill-after=5', `${LIMIT_S}`, ...launch, program, ...args], { cwd: tests });
+  const sentences = text.split('\n').filter((line) => /^ {2}given /.test(line)).length;
+  const bad = text.split('\n').filter((line) => line.startsWith('  FAILED: ')).length;
+  counts.passed += sentences - bad;
+  if (code === 0) return console.log(`  passed   ${name}: ${sentences} tests`);
+  counts.failed += Math.max(1, bad);
+  const how = signal ?? `exit code ${code}`;
+  console.log(`  failed   ${name}: ${how}\n    ${text.trimEnd().split('\n').slice(-12).join('\n    ')}`);
+}
+
+function ended(program, args, options) {
+  return new Promise((done, failed) => {
+    const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (more) => {
+        text += more;
+      });
+    }
+    child.on('error', failed);
+    child.on('close', (code, signal) => done({ code, signal, text }));
+  });
+}
