@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { kvmFields } from 'vmm-metrics/kvm';
 
 import { node, runProgram } from './helpers/children.ts';
 import { HANG_MS } from './helpers/limits.ts';
@@ -44,6 +45,12 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     );
     expect(text).toMatch(/^ {2}exit_io_out_agg +[\d,]+ +0 {2}us +sum; min \d+, max [\d,]+ /m);
     expect(code).toBe(0);
+    // Where the guest runs on KVM, KVM has counted at least the exits that reached the demo.
+    const [, seen, counted] = /^ {2}all exits +([\d,]+) +([\d,]+)$/m.exec(text) ?? [];
+    const isShown = text.includes('Running on KVM') && kvmFields() !== undefined;
+    expect([seen !== undefined, text.includes('counted by KVM')]).toEqual([isShown, isShown]);
+    const number = (shown = '0') => Number(shown.replaceAll(',', ''));
+    expect(number(counted)).toBeGreaterThanOrEqual(number(seen));
     const lines = linesIn(sink) as { vcpu: { exit_io_out: bigint } }[];
     expect(lines.length).toBeGreaterThanOrEqual(2); // a late one may be left out
     const exits = lines.reduce((sum, line) => sum + line.vcpu.exit_io_out, 0n);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { BootTimer } from './boot-timer.ts';
 import { Disk, SECTOR_BYTES } from './disk.ts';
+import { exitsSeen, watchKvm } from './kvm-exits.ts';
 import { Pmem } from './pmem.ts';
 import { plotProfile, startProfile } from './profile.ts';
 import { Serial } from './serial.ts';
@@ -69,6 +70,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
     exitsPerSecond: settings.exitsPerSecond,
     onEnd: end.resolve,
   });
+  const kvmTable = watchKvm(vm);
   const profile = settings.profile ? startProfile(metrics) : undefined;
   const startedMs = performance.now();
   const timers = [
@@ -89,8 +91,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   const snapshot = metrics.snapshot();
   metrics.close(); // flushes the last line
 
-  const { exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write } = snapshot.vcpu;
-  const exits = Number(exit_io_in + exit_io_out + exit_mmio_read + exit_mmio_write);
+  const exits = Number(exitsSeen(snapshot.vcpu));
   const lines = readFileSync(metricsFile, 'utf8').split('\n').length - 1;
   const removed = settings.metricsFile === undefined ? ' (removed now; use --metrics FILE to keep it)' : '';
   const troubleShowing = showRegion(regionOf(directory));
@@ -98,6 +99,8 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
 ${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s: ${Math.round((exits / ranMs) * 1000)} per second
 ${lines} metrics ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
+  if (kvmTable !== undefined)
+    process.stdout.write(`\nExits that reached this program, and what KVM has counted:\n${kvmTable(snapshot.vcpu)}`);
   process.stdout.write(stats === undefined ? '\nNext, try: npm run demo -- --crash, --kill or --profile\n' : plotProfile(stats));
   const trouble = failure === undefined ? troubleShowing : `the vCPU failed: ${failure}`;
   if (trouble === undefined) return 0;

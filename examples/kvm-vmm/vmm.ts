@@ -74,6 +74,11 @@ export class Vm {
     this.#machine.setSectors(devices.disk.sectors);
   }
 
+  /** The descriptors of the VM and its vCPU, which stay the machine's; `undefined` if the guest does not run on KVM. */
+  get kvmDescriptors(): { readonly vm: number; readonly vcpu: number } | undefined {
+    return this.#machine.kvmDescriptors();
+  }
+
   /** Sends bytes to the guest's serial port. Returns how many fitted into the receive buffer. */
   input(bytes: Uint8Array): number {
     return this.#machine.input(bytes);
@@ -135,6 +140,7 @@ interface NativeMachine {
   endReason(): string | undefined;
   /** Asks for one call of `onWake`: at the next event, or at once if there is an event already. */
   wakeMe(): void;
+  kvmDescriptors(): { readonly vm: number; readonly vcpu: number } | undefined;
   input(bytes: Uint8Array): number;
   overflow(): void;
   /** Sets the register from which the guest reads the size of its disk. */

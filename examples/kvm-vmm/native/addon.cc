@@ -99,6 +99,16 @@ Napi::Value Complete(const Napi::CallbackInfo& info, Running* running) {
   return info.Env().Undefined();
 }
 
+// kvmDescriptors(): { vm, vcpu }; undefined if the guest does not run on KVM.
+Napi::Value KvmDescriptors(const Napi::CallbackInfo& info, Running* running) {
+  const KvmVcpu* vcpu = running->machine->vcpu();
+  if (vcpu == nullptr) return info.Env().Undefined();
+  Napi::Object descriptors = Napi::Object::New(info.Env());
+  descriptors["vm"] = vcpu->vm_fd();
+  descriptors["vcpu"] = vcpu->vcpu_fd();
+  return descriptors;
+}
+
 // input(bytes): returns how many bytes fitted into the receive buffer of the serial port.
 Napi::Value Input(const Napi::CallbackInfo& info, Running* running) {
   const auto bytes = info[0].As<Napi::Uint8Array>();
@@ -117,6 +127,7 @@ Napi::Object MethodsOf(Napi::Env env, const std::shared_ptr<Running>& running) {
   add("takeEvents", TakeEvents);
   add("endReason", EndReason);
   add("wakeMe", WakeMe);
+  add("kvmDescriptors", KvmDescriptors);
   add("input", Input);
   add("writtenData", WrittenData);
   add("complete", Complete);

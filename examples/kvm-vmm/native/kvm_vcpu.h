@@ -35,6 +35,10 @@ class KvmVcpu {
   // Runs the guest until the mailbox requests a stop. Returns why the guest ended earlier, or "".
   std::string Run(ExitHandler* handler, const Mailbox& mailbox);
 
+  // For KVM's own statistics. They stay this object's.
+  int vm_fd() const { return vm_fd_; }
+  int vcpu_fd() const { return vcpu_fd_; }
+
   // Makes Run leave the guest, even if the guest makes no exits. `thread` is the thread in Run, not yet joined.
   void Kick(pthread_t thread);
 

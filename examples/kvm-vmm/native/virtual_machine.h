@@ -41,6 +41,8 @@ class VirtualMachine {
   void Stop();
 
   Mailbox& mailbox() { return mailbox_; }
+  // Null for a simulated guest, and after Stop.
+  const KvmVcpu* vcpu() const { return vcpu_.get(); }
 
  private:
   void RunVcpu(uint32_t exits_per_second);
