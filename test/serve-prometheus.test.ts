@@ -106,12 +106,12 @@ test.skipIf(withoutPrometheus)(
       - targets: ['${host}']
 `,
     );
-    const valueOf = (values: readonly { labels: Record<string, string>; value: string }[], vm: string) =>
+    const countOf = (values: readonly { labels: Record<string, string>; value: string }[], vm: string) =>
       values.find(({ labels }) => labels['vm'] === vm)?.value;
     for (const job of ['vms', 'fleet']) {
       const counters = await prometheus.until(`vmm_vcpu_exit_io_in_total{job="${job}"}`, 2);
-      expect(valueOf(counters, 'vm0')).toBe(`${plain.app.vcpu.exit_io_in.count()}`);
-      expect(valueOf(counters, ODD)).toBe('3');
+      expect(countOf(counters, 'vm0')).toBe(`${plain.app.vcpu.exit_io_in.count()}`);
+      expect(countOf(counters, ODD)).toBe('3');
       const [device] = await prometheus.until(`vmm_pmem_activate_fails_total{job="${job}"}`, 1);
       expect([device!.labels['device'], device!.value]).toEqual(['d"r\\v\n0é', '7']);
       expect((await prometheus.until(`vmm_vcpu_exit_io_in_agg_seconds_sum{job="${job}",vm="vm0"}`, 1))[0]!.value).toBe('0.000041');
