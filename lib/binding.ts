@@ -107,6 +107,8 @@ export interface NativeFileSampler {
   setFiles(files: readonly SampledFile[]): void;
   /** Samples until `pauseNs` or until something else stops it. Writes rows to `text`, and returns how many bytes. */
   run(pauseNs: number, text: Uint8Array): { readonly stop: number; readonly bytes: number };
+  /** Copies the values of the last sample. False: none was taken since setFiles(). */
+  last(values: BigUint64Array): boolean;
   /** Counts a sample of the tick that is due, which JavaScript has taken at that moment. */
   note(nowNs: number): void;
   figures(): {

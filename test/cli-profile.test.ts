@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion, store } from 'vmm-metrics';
 
 import { profileTableOf } from '../lib/profile/table.ts';
+import { HeaderOffset } from '../lib/region/format.ts';
 import { node } from './helpers/children.ts';
 import { cliSync, program } from './helpers/command.ts';
 import { HANG_MS } from './helpers/limits.ts';
@@ -104,6 +105,29 @@ test('given metrics of every kind in two files, when they are sampled, then each
     ...[2n ** 64n - 2n, 10n ** 18n, 0n, 8n, 8n, 2n ** 63n],
   ]);
   expect(table.columns[5]).toMatchObject({ kind: 'inc', unit: 'bytes' });
+});
+
+test('given devices that come and go, when a removed device is sampled, then its column keeps its last value, and the rows go on', async () => {
+  const folder = temporaryFolder();
+  const schema = defineSchema({ g: group({ n: inc('n') }), d: perDevice({ n: inc('n') }) });
+  const metrics = closing(Metrics.open(schema, { name: freshName(), file: `${folder}/r` }));
+  metrics.app.d.alloc('x').n.add(5);
+  const sampling = spawn(node, [program, 'profile', `${folder}/r`, '--metrics', 'd_x.n,g.n', '-o', `${folder}/t`]);
+  const hasRow = (values: string) => existsSync(`${folder}/t`) && readFileSync(`${folder}/t`, 'utf8').includes(`\t${values}\n`);
+  await vi.waitUntil(() => hasRow('5\t0'), HANG_MS);
+  metrics.app.d.remove('x');
+  for (let i = 0; i < 6; i++) {
+    metrics.app.d.alloc('x').n.add(1000); // another device, which in the end has the cells of the first one
+    metrics.app.d.remove('x');
+  }
+  expect(readFileSync(`${folder}/r`).readBigUInt64LE(HeaderOffset.retiredEpoch)).toBeGreaterThan(0n);
+  metrics.app.g.n.inc();
+  await vi.waitUntil(() => hasRow('5\t1'), HANG_MS);
+  sampling.kill('SIGINT');
+  expect((await once(sampling, 'close'))[0]).toBe(0);
+  const { columns, figures, timesNs } = profileTableOf(readFileSync(`${folder}/t`));
+  expect(new Set(columns[0]!.values)).toEqual(new Set([5n]));
+  expect(figures['samples']).toBe(timesNs.length);
 });
 
 describe('given a folder of regions', () => {

@@ -139,6 +139,11 @@ export class RegionSampler {
     });
   }
 
+  /** Takes over the values of a sample that native code has taken; from index `first` on, in the order of the columns. */
+  keep(values: BigUint64Array, first: number): void {
+    this.#last.set(values.subarray(first, first + this.#last.length));
+  }
+
   /** What native code must know to take the next samples. */
   native(): SampledFile {
     const { granuleBytes, chunksOffset } = this.#header;

@@ -76,6 +76,7 @@ class Sampling {
     const { intervalNs, seconds } = options;
     const lastTick = Math.floor(Math.min(seconds * 1e9, FAR_NS) / intervalNs);
     this.#native = new (binding().FileSampler)(this.#beginNs, intervalNs, lastTick);
+    this.#eachSampler((sampler, first) => sampler.sample(this.#values, first)); // a device may go before the first tick
     this.#native.setFiles(samplers.map((sampler) => sampler.native()));
   }
 
@@ -107,6 +108,8 @@ class Sampling {
 
   /** Takes a sample after more than values has changed, and says what is new to native code. */
   async #takeChanged(): Promise<void> {
+    // The columns of devices that are gone keep the values of the last sample.
+    if (this.#native.last(this.#values)) this.#eachSampler((sampler, first) => sampler.keep(this.#values, first));
     const atNs = nowNs();
     const row = this.#row(atNs);
     this.#native.note(atNs);
@@ -114,12 +117,17 @@ class Sampling {
     await this.#write(Buffer.from(row));
   }
 
-  #row(atNs: number): string {
+  /** Calls `work` with each sampler and the index of its first column. */
+  #eachSampler(work: (sampler: RegionSampler, first: number) => void): void {
     let first = 0;
     for (const sampler of this.#samplers) {
-      sampler.sample(this.#values, first);
+      work(sampler, first);
       first += sampler.columns.length;
     }
+  }
+
+  #row(atNs: number): string {
+    this.#eachSampler((sampler, first) => sampler.sample(this.#values, first));
     return `${atNs - this.#beginNs}\t${this.#values.join('\t')}\n`;
   }
 

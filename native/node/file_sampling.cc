@@ -1,5 +1,6 @@
 #include "node/file_sampling.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,8 @@ class FileSampling : public Napi::ObjectWrap<FileSampling> {
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "FileSampler",
                        {InstanceMethod<&FileSampling::SetFiles>("setFiles"), InstanceMethod<&FileSampling::Run>("run"),
-                        InstanceMethod<&FileSampling::Note>("note"), InstanceMethod<&FileSampling::Figures>("figures")});
+                        InstanceMethod<&FileSampling::Note>("note"), InstanceMethod<&FileSampling::Last>("last"),
+                        InstanceMethod<&FileSampling::Figures>("figures")});
   }
 
  private:
@@ -59,6 +61,14 @@ class FileSampling : public Napi::ObjectWrap<FileSampling> {
     result["stop"] = static_cast<uint32_t>(stop);
     result["bytes"] = static_cast<double>(written);
     return result;
+  }
+
+  Napi::Value Last(const Napi::CallbackInfo& info) {
+    const std::vector<uint64_t>& last = sampler_.last();
+    Napi::BigUint64Array values = info[0].As<Napi::BigUint64Array>();
+    if (last.empty() || values.ElementLength() < last.size()) return Napi::Boolean::New(info.Env(), false);
+    std::copy(last.begin(), last.end(), values.Data());
+    return Napi::Boolean::New(info.Env(), true);
   }
 
   void Note(const Napi::CallbackInfo& info) { sampler_.Note(NsOf(info[0])); }

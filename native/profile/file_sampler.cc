@@ -54,6 +54,7 @@ bool FileSampler::SetFiles(std::vector<SampledFile> files) {
   size_t columns = 0;
   for (const SampledFile& file : files) columns += file.columns.size();
   values_.assign(columns, 0);
+  last_.clear();
   files_ = std::move(files);
   return true;
 }
@@ -73,6 +74,8 @@ FileSampler::Stop FileSampler::Run(uint64_t pause_ns, char* text, size_t bytes, 
     if (bytes - out.size() < row_bytes_max) break;
     stop = Stop::kChanged;
     if (!ReadValues()) break;
+    last_.resize(values_.size());  // allocates once
+    std::swap(values_, last_);
     AddRow(out, now_ns);
     Note(now_ns);
     stop = Stop::kOver;
@@ -141,7 +144,7 @@ void FileSampler::Combine(const SampledFile& file, uint32_t chunk, const unsigne
 
 void FileSampler::AddRow(RawWriter& out, uint64_t now_ns) const {
   out.Number(now_ns - begin_ns_);
-  for (const uint64_t value : values_) {
+  for (const uint64_t value : last_) {
     out.Char('\t');
     out.Number(value);
   }

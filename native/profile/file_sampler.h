@@ -65,6 +65,8 @@ class FileSampler {
   // Counts a sample of the tick that is due, which somebody else has taken at that moment.
   void Note(uint64_t now_ns);
 
+  // The values of the last sample; empty if none was taken since SetFiles.
+  const std::vector<uint64_t>& last() const { return last_; }
   uint64_t samples() const { return samples_; }
   uint64_t missed_ticks() const { return missed_ticks_; }
   const Histogram& lateness() const { return lateness_; }
@@ -85,7 +87,8 @@ class FileSampler {
   uint64_t missed_ticks_ = 0;
   Histogram lateness_;
   std::vector<SampledFile> files_;
-  std::vector<uint64_t> values_;
+  std::vector<uint64_t> values_;  // of the sample that is being taken
+  std::vector<uint64_t> last_;
   RowMemory memory_;
 };
 

@@ -107,6 +107,11 @@ TEST("given a thread that claims a shard, when the next sample is taken, then it
   sampled.file.region.SetShardsUsed(5);
   CHECK_EQ(Run(sampler, &text, 100), FileSampler::Stop::kFull);
   CHECK_EQ(ValuesOf(text)[0], "3");
+  sampled.SetWord(4, 0, 9);
+  sampled.file.region.header().retired_epoch.store(1);
+  CHECK_EQ(Run(sampler, &text), FileSampler::Stop::kChanged);
+  CHECK_EQ(sampler.last().size(), 1);
+  CHECK_EQ(sampler.last()[0], 3);  // not what was read after the change
 }
 
 TEST("given the time to pause, when it comes before the next tick, then no sample is taken") {
