@@ -138,8 +138,8 @@ const made = new Map<string, Schema>();
  * const metrics = Metrics.open(firecrackerSchema({ version: '1.16' }));
  * metrics.app.patch_api_requests.pmem_count.inc();
  * ```
- * @throws RangeError when there is no such version, architecture or choice of histograms. The message names what there is. TypeError for an
- * unknown option.
+ * @throws RangeError when there is no such version, architecture or choice of histograms. The message names what there
+ * is. TypeError for an unknown option.
  */
 export function firecrackerSchema<
   V extends FirecrackerVersion = '1.15',
