@@ -139,7 +139,7 @@ export class RegionSampler {
     });
   }
 
-  /** Takes over the values of a sample that native code has taken; from index `first` on, in the order of the columns. */
+  /** Takes over the values of a sample that native code has taken, from index `first` on. */
   keep(values: BigUint64Array, first: number): void {
     this.#last.set(values.subarray(first, first + this.#last.length));
   }
