@@ -39,6 +39,8 @@
 #include <node_api.h>
 #endif
 
+#include "vmm_metrics_histogram.h"
+
 /* How the functions below are defined. vmm_metrics.c makes them symbols for the linker. */
 #ifndef VMM_METRICS_API
 #define VMM_METRICS_API static inline
@@ -69,12 +71,23 @@ typedef enum vmm_metrics_status {
   VMM_METRICS_BAD_ARGUMENT = 10   /* a null pointer, an unknown device, or Node-API refused a call */
 } vmm_metrics_status;
 
-typedef enum vmm_metrics_kind { VMM_METRICS_INC = 0, VMM_METRICS_STORE = 1, VMM_METRICS_LATENCY = 2 } vmm_metrics_kind;
+typedef enum vmm_metrics_kind {
+  VMM_METRICS_INC = 0,
+  VMM_METRICS_STORE = 1,
+  VMM_METRICS_LATENCY = 2,
+  VMM_METRICS_HISTOGRAM = 3 /* or a latency with a hidden histogram */
+} vmm_metrics_kind;
 
 /* A metric: the offset of its first cell, in bytes from the base of a shard. */
 typedef struct vmm_metrics_metric {
   uint64_t offset;
 } vmm_metrics_metric;
+
+/* A histogram, or a latency with a hidden histogram: its cells, and the table that finds its buckets. */
+typedef struct vmm_metrics_histogram {
+  vmm_metrics_metric cells;
+  const vmm_metrics_buckets* buckets;
+} vmm_metrics_histogram;
 
 /* A device: the number of its group, and its first cell. */
 typedef struct vmm_metrics_device {
@@ -129,6 +142,8 @@ typedef struct vmm_metrics_abi {
   size_t (*first_difference)(void* store, const vmm_metrics_fact* facts, size_t count, vmm_metrics_match match, char* text,
                              size_t text_bytes);
   vmm_metrics_status (*watch_kvm)(void* store, int fd, const char* vcpu, size_t vcpu_bytes);
+  vmm_metrics_status (*find_histogram)(void* store, const vmm_metrics_device* device, const char* name,
+                                       vmm_metrics_histogram* out);
 } vmm_metrics_abi;
 
 /* An attachment to a store. */
@@ -240,6 +255,13 @@ VMM_METRICS_API vmm_metrics_status vmm_metrics_watch_kvm(const vmm_metrics_store
 VMM_METRICS_API vmm_metrics_status vmm_metrics_find_in_device(const vmm_metrics_store* store, vmm_metrics_device device,
                                                               const char* field, vmm_metrics_kind kind, vmm_metrics_metric* out) {
   return store->abi->find_in_device(store->abi->store, device, field, kind, out);
+}
+
+/* Looks up a histogram, or a latency with a hidden histogram: of a plain group by its path if `device` is NULL, otherwise
+ * of that device by its name. */
+VMM_METRICS_API vmm_metrics_status vmm_metrics_find_histogram(const vmm_metrics_store* store, const vmm_metrics_device* device,
+                                                              const char* name, vmm_metrics_histogram* out) {
+  return store->abi->find_histogram(store->abi->store, device, name, out);
 }
 
 /* Claims a shard for the calling thread. If the thread has no alternate signal stack, it gets one, so that a crash on

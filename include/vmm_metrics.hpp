@@ -139,6 +139,39 @@ class LatencyMetric : public Metric {
   }
 };
 
+// A histogram, or a latency with a hidden histogram.
+class HistogramMetric {
+ public:
+  constexpr HistogramMetric() = default;
+  constexpr explicit HistogramMetric(vmm_metrics_histogram histogram) : histogram_(histogram) {}
+  constexpr HistogramMetric(vmm_metrics_metric cells, const vmm_metrics_buckets* buckets) : histogram_{cells, buckets} {}
+  void observe(const Shard& shard, uint64_t value) const {
+    if (histogram_.buckets != nullptr) vmm_metrics_histogram_observe(&shard.get(), histogram_, value);
+  }
+  // For histograms of times.
+  void observe_ns(const Shard& shard, uint64_t ns) const {
+    if (histogram_.buckets != nullptr) vmm_metrics_histogram_observe_ns(&shard.get(), histogram_, ns);
+  }
+
+ private:
+  vmm_metrics_histogram histogram_ = {{0}, nullptr};  // without buckets, it counts nowhere
+};
+
+// A histogram from the 512th cell of a schema on, see Far.
+class FarHistogram {
+ public:
+  constexpr FarHistogram(uint32_t cell, const vmm_metrics_buckets* buckets) : cell_(cell), buckets_(buckets) {}
+  HistogramMetric in(const Shard& shard) const {
+    return HistogramMetric(vmm_metrics_metric{vmm_metrics_offset(shard.get().cell_layout, cell_)}, buckets_);
+  }
+  void observe(const Shard& shard, uint64_t value) const { in(shard).observe(shard, value); }
+  void observe_ns(const Shard& shard, uint64_t ns) const { in(shard).observe_ns(shard, ns); }
+
+ private:
+  uint32_t cell_;
+  const vmm_metrics_buckets* buckets_;
+};
+
 // A metric from the 512th cell of a schema on: its offset depends on the page size, and is computed at each use.
 template <typename M>
 class Far {
@@ -171,6 +204,22 @@ class LatencyRecord {
   const uint64_t start_ns_;
 };
 
+// The same for a histogram of times.
+class HistogramRecord {
+ public:
+  HistogramRecord(const Shard& shard, const HistogramMetric& metric)
+      : shard_(shard), metric_(metric), start_ns_(vmm_metrics_now_ns()) {}
+  HistogramRecord(const Shard& shard, const FarHistogram& metric) : HistogramRecord(shard, metric.in(shard)) {}
+  ~HistogramRecord() { metric_.observe_ns(shard_, vmm_metrics_now_ns() - start_ns_); }
+  HistogramRecord(const HistogramRecord&) = delete;
+  HistogramRecord& operator=(const HistogramRecord&) = delete;
+
+ private:
+  const Shard& shard_;
+  const HistogramMetric metric_;
+  const uint64_t start_ns_;
+};
+
 namespace internal {
 inline std::string Explain(vmm_metrics_status status, const std::string& name) {
   return status == VMM_METRICS_OK ? std::string() : name + ": " + vmm_metrics_status_text(status);
@@ -193,6 +242,22 @@ std::string find_in_device(const vmm_metrics_store& store, vmm_metrics_device de
   vmm_metrics_metric metric = {};
   const vmm_metrics_status status = vmm_metrics_find_in_device(&store, device, field.c_str(), M::kKind, &metric);
   *out = status == VMM_METRICS_OK ? M(metric) : M();
+  return internal::Explain(status, field);
+}
+
+// The same for histograms, and for latencies with a hidden histogram.
+inline std::string find(const vmm_metrics_store& store, const std::string& path, HistogramMetric* out) {
+  vmm_metrics_histogram histogram = {{0}, nullptr};
+  const vmm_metrics_status status = vmm_metrics_find_histogram(&store, nullptr, path.c_str(), &histogram);
+  *out = status == VMM_METRICS_OK ? HistogramMetric(histogram) : HistogramMetric();
+  return internal::Explain(status, path);
+}
+
+inline std::string find_in_device(const vmm_metrics_store& store, vmm_metrics_device device, const std::string& field,
+                                  HistogramMetric* out) {
+  vmm_metrics_histogram histogram = {{0}, nullptr};
+  const vmm_metrics_status status = vmm_metrics_find_histogram(&store, &device, field.c_str(), &histogram);
+  *out = status == VMM_METRICS_OK ? HistogramMetric(histogram) : HistogramMetric();
   return internal::Explain(status, field);
 }
 
@@ -229,6 +294,11 @@ class DeviceCells {
   void find(uint32_t cell, M* out) const {
     if (device_.group != Device().handle.group) {
       *out = M(vmm_metrics_metric{vmm_metrics_offset(cell_layout_, device_.first_cell + cell)});
+    }
+  }
+  void find(uint32_t cell, HistogramMetric* out, const vmm_metrics_buckets* buckets) const {
+    if (device_.group != Device().handle.group) {
+      *out = HistogramMetric(vmm_metrics_metric{vmm_metrics_offset(cell_layout_, device_.first_cell + cell)}, buckets);
     }
   }
 

@@ -110,6 +110,41 @@ VMM_METRICS_API void vmm_metrics_observe_ns(const vmm_metrics_shard* shard, vmm_
   vmm_metrics_take_(shard, cells, ns / 1000u, vmm_metrics_sum_us_(ns, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)));
 }
 
+/* Records a value in the four cells and in its bucket. The extremes come first: a flush reads the buckets between them. */
+static inline void vmm_metrics_measure_(const vmm_metrics_shard* shard, const vmm_metrics_histogram* histogram, uint64_t value,
+                                        uint64_t added, uint64_t in_table) {
+  uint64_t* cells = (uint64_t*)(void*)(shard->own + histogram->cells.offset);
+  uint64_t* bucket = cells + VMM_METRICS_FIRST_BUCKET + vmm_metrics_bucket_of(histogram->buckets, in_table);
+  if (shard->number != VMM_METRICS_SHARED_SHARD) {
+    vmm_metrics_raise_own_(cells, ~value);
+    vmm_metrics_raise_own_(cells + 1, value);
+    vmm_metrics_add_own_(cells + 2, added);
+    vmm_metrics_add_own_(cells + 3, 1);
+    vmm_metrics_add_own_(bucket, 1);
+  } else if (shard->own != NULL) {
+    vmm_metrics_raise_shared_(cells, ~value);
+    vmm_metrics_raise_shared_(cells + 1, value);
+    __atomic_fetch_add(cells + 2, added, __ATOMIC_RELAXED); /* publishes nothing, nor do the next two */
+    __atomic_fetch_add(cells + 3, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(bucket, 1, __ATOMIC_RELAXED);
+  }
+}
+
+/* Records one value, in the unit of the histogram. */
+VMM_METRICS_API void vmm_metrics_histogram_observe(const vmm_metrics_shard* shard, vmm_metrics_histogram histogram,
+                                                   uint64_t value) {
+  vmm_metrics_measure_(shard, &histogram, value, value, vmm_metrics_in_table(histogram.buckets, value));
+}
+
+/* Records one duration in nanoseconds, in a histogram of times. The buckets get the nanoseconds. The extremes are cut to
+ * whole units, and the sum is rounded to the nearest unit. */
+VMM_METRICS_API void vmm_metrics_histogram_observe_ns(const vmm_metrics_shard* shard, vmm_metrics_histogram histogram,
+                                                      uint64_t ns) {
+  const uint64_t per_unit = histogram.buckets->per_unit;
+  const uint64_t value = ns / per_unit;
+  vmm_metrics_measure_(shard, &histogram, value, value + (ns % per_unit >= (per_unit + 1) / 2 ? 1 : 0), ns);
+}
+
 #ifdef CLOCK_MONOTONIC
 #define VMM_METRICS_CLOCK_ CLOCK_MONOTONIC
 #define vmm_metrics_clock_gettime_ clock_gettime

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { headerOf } from '../lib/codegen/header.ts';
 import { cppNames, isNamespace } from '../lib/codegen/names.ts';
 import { layoutOf } from '../lib/layout.ts';
-import { defineSchema, group, inc, latency, perDevice, store } from '../lib/schema.ts';
+import { defineSchema, group, histogram, inc, latency, perDevice, store } from '../lib/schema.ts';
 import { cli, oneLine } from './helpers/command.ts';
 import { compile, STRICT } from './helpers/compiler.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
@@ -118,6 +118,8 @@ test('given a schema with every difficulty, when its header is compiled strictly
     far: group({ ...many, far_time: latency('the metrics of this group reach beyond cell 512') }),
     register: perDevice({ Device: inc(''), handle: inc(''), alloc: inc(''), device: store(''), id: latency('') }),
     big: perDevice(many),
+    many: perDevice({ size: histogram('sizes', { unit: 'bytes' }), time: latency('times', { histogram: true }) }),
+    buckets: group({ time: histogram('times', { unit: 'us', relativeError: 0.2 }), other: latency('times', { histogram: true }) }),
   });
   const header = headerOf(layoutOf(schema), { namespace: 'vm::metrics', source: 'x', fingerprint: 1n });
   expect(Math.max(...header.split('\n').map((line) => line.length))).toBeLessThanOrEqual(130);
@@ -149,6 +151,11 @@ test('given a schema with every difficulty, when its header is compiled strictly
       vm::metrics::register_::release(store, device);
       vm::metrics::register_::remove(store, "a");
       std::string why;
+      vm::metrics::buckets_::time.observe_ns(shard, 1);
+      const vmm_metrics::HistogramRecord timed(shard, vm::metrics::buckets_::other);
+      auto measured = vm::metrics::many::alloc(store, "a");
+      measured.size.observe(shard, 5);
+      measured.time.observe_ns(shard, 5);
       vm::metrics::big::alloc(store, std::string("b"), &why).m599.inc(shard);
     }`,
   );

@@ -123,12 +123,19 @@ void IncShared(const Napi::CallbackInfo& info) {
 // observe(path, values, times): observes the durations of a Uint32Array in turn, in microseconds and in a shard of this
 // thread's own. The length of the array is a power of two.
 void Observe(const Napi::CallbackInfo& info) {
-  const vmm_metrics::LatencyMetric metric(Find(info.Env(), info[0], VMM_METRICS_LATENCY));
   const vmm_metrics::Shard shard(g_store);
   const auto array = info[1].As<Napi::Uint32Array>();
   const uint32_t* const values = array.Data();
   const size_t mask = array.ElementLength() - 1;
   const size_t times = info[2].As<Napi::Number>().Uint32Value();
+#ifdef VMM_METRICS_FIRST_BUCKET  // not in the headers of older trees
+  vmm_metrics::HistogramMetric histogram;
+  if (vmm_metrics::find(g_store, info[0].As<Napi::String>().Utf8Value(), &histogram).empty()) {
+    for (size_t i = 0; i < times; i++) histogram.observe(shard, values[i & mask]);
+    return;
+  }
+#endif
+  const vmm_metrics::LatencyMetric metric(Find(info.Env(), info[0], VMM_METRICS_LATENCY));
   for (size_t i = 0; i < times; i++) metric.observe(shard, values[i & mask]);
 }
 

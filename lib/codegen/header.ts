@@ -1,5 +1,7 @@
 // The C++ header of a schema: a typed constant for each metric, and a struct for each group of devices. Pure.
 
+import { type BucketIndex, bucketIndexOf } from '../histogram/bucket-index.ts';
+import type { Scheme } from '../histogram/scheme.ts';
 import type { DeviceGroupLayout, GroupLayout, Layout, MetricLayout } from '../layout.ts';
 import type { MetricDef } from '../schema.ts';
 import { cppNames } from './names.ts';
@@ -26,7 +28,7 @@ const CELL_BYTES = 8;
 const WIDTH = 120;
 
 /** The names that the header itself puts beside the groups. */
-const OWN_NAMES = ['attach', 'facts', 'fingerprint'];
+const OWN_NAMES = ['attach', 'buckets', 'facts', 'fingerprint'];
 
 /** The text of the header. Equal arguments give equal text. */
 export function headerOf(layout: Layout, { namespace, source, fingerprint }: HeaderOptions): string {
@@ -35,11 +37,16 @@ export function headerOf(layout: Layout, { namespace, source, fingerprint }: Hea
     groups.map(({ key }) => key),
     OWN_NAMES,
   );
+  const tables = new Tables();
+  const metrics = groups.map((group) =>
+    group.kind === 'group' ? constants(group, names.get(group.key)!, tables) : devices(group, names.get(group.key)!, tables),
+  );
   const parts = [
     opening(namespace, source),
     `namespace ${namespace} {`,
     `// Identifies the schema.\ninline constexpr ::std::uint64_t fingerprint = 0x${fingerprint.toString(16).padStart(16, '0')};`,
-    ...groups.map((group) => (group.kind === 'group' ? constants(group, names.get(group.key)!) : devices(group, names.get(group.key)!))),
+    ...tables.texts,
+    ...metrics,
     factsOf(layout),
     ATTACH,
     `}  // namespace ${namespace}`,
@@ -71,27 +78,39 @@ ${comment}
 #include "vmm_metrics.h"`;
 }
 
-function constants({ metrics }: GroupLayout, namespace: string): string {
+function constants({ metrics }: GroupLayout, namespace: string, tables: Tables): string {
   const names = cppNames(metrics.map(({ name }) => name));
-  const lines = metrics.map((metric) => `${docOf(metric, '')}${constant(metric, names.get(metric.name)!)}`);
+  const lines = metrics.map((metric) => `${docOf(metric, '')}${constant(metric, names.get(metric.name)!, tables)}`);
   return `namespace ${namespace} {\n${lines.join('\n')}\n}  // namespace ${namespace}`;
 }
 
-function constant({ def, cell }: MetricLayout, name: string): string {
+function constant({ def, cell, scheme }: MetricLayout, name: string, tables: Tables): string {
+  if (scheme !== undefined) {
+    const buckets = tables.nameOf(scheme);
+    return cell < NEAR_CELLS
+      ? `inline constexpr ${CLASS_OF.histogram} ${name}{::vmm_metrics_metric{${cell * CELL_BYTES}}, &${buckets}};`
+      : `inline constexpr ::vmm_metrics::FarHistogram ${name}{${cell}, &${buckets}};`;
+  }
   const type = CLASS_OF[def.kind];
   return cell < NEAR_CELLS
     ? `inline constexpr ${type} ${name}{::vmm_metrics_metric{${cell * CELL_BYTES}}};`
     : `inline constexpr ::vmm_metrics::Far<${type}> ${name}{${cell}};`;
 }
 
-function devices({ key, metrics }: DeviceGroupLayout, namespace: string): string {
+function devices({ key, metrics }: DeviceGroupLayout, namespace: string, tables: Tables): string {
   // A member must not have the name of its class.
   const names = cppNames(
     metrics.map(({ name }) => name),
     ['Device'],
   );
-  const members = metrics.map((metric) => `${docOf(metric, '  ')}  ${CLASS_OF[metric.def.kind]} ${names.get(metric.name)};`);
-  const found = metrics.map(({ name, cell }) => `  cells.find(${cell}, &device.${names.get(name)});`);
+  const members = metrics.map(
+    (metric) =>
+      `${docOf(metric, '  ')}  ${CLASS_OF[metric.scheme === undefined ? metric.def.kind : 'histogram']} ${names.get(metric.name)};`,
+  );
+  const found = metrics.map(({ name, cell, scheme }) => {
+    const buckets = scheme === undefined ? '' : `, &${tables.nameOf(scheme)}`;
+    return `  cells.find(${cell}, &device.${names.get(name)}${buckets});`;
+  });
   return `namespace ${namespace} {
 // A device of the group '${key}'. A device that alloc() has not made counts nowhere.
 struct Device : ::vmm_metrics::Device {
@@ -116,6 +135,38 @@ inline bool remove(const ::vmm_metrics_store& store, ::std::string_view id) {
   return ::vmm_metrics::remove(store, "${key}", id);
 }
 }  // namespace ${namespace}`;
+}
+
+/** The tables of the buckets, each once. The facts make sure that the store has the same ones. */
+class Tables {
+  readonly texts: string[] = [];
+  readonly #numbers = new Map<BucketIndex, number>();
+
+  /** The name of the constant with the buckets of a scheme. */
+  nameOf(scheme: Scheme): string {
+    const index = bucketIndexOf(scheme);
+    let number = this.#numbers.get(index);
+    if (number === undefined) {
+      number = this.#numbers.size;
+      this.#numbers.set(index, number);
+      const { table, limit, perUnit, mantissaBits } = index;
+      this.texts.push(`// Finds the ${scheme.buckets} buckets of a histogram in ${scheme.unit}, of scale ${scheme.scale}.
+namespace buckets {
+inline constexpr ::std::uint64_t table_${number}[] = {
+${rowsOf([...table].map((entry) => `${entry}u`))}
+};
+inline constexpr ::vmm_metrics_buckets of_${number} = {table_${number}, ${limit}u, ${perUnit}u, ${scheme.buckets}u, ${mantissaBits}u, ${scheme.first}};
+}  // namespace buckets`);
+    }
+    return `buckets::of_${number}`;
+  }
+}
+
+/** Many numbers, six in a row. */
+function rowsOf(items: readonly string[]): string {
+  const rows: string[] = [];
+  for (let i = 0; i < items.length; i += 6) rows.push(`    ${items.slice(i, i + 6).join(', ')},`);
+  return rows.join('\n');
 }
 
 function factsOf({ entries, facts }: Layout): string {

@@ -121,6 +121,21 @@ vmm_metrics_status FindInDevice(void* store, vmm_metrics_device device, const ch
   return FindIn(StoreOf(store), spec.group_metrics[device.group], device.first_cell, field, kind, out);
 }
 
+vmm_metrics_status FindHistogram(void* store, const vmm_metrics_device* device, const char* name,
+                                 vmm_metrics_histogram* out) noexcept {
+  const StoreSpec& spec = StoreOf(store).spec();
+  if (name == nullptr || out == nullptr) return VMM_METRICS_BAD_ARGUMENT;
+  if (device != nullptr && device->group >= spec.group_metrics.size()) return VMM_METRICS_BAD_ARGUMENT;
+  const std::vector<NamedMetric>& metrics = device == nullptr ? spec.metrics : spec.group_metrics[device->group];
+  const uint32_t first = device == nullptr ? 0 : device->first_cell;
+  const vmm_metrics_status status = FindIn(StoreOf(store), metrics, first, name, VMM_METRICS_HISTOGRAM, &out->cells);
+  if (status != VMM_METRICS_OK) return status;
+  for (const NamedMetric& metric : metrics) {
+    if (metric.name == name) out->buckets = &spec.tables[metric.table].buckets;
+  }
+  return VMM_METRICS_OK;
+}
+
 vmm_metrics_status WatchKvm(void* store, int fd, const char* vcpu, size_t vcpu_bytes) noexcept {
   Store& here = StoreOf(store);
   if (here.is_closed()) return VMM_METRICS_CLOSED;
@@ -216,7 +231,8 @@ vmm_metrics_abi MakeNativeAbi(Store* store, uint64_t schema_fingerprint) {
           Current,
           HandlerShard,
           WriteFirstDifference,
-          WatchKvm};
+          WatchKvm,
+          FindHistogram};
 }
 
 }  // namespace vmm

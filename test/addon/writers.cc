@@ -109,6 +109,61 @@ napi_value Observe(napi_env env, napi_callback_info info) {
   return Text(env, "ok");
 }
 
+// bucketsOf(path, values): replaces each value of a BigUint64Array, in the unit of the table, by its bucket.
+napi_value BucketsOf(napi_env env, napi_callback_info info) {
+  vmm_metrics_histogram histogram;
+  const vmm_metrics_status status =
+      vmm_metrics_find_histogram(&g_store, nullptr, StringArgument(env, info, 0).c_str(), &histogram);
+  if (status != VMM_METRICS_OK) return Said(env, status);
+  size_t count = 0;
+  void* data = nullptr;
+  napi_get_typedarray_info(env, Argument(env, info, 1), nullptr, &count, &data, nullptr, nullptr);
+  uint64_t* const values = static_cast<uint64_t*>(data);
+  for (size_t i = 0; i < count; i++) values[i] = vmm_metrics_bucket_of(histogram.buckets, values[i]);
+  return Text(env, "ok");
+}
+
+// measure(path, value, how): `how` is "own", "shared" or "ns", which means nanoseconds in an own shard.
+napi_value Measure(napi_env env, napi_callback_info info) {
+  vmm_metrics::HistogramMetric metric;
+  const std::string problem = vmm_metrics::find(g_store, StringArgument(env, info, 0), &metric);
+  if (!problem.empty()) return Text(env, problem.c_str());
+  const uint64_t value = static_cast<uint64_t>(NumberArgument(env, info, 1));
+  const std::string how = StringArgument(env, info, 2);
+  if (how == "shared") {
+    vmm_metrics_histogram histogram;
+    vmm_metrics_find_histogram(&g_store, nullptr, StringArgument(env, info, 0).c_str(), &histogram);
+    vmm_metrics_shard shard;
+    vmm_metrics_shared_shard(&g_store, &shard);
+    vmm_metrics_histogram_observe(&shard, histogram, value);
+  } else {
+    std::thread([=] {
+      const vmm_metrics::Shard shard(g_store);
+      how == "ns" ? metric.observe_ns(shard, value) : metric.observe(shard, value);
+    }).join();
+  }
+  return Text(env, "ok");
+}
+
+// measureForever(path, threads, ledger): each thread acknowledges each of its values in the first word of the ledger.
+napi_value MeasureForever(napi_env env, napi_callback_info info) {
+  vmm_metrics::HistogramMetric metric;
+  const std::string problem = vmm_metrics::find(g_store, StringArgument(env, info, 0), &metric);
+  if (!problem.empty()) return Text(env, problem.c_str());
+  void* words = nullptr;
+  napi_get_arraybuffer_info(env, Argument(env, info, 2), &words, nullptr);
+  for (int t = 0; t < static_cast<int>(NumberArgument(env, info, 1)); t++) {
+    std::thread([=] {
+      const vmm_metrics::Shard shard(g_store);
+      for (uint64_t i = 0;; i++) {
+        metric.observe(shard, i * 7919 % 100'000);
+        __atomic_fetch_add(static_cast<uint32_t*>(words), 1, __ATOMIC_SEQ_CST);
+      }
+    }).detach();
+  }
+  return Text(env, "ok");
+}
+
 napi_value SetTo(napi_env env, napi_callback_info info) {
   vmm_metrics_metric metric;
   const vmm_metrics_status status = vmm_metrics_find(&g_store, StringArgument(env, info, 0).c_str(), VMM_METRICS_STORE, &metric);
@@ -178,6 +233,9 @@ void DefineWriters(napi_env env, napi_value exports) {
   Define(env, exports, "countInC", CountInC);
   Define(env, exports, "observe", Observe);
   Define(env, exports, "set", SetTo);
+  Define(env, exports, "bucketsOf", BucketsOf);
+  Define(env, exports, "measure", Measure);
+  Define(env, exports, "measureForever", MeasureForever);
   Define(env, exports, "countOnDevice", CountOnDevice);
   Define(env, exports, "claim", ClaimMany);
   Define(env, exports, "holdShards", HoldShards);
