@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Metrics } from 'vmm-metrics';
+import { defineSchema, group, histogram, latency, Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { runAgent } from './helpers/agent.ts';
@@ -37,6 +37,20 @@ function decoded(bytes: Buffer): Message {
   if (at !== bytes.length) throw new Error('the message is cut short');
   return message;
 }
+
+const varintsOf = (packed: Buffer) => {
+  const values: bigint[] = [];
+  let shift = 0n;
+  let value = 0n;
+  for (const byte of packed) {
+    value |= BigInt(byte & 0x7f) << shift;
+    shift += 7n;
+    if (byte >= 0x80) continue;
+    values.push(value);
+    [value, shift] = [0n, 0n];
+  }
+  return values;
+};
 
 const messages = (message: Message, field: number) => ((message.get(field) ?? []) as Buffer[]).map(decoded);
 const text = (message: Message, field: number) => (message.get(field)?.[0] as Buffer | undefined)?.toString();
@@ -131,6 +145,42 @@ describe('given an agent that sends to an OpenTelemetry receiver', () => {
     const states = messages(messages(resources.get('vm1')!.metrics.get('vmm.state')!, 5)[0]!, 1);
     expect(states.filter((one) => fixed(one, 6) === 1n).map((one) => attributes(one, 7)['state'])).toEqual(['closed']);
     expect(states.length).toBe(6);
+  });
+
+  test('when a metric is a histogram, then the request has the same buckets', async () => {
+    const folder = temporaryFolder();
+    const schema = defineSchema({ g: group({ size: histogram('sizes', { unit: 'bytes' }), time: latency('times', { histogram: true }) }) });
+    const metrics = closing(Metrics.open(schema, { name: freshName(), file: join(folder, 'vm0.region') }));
+    for (const size of [0, 3, 4096, 4100, 70_000]) metrics.app.g.size.observe(size);
+    for (const us of [5, 900]) metrics.app.g.time.observe(us);
+    const receiver = await runReceiver();
+    await runAgent([folder], ['--otlp', receiver.url]);
+    await receiver.until(1);
+    const { metrics: found } = resourcesOf(receiver.bodies[0]!).get('vm0')!;
+    const expected = { size: metrics.app.g.size.read(), time: metrics.app.g.time.read() };
+    for (const [name, perUnit] of [
+      ['size', 1],
+      ['time', 1e6],
+    ] as const) {
+      const { count, sum, min, max, scale, zeroCount, zeroThreshold, offset, bucketCounts } = expected[name]!;
+      const data = messages(found.get(`vmm.g.${name}`)!, 10)[0]!;
+      expect(data.get(2)).toEqual([2n]);
+      const [point] = messages(data, 1);
+      const [buckets] = messages(point!, 8);
+      const zigzag = (field: number, of: Message) => {
+        const value = Number((of.get(field)?.[0] ?? 0n) as bigint);
+        return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+      };
+      expect([fixed(point!, 4), double(point!, 5), fixed(point!, 7)]).toEqual([count, Number(sum) / perUnit, zeroCount]);
+      expect([double(point!, 12), double(point!, 13), double(point!, 14)]).toEqual([
+        Number(min) / perUnit,
+        Number(max) / perUnit,
+        zeroThreshold,
+      ]);
+      expect([zigzag(6, point!), zigzag(1, buckets!)]).toEqual([scale, offset]);
+      expect(varintsOf(buckets!.get(2)![0] as Buffer)).toEqual(bucketCounts);
+      expect(bucketCounts.length).toBeGreaterThan(1);
+    }
   });
 
   test('when the receiver fails for a time, then the agent tries again, says so once, and loses no count', async () => {

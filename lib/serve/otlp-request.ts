@@ -5,6 +5,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 import { baseUnitOf, nameWithoutUnit } from '../base-unit.ts';
 import { type CollectedMetric, collected } from '../collect.ts';
+import type { HistogramValue } from '../histogram/value.ts';
 import type { LatencyValue } from '../values.ts';
 import { STATES } from './file-state.ts';
 import { PREFIX, type ServedFile } from './served-file.ts';
@@ -51,8 +52,8 @@ function writeVm(writer: BinaryWriter, vm: ServedFile, { hostName, version, nowM
   within(writer, 2, () => {
     within(writer, 1, () => writer.tag(1, WireType.LengthDelimited).string('vmm-metrics').tag(2, WireType.LengthDelimited).string(version));
     const up = { doc: '1 if the process runs, and its metrics can be read', unit: '' };
-    writeMetric(writer, `${PREFIX}.up`, up, 5, () => writeNumber(writer, times, {}, state === 'running' ? 1n : 0n, 0));
-    writeMetric(writer, `${PREFIX}.state`, { doc: '1 for the state of the process, 0 for all others', unit: '' }, 5, () => {
+    writeMetric(writer, `${PREFIX}.up`, up, Data.gauge, () => writeNumber(writer, times, {}, state === 'running' ? 1n : 0n, 0));
+    writeMetric(writer, `${PREFIX}.state`, { doc: '1 for the state of the process, 0 for all others', unit: '' }, Data.gauge, () => {
       for (const one of STATES) writeNumber(writer, times, { state: one }, state === one ? 1n : 0n, 0);
     });
     if (values !== 'shown' || content === undefined) return;
@@ -80,23 +81,38 @@ function familiesOf(all: readonly CollectedMetric[]): CollectedMetric[][] {
 }
 
 function writeFamily(writer: BinaryWriter, family: readonly CollectedMetric[], times: Times): void {
-  const { group, aggregate, name, kind, unit, doc } = family[0]!;
+  const { group, aggregate, name, kind, unit, doc, value: first } = family[0]!;
   const { name: baseUnit, decimals } = baseUnitOf(unit);
   const fullName = `${PREFIX}.${group}.${aggregate ? 'all.' : ''}${unit === 'bytes' ? name : nameWithoutUnit(name, unit)}`;
-  const field = { inc: 7, store: 5, latency: 9 }[kind as 'inc' | 'store' | 'latency'];
-  if (field === undefined) return;
+  const field = fieldOf(kind, first);
   writeMetric(writer, fullName, { doc, unit: UNITS[baseUnit] }, field, () => {
     for (const { device, value } of family) {
       const attributes: Attributes = device === undefined ? {} : { device };
-      if (kind === 'latency') writeHistogram(writer, times, attributes, value as LatencyValue, decimals);
-      else writeNumber(writer, times, attributes, value as bigint, decimals);
+      const histogram = histogramIn(value);
+      if (typeof value === 'bigint') writeNumber(writer, times, attributes, value, decimals);
+      else if (histogram === undefined) writeLatency(writer, times, attributes, value as LatencyValue, decimals);
+      else writeHistogram(writer, times, attributes, histogram, decimals);
     }
-    if (field !== 5) writer.tag(2, WireType.Varint).int32(CUMULATIVE);
-    if (field === 7) writer.tag(3, WireType.Varint).bool(true);
+    if (field !== Data.gauge) writer.tag(2, WireType.Varint).int32(CUMULATIVE);
+    if (field === Data.sum) writer.tag(3, WireType.Varint).bool(true);
   });
 }
 
-/** `Metric`. `field` is that of its data: 5 `gauge`, 7 `sum`, 9 `histogram`. */
+/** The fields of `Metric` that hold its data. */
+const Data = { gauge: 5, sum: 7, histogram: 9, exponentialHistogram: 10 } as const;
+
+function fieldOf(kind: CollectedMetric['kind'], value: CollectedMetric['value']): number {
+  if (kind === 'inc') return Data.sum;
+  if (kind === 'store') return Data.gauge;
+  return histogramIn(value) === undefined ? Data.histogram : Data.exponentialHistogram;
+}
+
+function histogramIn(value: CollectedMetric['value']): HistogramValue | undefined {
+  if (typeof value === 'bigint') return undefined;
+  return 'bucketCounts' in value ? value : value.histogram;
+}
+
+/** `Metric`. `field` is one of `Data`. */
 function writeMetric(writer: BinaryWriter, name: string, text: { doc: string; unit: string }, field: number, data: () => void): void {
   within(writer, 2, () => {
     writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(text.doc);
@@ -116,7 +132,7 @@ function writeNumber(writer: BinaryWriter, times: Times, attributes: Attributes,
 }
 
 /** `HistogramDataPoint`, with one bucket for all values. */
-function writeHistogram(writer: BinaryWriter, times: Times, attributes: Attributes, value: LatencyValue, decimals: number): void {
+function writeLatency(writer: BinaryWriter, times: Times, attributes: Attributes, value: LatencyValue, decimals: number): void {
   const { count, sum_us, min_us, max_us } = value;
   const inBaseUnit = (one: bigint) => Number(one) / 10 ** decimals;
   within(writer, 1, () => {
@@ -127,6 +143,24 @@ function writeHistogram(writer: BinaryWriter, times: Times, attributes: Attribut
     // Aggregates that show 0 for the extremes have none.
     if (count === 0n || (max_us === 0n && sum_us > 0n)) return;
     writer.tag(11, WireType.Bit64).double(inBaseUnit(min_us)).tag(12, WireType.Bit64).double(inBaseUnit(max_us));
+  });
+}
+
+/** `ExponentialHistogramDataPoint` */
+function writeHistogram(writer: BinaryWriter, times: Times, attributes: Attributes, value: HistogramValue, decimals: number): void {
+  const { count, sum, min, max, scale, zeroCount, zeroThreshold, offset, bucketCounts } = value;
+  const inBaseUnit = (one: bigint) => Number(one) / 10 ** decimals;
+  within(writer, 1, () => {
+    writeAttributes(writer, 1, attributes);
+    writeTimes(writer, times);
+    writer.tag(4, WireType.Bit64).fixed64(count).tag(5, WireType.Bit64).double(inBaseUnit(sum));
+    writer.tag(6, WireType.Varint).sint32(scale).tag(7, WireType.Bit64).fixed64(zeroCount);
+    within(writer, 8, () => {
+      writer.tag(1, WireType.Varint).sint32(offset);
+      within(writer, 2, () => bucketCounts.forEach((bucket) => void writer.uint64(bucket)));
+    });
+    if (count > 0n) writer.tag(12, WireType.Bit64).double(inBaseUnit(min)).tag(13, WireType.Bit64).double(inBaseUnit(max));
+    writer.tag(14, WireType.Bit64).double(zeroThreshold);
   });
 }
 
