@@ -1,4 +1,5 @@
-// The files of contrib/: they are current, name only metrics that exist, and are accepted by the programs that read them.
+// The files of contrib/: they are current, they name only metrics that exist, and the programs that read them accept
+// them.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -69,6 +69,7 @@ function kindIn(fields: Fields, rest: string): LineKind | undefined {
   const dot = rest.lastIndexOf('.');
   const whole = own(rest.slice(0, dot));
   if (dot < 0 || whole === undefined || whole.kind === 'inc' || whole.kind === 'store') return undefined;
+  if (whole.kind === 'histogram' && /\.(scale|offset)$/.test(rest)) return { kind: 'store', unit: 'count', isGuess: false };
   return { ...guessed(rest), isGuess: false };
 }
 

@@ -107,10 +107,10 @@ class FamilyCollector {
     const { numbers } = this.#scrape;
     const values = numbers.ownersOf(this.#family).flatMap((owner) =>
       this.#family.parts.map((part) => ({
-        labels: owner.device === undefined ? {} : { device: owner.device },
+        labels: { ...(owner.device !== undefined && { device: owner.device }), ...(part.le !== undefined && { le: part.le }) },
         value: numbers.at(owner, part),
         // A registry adds the suffix of a counter by itself.
-        ...(type === 'summary' && { metricName: `${name}${part.suffix}` }),
+        ...((type === 'summary' || type === 'histogram') && { metricName: `${name}${part.suffix}` }),
       })),
     );
     return { name, help, type, aggregator, values };

@@ -2,16 +2,28 @@
 
 import { namedUnitOf } from '../base-unit.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
-import { type DeviceGroupLayout, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type Layout, type MetricLayout } from '../layout.ts';
+import type { Scheme } from '../histogram/scheme.ts';
+import {
+  type DeviceGroupLayout,
+  FIRST_BUCKET,
+  LATENCY_COUNT,
+  LATENCY_MAX,
+  LATENCY_MIN,
+  LATENCY_SUM,
+  type Layout,
+  type MetricLayout,
+} from '../layout.ts';
 import { unitOf } from '../schema.ts';
 import { escapedHelp, nameInBaseUnit } from './names.ts';
 
-export type FamilyType = 'counter' | 'gauge' | 'summary';
+export type FamilyType = 'counter' | 'gauge' | 'summary' | 'histogram';
 
 /** The samples of a family that one owner of cells has: a group, a device, or all devices together. */
 export interface Part {
-  /** What follows the family's name in a sample's name: `_total`, `_sum`, or nothing. */
+  /** What follows the family's name in a sample's name: `_total`, `_bucket`, `_sum`, or nothing. */
   readonly suffix: string;
+  /** The label `le` of a bucket: its upper edge in the base unit. */
+  readonly le?: string;
   /** The cell of the value, counted from the owner's first cell. */
   readonly cell: number;
   /** How many digits of the value stand behind the decimal point. */
@@ -27,6 +39,8 @@ export interface Family {
   /** Where the schema defines the metric, such as `vcpu.exit_io_out`. */
   readonly path: string;
   readonly parts: readonly Part[];
+  /** The buckets of a histogram, and the first of their cells. */
+  readonly buckets?: { readonly scheme: Scheme; readonly cell: number };
   /** The group of the devices, for a metric of devices. */
   readonly devices: DeviceGroupLayout | undefined;
   /** Whether the samples are those of all devices together. */
@@ -38,6 +52,7 @@ const SUFFIXES: Readonly<Record<FamilyType, readonly string[]>> = {
   counter: ['', '_total', '_created'],
   gauge: [''],
   summary: ['', '_count', '_sum', '_created'],
+  histogram: ['', '_bucket', '_count', '_sum', '_created'],
 };
 
 const plans = new WeakMap<Layout, Map<string, readonly Family[]>>();
@@ -72,7 +87,7 @@ interface Owner {
 function familiesOfMetric(
   prefix: string,
   group: string,
-  { name, path, def, cell }: MetricLayout,
+  { name, path, def, cell, scheme }: MetricLayout,
   hasCounts: boolean,
   { devices, isAggregate = false }: Owner,
 ): Family[] {
@@ -93,20 +108,51 @@ function familiesOfMetric(
     }
     case 'latency':
     case 'histogram': {
-      const parts = [
-        ...(hasCounts ? [{ suffix: '_count', cell: cell + LATENCY_COUNT, decimals: 0 }] : []),
-        { suffix: '_sum', cell: cell + LATENCY_SUM, decimals },
-      ];
-      const summary: Family = { ...common, name: `${begin}${nameInBaseUnit(name, unit)}`, type: 'summary', help: def.doc, parts };
+      const own = { ...common, name: `${begin}${nameInBaseUnit(name, unit)}`, help: def.doc };
+      const sum = { suffix: '_sum', cell: cell + LATENCY_SUM, decimals };
+      const count = { suffix: '_count', cell: cell + LATENCY_COUNT, decimals: 0 };
+      const whole: Family =
+        scheme === undefined
+          ? { ...own, type: 'summary', parts: [...(hasCounts ? [count] : []), sum] }
+          : {
+              ...own,
+              type: 'histogram',
+              parts: [...octavesOf(scheme, cell + FIRST_BUCKET), { ...count, cell: lastBucket(scheme, cell) }, sum],
+              buckets: { scheme, cell: cell + FIRST_BUCKET },
+            };
       // Where a line shows 0 for the extremes of all devices, there are no extremes to export.
-      if (isAggregate && devices?.latencyAggregate === 'zero') return [summary];
+      if (isAggregate && devices?.latencyAggregate === 'zero') return [whole];
       return [
-        summary,
+        whole,
         gauge(nameInBaseUnit(name, unit, '_min'), `${def.doc} (the shortest; 0 before the first)`, cell + LATENCY_MIN),
         gauge(nameInBaseUnit(name, unit, '_max'), `${def.doc} (the longest)`, cell + LATENCY_MAX),
       ];
     }
   }
+}
+
+function lastBucket({ buckets }: Scheme, cell: number): number {
+  return cell + FIRST_BUCKET + buckets - 1;
+}
+
+/**
+ * The buckets of a histogram whose upper edges are powers of two in the base unit, and the bucket of all values. Each
+ * of these edges is also an edge of the histogram, so the counts are exact. `cell` is the first bucket.
+ */
+function octavesOf({ scale, first, buckets }: Scheme, cell: number): Part[] {
+  const parts: Part[] = [];
+  // The last bucket also has all larger values, so its upper edge is no edge of an octave.
+  for (let bucket = 0; bucket < buckets - 1; bucket++) {
+    const power = (first + bucket) / 2 ** scale;
+    if (Number.isInteger(power)) parts.push({ suffix: '_bucket', le: floatText(2 ** power), cell: cell + bucket, decimals: 0 });
+  }
+  return [...parts, { suffix: '_bucket', le: '+Inf', cell: cell + buckets - 1, decimals: 0 }];
+}
+
+/** A number as OpenMetrics wants the edges of buckets: `1.0`, not `1`. */
+function floatText(value: number): string {
+  const text = `${value}`;
+  return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
 /** No two families may have a sample of the same name, nor may one be called as a sample of the other. */

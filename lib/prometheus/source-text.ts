@@ -4,7 +4,7 @@
 
 import type { Sampled } from '../sampled.ts';
 import { changeDigits, DECIMAL_BYTES_MAX, digitsOf, writeDecimal } from './decimal.ts';
-import { type Family, familiesOf, headerOf } from './families.ts';
+import { type Family, familiesOf, headerOf, type Part } from './families.ts';
 import { escapedLabel } from './names.ts';
 import { Shape } from './values.ts';
 
@@ -110,7 +110,7 @@ export class SourceText {
       let header = hasHeaders ? headerOf(family, isOpenMetrics) : '';
       for (const { labels, first } of labelsOf(family)) {
         for (const part of family.parts) {
-          lines.push(`${header}${family.name}${part.suffix}${labels} `);
+          lines.push(`${header}${family.name}${part.suffix}${withEdge(labels, part)} `);
           words.push(2 * (first + part.cell));
           decimals.push(part.decimals);
           header = '';
@@ -239,6 +239,12 @@ export class SourceText {
     this.#text.set(text.subarray(0, length));
     this.#length = length;
   }
+}
+
+/** The labels in braces, with that of a bucket. */
+function withEdge(labels: string, { le }: Part): string {
+  if (le === undefined) return labels;
+  return labels === '' ? `{le="${le}"}` : `${labels.slice(0, -1)},le="${le}"}`;
 }
 
 const NEWLINE = 0x0a;

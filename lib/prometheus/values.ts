@@ -3,7 +3,7 @@
 
 import { combineDevices } from '../aggregate.ts';
 import type { NativeDevice } from '../binding.ts';
-import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, type Layout, minimumOf } from '../layout.ts';
+import { type DeviceGroupLayout, FIRST_BUCKET, LATENCY_MAX, LATENCY_MIN, type Layout, minimumOf } from '../layout.ts';
 import type { Sampled } from '../sampled.ts';
 
 /** Which devices a reading has. Two readings of the same shape have the same series. */
@@ -16,6 +16,8 @@ export class Shape {
   readonly aggregates: readonly number[];
   /** The first value of each latency or histogram metric that has values. */
   readonly #latencies: Uint32Array;
+  /** The first bucket of each histogram that has values, and the number of its buckets, in turn. */
+  readonly #buckets: Uint32Array;
 
   constructor({ layout, totals, devices }: Sampled) {
     this.layout = layout;
@@ -27,12 +29,14 @@ export class Shape {
       return at;
     });
     this.values = next;
-    this.#latencies = Uint32Array.from(
-      layout.entries.flatMap((entry) => {
-        if (entry.kind === 'utcTimestampMs') return [];
-        const cells = entry.metrics.filter(({ def }) => def.kind === 'latency' || def.kind === 'histogram').map(({ cell }) => cell);
-        return this.#ownersOf(entry).flatMap((owner) => cells.map((cell) => owner + cell));
-      }),
+    const timed = layout.entries.flatMap((entry) => {
+      if (entry.kind === 'utcTimestampMs') return [];
+      const metrics = entry.metrics.filter(({ def }) => def.kind === 'latency' || def.kind === 'histogram');
+      return this.#ownersOf(entry).flatMap((owner) => metrics.map(({ cell, scheme }) => ({ first: owner + cell, scheme })));
+    });
+    this.#latencies = Uint32Array.from(timed, ({ first }) => first);
+    this.#buckets = Uint32Array.from(
+      timed.flatMap(({ first, scheme }) => (scheme === undefined ? [] : [first + FIRST_BUCKET, scheme.buckets])),
     );
   }
 
@@ -47,7 +51,10 @@ export class Shape {
     return this.devices[group]!.filter(({ removed }) => !removed);
   }
 
-  /** Writes the values of a reading, which must fit, to `words`: two for each value, the lower half first. */
+  /**
+   * Writes the values of a reading, which must fit, to `words`: two for each value, the lower half first. A bucket of a
+   * histogram gets the count of all values up to its upper edge, so the last bucket has the count of all values.
+   */
   fill({ totals, devices }: Sampled, words: Uint32Array): void {
     const all = new BigUint64Array(words.buffer, words.byteOffset, this.values);
     all.set(totals);
@@ -60,6 +67,11 @@ export class Shape {
         words[low] = ~words[low]!;
         words[low + 1] = ~words[low + 1]!;
       }
+    }
+    for (let i = 0; i < this.#buckets.length; i += 2) {
+      const first = this.#buckets[i]!;
+      const end = first + this.#buckets[i + 1]!;
+      for (let bucket = first + 1; bucket < end; bucket++) all[bucket] = all[bucket]! + all[bucket - 1]!;
     }
   }
 

@@ -12,11 +12,24 @@ message Gauge { optional double value = 1; }
 message Counter { optional double value = 1; }
 message Quantile { optional double quantile = 1; optional double value = 2; }
 message Summary { optional uint64 sample_count = 1; optional double sample_sum = 2; repeated Quantile quantile = 3; }
+message Bucket { optional uint64 cumulative_count = 1; optional double upper_bound = 2; }
+message BucketSpan { optional sint32 offset = 1; optional uint32 length = 2; }
+message Histogram {
+  optional uint64 sample_count = 1;
+  optional double sample_sum = 2;
+  repeated Bucket bucket = 3;
+  optional sint32 schema = 5;
+  optional double zero_threshold = 6;
+  optional uint64 zero_count = 7;
+  repeated BucketSpan positive_span = 12;
+  repeated sint64 positive_delta = 13;
+}
 message Metric {
   repeated LabelPair label = 1;
   optional Gauge gauge = 2;
   optional Counter counter = 3;
   optional Summary summary = 4;
+  optional Histogram histogram = 7;
   optional int64 timestamp_ms = 6;
 }
 message MetricFamily {
