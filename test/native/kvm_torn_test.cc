@@ -1,4 +1,4 @@
-// KvmSamples, where the kernel copies a word byte by byte while KVM adds to it.
+// KvmSamples, where the kernel copies a word byte by byte while KVM adds to it, and where a sample ends in a fault.
 
 #include <string.h>
 #include <sys/syscall.h>
@@ -8,14 +8,21 @@
 #include <vector>
 
 #include "check.h"
+#include "child.h"
 #include "kvm/watches.h"
 #include "kvm_bytes.h"
+#include "line_reader.h"
+#include "schema_builder.h"
+#include "store/store.h"
+#include "temporary_folder.h"
 
 namespace {
 
 // When there is a counter here, the next pread tears its word, as if one was added in the middle of the copy.
 std::atomic<uint64_t>* g_torn = nullptr;
 int g_reads = 0;
+// Whether the next pread ends in a fault, when the kernel has copied the bytes.
+bool g_is_fatal = false;
 
 }  // namespace
 
@@ -25,6 +32,7 @@ extern "C" ssize_t pread(int fd, void* to, size_t bytes, off_t offset) {
   std::atomic<uint64_t>* const torn = std::exchange(g_torn, nullptr);
   const uint64_t before = torn == nullptr ? 0 : torn->fetch_add(1, std::memory_order_relaxed);
   const ssize_t got = syscall(SYS_pread64, fd, to, bytes, offset);
+  if (std::exchange(g_is_fatal, false)) raise(SIGSEGV);
   if (torn == nullptr) return got;
   for (char* at = static_cast<char*>(to); at < static_cast<char*>(to) + got; at += sizeof(uint64_t)) {
     uint64_t word;
@@ -80,6 +88,32 @@ TEST("given a counter that has not carried since the last sample, when it is sam
   samples.Sample();
   CHECK_EQ(g_reads, 3);
   CHECK_EQ(cells.Total(0), 0x1300u);
+}
+
+TEST("given a flush that is sampling KVM, when the process dies in the middle, then the last line has each count once") {
+  const TemporaryFolder folder;
+  const KvmBytes bytes({{"exits"}});
+  const Death death = InChild([&] {
+    Store* store = nullptr;
+    OpenConflict conflict;
+    Status status;
+    size_t failed = 0;
+    StoreSpec spec = WithKvm(SchemaBuilder().Group("vm", {Inc("exits")}).Build("dies"), "vm");
+    if (!Store::Open(std::move(spec), &store, &conflict).ok()) _exit(1);
+    if (store->flusher().Init((folder / "lines").c_str(), -1, &status) != InitResult::kDone) _exit(2);
+    if (!store->CaptureSignals().ok() || !store->SampleKvm({{false, "", bytes.fd()}}, &failed).ok()) _exit(3);
+    bytes.Set("exits", 500);
+    store->Flush(&status);
+    bytes.Set("exits", 1200);
+    g_is_fatal = true;
+    store->Flush(&status);
+    _exit(4);
+  });
+  CHECK_EQ(death.signal, SIGSEGV);
+  const Lines lines(TextOf(folder / "lines"));
+  if (!CHECK_EQ(lines.count(), 2u)) return;
+  CHECK_EQ(lines.values[0].at("vm.exits"), 500u);
+  CHECK_EQ(lines.values[1].at("vm.exits"), 700u);
 }
 
 }  // namespace
