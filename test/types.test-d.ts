@@ -29,6 +29,7 @@ import {
   utcTimestampMs,
 } from 'vmm-metrics';
 import { firecracker, firecrackerAarch64, firecrackerSchema } from 'vmm-metrics/firecracker';
+import { type KvmFields, kvmFields } from 'vmm-metrics/kvm';
 import { metricProducer } from 'vmm-metrics/opentelemetry';
 import { collectors, exposition, expositionBytes } from 'vmm-metrics/prometheus';
 
@@ -201,5 +202,21 @@ describe('given the exports of a store', () => {
     expectTypeOf(expositionBytes(metrics)).toExtend<Uint8Array>();
     // @ts-expect-error a format that does not exist
     void (() => exposition(metrics, { format: 'json' }));
+  });
+});
+
+describe('given the fields of KVM', () => {
+  test('when a schema has them, then the snapshot has bigints, and sampleKvm() takes descriptors by id, or null', () => {
+    void (() => {
+      const kvm = kvmFields();
+      expectTypeOf(kvm).toExtend<KvmFields | undefined>();
+      const metrics = Metrics.open(defineSchema({ vm: group(kvm!.vm), vcpu: perDevice(kvm!.vcpu) }));
+      expectTypeOf(metrics.snapshot().vcpu.devices['0']!['exits']).toEqualTypeOf<bigint | undefined>();
+      metrics.sampleKvm({ vm: 3, vcpus: { 0: 4, one: null } });
+      // @ts-expect-error a misspelt option
+      metrics.sampleKvm({ vcpu: { 0: 4 } });
+      // @ts-expect-error a descriptor that is no number
+      metrics.sampleKvm({ vm: 'fd' });
+    });
   });
 });

@@ -94,6 +94,16 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(JSON.parse(line!)).toMatchObject({ vcpu: { exit_io_out: 3 }, block_rootfs: { read_count: 1 }, block: { read_count: 1 } });
   });
 
+  test('when a program imports vmm-metrics/kvm, then it loads, and asks the kernel', async () => {
+    const { stdout } = await program(
+      'kvm.js',
+      `import { kvmFields } from 'vmm-metrics/kvm';
+       const fields = kvmFields();
+       console.log(fields === undefined || Object.keys(fields.vcpu).includes('exits'));`,
+    );
+    expect(stdout).toBe('true\n');
+  });
+
   test('when another addon looks for the header, then it is found', async () => {
     const { stdout } = await program('header.cjs', `console.log(require.resolve('vmm-metrics/include/vmm_metrics.h'));`);
     expect(readFileSync(stdout.trim(), 'utf8')).toContain('VMM_METRICS_ABI_VERSION');
