@@ -28,6 +28,7 @@ const SUBJECTS = [
   'values',
   'latencies',
   'snapshots',
+  'expositions',
   'flushes',
   'devices',
   'readers',

@@ -5,7 +5,15 @@ import { Absent } from './subject.ts';
 
 /** prom-client and its successor @prometheus-io/client have the same interface. */
 export interface Prometheus {
-  readonly Counter: new (options: { name: string; help: string; registers?: object[] }) => { inc(): void };
+  readonly Counter: new (options: {
+    name: string;
+    help: string;
+    labelNames?: string[];
+    registers?: object[];
+  }) => {
+    inc(): void;
+    labels(labels: object): { inc(): void };
+  };
   readonly Gauge: new (options: { name: string; help: string; registers?: object[] }) => { set(value: number): void };
   readonly Histogram: new (options: { name: string; help: string }) => { observe(value: number): void; startTimer(): () => number };
   readonly Registry: new () => { metrics(): Promise<string>; getMetricsAsJSON(): Promise<object[]> };

@@ -39,6 +39,11 @@ export async function kvmUnderTest(): Promise<typeof import('vmm-metrics/kvm') |
   return existsSync(file) ? import(pathToFileURL(file).href) : undefined;
 }
 
+export async function prometheusUnderTest(): Promise<typeof import('vmm-metrics/prometheus') | undefined> {
+  const file = join(measuredTree().folder, 'dist/lib/prometheus.js');
+  return existsSync(file) ? import(pathToFileURL(file).href) : undefined;
+}
+
 type Package = typeof import('vmm-metrics') & {
   readonly firecracker: typeof firecracker;
   /** Only in later versions. */
