@@ -94,12 +94,12 @@ VMM_METRICS_API void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_met
   if (shard->own != NULL) vmm_metrics_take_(shard, (uint64_t*)(void*)(shard->own + metric.offset), us, us);
 }
 
-/* Nanoseconds in microseconds for a sum. `count` durations came before. A rest of 300 ns is rounded up in 3 of 10 cases,
- * which the golden ratio spreads evenly over all counts: so the sum of any number of durations is right within a few
- * microseconds, even if all of them are shorter than one. */
-static inline uint64_t vmm_metrics_sum_us_(uint64_t ns, uint64_t count) {
+/* Nanoseconds in a unit of `unit_ns` for a sum. `count` values came before. A rest of 3 tenths is rounded up in 3 of 10
+ * cases, which the golden ratio spreads evenly over all counts: so the sum of any number of durations is right within a
+ * few units, even if all of them are shorter than one. */
+static inline uint64_t vmm_metrics_sum_(uint64_t ns, uint64_t unit_ns, uint64_t count) {
   const uint64_t turn = (count * 0x9e3779b97f4a7c15u) >> 40;
-  return ns / 1000u + (((ns % 1000u) << 24) > turn * 1000u ? 1u : 0u);
+  return ns / unit_ns + (((ns % unit_ns) << 24) > turn * unit_ns ? 1u : 0u);
 }
 
 /* Records one duration in nanoseconds. In the extremes it is rounded down to whole microseconds. */
@@ -107,7 +107,7 @@ VMM_METRICS_API void vmm_metrics_observe_ns(const vmm_metrics_shard* shard, vmm_
   uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
   if (shard->own == NULL) return;
   /* Relaxed: the cell publishes nothing, and any count will do. */
-  vmm_metrics_take_(shard, cells, ns / 1000u, vmm_metrics_sum_us_(ns, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)));
+  vmm_metrics_take_(shard, cells, ns / 1000u, vmm_metrics_sum_(ns, 1000u, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)));
 }
 
 /* Records a value in the four cells and in its bucket. The extremes come first: a flush reads the buckets between them. */
@@ -137,12 +137,15 @@ VMM_METRICS_API void vmm_metrics_histogram_observe(const vmm_metrics_shard* shar
 }
 
 /* Records one duration in nanoseconds, in a histogram of times. The buckets get the nanoseconds. The extremes are cut to
- * whole units, and the sum is rounded to the nearest unit. */
+ * whole units. */
 VMM_METRICS_API void vmm_metrics_histogram_observe_ns(const vmm_metrics_shard* shard, vmm_metrics_histogram histogram,
                                                       uint64_t ns) {
+  const uint64_t* cells = (const uint64_t*)(const void*)(shard->own + histogram.cells.offset);
   const uint64_t per_unit = histogram.buckets->per_unit;
-  const uint64_t value = ns / per_unit;
-  vmm_metrics_measure_(shard, &histogram, value, value + (ns % per_unit >= (per_unit + 1) / 2 ? 1 : 0), ns);
+  if (shard->own == NULL) return;
+  /* Relaxed: the cell publishes nothing, and any count will do. */
+  vmm_metrics_measure_(shard, &histogram, ns / per_unit,
+                       vmm_metrics_sum_(ns, per_unit, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)), ns);
 }
 
 #ifdef CLOCK_MONOTONIC

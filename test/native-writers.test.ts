@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
-import { defineSchema, group, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
+import { defineSchema, group, histogram, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
 
 // @ts-expect-error: a sample in JavaScript, without types
 import sample from '../examples/native-writers/schema.mjs';
@@ -32,9 +32,10 @@ function builtInRust(): Writer | undefined {
 }
 
 const n = inc('');
-const pmem = { flush_count: n, event_fails: n };
+const flush_bytes = histogram('', { unit: 'bytes', max: 2 ** 30 });
+const pmem = { flush_count: n, event_fails: n, flush_bytes };
 /** The schema of examples/native-writers/schema.mjs. */
-const vcpu = { exit_io_out: n, exit_io_out_agg: latency(''), state: store('') };
+const vcpu = { exit_io_out: n, exit_io_out_agg: latency(''), halt_agg: latency('', { histogram: true }), state: store('') };
 const schema = defineSchema({ utc_timestamp_ms: utcTimestampMs(), vcpu: group(vcpu), pmem: perDevice(pmem) });
 const openSample = (name = freshName()) => closing(Metrics.open(sample as typeof schema, { name }));
 
@@ -51,7 +52,7 @@ describe.each(samples)('given the sample in $language', ({ writer }) => {
     expect(run(metrics.native, 4, 5_000)).toBe('');
     const { vcpu, pmem } = metrics.snapshot();
     expect(vcpu).toMatchObject({ exit_io_out: 20_000n, exit_io_out_agg: { count: 20_000n }, state: 0n });
-    expect(pmem.devices).toEqual({ drv0: { flush_count: 2_000n, event_fails: 0n } });
+    expect(pmem.devices['drv0']).toMatchObject({ flush_count: 2_000n, event_fails: 0n });
     expect(metrics.app.pmem.remove('drv0')).toBe(true);
   });
 
@@ -62,6 +63,24 @@ describe.each(samples)('given the sample in $language', ({ writer }) => {
     expect(run({}, 1, 1)).toContain('not the `native` of a vmm-metrics store');
     expect(metrics.snapshot()).toEqual({ vcpu: { exit_io_in: 0n } });
   });
+});
+
+test('given metrics with buckets, when native code observes values and durations, then the buckets are those of JavaScript', () => {
+  const metrics = openSample();
+  expect(built('cpp_writer').run(metrics.native, 2, 5_000)).toBe('');
+  const reference = openSample();
+  const drive = reference.app.pmem.alloc('drv0');
+  for (let thread = 0; thread < 2; thread++) {
+    // Durations of i.999 us are in the bucket of their nanoseconds, and in the extremes as i us.
+    for (let i = 0; i < 5_000; i++) if (i % 10 === 0) drive.flush_bytes.observe(i);
+  }
+  expect(metrics.app.pmem.alloc('drv0').flush_bytes.read()).toEqual(drive.flush_bytes.read());
+  const halted = metrics.app.vcpu.halt_agg.read();
+  expect(halted).toMatchObject({ count: 10_000n, min: 0n, max: 4_999n });
+  expect(Math.abs(Number(halted.sum) - 2 * (4_999 * 2_500 + 4_995))).toBeLessThanOrEqual(8);
+  expect(halted.quantile(0.5)).toBeGreaterThan(2_500 * 0.95);
+  expect(halted.quantile(0.5)).toBeLessThan(2_500 * 1.05);
+  expect([...halted.buckets()].reduce((sum, { count }) => sum + count, 0n)).toBe(10_000n);
 });
 
 test('given 16 native threads and 4 workers on one metric, when all count, then the count is exact', async () => {
@@ -91,7 +110,7 @@ describe('given a generated header', () => {
     },
     {
       what: 'a metric less',
-      other: defineSchema({ ...schema.shape, pmem: perDevice({ flush_count: n }) }),
+      other: defineSchema({ ...schema.shape, pmem: perDevice({ flush_count: n, flush_bytes }) }),
       says: 'pmem.event_fails is missing in the store',
     },
     {
@@ -106,7 +125,7 @@ describe('given a generated header', () => {
     },
     {
       what: 'another order',
-      other: defineSchema({ ...schema.shape, pmem: perDevice({ event_fails: n, flush_count: n }) }),
+      other: defineSchema({ ...schema.shape, pmem: perDevice({ event_fails: n, flush_count: n, flush_bytes }) }),
       says: 'the store has pmem.event_fails where the generated header has pmem.flush_count',
     },
     {

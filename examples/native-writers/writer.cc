@@ -11,8 +11,10 @@
 namespace {
 
 // A device function needs no shard from its caller.
-void HandleFlush(const vmm_metrics_store& store, const metrics::pmem::Device& drive) {
-  drive.flush_count.inc(vmm_metrics::Shard::current(store));
+void HandleFlush(const vmm_metrics_store& store, const metrics::pmem::Device& drive, uint64_t bytes) {
+  const vmm_metrics::Shard shard = vmm_metrics::Shard::current(store);
+  drive.flush_count.inc(shard);
+  drive.flush_bytes.observe(shard, bytes);
 }
 
 void RunVcpu(const vmm_metrics_store& store, const metrics::pmem::Device& drive, uint32_t times) {
@@ -21,7 +23,8 @@ void RunVcpu(const vmm_metrics_store& store, const metrics::pmem::Device& drive,
   for (uint32_t i = 0; i < times; i++) {
     const vmm_metrics::LatencyRecord record(shard, metrics::vcpu::exit_io_out_agg);
     metrics::vcpu::exit_io_out.inc(shard);
-    if (i % 10 == 0) HandleFlush(store, drive);
+    metrics::vcpu::halt_agg.observe_ns(shard, 1'000 * i + 999);
+    if (i % 10 == 0) HandleFlush(store, drive, i);
   }
   metrics::vcpu::state.store(shard, 0);
 }
