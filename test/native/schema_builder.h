@@ -122,6 +122,7 @@ class SchemaBuilder {
           Emit(Text(",\"sum_us\":"), aggregate ? Op::kSumOfInc : Op::kInc, cell + 2);
           break;
         }
+        case VMM_METRICS_HISTOGRAM: std::abort();  // no Field has this kind
       }
       text = fields[i].kind == VMM_METRICS_LATENCY ? "}" : "";
     }
