@@ -1,15 +1,13 @@
 // A store of metrics as JavaScript sees it: one object per thread, one set of values per process.
 
-import { resolve } from 'node:path';
-
 import type { Accessors } from './app.ts';
-import { checkedDestination, checkedInteger, checkedOptions, INT_MAX, shownDestination } from './arguments.ts';
+import { checkedInteger, checkedOptions, INT_MAX } from './arguments.ts';
 import { BINDING, binding } from './binding.ts';
 import { type CollectedMetric, collected } from './collect.ts';
 import { writeError } from './diagnostics.ts';
 import { DISPOSE } from './dispose.ts';
-import { ErrorCode, MetricsError } from './errors.ts';
-import { type Failure, failureError } from './failures.ts';
+import { ErrorCode } from './errors.ts';
+import { failureError } from './failures.ts';
 import { SinkHint } from './hints.ts';
 import { type KvmDescriptors, sampleKvm } from './kvm/sampling.ts';
 import type { OpenOptions } from './open-options.ts';
@@ -17,10 +15,10 @@ import { checkSameStore, type OpenedStore, openStore, type StoreRequest, storeRe
 import { capturePanics } from './panics.ts';
 import type { ProfileName } from './profile/columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
-import { prepareRecoveries } from './region/recovery.ts';
 import { SAMPLE, type Sampled } from './sampled.ts';
 import type { Schema, SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
+import { initiate } from './sink.ts';
 import { reportStartTime, type StartTimes } from './start-time.ts';
 import type { ThreadCells } from './thread-cells.ts';
 import { devicesIn, type MetricsSnapshot, valuesOf } from './values.ts';
@@ -124,18 +122,7 @@ export class Metrics<S extends SchemaShape> {
    * `syscall`), or is a region file.
    */
   init(destination: string | number): void {
-    void this.#cells.attachment; // throws when closed
-    const checked = checkedDestination('init(): destination', destination);
-    // Absolute: the path is looked up again when the file is rotated, and the working directory may be another one by
-    // then.
-    const result = this.#initiate(typeof checked === 'string' ? resolve(checked) : checked);
-    if (result === true) return;
-    if (result === false) throw new MetricsError(ErrorCode.ALREADY_INITIALIZED, 'Reinitialization of metrics not allowed.');
-    throw failureError(result, {
-      what: `Cannot open the metrics destination ${shownDestination(destination)}`,
-      error: ErrorCode.OPEN,
-      path: typeof destination === 'string' ? destination : undefined,
-    });
+    initiate(this.#cells.attachment, this.#request.location, destination);
   }
 
   /**
@@ -356,18 +343,6 @@ export class Metrics<S extends SchemaShape> {
   /** Does what {@link close} does, for `using metrics = Metrics.open(...)`. */
   [DISPOSE](): void {
     this.close();
-  }
-
-  #initiate(destination: string | number): boolean | Failure {
-    const { attachment } = this.#cells;
-    const { file, recover } = this.#request.location;
-    if (file === undefined || !recover) return attachment.init(destination);
-    const recoveries = prepareRecoveries(file, destination);
-    try {
-      return attachment.init(destination, recoveries.lines);
-    } finally {
-      recoveries.close();
-    }
   }
 }
 

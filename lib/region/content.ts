@@ -1,6 +1,6 @@
 // What a region contains. The order of reading ensures that no delta is negative, even while the process counts on.
 
-import type { KnownRegionSpec } from '../binding.ts';
+import type { KnownRegionSpec } from '../binding-readers.ts';
 import type { RegionDocument } from '../document.ts';
 import { fingerprintOf } from '../fingerprint.ts';
 import type { Layout } from '../layout.ts';

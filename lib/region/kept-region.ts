@@ -2,7 +2,8 @@
 // part changed. After two readings that found the same devices, native code does the next readings. When it finds that
 // more than values changed, the file is read here, where all checks are.
 
-import { binding, type KnownRegionHandle, KnownResult } from '../binding.ts';
+import { binding } from '../binding.ts';
+import { type KnownRegionHandle, KnownResult } from '../binding-readers.ts';
 import { ContentReader, type ReadingLimits } from './content.ts';
 import { type Owners, RegionFile } from './file.ts';
 import { type SettledContent, settled } from './settled.ts';

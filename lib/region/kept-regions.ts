@@ -1,7 +1,8 @@
 // Many regions that are read repeatedly, such as those of all virtual machines of a host. The regions that were read
 // last stay open, within the limits below.
 
-import { binding, type KnownRegionHandle } from '../binding.ts';
+import { binding } from '../binding.ts';
+import type { KnownRegionHandle } from '../binding-readers.ts';
 import type { MetricsError } from '../errors.ts';
 import { KeptRegion, type KeptRegionOptions } from './kept-region.ts';
 import type { SettledContent } from './settled.ts';

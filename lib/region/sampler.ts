@@ -1,7 +1,7 @@
 // Samples a few values of a region many times. It looks up the cells once; a sample is then one read per chunk. Native
 // code takes most samples, see FileSampler. It asks here for a sample when more than values has changed.
 
-import type { SampledFile } from '../binding.ts';
+import type { SampledFile } from '../binding-readers.ts';
 import { CellKind, isSum, minimumOf } from '../layout.ts';
 import { columnOf, type ProfileColumn } from '../profile/columns.ts';
 import type { MappedDevice } from './cell-map.ts';

@@ -2,7 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { binding, FileSamplerStop, type NativeFileSampler } from '../binding.ts';
+import { binding } from '../binding.ts';
+import { FileSamplerStop, type NativeFileSampler } from '../binding-readers.ts';
 import { ErrorCode } from '../errors.ts';
 import { failureError, systemError } from '../failures.ts';
 import { annotationOf, headerLineOf } from '../profile/columns.ts';
