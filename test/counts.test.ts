@@ -28,7 +28,9 @@ function storeOf(file?: string) {
     for (const cells of all) cells.close();
   });
   return () => {
-    const attachment = binding().open(storeSpecOf(name, schema, layout, {}, { ...(file !== undefined && { file }), previous: 'keep' })) as Attachment;
+    const attachment = binding().open(
+      storeSpecOf(name, schema, layout, {}, { ...(file !== undefined && { file }), previous: 'keep' }),
+    ) as Attachment;
     const calls = { native: 0 };
     const proxied = new Proxy(attachment, {
       get(target, property) {
