@@ -38,13 +38,20 @@ describe('given an invalid value', () => {
     const uses = [
       () => metrics.app.g.n.add(bad(value)),
       () => metrics.app.g.level.store(bad(value)),
-      () => metrics.app.g.time.observe(bad(value)),
+      // observe() rounds a fraction.
+      ...(value === 1.5 ? [] : [() => metrics.app.g.time.observe(bad(value))]),
     ];
     for (const use of uses) {
       expect(use).toThrow(error);
       expect(use).toThrow(shown);
     }
     expect(metrics.snapshot()).toEqual(before);
+  });
+
+  test('when a duration is a fraction, then it is rounded', () => {
+    const { time } = open().app.g;
+    for (const us of [0.4, 1.5, 2.49]) time.observe(us);
+    expect([time.min_us.fetch(), time.max_us.fetch(), time.sum_us.count()]).toEqual([0n, 2n, 4n]);
   });
 
   test('when a value is at the limit, then it is accepted', () => {
