@@ -40,7 +40,7 @@ describe('given answers that clients share', () => {
   });
 
   test('when clients keep answers and room is needed, then the clients with the oldest answer are cut off', async () => {
-    const renderings = new Renderings({ bytesMax: 25, patienceMs: 20 });
+    const renderings = new Renderings({ bytesMax: 25, patienceMs: 20, crowdedMs: 0 });
     const cuts: string[] = [];
     for (const name of ['first', 'second']) {
       await renderings.lease('a', answer(10), () => cuts.push(name));
@@ -52,8 +52,15 @@ describe('given answers that clients share', () => {
     expect(cuts).toEqual(['first', 'first too']);
   });
 
+  test('when there is no room for a new answer, then a recent one is shared, and nobody is cut off', async () => {
+    const renderings = new Renderings({ bytesMax: 15, patienceMs: 20 });
+    const first = await renderings.lease('a', answer(10), never);
+    await untilOld();
+    expect((await renderings.lease('a', answer(10), never)).chunks).toBe(first.chunks);
+  });
+
   test('when a client returns its answer, then another one gets the room, and nobody is cut off', async () => {
-    const renderings = new Renderings({ bytesMax: 15, patienceMs: 60_000 });
+    const renderings = new Renderings({ bytesMax: 15, patienceMs: 60_000, crowdedMs: 0 });
     const lease = await renderings.lease('a', answer(10), never);
     await untilOld();
     const waiting = Array.from({ length: 50 }, () => renderings.lease('a', answer(10), never));

@@ -7,9 +7,11 @@ import { createGzip } from 'node:zlib';
 /** How long an answer is given to further clients. */
 export const SHARED_MS = 200;
 /** How many bytes all answers together may have. A single answer may be larger. */
-const BYTES_MAX = 64 * 2 ** 20;
+const BYTES_MAX = 96 * 2 ** 20;
 /** How long a new answer waits for room before the oldest one has to go. */
 const PATIENCE_MS = 1000;
+/** How old an answer may be that is given to further clients while there is no room for a new one. */
+const CROWDED_MS = 10_000;
 
 export interface Lease {
   readonly chunks: readonly Uint8Array[];
@@ -23,11 +25,13 @@ export interface Lease {
 export interface RenderingsOptions {
   readonly bytesMax?: number;
   readonly patienceMs?: number;
+  readonly crowdedMs?: number;
 }
 
 export class Renderings {
   readonly #bytesMax: number;
   readonly #patienceMs: number;
+  readonly #crowdedMs: number;
   /** The oldest one first. */
   readonly #all = new Set<Rendering>();
   /** How long each kind of answer was the last time. */
@@ -36,9 +40,10 @@ export class Renderings {
   #room: Promise<void> | undefined;
   #giveRoom: () => void = () => {};
 
-  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS }: RenderingsOptions = {}) {
+  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS, crowdedMs = CROWDED_MS }: RenderingsOptions = {}) {
     this.#bytesMax = bytesMax;
     this.#patienceMs = patienceMs;
+    this.#crowdedMs = crowdedMs;
   }
 
   /**
@@ -52,6 +57,8 @@ export class Renderings {
       this.#drop();
       const bytes = [...this.#all].reduce((sum, one) => sum + one.bytes, 0);
       if (this.#all.size === 0 || bytes + (this.#expected.get(key) ?? 0) <= this.#bytesMax) break;
+      const recent = [...this.#all].findLast((one) => one.key === key && performance.now() - one.madeAtMs <= this.#crowdedMs);
+      if (recent !== undefined) return this.#leaseOf(recent, cut);
       await this.#roomSoon();
     }
     const rendering = new Rendering(key, [...make()]);
