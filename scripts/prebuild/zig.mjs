@@ -58,10 +58,11 @@ function flagsFor(binding, triple, headers) {
 
 /**
  * Compiles the addon for a target. `folder` holds binding.gyp and native/, `work` gets the object files, `out` is the
- * addon, and `cache` is zig's cache.
+ * addon, and `cache` is where zig keeps the C++ library. Objects are never taken from an earlier build: a source that
+ * changes while it is compiled would leave a wrong one there.
  */
 export async function compile({ zig, folder, work, out, triple, cache }) {
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache };
+  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: join(work, 'cache') };
   const packages = ['node-api-headers/include', 'node-addon-api'].map((name) => join(root, 'node_modules', name));
   const binding = bindingOf(folder);
   const flags = [...flagsFor(binding, triple, packages), `-ffile-prefix-map=${folder}=.`, `-ffile-prefix-map=${root}=.`];
