@@ -32,7 +32,7 @@ describe('given vmm-metrics', () => {
 
   test.each([
     { args: [], says: 'a command is missing' },
-    { args: ['sow'], says: "there is no command 'sow'" },
+    { args: ['sow'], says: "there is no command 'sow'; did you mean 'show'? there are 'show', 'watch'" },
     { args: ['toString'], says: "there is no command 'toString'" },
     { args: ['--verbose'], says: "there is no command '--verbose'" },
     { args: ['--version', 'x'], says: "unexpected argument 'x' after --version" },
@@ -103,6 +103,7 @@ describe('vmm-metrics show', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe(`${path}
 vm\\u0007, process 4242, was killed; started 2023-11-14T22:13:20.123Z, before this boot; 1 line flushed
+NOT FLUSHED: the pending values. This command writes them: vmm-metrics flush ${path} --to SINK
 
 METRIC                        TOTAL  PENDING
 vcpu

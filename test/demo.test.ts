@@ -43,7 +43,7 @@ describe.each(machines)('given $machine', ({ options, says }) => {
     expect(text).toMatch(
       /\$ vmm-metrics show .*\n.*\nkvm-vmm, process \d+, was closed; .*\nNothing pending: all values have been flushed\.\n/,
     );
-    expect(text).toMatch(/^ {2}exit_io_out_agg +[\d,]+ +0 {2}us +sum; min \d+, max [\d,]+ /m);
+    expect(text).toMatch(/^ {2}exit_io_out_agg +[\d,]+ +0 {2}us +sum; min \d+, max [\d,]+; mean [\d.]+ [mun]?s of [\d,]+ /m);
     expect(code).toBe(0);
     // Where the guest runs on KVM, KVM has counted at least the exits that reached the demo.
     const [, seen, counted] = /^ {2}all exits +([\d,]+) +([\d,]+)$/m.exec(text) ?? [];

@@ -2,6 +2,7 @@
 // The command `vmm-metrics`: runs one of its commands and reports how it ended. Wrong usage prints one line and exits
 // with 2; a failure prints one line and exits with 1.
 
+import { whatThereIs } from '../unknown-names.ts';
 import { VERSION } from '../version.ts';
 import { codegen } from './codegen.ts';
 import { type Command, report, UsageError } from './command.ts';
@@ -34,7 +35,9 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   }
   if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists them');
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
-  if (command === undefined) throw new UsageError(`there is no command '${name}'; vmm-metrics --help lists them`);
+  if (command === undefined) {
+    throw new UsageError(`there is no command '${name}'; ${whatThereIs(name, Object.keys(COMMANDS))}`);
+  }
   // After `--`, a --help is an operand.
   const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
   if (options.includes('--help') || options.includes('-h')) {

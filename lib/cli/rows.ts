@@ -1,11 +1,14 @@
 // The values of a region as rows for people, in the order of the schema.
 
 import { combineDevices } from '../aggregate.ts';
-import { type DeviceGroupLayout, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
+import type { HistogramValue } from '../histogram/value.ts';
+import { type DeviceGroupLayout, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
 import type { MappedDevice } from '../region/cell-map.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { unitOf } from '../schema.ts';
 import { digits } from '../text.ts';
+import { histogramOf } from '../values.ts';
+import { meanText, quantilesText } from './distribution.ts';
 import { plain } from './terminal-text.ts';
 
 /** One metric, or the sum of a latency or histogram metric with its extremes. */
@@ -22,6 +25,10 @@ export interface MetricRow {
   readonly unit: string;
   readonly min: bigint | undefined;
   readonly max: bigint | undefined;
+  /** How many values a latency or histogram metric has; undefined if the region has no counts. */
+  readonly count: bigint | undefined;
+  /** What a metric with buckets has counted. */
+  readonly histogram: HistogramValue | undefined;
   readonly doc: string;
 }
 
@@ -42,7 +49,7 @@ export interface Rows {
 }
 
 export function rowsOf({ layout, map, totals, before }: RowValues, options: RowOptions): Rows {
-  const maker = new RowMaker(options.zeros);
+  const maker = new RowMaker(options.zeros, layout.latencyCells === 'counted');
   const all: Numbers = { totals, before, earlier: options.earlier };
   for (const entry of layout.entries) {
     if (entry.kind === 'group') maker.addSection(entry.key, entry.metrics, all, 0);
@@ -79,8 +86,11 @@ class RowMaker implements Rows {
   hidden = 0;
   readonly #zeros: boolean;
 
-  constructor(zeros: boolean) {
+  readonly #areCounted: boolean;
+
+  constructor(zeros: boolean, areCounted: boolean) {
     this.#zeros = zeros;
+    this.#areCounted = areCounted;
   }
 
   addSection(section: string, metrics: readonly MetricLayout[], numbers: Numbers, first: number, hasExtremes = true): void {
@@ -95,6 +105,10 @@ class RowMaker implements Rows {
         this.hidden++;
         continue;
       }
+      const min = max === undefined ? undefined : minimumOf(totals[first + cell + LATENCY_MIN]!, max);
+      const part = (i: number) => totals[first + cell + i]!;
+      const hasCount = isMeasured && (this.#areCounted || metric.scheme !== undefined);
+      const histogram = metric.scheme && histogramOf(metric.scheme, { sum: total, min: min ?? 0n, max: max ?? 0n }, part);
       this.rows.push({
         section,
         name,
@@ -103,8 +117,10 @@ class RowMaker implements Rows {
         earlier: earlier?.[slot],
         pending: kind === 'store' ? undefined : BigInt.asUintN(64, total - before[slot]!),
         unit,
-        min: max === undefined ? undefined : minimumOf(totals[first + cell + LATENCY_MIN]!, max),
+        min,
         max,
+        count: histogram?.count ?? (hasCount ? part(LATENCY_COUNT) : undefined),
+        histogram,
         doc,
       });
     }
@@ -143,10 +159,13 @@ function textOf(metric: MetricLayout): MetricText {
   return text;
 }
 
-/** For a latency or histogram metric: says that the number is a sum, and gives the extremes. */
-export function latencyNote({ kind, min, max }: MetricRow): string {
+/** For a latency or histogram metric: says that the number is a sum, and gives extremes, count, mean and quantiles. */
+export function latencyNote({ kind, total, unit, min, max, count, histogram }: MetricRow): string {
   if (kind !== 'latency' && kind !== 'histogram') return '';
-  return min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
+  const extremes = min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
+  if (count === undefined || count === 0n) return extremes;
+  const mean = `${extremes}; mean ${meanText(total, count, unit)} of ${digits(count)}`;
+  return histogram === undefined ? mean : `${mean}; ${quantilesText(histogram)}`;
 }
 
 /** What no flushed line contains yet. */

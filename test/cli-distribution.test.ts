@@ -1,0 +1,61 @@
+// Distributions in `vmm-metrics show`: a picture of one, and quantiles in the table.
+
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { defineSchema, group, inc, latency, Metrics } from 'vmm-metrics';
+
+import { cli } from './helpers/command.ts';
+import { temporaryFolder } from './helpers/workplace.ts';
+
+const schema = defineSchema({
+  vcpu: group({
+    exits: inc('KVM exits'),
+    exit: latency('Time of an exit', { histogram: true }),
+    plain: latency('Time without a histogram'),
+  }),
+});
+
+/** A region file of a running store with these durations. */
+function regionWithDurations(): string {
+  const file = join(temporaryFolder(), 'm.region');
+  const metrics = Metrics.open(schema, { name: 'distribution', file });
+  onTestFinished(() => metrics.close());
+  for (let i = 0; i < 100; i++) metrics.app.vcpu.exit.observe(i < 90 ? 3 : 1000);
+  metrics.app.vcpu.plain.observe(2);
+  metrics.app.vcpu.plain.observe(4);
+  return file;
+}
+
+describe('given 90 durations of 3 us and 10 of 1,000 us', () => {
+  test('when their distribution is shown, then each power of two is a bar with readable edges, and the numbers are exact', async () => {
+    const file = regionWithDurations();
+    const { code, stdout, stderr } = await cli('show', file, '--histogram', 'vcpu.exit');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`${file}\nvcpu.exit: Time of an exit\n`);
+    const bars = stdout.split('\n').filter((line) => line.includes('%'));
+    // From 2^-19 s on, without a gap: the powers of two between the two bars are empty.
+    expect(bars).toHaveLength(10);
+    expect(bars[0]).toMatch(/^ *1\.91 us +3\.81 us +90 +90\.0% {2}█{50}$/);
+    expect(bars.slice(1, -1).every((line) => / 0 +0\.0%$/.test(line))).toBe(true);
+    expect(bars.at(-1)).toMatch(/^ *977 us +1\.95 ms +10 +10\.0% {2}█{5}[▏▎▍▌▋▊▉]$/);
+    expect(stdout).toMatch(/^count 100, mean 103 us, min 3 us, max 1 ms$/m);
+    expect(stdout).toMatch(/^p50 3(\.\d+)? us, p90 3(\.\d+)? us, p99 (1|1\.0\d) ms, p99\.9 (1|1\.0\d) ms$/m);
+  });
+
+  test('when the table is shown, then a latency has its mean and count, and its quantiles if it has a histogram', async () => {
+    const { stdout } = await cli('show', regionWithDurations());
+    expect(stdout).toMatch(/exit +10,270 .* sum; min 3, max 1,000; mean 103 us of 100; p50 3(\.\d+)? us, p90 /);
+    expect(stdout).toMatch(/plain +6 .* sum; min 2, max 4; mean 3 us of 2 +Time/);
+  });
+
+  test.each([
+    { path: 'vcpu.exti', says: "there is no metric 'vcpu.exti'; these have one: vcpu.exit" },
+    { path: 'vcpu.plain', says: "no distribution in 'vcpu.plain'; these have one: vcpu.exit" },
+    { path: 'vcpu.exits', says: "no distribution in 'vcpu.exits'; these have one: vcpu.exit" },
+  ])('when $path is asked for, then the error names the metrics that have a distribution', async ({ path, says }) => {
+    const file = regionWithDurations();
+    const { code, stdout, stderr } = await cli('show', file, '--histogram', path);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(says);
+  });
+});
