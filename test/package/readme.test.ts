@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
+import { compile } from '../helpers/compiler.ts';
+
 const root = resolve(import.meta.dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
@@ -108,6 +110,14 @@ describe('given an empty folder with the packed package and the README', () => {
           EXPECTED[line]!(await run(printed(line)));
         });
       }
+    } else if (language === 'cpp') {
+      test('when the C++ block is compiled with a generated header, then there is no error', async () => {
+        writeFileSync(join(folder, 'schema.mjs'), "export { firecracker as default } from 'vmm-metrics/firecracker';\n");
+        await run('npx vmm-metrics codegen schema.mjs -o metrics.gen.h');
+        const parameters = 'const vmm_metrics_store& store, const vmm_metrics::Shard& shard';
+        writeFileSync(join(folder, 'counts.cc'), `#include "metrics.gen.h"\nvoid Count(${parameters}) {\n${text}}\n`);
+        expect(compile('c++', '-std=c++17', '-fsyntax-only', join(folder, 'counts.cc'))).toEqual({ code: 0, said: '' });
+      });
     } else {
       test('when the line for binding.gyp is used, then it finds the header', async () => {
         expect(language).toBe('python');
