@@ -9,6 +9,7 @@ import {
   type FieldValues,
   group,
   HistogramValue,
+  histogram,
   inc,
   latency,
   perDevice,
@@ -81,6 +82,19 @@ test('given any region, when its rows are made, then they have the values of its
     { numRuns: 100, interruptAfterTimeLimit: 8000 },
   );
 }, 60_000);
+
+test('given a histogram, when only a removed device has counted, then the extremes are those of the buckets', () => {
+  const path = join(temporaryFolder(), 'region');
+  const model = new Model({ d: perDevice({ size: histogram('size', { unit: 'bytes', max: 5000 }) }) }, {});
+  const device = model.alloc('d', 'a')!;
+  model.remove('d', 'a');
+  device.bump('size', 1n);
+  writeRegion(path, model, NOTHING);
+  const region = new KeptRegion(path);
+  const { rows } = rowsOf(region.read(), { zeros: false });
+  region.close();
+  expect(rows.map(numbersOf)).toEqual([{ section: 'd, all devices', name: 'size', total: 1n, pending: 1n, min: 0n, max: 1n }]);
+});
 
 test('given a group without an aggregate, when devices were removed, then a section shows their counts', () => {
   const path = join(temporaryFolder(), 'region');

@@ -100,15 +100,17 @@ class RowMaker implements Rows {
       const isMeasured = kind === 'latency' || kind === 'histogram';
       const slot = first + cell + (isMeasured ? LATENCY_SUM : 0);
       const total = totals[slot]!;
-      const max = isMeasured && hasExtremes ? totals[first + cell + LATENCY_MAX]! : undefined;
+      const part = (i: number) => totals[first + cell + i]!;
+      let max = isMeasured && hasExtremes ? part(LATENCY_MAX) : undefined;
+      let min = max === undefined ? undefined : minimumOf(part(LATENCY_MIN), max);
+      const histogram = metric.scheme && histogramOf(metric.scheme, { sum: total, min: min ?? 0n, max: max ?? 0n }, part);
+      // A removed device has buckets and no extremes. Then a histogram has those of its buckets.
+      if (kind === 'histogram' && hasExtremes) ({ min, max } = histogram!);
       if (!this.#zeros && total === 0n && (max === undefined || max === 0n)) {
         this.hidden++;
         continue;
       }
-      const min = max === undefined ? undefined : minimumOf(totals[first + cell + LATENCY_MIN]!, max);
-      const part = (i: number) => totals[first + cell + i]!;
       const hasCount = isMeasured && (this.#areCounted || metric.scheme !== undefined);
-      const histogram = metric.scheme && histogramOf(metric.scheme, { sum: total, min: min ?? 0n, max: max ?? 0n }, part);
       this.rows.push({
         section,
         name,

@@ -36,6 +36,8 @@ class Place {
   readonly kind: 'file' | 'fifo' | 'full';
   /** Whether it contains half a line, whose rest never comes because the sink changed. */
   isTorn = false;
+  /** How many bytes were read from it. */
+  received = 0;
   #reader: Reader | undefined;
   #unread = Buffer.alloc(0);
   /** How many bytes before the lines are the test's own. */
@@ -61,6 +63,7 @@ class Place {
     if (this.kind === 'full' || (this.kind === 'file' && !this.isFile)) return [];
     this.#reader ??= new Reader(this.path);
     let bytes = this.#reader.read(limit);
+    this.received += bytes.length;
     const filler = Math.min(this.#filler, bytes.length);
     this.#filler -= filler;
     bytes = bytes.subarray(filler);
@@ -179,6 +182,11 @@ export class FlakySink {
       this.#descriptor = { fd, flags: flagsOf(fd) };
       this.destination = fd;
     }
+  }
+
+  /** How many bytes were read from it, whole lines or not. */
+  get received(): number {
+    return this.#places.reduce((sum, { received }) => sum + received, 0);
   }
 
   /** The lines that are complete after another `limit` bytes, in order. */
