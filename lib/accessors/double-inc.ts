@@ -17,7 +17,9 @@ const HALF = 2 ** -1022;
 
 /** Whether counting in doubles is worth it, and right, here. */
 export function countsInDoubles(): boolean {
-  return process.versions['bun'] !== undefined && new BigUint64Array(new Float64Array([ONE * 3, HALF - ONE]).buffer)[1] === 2n ** 52n - 1n;
+  if (process.versions['bun'] === undefined) return false;
+  const [subnormal] = new BigUint64Array(new Float64Array([HALF - ONE]).buffer);
+  return subnormal === 2n ** 52n - 1n;
 }
 
 export class DoubleInc extends OwnInc {

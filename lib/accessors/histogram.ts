@@ -104,7 +104,8 @@ abstract class HistogramBase implements HistogramMetric, Observer, Movable {
   #readCells(): HistogramValue {
     const { scheme } = this.index;
     const totals = this.#cells.attachment.totals(this.#cell, FIRST_BUCKET + scheme.buckets);
-    const [min, max, sum] = [minimumOf(totals[LATENCY_MIN]!, totals[LATENCY_MAX]!), totals[LATENCY_MAX]!, totals[LATENCY_SUM]!];
+    const [max, sum] = [totals[LATENCY_MAX]!, totals[LATENCY_SUM]!];
+    const min = minimumOf(totals[LATENCY_MIN]!, max);
     return histogramOf(scheme, { min, max, sum }, (part) => totals[part]!);
   }
 }

@@ -67,7 +67,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   try {
     const url = await listen(server, options.listen);
-    void exporter?.run();
+    exporter?.run().catch((error: Error) => {
+      options.report(`the OpenTelemetry exporter ended: ${error.stack ?? error.message}`);
+    });
     const files = Object.values(fleet.counts).reduce((sum, count) => sum + count, 0);
     return { url, files, close: () => closed(server).then(end) };
   } catch (error) {

@@ -67,7 +67,11 @@ export class OtlpExporter {
       // A part of the pause is random, so that the agents of many hosts do not come back at once.
       const waitMs = isWell ? restMs : Math.max(wish, pauseMs * (0.5 + Math.random() / 2));
       pauseMs = isWell ? backoffMs : Math.min(2 * pauseMs, BACKOFF_MS_MAX);
-      await after(waitMs, undefined, { signal, ref: false }).catch(() => {});
+      try {
+        await after(waitMs, undefined, { signal, ref: false });
+      } catch (error) {
+        if (!signal.aborted) throw error; // close() ends the pause, and then the loop
+      }
     }
   }
 

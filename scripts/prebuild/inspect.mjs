@@ -38,7 +38,7 @@ export function inspect(path) {
     versions: [...new Set(matches(readelf('--version-info', path), /Name: (\w+_[\d.]+)/g))],
     exports: exported.map((line) => line.trim().split(/\s+/)[7].split('@')[0]).sort(),
     hasTextRelocations: /\(TEXTREL\)/.test(dynamic),
-    paths: [root, homedir(), tmpdir(), '/work/', '/home/', '/root/'].filter((folder) => folder !== '/' && bytes.includes(`${folder}`)),
+    paths: [root, homedir(), tmpdir(), '/home/', '/root/'].filter((folder) => folder !== '/' && bytes.includes(`${folder}`)),
   };
 }
 

@@ -87,13 +87,19 @@ TEST("given a thread that counts, when signals interrupt it all the time and the
   Attached attached;
   const Storm storm(attached);
   const uint32_t cell = CellOf(attached.store->spec(), "g.l");
-  std::atomic<bool> is_over{false};
+  std::atomic<bool> has_begun{false}, is_over{false};
   uint64_t added = 0, sum_us = 0;
   std::thread writer([&] {
     const vmm_metrics::Shard shard = vmm_metrics::Shard::current(attached.native);
     CHECK(!shard.is_shared());
     const vmm_metrics::IncMetric inc(storm.inc);
     const vmm_metrics::LatencyMetric latency(storm.latency);
+    // The smallest duration, before any handler observes a larger one.
+    inc.inc(shard);
+    latency.observe(shard, 1);
+    added++;
+    sum_us++;
+    has_begun.store(true, std::memory_order_relaxed);
     while (!is_over.load(std::memory_order_relaxed)) {
       for (int i = 0; i < 1'000; i++, added++) {
         inc.inc(shard);
@@ -103,6 +109,7 @@ TEST("given a thread that counts, when signals interrupt it all the time and the
       }
     }
   });
+  while (!has_begun.load(std::memory_order_relaxed)) std::this_thread::yield();
   while (storm.GoesOn()) {
     pthread_kill(writer.native_handle(), kSignal);
     std::this_thread::yield();
