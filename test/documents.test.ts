@@ -95,3 +95,11 @@ describe('given the environment variables VMM_METRICS_...', () => {
     expect(documented.filter((name) => !macros.has(name) && !read.includes(name))).toEqual([]);
   });
 });
+
+test('given the warnings that the code gives, when they are compared with the table in the guide, then both have the same ones', () => {
+  const given = sources
+    .filter((file) => file.startsWith('lib/'))
+    .flatMap((file) => [...textOf(file).matchAll(/'(METRICS_[A-Z_]+)'/g)].map(([, code]) => code!));
+  const listed = [...textOf('docs/guides/vmm-author.md').matchAll(/^\| `(METRICS_\w+)`/gm)].map(([, code]) => code!);
+  expect(listed.sort()).toEqual([...new Set(given)].sort());
+});
