@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { Metrics } from 'vmm-metrics';
+import { defineSchema, group, histogram, inc, latency, Metrics, perDevice } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { runAgent } from './helpers/agent.ts';
@@ -39,13 +39,32 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** A native histogram, as the server returns it: each bucket with its kind, its edges and its count. */
+interface NativeHistogram {
+  readonly count: string;
+  readonly sum: string;
+  readonly buckets: readonly (readonly [kind: number, above: string, upTo: string, count: string])[];
+}
+
+interface Result {
+  readonly metric: Record<string, string>;
+  readonly value?: readonly [number, string];
+  readonly histogram?: readonly [number, NativeHistogram];
+}
+
+interface Answer {
+  readonly labels: Record<string, string>;
+  readonly value: string | undefined;
+  readonly histogram: NativeHistogram | undefined;
+}
+
 /** Runs a server with these scrape_configs, and returns a function that asks it for the values of a query. */
-async function runPrometheus(scrapeConfigs: string) {
+async function runPrometheus(scrapeConfigs: string, options: readonly string[] = []) {
   const folder = temporaryFolder();
   const config = join(folder, 'prometheus.yml');
   writeFileSync(config, `global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\nscrape_configs:\n${scrapeConfigs}`);
   const address = `127.0.0.1:${await freePort()}`;
-  const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`];
+  const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`, ...options];
   const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   let hasEnded = false;
@@ -59,12 +78,12 @@ async function runPrometheus(scrapeConfigs: string) {
     child.kill('SIGKILL');
     await ended;
   });
-  const query = async (text: string): Promise<{ labels: Record<string, string>; value: string }[]> => {
+  const query = async (text: string): Promise<Answer[]> => {
     if (hasEnded) throw new Error(`prometheus has ended: ${log}`);
     try {
       const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(text)}`);
-      const { data } = (await response.json()) as { data: { result: { metric: Record<string, string>; value: [number, string] }[] } };
-      return data.result.map(({ metric, value }) => ({ labels: metric, value: value[1] }));
+      const { data } = (await response.json()) as { data: { result: Result[] } };
+      return data.result.map(({ metric, value, histogram }) => ({ labels: metric, value: value?.[1], histogram: histogram?.[1] }));
     } catch {
       return []; // the server is not ready yet
     }
@@ -106,8 +125,7 @@ test.skipIf(withoutPrometheus)(
       - targets: ['${host}']
 `,
     );
-    const countOf = (values: readonly { labels: Record<string, string>; value: string }[], vm: string) =>
-      values.find(({ labels }) => labels['vm'] === vm)?.value;
+    const countOf = (values: readonly Answer[], vm: string) => values.find(({ labels }) => labels['vm'] === vm)?.value;
     for (const job of ['vms', 'fleet']) {
       const counters = await prometheus.until(`vmm_vcpu_exit_io_in_total{job="${job}"}`, 2);
       expect(countOf(counters, 'vm0')).toBe(`${plain.app.vcpu.exit_io_in.count()}`);
@@ -128,6 +146,54 @@ test.skipIf(withoutPrometheus)(
     await prometheus.until(`vmm_vcpu_exit_io_in_total{job="vms"} == 4`, 1);
     odd.close();
     await prometheus.until('vmm_state{job="fleet",state="closed"} == 1', 1);
+    expect(prometheus.log()).not.toMatch(/level=(?:warn|error)/);
+  },
+);
+
+test.skipIf(withoutPrometheus)(
+  `given a Prometheus server that wants native histograms, when it scrapes the agent, then it has every bucket${because(withoutPrometheus)}`,
+  async () => {
+    const folder = temporaryFolder();
+    const schema = defineSchema({
+      vcpu: group({ exits: inc('exits'), time: latency('times', { histogram: true }), plain: latency('without buckets') }),
+      disk: perDevice({ size_bytes: histogram('sizes', { unit: 'bytes' }) }),
+    });
+    const { app } = closing(Metrics.open(schema, { name: freshName(), file: join(folder, 'vm0.region') }));
+    app.vcpu.exits.add(17);
+    app.vcpu.plain.observe(41);
+    for (const us of [0.05, 1, 1, 3, 41, 1_500_000]) app.vcpu.time.observe(us);
+    for (const bytes of [0, 512, 4096, 4097, 1_000_000]) app.disk.alloc('a').size_bytes.observe(bytes);
+    app.disk.alloc('b').size_bytes.observe(512);
+    const agent = await runAgent([folder]);
+    const prometheus = await runPrometheus(`  - job_name: fleet\n    static_configs:\n      - targets: ['${new URL(agent.url).host}']\n`, [
+      '--enable-feature=native-histograms',
+    ]);
+    for (const { name, labels, value, perUnit } of [
+      { name: 'vmm_vcpu_time_seconds', labels: '', value: app.vcpu.time.read(), perUnit: 1e6 },
+      { name: 'vmm_disk_size_bytes', labels: '{device="a"}', value: app.disk.alloc('a').size_bytes.read(), perUnit: 1 },
+      { name: 'vmm_disk_size_bytes', labels: '{device="b"}', value: app.disk.alloc('b').size_bytes.read(), perUnit: 1 },
+    ]) {
+      const [found] = await prometheus.until(`${name}${labels}`, 1);
+      const { count, sum, buckets } = found!.histogram!;
+      expect([count, Number(sum)]).toEqual([`${value.count}`, Number(value.sum) / perUnit]);
+      const theirs = buckets.map(([, above, upTo, own]) => ({ above: Number(above), upTo: Number(upTo), count: BigInt(own) }));
+      // The server's zero bucket reaches to both sides of 0.
+      const ours = value.buckets().map(({ above, ...rest }) => ({ above: above === 0 ? -value.zeroThreshold : above, ...rest }));
+      expect(theirs.map((one) => one.count)).toEqual(ours.map((one) => one.count));
+      theirs.forEach((one, i) => {
+        expect(one.above / ours[i]!.above).toBeCloseTo(1, 12);
+        expect(one.upTo / ours[i]!.upTo).toBeCloseTo(1, 12);
+      });
+    }
+    const [all] = await prometheus.until('vmm_disk_all_size_bytes', 1);
+    expect(all!.histogram!.count).toBe('6');
+    // What is no histogram is the same as in the text.
+    expect((await prometheus.until('vmm_vcpu_exits_total', 1))[0]!.value).toBe('17');
+    expect((await prometheus.until('vmm_vcpu_plain_seconds_sum', 1))[0]!.value).toBe('0.000041');
+    expect((await prometheus.until('vmm_vcpu_plain_seconds_count', 1))[0]!.value).toBe('1');
+    expect((await prometheus.until('vmm_state == 1', 1))[0]!.labels).toMatchObject({ vm: 'vm0', state: 'running' });
+    expect((await prometheus.until('vmm_agent_scrapes_total', 1))[0]!.value).toMatch(/^\d+$/);
+    expect(await prometheus.query('vmm_vcpu_time_seconds_bucket')).toEqual([]);
     expect(prometheus.log()).not.toMatch(/level=(?:warn|error)/);
   },
 );

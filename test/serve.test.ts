@@ -18,6 +18,7 @@ import { type RunningAgent, runAgent } from './helpers/agent.ts';
 import { node } from './helpers/children.ts';
 import { cli, oneLine } from './helpers/command.ts';
 import { regionFile } from './helpers/counted-region.ts';
+import { metricFamiliesIn, plainSamplesIn } from './helpers/metric-family.ts';
 import { seriesOf } from './helpers/series.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
@@ -170,6 +171,7 @@ describe('given an agent and running virtual machines', () => {
 describe('given the header Accept', () => {
   const openmetrics = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
   const text = 'text/plain; version=0.0.4; charset=utf-8';
+  const protobuf = 'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited';
   const text1 = 'text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8';
   test.each([
     { accept: undefined, expected: text },
@@ -186,9 +188,41 @@ describe('given the header Accept', () => {
     { accept: 'application/openmetrics-text;version=0.0.1;q=0.9,text/plain;version=0.0.4;q=0.5', expected: text },
     { accept: 'application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4', expected: text1 },
     { accept: 'application/openmetrics-text;q=0, text/plain', expected: text },
+    { accept: 'text/plain;q=0, */*, application/openmetrics-text;q=0.1', expected: openmetrics },
+    { accept: 'text/plain;version=0.0.4;q=0.2, application/openmetrics-text;q=0.3, */*;q=0.9', expected: openmetrics },
+    { accept: 'application/vnd.google.protobuf', expected: text },
+    { accept: `${protobuf};q=0, */*`, expected: text },
+    { accept: protobuf.replace('delimited', 'text'), expected: text },
+    { accept: `application/openmetrics-text, ${protobuf}`, expected: protobuf },
+    // Prometheus 2.42 that wants native histograms, and 3.5 with scrape_protocols.
+    {
+      accept:
+        'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+      expected: protobuf,
+    },
+    {
+      accept:
+        'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1',
+      expected: protobuf,
+    },
     { accept: 'application/openmetrics-text;q=x, image/png', expected: text },
   ])('when it is $accept, then the answer is $expected', ({ accept, expected }) => {
     expect(formatFor(accept).contentType).toBe(expected);
+  });
+
+  test('when protobuf is asked for, then its messages have every sample of the text', async () => {
+    const agent = await runAgent([regionFile()]);
+    const headers = { accept: protobuf };
+    for (const path of ['/metrics', '/vm/region/metrics', '/metrics?name[]=vmm_up&name[]=vmm_g_hits', '/metrics?detail=vm']) {
+      const { body, headers: answered } = await agent.get(path, headers);
+      expect(answered['content-type']).toBe(protobuf);
+      const found = plainSamplesIn(metricFamiliesIn(body));
+      const expected = [...(await agent.series(path))].filter(([key]) => !/agent_scrape/.test(key));
+      expect(expected.length).toBeGreaterThan(1);
+      for (const [key, value] of expected) expect({ key, value: found.get(key) }).toEqual({ key, value: Number(value) });
+      expect([...found.keys()].filter((key) => !/agent_scrape/.test(key)).length).toBe(expected.length);
+    }
+    expect((await agent.get('/metrics?name[]=nothing', headers)).body.length).toBe(0);
   });
 
   test('when OpenMetrics is asked for, then the answer ends with EOF, and counters have no suffix in their type', async () => {

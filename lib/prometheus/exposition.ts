@@ -4,11 +4,9 @@ import { checkedChoice, checkedOptions, shown } from '../arguments.ts';
 import type { CollectedMetric } from '../collect.ts';
 import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
 import type { Schema } from '../schema.ts';
-import { familiesOf } from './families.ts';
 import { fleetChunks } from './fleet-text.ts';
 import { checkedLabels, checkedPrefix, type Labels, labelsText } from './names.ts';
-import { Numbers } from './numbers.ts';
-import { protobufOf } from './protobuf.ts';
+import { MessageSource, protobufOf } from './protobuf.ts';
 import { EOF, SourceText } from './source-text.ts';
 
 /** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
@@ -154,9 +152,9 @@ function textFrom({ format, prefix, isList, sources }: ExpositionRequest): Sourc
 function protobufFrom({ prefix, sources }: ExpositionRequest): Uint8Array<ArrayBuffer> {
   return protobufOf(
     sources.map(({ sampled, labels }) => {
-      const numbers = new Numbers();
-      numbers.update(sampled);
-      return { families: familiesOf(sampled.layout, prefix), numbers, labels };
+      const source = new MessageSource({ prefix, labels });
+      source.update(sampled);
+      return source;
     }),
   );
 }

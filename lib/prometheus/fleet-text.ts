@@ -69,11 +69,16 @@ function headerBytes(family: Family, isOpenMetrics: boolean): Uint8Array {
   return (both[isOpenMetrics ? 'openmetrics' : 'text'] ??= Buffer.from(headerOf(family, isOpenMetrics)));
 }
 
+interface FamiliesTogether {
+  readonly families: readonly Family[];
+  readonly placeOf?: readonly Int32Array[];
+}
+
 /**
  * The families of all sources, and for each source the place of each of them among its own families, or -1. Without
  * `placeOf`, all sources have these families.
  */
-function unionOf(sources: readonly SourceText[]): { readonly families: readonly Family[]; readonly placeOf?: readonly Int32Array[] } {
+export function unionOf(sources: readonly { readonly families: readonly Family[] }[]): FamiliesTogether {
   const schemas = new Set(sources.map(({ families }) => families));
   if (schemas.size <= 1) return { families: [...schemas][0] ?? [] };
   const union = new FamilyUnion();

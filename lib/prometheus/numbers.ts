@@ -18,12 +18,15 @@ export class Numbers {
   #shape: Shape | undefined;
   #words = new Uint32Array();
 
-  update(sampled: Sampled): void {
-    if (this.#shape === undefined || !this.#shape.fits(sampled)) {
+  /** Returns whether the owners are the same as before. */
+  update(sampled: Sampled): boolean {
+    const isSame = this.#shape?.fits(sampled) === true;
+    if (!isSame) {
       this.#shape = new Shape(sampled);
       this.#words = new Uint32Array(2 * this.#shape.values);
     }
-    this.#shape.fill(sampled, this.#words);
+    this.#shape!.fill(sampled, this.#words);
+    return isSame;
   }
 
   /** Those who have samples in a family, in the order of an exposition. */

@@ -3,78 +3,179 @@
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-import { type Family, type FamilyType, FamilyUnion } from './families.ts';
+import type { Sampled } from '../sampled.ts';
+import { type Family, type FamilyType, familiesOf } from './families.ts';
+import { unionOf } from './fleet-text.ts';
 import type { Labels } from './names.ts';
-import type { NumberOwner, Numbers } from './numbers.ts';
+import { type NumberOwner, Numbers } from './numbers.ts';
 
-export interface ProtobufSource {
-  readonly families: readonly Family[];
-  readonly numbers: Numbers;
-  readonly labels: Labels;
-}
+/** A chunk has the families of about so many samples. */
+const CHUNK_SAMPLES = 4096;
 
 /** `MetricType`. */
 const TYPES: Readonly<Record<FamilyType, number>> = { counter: 0, gauge: 1, summary: 2, histogram: 4 };
+
+interface LabelledOwner extends NumberOwner {
+  /** The labels of its samples, as bytes of a `Metric`. */
+  readonly labels: Uint8Array;
+}
+
+export interface MessageOptions {
+  readonly prefix: string;
+  /** The labels of every sample. */
+  readonly labels: Labels;
+}
+
+/** The values of one source, and its labels as bytes, which are kept between two scrapes. */
+export class MessageSource {
+  readonly numbers = new Numbers();
+  readonly #options: MessageOptions;
+  readonly #plain: Uint8Array;
+  #families: readonly Family[] = [];
+  #own: readonly LabelledOwner[] | undefined;
+  /** By the group of devices. */
+  #devices: (readonly LabelledOwner[])[] = [];
+  #aggregates: (readonly LabelledOwner[])[] = [];
+
+  constructor(options: MessageOptions) {
+    this.#options = options;
+    this.#plain = labelPairs(options.labels);
+  }
+
+  /** The families, some of which may have no samples. */
+  get families(): readonly Family[] {
+    return this.#families;
+  }
+
+  /**
+   * Takes the values of a reading.
+   * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics would have the same name.
+   */
+  update(sampled: Sampled): void {
+    this.#families = familiesOf(sampled.layout, this.#options.prefix);
+    if (this.numbers.update(sampled)) return;
+    this.#own = undefined;
+    this.#devices = [];
+    this.#aggregates = [];
+  }
+
+  ownersOf(family: Family): readonly LabelledOwner[] {
+    const { devices, isAggregate } = family;
+    if (devices === undefined) return (this.#own ??= this.#labelled(family));
+    const owners = isAggregate ? this.#aggregates : this.#devices;
+    return (owners[devices.group] ??= this.#labelled(family));
+  }
+
+  #labelled(family: Family): readonly LabelledOwner[] {
+    return this.numbers.ownersOf(family).map(({ device, first }) => {
+      return { device, first, labels: device === undefined ? this.#plain : labelPairs({ ...this.#options.labels, device }) };
+    });
+  }
+}
 
 /**
  * The families of all sources, each family once.
  * @throws MetricsError `ERR_METRICS_SCHEMA` if a name has another type or unit in another source.
  */
-export function protobufOf(sources: readonly ProtobufSource[]): Uint8Array<ArrayBuffer> {
-  const union = new FamilyUnion();
-  /** For each family of the union, the same family of each source. */
-  const same: (Family | undefined)[][] = [];
-  sources.forEach(({ families }, source) => {
-    union.indicesOf(families).forEach((index, place) => {
-      same[index] ??= [];
-      same[index][source] = families[place];
-    });
-  });
-  const writer = new BinaryWriter();
-  union.families.forEach((family, index) => {
-    const samples = sources.flatMap((source, i) => {
-      const own = same[index]![i];
-      return own === undefined ? [] : source.numbers.ownersOf(own).map((owner) => ({ source, own, owner }));
-    });
-    if (samples.length === 0) return;
-    writer.fork();
-    writer.tag(1, WireType.LengthDelimited).string(family.type === 'counter' ? `${family.name}_total` : family.name);
-    writer.tag(2, WireType.LengthDelimited).string(family.help);
-    writer.tag(3, WireType.Varint).int32(TYPES[family.type]);
-    for (const { source, own, owner } of samples) writeMetric(writer, source, own, owner);
-    if (family.unit !== '') writer.tag(5, WireType.LengthDelimited).string(family.unit);
-    writer.join();
-  });
-  return writer.finish();
+export function protobufOf(sources: readonly MessageSource[]): Uint8Array<ArrayBuffer> {
+  return Buffer.concat([...protobufChunks(sources)]);
 }
 
-/** `Metric`: the labels and the value of one owner. */
-function writeMetric(writer: BinaryWriter, { labels, numbers }: ProtobufSource, family: Family, owner: NumberOwner): void {
-  writer.tag(4, WireType.LengthDelimited).fork();
-  const all = owner.device === undefined ? labels : { ...labels, device: owner.device };
-  for (const [name, value] of Object.entries(all)) {
-    writer.tag(1, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(value).join();
-  }
-  switch (family.type) {
-    case 'gauge':
-      writer.tag(2, WireType.LengthDelimited).fork();
-      writer.tag(1, WireType.Bit64).double(numbers.at(owner, family.parts[0]!)).join();
-      break;
-    case 'counter':
-      writer.tag(3, WireType.LengthDelimited).fork();
-      writer.tag(1, WireType.Bit64).double(numbers.at(owner, family.parts[0]!)).join();
-      break;
-    case 'summary':
-      writer.tag(4, WireType.LengthDelimited).fork();
-      for (const part of family.parts) {
-        if (part.suffix === '_count') writer.tag(1, WireType.Varint).uint64(numbers.integerAt(owner, part));
-        else writer.tag(2, WireType.Bit64).double(numbers.at(owner, part));
+/**
+ * The same in chunks, each with whole messages. The sources must not change until the last chunk was made.
+ * @param isWanted Which families are written. Default: all.
+ * @throws As protobufOf(), before the first chunk.
+ */
+export function* protobufChunks(
+  sources: readonly MessageSource[],
+  isWanted: (family: Family) => boolean = () => true,
+): Generator<Uint8Array<ArrayBuffer>> {
+  const { families, placeOf } = unionOf(sources);
+  const writer = new BinaryWriter();
+  let samples = 0;
+  for (const [number, family] of families.entries()) {
+    if (!isWanted(family)) continue;
+    let hasHead = false;
+    for (let i = 0; i < sources.length; i++) {
+      const source = sources[i]!;
+      const place = placeOf === undefined ? number : placeOf[i]![number]!;
+      if (place < 0) continue;
+      const own = source.families[place]!;
+      for (const owner of source.ownersOf(own)) {
+        if (!hasHead) writeHead(writer.fork(), { ...family, name: family.type === 'counter' ? `${family.name}_total` : family.name });
+        hasHead = true;
+        samples++;
+        writeMetric(writer, source.numbers, own, owner);
       }
-      writer.join();
-      break;
-    case 'histogram':
-      writeHistogram(writer, numbers, family, owner);
+    }
+    if (!hasHead) continue;
+    if (family.unit !== '') writer.tag(5, WireType.LengthDelimited).string(family.unit);
+    writer.join();
+    if (samples < CHUNK_SAMPLES) continue;
+    yield writer.finish();
+    samples = 0;
+  }
+  if (samples > 0) yield writer.finish();
+}
+
+/** A family with these samples, each with its labels. */
+export function simpleFamily(
+  head: { readonly name: string; readonly help: string; readonly type: 'counter' | 'gauge' },
+  samples: Iterable<{ readonly labels: Labels; readonly value: number }>,
+): Uint8Array<ArrayBuffer> {
+  const writer = new BinaryWriter().fork();
+  writeHead(writer, head);
+  for (const { labels, value } of samples) writeNumber(writer, labelPairs(labels), head.type, value);
+  return writer.join().finish();
+}
+
+/** The fields of `MetricFamily` before its metrics. */
+function writeHead(writer: BinaryWriter, { name, help, type }: { name: string; help: string; type: FamilyType }): void {
+  writer.tag(1, WireType.LengthDelimited).string(name);
+  writer.tag(2, WireType.LengthDelimited).string(help);
+  writer.tag(3, WireType.Varint).int32(TYPES[type]);
+}
+
+/** For a few bytes. */
+const scratch = new BinaryWriter();
+
+/** `LabelPair`s, as a `Metric` contains them. */
+function labelPairs(labels: Labels): Uint8Array {
+  for (const [name, value] of Object.entries(labels)) {
+    scratch.tag(1, WireType.LengthDelimited).fork();
+    scratch.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(value).join();
+  }
+  return scratch.finish();
+}
+
+/** `Metric` with a `Gauge` or a `Counter`. */
+function writeNumber(writer: BinaryWriter, labels: Uint8Array, type: 'counter' | 'gauge', value: number): void {
+  writer
+    .tag(4, WireType.LengthDelimited)
+    .uint32(labels.length + NUMBER_BYTES)
+    .raw(labels);
+  // The field, the length of its message, and the field of the double in that message.
+  writer.tag(type === 'gauge' ? 2 : 3, WireType.LengthDelimited).uint32(9);
+  writer.tag(1, WireType.Bit64).double(value);
+}
+const NUMBER_BYTES = 11;
+
+/** `Metric`: the labels and the value of one owner. */
+function writeMetric(writer: BinaryWriter, numbers: Numbers, family: Family, owner: LabelledOwner): void {
+  const { type, parts } = family;
+  if (type === 'counter' || type === 'gauge') {
+    writeNumber(writer, owner.labels, type, numbers.at(owner, parts[0]!));
+    return;
+  }
+  writer.tag(4, WireType.LengthDelimited).fork().raw(owner.labels);
+  if (type === 'histogram') writeHistogram(writer, numbers, family, owner);
+  else {
+    writer.tag(4, WireType.LengthDelimited).fork();
+    for (const part of parts) {
+      if (part.suffix === '_count') writer.tag(1, WireType.Varint).uint64(numbers.integerAt(owner, part));
+      else writer.tag(2, WireType.Bit64).double(numbers.at(owner, part));
+    }
+    writer.join();
   }
   writer.join();
 }

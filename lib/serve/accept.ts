@@ -1,48 +1,71 @@
-// Which format a client wants, by the header `Accept` of HTTP. Pure.
+// Which format a client wants, by the header `Accept` of HTTP (RFC 9110, section 12.5.1). Pure.
 
-import type { ExpositionFormat } from '../prometheus/exposition.ts';
+import { contentType, type ExpositionFormat } from '../prometheus/exposition.ts';
 
 export interface Format {
   readonly format: ExpositionFormat;
   readonly contentType: string;
 }
 
-const OPENMETRICS: Format = { format: 'openmetrics', contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8' };
-const TEXT: Format = { format: 'text', contentType: 'text/plain; version=0.0.4; charset=utf-8' };
+const OPENMETRICS: Format = { format: 'openmetrics', contentType: contentType('openmetrics') };
+const PROTOBUF: Format = { format: 'protobuf', contentType: contentType('protobuf') };
+const TEXT: Format = { format: 'text', contentType: contentType('text') };
 /** All names are letters, digits and underscores, so this version has the same bytes as 0.0.4. */
 const TEXT_1: Format = { format: 'text', contentType: 'text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8' };
 
-/** The formats that there are, the preferred one first, with what a client may call them. */
-const OFFERS: readonly { readonly format: Format; readonly type: string; readonly versions: readonly (string | undefined)[] }[] = [
-  { format: OPENMETRICS, type: 'application/openmetrics-text', versions: ['1.0.0', undefined] },
-  { format: TEXT_1, type: 'text/plain', versions: ['1.0.0'] },
-  { format: TEXT, type: 'text/plain', versions: ['0.0.4', undefined] },
-  { format: TEXT, type: 'text/*', versions: [undefined] },
-  { format: TEXT, type: '*/*', versions: [undefined] },
+interface Offer {
+  readonly format: Format;
+  /** What a client may call the format: the most exact name first. */
+  readonly names: readonly { readonly type: string; readonly parameters: Readonly<Record<string, readonly (string | undefined)[]>> }[];
+}
+
+const FAMILY = 'io.prometheus.client.MetricFamily';
+/** `*` and `text/*` mean the text that every version of Prometheus reads. */
+const ANYTHING = ['text/*', '*/*'].map((type) => ({ type, parameters: {} }));
+
+/** The formats that there are. If a client likes several of them equally well, the first one is taken. */
+const OFFERS: readonly Offer[] = [
+  {
+    format: PROTOBUF,
+    names: [{ type: 'application/vnd.google.protobuf', parameters: { proto: [FAMILY], encoding: ['delimited'] } }],
+  },
+  { format: OPENMETRICS, names: [{ type: 'application/openmetrics-text', parameters: { version: ['1.0.0', undefined] } }] },
+  { format: TEXT_1, names: [{ type: 'text/plain', parameters: { version: ['1.0.0'] } }] },
+  { format: TEXT, names: [{ type: 'text/plain', parameters: { version: ['0.0.4', undefined] } }, ...ANYTHING] },
 ];
 
 /** The format that the client likes best. A client that likes none of them, or says nothing, gets text. */
 export function formatFor(accept: string | undefined): Format {
-  let best: { format: Format; quality: number; rank: number } | undefined;
-  for (const { type, version, quality } of rangesOf(accept ?? '')) {
-    const rank = OFFERS.findIndex((offer) => offer.type === type && offer.versions.includes(version));
-    if (rank < 0 || quality <= 0) continue;
-    if (best === undefined || quality > best.quality || (quality === best.quality && rank < best.rank)) {
-      best = { format: OFFERS[rank]!.format, quality, rank };
-    }
+  const ranges = rangesOf(accept ?? '');
+  let best: { format: Format; quality: number } | undefined;
+  for (const { format, names } of OFFERS) {
+    // A client may refuse a format, and accept everything else: its most exact name decides.
+    const range = names.flatMap((name) => ranges.filter((one) => fits(one, name)))[0];
+    if (range !== undefined && range.quality > (best?.quality ?? 0)) best = { format, quality: range.quality };
   }
   return best?.format ?? TEXT;
 }
 
-function rangesOf(accept: string): { type: string; version: string | undefined; quality: number }[] {
+interface Range {
+  readonly type: string;
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly quality: number;
+}
+
+function fits({ type, parameters }: Range, name: Offer['names'][number]): boolean {
+  return type === name.type && Object.entries(name.parameters).every(([key, values]) => values.includes(parameters.get(key)));
+}
+
+function rangesOf(accept: string): Range[] {
   return accept.split(',').map((range) => {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
-    const parameterOf = (name: string) =>
-      parameters
-        .find((parameter) => parameter.toLowerCase().startsWith(`${name}=`))
-        ?.slice(name.length + 1)
-        .replaceAll('"', '');
-    const quality = Number(parameterOf('q') ?? 1);
-    return { type: type.toLowerCase(), version: parameterOf('version'), quality: Number.isFinite(quality) ? quality : 0 };
+    const [type = '', ...rest] = range.split(';').map((part) => part.trim());
+    const parameters = new Map(
+      rest.map((parameter) => {
+        const [name = '', value = ''] = parameter.split('=', 2).map((part) => part.trim());
+        return [name.toLowerCase(), value.replaceAll('"', '')];
+      }),
+    );
+    const quality = Number(parameters.get('q') ?? 1);
+    return { type: type.toLowerCase(), parameters, quality: Number.isFinite(quality) ? quality : 0 };
   });
 }

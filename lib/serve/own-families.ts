@@ -1,19 +1,26 @@
 // The metrics that the agent adds: what it knows of each virtual machine, and of itself. Pure.
 
+import type { ExpositionFormat } from '../prometheus/exposition.ts';
 import type { Family } from '../prometheus/families.ts';
-import { escapedHelp, escapedLabel, labelsText } from '../prometheus/names.ts';
+import { escapedHelp, type Labels, labelsText } from '../prometheus/names.ts';
+import { simpleFamily } from '../prometheus/protobuf.ts';
 import { type FileState, STATES } from './file-state.ts';
 import type { ServedFile } from './served-file.ts';
 
 type Type = 'gauge' | 'counter' | 'info';
+
+interface OwnSample {
+  /** Without the label of the virtual machine. */
+  readonly labels?: Labels;
+  readonly value: number;
+}
 
 interface OwnFamily<T> {
   /** The name of its samples. */
   readonly name: string;
   readonly type: Type;
   readonly help: string;
-  /** Its samples, each as a line. */
-  readonly lines: (of: T) => string;
+  readonly samples: (of: T) => readonly OwnSample[];
 }
 
 /** What the agent says of itself. */
@@ -31,127 +38,122 @@ export interface AgentFacts {
   readonly otlp: { readonly accepted: number; readonly failed: number } | undefined;
 }
 
-const seconds = (ms: number) => `${ms / 1000}`;
+const single = (value: number): OwnSample[] => [{ value }];
+const flag = (isSet: boolean): OwnSample[] => single(isSet ? 1 : 0);
+const info = (labels: Labels): OwnSample[] => [{ labels, value: 1 }];
+const seconds = (ms: number): OwnSample[] => single(ms / 1000);
+const byLabel = (label: string, all: Readonly<Record<string, number>>): OwnSample[] =>
+  Object.entries(all).map(([key, value]) => ({ labels: { [label]: key }, value }));
+
+const STATE_LABELS = STATES.map((state) => ({ state }));
 
 const VM_FAMILIES: readonly OwnFamily<ServedFile>[] = [
   {
     name: 'vmm_up',
     type: 'gauge',
     help: '1 if the process runs, and its metrics can be read',
-    lines: ({ label, state }) => `vmm_up{${label}} ${state === 'running' ? 1 : 0}\n`,
+    samples: ({ state }) => flag(state === 'running'),
   },
   {
     name: 'vmm_state',
     type: 'gauge',
     help: '1 for the state of the process, 0 for all other states; 0 for all states if the metrics cannot be read',
-    lines: ({ label, state }) => STATES.map((one) => `vmm_state{${label},state="${one}"} ${state === one ? 1 : 0}\n`).join(''),
+    samples: ({ state }) => STATE_LABELS.map((labels) => ({ labels, value: state === labels.state ? 1 : 0 })),
   },
   {
     name: 'vmm_info',
     type: 'info',
     help: 'The process, with its id and its properties, whose names begin with property_',
-    lines: ({ label, writer }) => {
+    samples: ({ writer }) => {
       const { pid, storeName, id, properties } = writer!;
-      const own = { pid: `${pid}`, name: storeName, ...(id !== undefined && { id }), ...propertyLabels('property_', properties) };
-      return `vmm_info{${label},${labelsText(own)}} 1\n`;
+      return info({ pid: `${pid}`, name: storeName, ...(id !== undefined && { id }), ...propertyLabels('property_', properties) });
     },
   },
   {
     name: 'vmm_start_time_seconds',
     type: 'gauge',
     help: 'When the process opened its metrics, in seconds since 1970',
-    lines: ({ label, writer }) => `vmm_start_time_seconds{${label}} ${seconds(writer!.startedAtMs)}\n`,
+    samples: ({ writer }) => seconds(writer!.startedAtMs),
   },
   {
     name: 'vmm_degraded',
     type: 'gauge',
     help: '1 if the process has lost memory of its metrics, and values with it',
-    lines: ({ label, content }) => (content === undefined ? '' : `vmm_degraded{${label}} ${content.header.degraded ? 1 : 0}\n`),
+    samples: ({ content }) => (content === undefined ? [] : flag(content.header.degraded)),
   },
   {
     name: 'vmm_exit_code',
     type: 'gauge',
     help: 'The exit code of a process that exited or panicked',
-    lines: ({ label, content }) => {
-      const code = content?.header.exitCode;
-      return code === undefined ? '' : `vmm_exit_code{${label}} ${code}\n`;
-    },
+    samples: ({ content }) => (content?.header.exitCode === undefined ? [] : single(content.header.exitCode)),
   },
   {
     name: 'vmm_crash_info',
     type: 'info',
     help: 'The signal that killed the process, its si_code, the address of the fault, and the thread',
-    lines: ({ label, content }) => {
+    samples: ({ content }) => {
       const crash = content?.header.crash;
-      if (crash === undefined) return '';
+      if (crash === undefined) return [];
       const { signal, code, address, threadId } = crash;
-      return `vmm_crash_info{${label},signal="${signal}",code="${code}",address="0x${address.toString(16)}",thread_id="${threadId}"} 1\n`;
+      return info({ signal, code: `${code}`, address: `0x${address.toString(16)}`, thread_id: `${threadId}` });
     },
   },
   {
     name: 'vmm_crash_time_seconds',
     type: 'gauge',
     help: 'When the process crashed, in seconds since 1970',
-    lines: ({ label, content }) => {
-      const at = content?.header.crash?.at;
-      return at === undefined ? '' : `vmm_crash_time_seconds{${label}} ${seconds(at.getTime())}\n`;
-    },
+    samples: ({ content }) => (content?.header.crash === undefined ? [] : seconds(content.header.crash.at.getTime())),
   },
 ];
-
-const counted = (name: string, label: string, all: Readonly<Record<string, number>>) =>
-  Object.entries(all)
-    .map(([key, count]) => `${name}{${label}="${escapedLabel(key)}"} ${count}\n`)
-    .join('');
 
 const AGENT_FAMILIES: readonly OwnFamily<AgentFacts>[] = [
   {
     name: 'vmm_agent_info',
     type: 'info',
     help: 'The agent that serves these metrics',
-    lines: ({ version }) => `vmm_agent_info{version="${escapedLabel(version)}"} 1\n`,
+    samples: ({ version }) => info({ version }),
   },
   {
     name: 'vmm_agent_files',
     type: 'gauge',
     help: 'Region files by the state of their process, or by the reason why a file is not shown',
-    lines: ({ files }) => counted('vmm_agent_files', 'state', files),
+    samples: ({ files }) => byLabel('state', files),
   },
   {
     name: 'vmm_agent_files_without_values',
     type: 'gauge',
     help: 'Region files of which only the state of the process is shown, by reason',
-    lines: ({ withheld }) => counted('vmm_agent_files_without_values', 'reason', withheld),
+    samples: ({ withheld }) => byLabel('reason', withheld),
   },
   {
     name: 'vmm_agent_files_vanished_total',
     type: 'counter',
     help: 'Region files that were removed while the agent ran',
-    lines: ({ vanished }) => `vmm_agent_files_vanished_total ${vanished}\n`,
+    samples: ({ vanished }) => single(vanished),
   },
   {
     name: 'vmm_agent_scrapes_total',
     type: 'counter',
     help: 'Requests for metrics that were answered',
-    lines: ({ scrapes }) => `vmm_agent_scrapes_total ${scrapes}\n`,
+    samples: ({ scrapes }) => single(scrapes),
   },
   {
     name: 'vmm_agent_scrapes_cut_total',
     type: 'counter',
     help: 'Answers that were cut off because their client was too slow',
-    lines: ({ cut }) => `vmm_agent_scrapes_cut_total ${cut}\n`,
+    samples: ({ cut }) => single(cut),
   },
   {
     name: 'vmm_agent_otlp_requests_total',
     type: 'counter',
     help: 'Requests to the OpenTelemetry receiver',
-    lines: ({ otlp }) => (otlp === undefined ? '' : counted('vmm_agent_otlp_requests_total', 'result', otlp)),
+    samples: ({ otlp }) => (otlp === undefined ? [] : byLabel('result', otlp)),
   },
   {
     name: 'vmm_agent_scrape_duration_seconds',
     type: 'gauge',
     help: 'How long the agent took to read and render the fleet the last time',
-    lines: ({ scrapeSeconds }) => `vmm_agent_scrape_duration_seconds ${scrapeSeconds.toFixed(6)}\n`,
+    samples: ({ scrapeSeconds }) => single(Number(scrapeSeconds.toFixed(6))),
   },
 ];
 
@@ -170,32 +172,57 @@ export function clashWithOwn(families: readonly Family[]): Family | undefined {
   return clash ?? undefined;
 }
 
-export interface OwnTextOptions {
-  readonly isOpenMetrics: boolean;
+export interface OwnOptions {
+  readonly format: ExpositionFormat;
   /** Whether a sample of this name is wanted. */
   readonly isWanted: (name: string) => boolean;
 }
 
 /** The families of virtual machines, each over all of them. */
-export function vmText(vms: readonly ServedFile[], options: OwnTextOptions): string {
-  return VM_FAMILIES.map((family) => familyText(family, vms, options)).join('');
+export function vmChunk(vms: readonly ServedFile[], options: OwnOptions): Uint8Array {
+  return chunkOf(VM_FAMILIES, vms, ({ name, label }) => ({ labels: { vm: name }, text: label }), options);
 }
 
-export function agentText(facts: AgentFacts, options: OwnTextOptions): string {
-  return AGENT_FAMILIES.map((family) => familyText(family, [facts], options)).join('');
+export function agentChunk(facts: AgentFacts, options: OwnOptions): Uint8Array {
+  return chunkOf(AGENT_FAMILIES, [facts], () => ({ labels: {}, text: '' }), options);
 }
 
-function familyText<T>(family: OwnFamily<T>, all: readonly T[], { isOpenMetrics, isWanted }: OwnTextOptions): string {
-  const { name, type, help } = family;
-  if (!isWanted(name) && !isWanted(stemOf(name))) return '';
+/** Labels that all samples of a thing have, also as they stand between braces. */
+type Base<T> = (one: T) => { readonly labels: Labels; readonly text: string };
+
+function chunkOf<T>(families: readonly OwnFamily<T>[], all: readonly T[], base: Base<T>, { format, isWanted }: OwnOptions): Uint8Array {
+  const wanted = families.filter(({ name }) => isWanted(name) || isWanted(stemOf(name)));
+  if (format !== 'protobuf') return Buffer.from(wanted.map((family) => familyText(family, all, base, format === 'openmetrics')).join(''));
+  return Buffer.concat(wanted.map((family) => familyMessage(family, all, base)));
+}
+
+function familyText<T>({ name, type, help, samples }: OwnFamily<T>, all: readonly T[], base: Base<T>, isOpenMetrics: boolean): string {
   let lines = '';
-  for (const one of all) lines += family.lines(one);
+  for (const one of all) {
+    const { text } = base(one);
+    for (const { labels, value } of samples(one)) {
+      const own = labels === undefined ? '' : labelsText(labels);
+      const both = text === '' || own === '' ? text + own : `${text},${own}`;
+      lines += both === '' ? `${name} ${value}\n` : `${name}{${both}} ${value}\n`;
+    }
+  }
   if (lines === '') return '';
-  if (!isOpenMetrics) return `# HELP ${name} ${escapedHelp(help, false)}\n# TYPE ${name} ${type === 'info' ? 'gauge' : type}\n${lines}`;
+  if (!isOpenMetrics) return `# HELP ${name} ${escapedHelp(help, false)}\n# TYPE ${name} ${typeOf(type)}\n${lines}`;
   const stem = type === 'gauge' ? name : stemOf(name);
   const unit = stem.endsWith('_seconds') ? `# UNIT ${stem} seconds\n` : '';
   return `# TYPE ${stem} ${type}\n${unit}# HELP ${stem} ${escapedHelp(help, true)}\n${lines}`;
 }
+
+function familyMessage<T>({ name, type, help, samples }: OwnFamily<T>, all: readonly T[], base: Base<T>): Uint8Array {
+  const labelled = all.flatMap((one) => {
+    const { labels: common } = base(one);
+    return samples(one).map(({ labels, value }) => ({ labels: { ...common, ...labels }, value }));
+  });
+  return labelled.length === 0 ? new Uint8Array() : simpleFamily({ name, help, type: typeOf(type) }, labelled);
+}
+
+/** Only OpenMetrics has a type for information. */
+const typeOf = (type: Type) => (type === 'info' ? 'gauge' : type);
 
 /** The name of a family in OpenMetrics: that of its samples without their suffix. */
 function stemOf(name: string): string {

@@ -3,10 +3,11 @@
 import type { ExpositionFormat } from '../prometheus/exposition.ts';
 import type { Family } from '../prometheus/families.ts';
 import { fleetChunks } from '../prometheus/fleet-text.ts';
+import { protobufChunks } from '../prometheus/protobuf.ts';
 import { EOF } from '../prometheus/source-text.ts';
 import { VERSION } from '../version.ts';
 import type { Fleet } from './fleet.ts';
-import { agentText, vmText } from './own-families.ts';
+import { agentChunk, vmChunk } from './own-families.ts';
 import type { ServedFile } from './served-file.ts';
 
 /** `vm`: of devices, only the aggregates. `device`: each device too. */
@@ -38,7 +39,7 @@ export class Scrapes {
   ofFleet(query: ScrapeQuery, beganMs: number): Uint8Array[] {
     const chunks = chunksOf(query, this.#fleet.shown);
     this.#seconds = (performance.now() - beganMs) / 1000;
-    chunks.push(Buffer.from(agentText(this.#facts(), ownOptions(query))));
+    chunks.push(agentChunk(this.#facts(), ownOptions(query)));
     return withEnd(query, chunks);
   }
 
@@ -70,8 +71,22 @@ export class Scrapes {
 /** Without the last line of OpenMetrics. */
 function chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] {
   const isAlone = vms.length === 1;
-  const texts = vms.flatMap((vm) => (vm.values === 'shown' && (isAlone || !vm.isOutvoted) ? [vm.text()] : []));
-  return [Buffer.from(vmText(vms, ownOptions(query))), ...fleetChunks(texts, query.format === 'openmetrics', wantedBy(query))];
+  const withValues = vms.filter((vm) => vm.values === 'shown' && (isAlone || !vm.isOutvoted));
+  return [vmChunk(vms, ownOptions(query)), ...valueChunks(query, withValues)];
+}
+
+function valueChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
+  if (query.format === 'protobuf') {
+    return protobufChunks(
+      vms.map((vm) => vm.messages()),
+      wantedBy(query),
+    );
+  }
+  return fleetChunks(
+    vms.map((vm) => vm.text()),
+    query.format === 'openmetrics',
+    wantedBy(query),
+  );
 }
 
 function withEnd({ format }: ScrapeQuery, chunks: Uint8Array[]): Uint8Array[] {
@@ -80,7 +95,7 @@ function withEnd({ format }: ScrapeQuery, chunks: Uint8Array[]): Uint8Array[] {
 }
 
 function ownOptions({ format, names }: ScrapeQuery) {
-  return { isOpenMetrics: format === 'openmetrics', isWanted: (name: string) => names.size === 0 || names.has(name) };
+  return { format, isWanted: (name: string) => names.size === 0 || names.has(name) };
 }
 
 function wantedBy({ detail, names }: ScrapeQuery): (family: Family) => boolean {

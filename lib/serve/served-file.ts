@@ -3,10 +3,12 @@
 import { layoutOf } from '../layout.ts';
 import { familiesOf } from '../prometheus/families.ts';
 import { labelsText } from '../prometheus/names.ts';
+import { MessageSource } from '../prometheus/protobuf.ts';
 import { SourceText } from '../prometheus/source-text.ts';
 import type { CellMap } from '../region/cell-map.ts';
 import { type RegionState, stateOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
+import type { Sampled } from '../sampled.ts';
 
 /** Every metric's name begins with this. */
 export const PREFIX = 'vmm';
@@ -59,6 +61,7 @@ export class ServedFile {
   /** The file is not read before this time. */
   notBeforeMs = 0;
   #text: SourceText | undefined;
+  #messages: MessageSource | undefined;
   #counted: { readonly map: CellMap; readonly series: number } | undefined;
 
   constructor(path: string, pathName: string) {
@@ -93,7 +96,7 @@ export class ServedFile {
     if (this.name === name) return;
     this.name = name;
     this.label = labelsText({ vm: name });
-    this.#text = undefined;
+    this.forgetText();
   }
 
   /** How many series its values are. Call only after take(). */
@@ -108,15 +111,30 @@ export class ServedFile {
    * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics of the schema have one name.
    */
   text(): SourceText {
-    const { layout, map, totals } = this.content!;
     this.#text ??= new SourceText({ isOpenMetrics: false, prefix: PREFIX, labels: this.label, hasHeaders: false });
-    this.#text.update({ layout, totals, devices: map.devices });
+    this.#text.update(this.#sampled);
     return this.#text;
   }
 
-  /** Frees the text. */
+  /**
+   * The values that were read last, for protobuf.
+   * @throws As text().
+   */
+  messages(): MessageSource {
+    this.#messages ??= new MessageSource({ prefix: PREFIX, labels: { vm: this.name } });
+    this.#messages.update(this.#sampled);
+    return this.#messages;
+  }
+
+  get #sampled(): Sampled {
+    const { layout, map, totals } = this.content!;
+    return { layout, totals, devices: map.devices };
+  }
+
+  /** Frees what is kept for the next scrape. */
   forgetText(): void {
     this.#text = undefined;
+    this.#messages = undefined;
   }
 }
 

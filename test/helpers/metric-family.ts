@@ -52,3 +52,30 @@ export function metricFamiliesIn(bytes: Uint8Array): Record<string, unknown>[] {
   }
   return families;
 }
+
+interface PlainFamily {
+  readonly name: string;
+  readonly metric: readonly {
+    readonly label: readonly { readonly name: string; readonly value: string }[];
+    readonly gauge?: { readonly value: number };
+    readonly counter?: { readonly value: number };
+    readonly summary?: { readonly sample_count?: string; readonly sample_sum: number };
+  }[];
+}
+
+/** The samples of counters, gauges and summaries as the text names them, see seriesOf(). */
+export function plainSamplesIn(families: readonly Record<string, unknown>[]): Map<string, number> {
+  const samples = new Map<string, number>();
+  for (const { name, metric } of families as unknown as readonly PlainFamily[]) {
+    for (const { label, gauge, counter, summary } of metric) {
+      const pairs = label.map((one) => `${one.name}=${JSON.stringify(one.value)}`).join(',');
+      const key = (suffix: string) => `${name}${suffix}${pairs && `{${pairs}}`}`;
+      const value = (gauge ?? counter)?.value;
+      if (value !== undefined) samples.set(key(''), value);
+      if (summary === undefined) continue;
+      if (summary.sample_count !== undefined) samples.set(key('_count'), Number(summary.sample_count));
+      samples.set(key('_sum'), summary.sample_sum);
+    }
+  }
+  return samples;
+}
