@@ -1,9 +1,10 @@
-//! The public header of vmm-metrics for Rust (1.63 or newer). Include this file as a module, and link `vmm_metrics.c`,
-//! which has the functions of the header as symbols; `examples/native-writers/rust` does both.
+//! The public header of vmm-metrics for Rust (1.63 or newer). Include this file as a module, with `vmm_metrics_c.rs`
+//! beside it, and link `vmm_metrics.c`, which has the functions of the header as symbols; `examples/native-writers/rust`
+//! does both.
 //!
 //! - Thread-safety: a `Store`, and metrics and devices of it, may be used by any thread. A `Shard` belongs to the thread
 //!   that made it: it is neither `Send` nor `Sync`.
-//! - Async-signal-safety: `inc`, `add`, `set`, `observe_ns` and `Shard::in_handler` are safe.
+//! - Async-signal-safety: `inc`, `add`, `set`, `observe`, `observe_ns` and `Shard::in_handler` are safe.
 //! - Memory ordering: relaxed. A metric publishes nothing but itself.
 //! - Lifetime: the compiler checks that shards, devices and metrics do not outlive what they come from.
 
@@ -12,71 +13,13 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[repr(C)]
-struct RawStore {
-    abi: *const c_void,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct RawMetric {
-    offset: u64,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct RawDevice {
-    group: u32,
-    first_cell: u32,
-}
-
-#[repr(C)]
-struct RawShard {
-    own: *mut u8,
-    shared: *mut u8,
-    number: u32,
-    cell_layout: u32,
-    alternate_stack: *mut c_void,
-}
-
-const SHARED_SHARD: u32 = 0;
-const OK: c_int = 0;
-
-extern "C" {
-    fn vmm_metrics_attach(env: *mut c_void, external: *mut c_void, fingerprint: u64, out: *mut RawStore) -> c_int;
-    fn vmm_metrics_detach(store: *mut RawStore);
-    fn vmm_metrics_status_text(status: c_int) -> *const c_char;
-    fn vmm_metrics_find(store: *const RawStore, path: *const c_char, kind: c_int, out: *mut RawMetric) -> c_int;
-    fn vmm_metrics_alloc_device(
-        store: *const RawStore,
-        group: *const c_char,
-        id: *const c_char,
-        id_bytes: usize,
-        out: *mut RawDevice,
-    ) -> c_int;
-    fn vmm_metrics_release_device(store: *const RawStore, device: RawDevice) -> c_int;
-    fn vmm_metrics_remove_device(store: *const RawStore, group: *const c_char, id: *const c_char, id_bytes: usize) -> c_int;
-    fn vmm_metrics_find_in_device(
-        store: *const RawStore,
-        device: RawDevice,
-        field: *const c_char,
-        kind: c_int,
-        out: *mut RawMetric,
-    ) -> c_int;
-    fn vmm_metrics_claim(store: *const RawStore, out: *mut RawShard) -> c_int;
-    fn vmm_metrics_give_back(store: *const RawStore, shard: *mut RawShard);
-    fn vmm_metrics_shared_shard(store: *const RawStore, out: *mut RawShard);
-    fn vmm_metrics_current(store: *const RawStore, out: *mut RawShard) -> c_int;
-    fn vmm_metrics_handler_shard(store: *const RawStore, out: *mut RawShard);
-    fn vmm_metrics_set(shard: *const RawShard, metric: RawMetric, value: u64);
-    fn vmm_metrics_observe(shard: *const RawShard, metric: RawMetric, us: u64);
-    fn vmm_metrics_observe_ns(shard: *const RawShard, metric: RawMetric, ns: u64);
-    fn vmm_metrics_now_ns() -> u64;
-}
+#[path = "vmm_metrics_c.rs"]
+mod c;
+use c::*;
 
 /// What went wrong, with the name of what was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +32,22 @@ impl fmt::Display for Error {
 }
 impl std::error::Error for Error {}
 
-fn check(status: c_int, name: &str) -> Result<(), Error> {
-    if status == OK {
-        return Ok(());
-    }
+fn error(status: c_int, name: &str) -> Error {
     // The text of a status is a constant.
     let text = unsafe { CStr::from_ptr(vmm_metrics_status_text(status)) };
-    Err(Error(format!("{}: {}", name, text.to_string_lossy())))
+    Error(format!("{}: {}", name, text.to_string_lossy()))
+}
+
+fn found<T>(status: c_int, value: T) -> Result<T, c_int> {
+    if status == OK {
+        Ok(value)
+    } else {
+        Err(status)
+    }
+}
+
+fn check(status: c_int, name: &str) -> Result<(), Error> {
+    found(status, ()).map_err(|status| error(status, name))
 }
 
 fn c_string(name: &str) -> Result<CString, Error> {
@@ -124,10 +76,7 @@ impl Store {
 
     /// Looks up a metric of a plain group by its path, such as `"vcpu.exit_io_out"`; the kind is that of the result.
     pub fn find<M: Metric>(&self, path: &str) -> Result<Of<'_, M>, Error> {
-        let mut raw = RawMetric { offset: 0 };
-        let name = c_string(path)?;
-        check(unsafe { vmm_metrics_find(&self.raw, name.as_ptr(), M::KIND, &mut raw) }, path)?;
-        Ok(Of::new(self, raw))
+        Of::find(self, None, path)
     }
 
     /// Finds the device `id` of `group`, or makes it.
@@ -162,11 +111,7 @@ pub struct Device<'s> {
 impl Device<'_> {
     /// Looks up a metric of this device by its name, such as `"read_count"`.
     pub fn find<M: Metric>(&self, field: &str) -> Result<Of<'_, M>, Error> {
-        let mut raw = RawMetric { offset: 0 };
-        let name = c_string(field)?;
-        let status = unsafe { vmm_metrics_find_in_device(&self.store.raw, self.raw, name.as_ptr(), M::KIND, &mut raw) };
-        check(status, field)?;
-        Ok(Of::new(self.store, raw))
+        Of::find(self.store, Some(self.raw), field)
     }
 }
 
@@ -224,43 +169,78 @@ impl Drop for Shard<'_> {
     }
 }
 
-/// A kind of metric: `Inc`, `Gauge` or `Latency`.
+/// A kind of metric: `Inc`, `Gauge`, `Latency`, or `Histogram`, which is a latency with a hidden histogram too.
 pub trait Metric {
     #[doc(hidden)]
-    const KIND: c_int;
+    type Raw: Copy;
+    /// `device`: none for a plain group.
+    #[doc(hidden)]
+    fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr) -> Result<Self::Raw, c_int>;
 }
 pub struct Inc;
 pub struct Gauge;
 pub struct Latency;
+pub struct Histogram;
+
 impl Metric for Inc {
-    const KIND: c_int = 0;
+    type Raw = RawMetric;
+    fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr) -> Result<RawMetric, c_int> {
+        look_up(store, device, name, 0)
+    }
 }
 impl Metric for Gauge {
-    const KIND: c_int = 1;
+    type Raw = RawMetric;
+    fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr) -> Result<RawMetric, c_int> {
+        look_up(store, device, name, 1)
+    }
 }
 impl Metric for Latency {
-    const KIND: c_int = 2;
+    type Raw = RawMetric;
+    fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr) -> Result<RawMetric, c_int> {
+        look_up(store, device, name, 2)
+    }
+}
+impl Metric for Histogram {
+    type Raw = RawHistogram;
+    fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr) -> Result<RawHistogram, c_int> {
+        let device = device.as_ref().map_or(ptr::null(), |device| device as *const RawDevice);
+        let mut raw = RawHistogram { cells: RawMetric { offset: 0 }, buckets: ptr::null() };
+        found(unsafe { vmm_metrics_find_histogram(&store.raw, device, name.as_ptr(), &mut raw) }, raw)
+    }
+}
+
+/// `kind` is a `vmm_metrics_kind`.
+fn look_up(store: &Store, device: Option<RawDevice>, name: &CStr, kind: c_int) -> Result<RawMetric, c_int> {
+    let mut raw = RawMetric { offset: 0 };
+    let status = match device {
+        None => unsafe { vmm_metrics_find(&store.raw, name.as_ptr(), kind, &mut raw) },
+        Some(device) => unsafe { vmm_metrics_find_in_device(&store.raw, device, name.as_ptr(), kind, &mut raw) },
+    };
+    found(status, raw)
 }
 
 /// A metric of a store or of a device.
-pub struct Of<'d, M> {
-    raw: RawMetric,
+pub struct Of<'d, M: Metric> {
+    raw: M::Raw,
     abi: *const c_void,
     from: PhantomData<(&'d (), M)>,
 }
-// A number, and an address that is only compared.
-unsafe impl<M> Send for Of<'_, M> {}
-unsafe impl<M> Sync for Of<'_, M> {}
-impl<M> Clone for Of<'_, M> {
+// A number, an address that is only compared, and a table that never changes and lives as long as its store.
+unsafe impl<M: Metric> Send for Of<'_, M> {}
+unsafe impl<M: Metric> Sync for Of<'_, M> {}
+impl<M: Metric> Clone for Of<'_, M> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<M> Copy for Of<'_, M> {}
+impl<M: Metric> Copy for Of<'_, M> {}
 
-impl<'d, M> Of<'d, M> {
-    fn new(store: &Store, raw: RawMetric) -> Of<'d, M> {
-        Of { raw, abi: store.raw.abi, from: PhantomData }
+impl<'d, M: Metric> Of<'d, M> {
+    fn find(store: &'d Store, device: Option<RawDevice>, name: &str) -> Result<Of<'d, M>, Error> {
+        match M::look_up(store, device, &c_string(name)?) {
+            Ok(raw) => Ok(Of { raw, abi: store.raw.abi, from: PhantomData }),
+            Err(status) => Err(error(status, name)),
+        }
     }
 
     /// The offset is one of this store only.
@@ -321,9 +301,33 @@ impl Of<'_, Latency> {
 
     /// Runs `work` and records how long that took.
     pub fn time<T>(&self, shard: &Shard<'_>, work: impl FnOnce() -> T) -> T {
-        let start_ns = unsafe { vmm_metrics_now_ns() };
-        let result = work();
-        self.observe_ns(shard, unsafe { vmm_metrics_now_ns() } - start_ns);
-        result
+        timed(work, |ns| self.observe_ns(shard, ns))
     }
+}
+
+impl Of<'_, Histogram> {
+    /// Records a value, in the unit of the histogram; that of a latency is the microsecond.
+    pub fn observe(&self, shard: &Shard<'_>, value: u64) {
+        self.check(shard);
+        unsafe { vmm_metrics_histogram_observe(&shard.raw, self.raw, value) }
+    }
+
+    /// Records a duration, in a histogram of times. Its nanoseconds go to the buckets.
+    pub fn observe_ns(&self, shard: &Shard<'_>, ns: u64) {
+        self.check(shard);
+        unsafe { vmm_metrics_histogram_observe_ns(&shard.raw, self.raw, ns) }
+    }
+
+    /// Runs `work` and records how long that took, in a histogram of times.
+    pub fn time<T>(&self, shard: &Shard<'_>, work: impl FnOnce() -> T) -> T {
+        timed(work, |ns| self.observe_ns(shard, ns))
+    }
+}
+
+/// Runs `work`, and passes its duration in nanoseconds to `observe`.
+fn timed<T>(work: impl FnOnce() -> T, observe: impl FnOnce(u64)) -> T {
+    let start_ns = unsafe { vmm_metrics_now_ns() };
+    let result = work();
+    observe(unsafe { vmm_metrics_now_ns() } - start_ns);
+    result
 }

@@ -8,6 +8,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { defineSchema, type Fields, group, inc, Metrics, perDevice, readRegion, type SchemaShape, unitOf } from 'vmm-metrics';
 import { kvmFields } from 'vmm-metrics/kvm';
 
+import { edgesOf, type HistogramUnit, schemeOf } from '../lib/histogram/scheme.ts';
 import { runChild } from './helpers/children.ts';
 import {
   counter,
@@ -26,6 +27,8 @@ import { at, closing, freshName, linesIn, sumOf, temporaryFolder } from './helpe
 
 const VM = [counter('exits'), gauge('pages')];
 const VCPU = [counter('exits'), gauge('blocking'), { name: 'wait_ns', flags: 0x20, exponent: -9, values: [0n] }];
+
+const NO_HISTOGRAM = 'it is a histogram, whose buckets are not those of histogram()';
 
 const playedFields = () => kvmFields({ vm: new PlayedDescriptor(VM).fd, vcpu: new PlayedDescriptor(VCPU).fd })!;
 const shape = () => {
@@ -53,7 +56,7 @@ describe.each(RECORDED)('given the recorded descriptors of %s', (kernel) => {
         const field = fields[of][one.name];
         if (typeOf(one) > Type.peak) {
           expect(field).toBeUndefined();
-          leftOut.push({ of, name: one.name, reason: 'it is a histogram' });
+          leftOut.push({ of, name: one.name, reason: NO_HISTOGRAM });
           continue;
         }
         expect(field!.kind, one.name).toBe(typeOf(one) === Type.cumulative ? 'inc' : 'store');
@@ -99,7 +102,7 @@ describe('given units, exponents and types of any kernel', () => {
       deepest: { kind: 'store', unit: 'count', aggregate: 'max' },
     });
     expect(fields.leftOut).toEqual([
-      { of: 'vcpu', name: 'spread', reason: 'it is a histogram' },
+      { of: 'vcpu', name: 'spread', reason: NO_HISTOGRAM },
       { of: 'vcpu', name: 'future', reason: 'its type is unknown' },
     ]);
     const metrics = open({}, { cpu: perDevice(fields.vcpu) });
@@ -113,6 +116,37 @@ describe('given units, exponents and types of any kernel', () => {
     const metrics = open({}, { cpu: perDevice(fields.vcpu) });
     metrics.sampleKvm({ vcpus: { a: peak(4n), b: peak(6n) } });
     expect(metrics.snapshot().cpu.aggregate).toEqual({ deepest: 6n });
+  });
+});
+
+describe("given the buckets of KVM's histograms, which are left out", () => {
+  // Bucket i of a logarithmic histogram has the values of i bits, and bucket i of a linear one those from i * size on.
+  const logarithmic = Array.from({ length: 31 }, (_, bits) => 2 ** bits - 1);
+  const linear = (size: number) => Array.from({ length: 31 }, (_, i) => (i + 1) * size - 1);
+  /** The largest value in each bucket, of all histograms with room for the largest of KVM's edges. */
+  const ours = (unit: HistogramUnit) =>
+    [0.5, 0.2, 0.1, 0.05, 0.02, 0.01].flatMap((relativeError) => {
+      try {
+        return [new Set(edgesOf(schemeOf(unit, { relativeError, min: 1, max: 2 ** 31 })))];
+      } catch {
+        return []; // more buckets than a histogram has room for
+      }
+    });
+  const hasAll = (theirs: readonly number[]) => (edges: ReadonlySet<number>) => theirs.every((edge) => edges.has(edge));
+
+  test.each([
+    'ns',
+    'bytes',
+    'count',
+  ] as const)('when they are compared with those of histograms in %s, then no histogram has them', (unit) => {
+    const histograms = ours(unit);
+    expect(histograms.length).toBeGreaterThan(3);
+    expect(histograms.filter(hasAll(logarithmic.slice(1)))).toEqual([]);
+    for (const size of [1, 10, 1000, 4096]) expect(histograms.filter(hasAll(linear(size))), `${size}`).toEqual([]);
+    // Powers of two belong to the bucket below them here, and to the bucket above them in KVM. For times, not even
+    // these are edges.
+    const powers = histograms.filter(hasAll(logarithmic.slice(1).map((edge) => edge + 1)));
+    expect(powers.length === histograms.length).toBe(unit !== 'ns');
   });
 });
 
@@ -262,6 +296,21 @@ describe('given a descriptor that is sampled', () => {
     expect(messages).toEqual([{ name: metrics.name, vcpu: '3', error: expect.objectContaining({ code: 'ENODATA', syscall: 'pread' }) }]);
     process.off('warning', listen);
     unsubscribe('vmm-metrics:kvm', hear);
+  });
+
+  test('when a flush thread finds out that the VM has vanished, then the thread that opened the store gets the message', async () => {
+    const metrics = open();
+    const played = new PlayedDescriptor(VM);
+    const messages: unknown[] = [];
+    const hear = (message: unknown) => messages.push(message);
+    subscribe('vmm-metrics:kvm', hear);
+    metrics.init(`${temporaryFolder()}/lines`);
+    metrics.sampleKvm({ vm: played.fd });
+    ftruncateSync(played.fd, 0);
+    metrics.startPeriodicFlush({ intervalMs: 1 });
+    await vi.waitUntil(() => messages.length > 0, HANG_MS);
+    unsubscribe('vmm-metrics:kvm', hear);
+    expect(messages).toStrictEqual([{ name: metrics.name, vcpu: undefined, error: expect.objectContaining({ code: 'ENODATA' }) }]);
   });
 
   test('when the thread that gave it ends, then the other threads of the store still sample it', async () => {

@@ -1,6 +1,6 @@
 // The public header of native code, as compilers see it: warnings, errors, and the machine code of an increment.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { compile, instructionsOf, STRICT } from './helpers/compiler.ts';
@@ -24,20 +24,13 @@ test('given the functions of the header as symbols, when they are listed, then n
   const file = `${temporaryFolder()}/symbols.o`;
   expect(compile('c', '-std=c11', '-O2', '-c', 'include/vmm_metrics.c', '-o', file).code).toBe(0);
   const symbols = [...instructionsOf(file).keys()];
-  for (const name of [
-    'attach',
-    'find',
-    'alloc_device',
-    'claim',
-    'current',
-    'handler_shard',
-    'add',
-    'set',
-    'observe',
-    'observe_ns',
-    'now_ns',
-  ])
-    expect(symbols).toContain(`vmm_metrics_${name}`);
+  const headers = ['vmm_metrics.h', 'vmm_metrics_write.h'].map((name) => readFileSync(`include/${name}`, 'utf8'));
+  const names = [...headers.join('').matchAll(/^VMM_METRICS_API [^(]*?(vmm_metrics_\w+)\(/gm)].map(([, name]) => name!);
+  expect(names).toEqual(expect.arrayContaining(['vmm_metrics_attach', 'vmm_metrics_histogram_observe_ns', 'vmm_metrics_watch_kvm']));
+  expect(symbols).toEqual(expect.arrayContaining(names));
+  // What the module for Rust links.
+  const rust = readFileSync('include/vmm_metrics_c.rs', 'utf8');
+  expect(names).toEqual(expect.arrayContaining([...rust.matchAll(/fn (vmm_metrics_\w+)\(/g)].map(([, name]) => name!)));
 });
 
 test('given wrong uses of a generated header, when they are compiled, then each is an error in its own line', () => {

@@ -12,6 +12,7 @@
 struct vm {
   vmm_metrics_store store;
   vmm_metrics_metric exits, exit_time, state, flushes;
+  vmm_metrics_histogram halted, flush_bytes;
   vmm_metrics_device drive;
   uint32_t times;
 };
@@ -25,7 +26,11 @@ static void* run_vcpu(void* argument) {
   for (i = 0; i < vm->times; i++) {
     const uint64_t start_ns = vmm_metrics_now_ns();
     vmm_metrics_add(&shard, vm->exits, 1);
-    if (i % 10 == 0) vmm_metrics_add(&shard, vm->flushes, 1);
+    vmm_metrics_histogram_observe_ns(&shard, vm->halted, 1000u * (uint64_t)i + 999u);
+    if (i % 10 == 0) {
+      vmm_metrics_add(&shard, vm->flushes, 1);
+      vmm_metrics_histogram_observe(&shard, vm->flush_bytes, i);
+    }
     vmm_metrics_observe_ns(&shard, vm->exit_time, vmm_metrics_now_ns() - start_ns);
   }
   vmm_metrics_set(&shard, vm->state, 0);
@@ -46,9 +51,17 @@ static void run(struct vm* vm, uint32_t threads, char* text) {
   find(vm, "vcpu.exit_io_out_agg", VMM_METRICS_LATENCY, &vm->exit_time, text);
   find(vm, "vcpu.state", VMM_METRICS_STORE, &vm->state, text);
   if (text[0] != 0) return;
+  status = vmm_metrics_find_histogram(&vm->store, NULL, "vcpu.halt_agg", &vm->halted);
+  if (status != VMM_METRICS_OK) {
+    vmm_metrics_explain(status, "vcpu.halt_agg", text, TEXT_BYTES);
+    return;
+  }
   status = vmm_metrics_alloc_device(&vm->store, "pmem", "drv0", strlen("drv0"), &vm->drive);
   if (status == VMM_METRICS_OK) {
     status = vmm_metrics_find_in_device(&vm->store, vm->drive, "flush_count", VMM_METRICS_INC, &vm->flushes);
+  }
+  if (status == VMM_METRICS_OK) {
+    status = vmm_metrics_find_histogram(&vm->store, &vm->drive, "flush_bytes", &vm->flush_bytes);
   }
   if (status != VMM_METRICS_OK) {
     vmm_metrics_explain(status, "pmem 'drv0'", text, TEXT_BYTES);

@@ -16,7 +16,7 @@ export interface KvmMetrics {
 export interface KvmLeftOut {
   readonly of: 'vm' | 'vcpu';
   readonly name: string;
-  /** Why, such as `it is a histogram`. */
+  /** Why, such as `it is a histogram, whose buckets are not those of histogram()`. */
   readonly reason: string;
 }
 

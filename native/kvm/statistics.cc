@@ -151,7 +151,7 @@ KvmMetricShape ShapeOf(const KvmStatistic& statistic) {
     case KvmType::kInstant:
     case KvmType::kPeak: shape.kind = KvmMetricShape::kGauge; break;
     case KvmType::kLinearHistogram:
-    case KvmType::kLogHistogram: return left_out("it is a histogram");
+    case KvmType::kLogHistogram: return left_out("it is a histogram, whose buckets are not those of histogram()");
     default: return left_out("its type is unknown");
   }
   if (statistic.size != 1) return left_out("it has several values");

@@ -16,7 +16,7 @@ fn main() {
         .expect("the C compiler runs");
     assert!(status.success(), "vmm_metrics.c does not compile");
     println!("cargo:rustc-link-arg-cdylib={}", object);
-    for file in ["vmm_metrics.c", "vmm_metrics.h", "vmm_metrics_write.h"] {
+    for file in ["vmm_metrics.c", "vmm_metrics.h", "vmm_metrics_write.h", "vmm_metrics_histogram.h"] {
         println!("cargo:rerun-if-changed=../../../include/{}", file);
     }
     println!("cargo:rerun-if-env-changed=NODE_INCLUDE_DIR");

@@ -5,20 +5,25 @@ use std::ptr;
 
 #[path = "../../../../include/vmm_metrics.rs"]
 mod vmm_metrics;
-use vmm_metrics::{Device, Error, Gauge, Inc, Latency, Shard, Store};
+use vmm_metrics::{Device, Error, Gauge, Histogram, Inc, Latency, Shard, Store};
 
 fn run_vcpu(store: &Store, drive: &Device<'_>, times: u32) -> Result<(), Error> {
     let exits = store.find::<Inc>("vcpu.exit_io_out")?;
     let exit_time = store.find::<Latency>("vcpu.exit_io_out_agg")?;
+    let halted = store.find::<Histogram>("vcpu.halt_agg")?;
     let state = store.find::<Gauge>("vcpu.state")?;
     let flushes = drive.find::<Inc>("flush_count")?;
+    let sizes = drive.find::<Histogram>("flush_bytes")?;
     let shard = Shard::claim(store);
     state.set(&shard, 1);
     for i in 0..times {
         exit_time.time(&shard, || {
             exits.inc(&shard);
+            halted.observe_ns(&shard, 1_000 * u64::from(i) + 999);
             if i % 10 == 0 {
-                flushes.inc(&Shard::current(store)); // a device function needs no shard from its caller
+                let current = Shard::current(store); // a device function needs no shard from its caller
+                flushes.inc(&current);
+                sizes.observe(&current, u64::from(i));
             }
         });
     }
