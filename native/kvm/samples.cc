@@ -89,12 +89,12 @@ void KvmSamples::Sample(const KvmSource& source) const {
   errno = saved_errno;
 }
 
-void KvmSamples::AwaitQuiet(int limit_ms) const {
+bool KvmSamples::AwaitQuiet(int limit_ms) const {
   constexpr int kLooks = 10'000;  // some 100 us; after that, it sleeps
   for (int look = 0; look < kLooks; look++) {
-    if (is_quiet()) return;
+    if (is_quiet()) return true;
   }
-  gate_.AwaitEmptyWhile([limit_ms](int waited_ms) { return waited_ms < limit_ms; });
+  return gate_.AwaitEmptyWhile([limit_ms](int waited_ms) { return waited_ms < limit_ms; });
 }
 
 void KvmSamples::Add(KvmSource* source) {

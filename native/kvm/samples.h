@@ -90,8 +90,8 @@ class KvmSamples {
   // Whether no thread has a Reading at this moment. Then all sources that were removed before may be freed.
   bool is_quiet() const { return gate_.is_empty(); }
   // Waits until that is so, for `limit_ms` at most: a thread has a Reading for microseconds, unless it has no
-  // processor. Then no thread writes to the cells of a source that was removed before.
-  void AwaitQuiet(int limit_ms) const;
+  // processor. True: no thread reads a source that was removed before, or writes to its cells.
+  bool AwaitQuiet(int limit_ms) const;
 
  private:
   std::atomic<KvmSource*> first_{nullptr};

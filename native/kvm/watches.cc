@@ -112,9 +112,13 @@ std::vector<KvmWatches::Loss> KvmWatches::TakeLosses() {
 }
 
 void KvmWatches::Close() {
-  for (auto& [target, watch] : watches_) samples_.Remove(&watch->source);
+  ended_.reserve(ended_.size() + watches_.size());
+  for (auto& [target, watch] : watches_) {
+    samples_.Remove(&watch->source);
+    ended_.push_back(std::move(watch));
+  }
   watches_.clear();
-  ended_.clear();
+  if (samples_.AwaitQuiet(kQuietMs)) ended_.clear();
 }
 
 }  // namespace vmm

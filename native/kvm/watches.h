@@ -51,7 +51,7 @@ class KvmWatches {
 
   KvmWatches(KvmSamples& samples, const Cells& cells) : samples_(samples), cells_(cells) {}
   // Closes all descriptors. No other thread may be sampling any more.
-  ~KvmWatches() { Close(); }
+  ~KvmWatches() = default;
 
   // Opens `fd` for those of `metrics` that it has; a metric that this kernel does not count keeps its 0. `kinds` are
   // the kinds of the target's cells. kWrongFile: it has none of the metrics, or one of another kind. Otherwise as
@@ -83,7 +83,8 @@ class KvmWatches {
   };
   std::vector<Loss> TakeLosses();
 
-  // Ends all watches at once, without a sample. No other thread may be sampling any more.
+  // Ends all watches at once, without a sample. If a thread still reads one of the descriptors after a short wait, the
+  // destructor closes them.
   void Close();
 
  private:

@@ -151,6 +151,7 @@ vmm_metrics_status WatchKvm(void* store, int fd, const char* vcpu, size_t vcpu_b
       case Code::kOpen:
       case Code::kWrongFile:
       case Code::kNoStatistics: return VMM_METRICS_BAD_ARGUMENT;
+      case Code::kInvalid: return VMM_METRICS_CLOSED;  // the schema has the metrics, so the store was closed meanwhile
       default: return VMM_METRICS_NO_SPACE;
     }
   });

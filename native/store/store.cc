@@ -119,7 +119,11 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
     Retain();
     return;
   }
-  kvm_.Close();
+  {
+    // Native threads may be watching descriptors at this moment, and process.exit() may be sampling them.
+    std::lock_guard<std::mutex> lock(mutex_);
+    kvm_.Close();
+  }
   SetEnding(ending);
   if (awaits_exit && cells_.region().file() >= 0) AwaitExitCode(cells_.region().file());
   // Other addons may still have the file mapped, but the next store that opens the path must find it free.

@@ -107,8 +107,8 @@ class Store {
     int fd = -1;
   };
   // Checks all descriptors before anything changes. `*failed` is the index of the target that caused a failure.
-  // kNoStatistics: this kernel has no statistics. kInvalid: the schema has no metrics for such a target. Otherwise as
-  // KvmWatches::Prepare and AllocDevice.
+  // kNoStatistics: this kernel has no statistics. kInvalid: the schema has no metrics for such a target, or the store
+  // is closed. Otherwise as KvmWatches::Prepare and AllocDevice.
   Status SampleKvm(const std::vector<KvmTarget>& targets, size_t* failed);
   // The targets of SampleKvm that cannot be read any more, each once.
   struct KvmLoss {

@@ -20,6 +20,8 @@ Status Store::SampleKvm(const std::vector<KvmTarget>& targets, size_t* failed) {
   }
 
   std::lock_guard<std::mutex> lock(mutex_);
+  // After Close, nothing would end the watch. Close sets the flag before it takes the lock.
+  if (is_closed()) return {Code::kInvalid, EINVAL};
   for (*failed = 0; *failed < targets.size(); (*failed)++) {
     const KvmTarget& target = targets[*failed];
     const Device* device = nullptr;

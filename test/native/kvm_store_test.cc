@@ -150,6 +150,39 @@ TEST("given a watch, when it ends, its store closes or a call fails, then no des
   CHECK_EQ(OpenDescriptors(), before);
 }
 
+TEST("given a store that closes, when other threads watch descriptors and flush, then all descriptors are closed") {
+  const KvmBytes bytes(kStatistics);
+  const int before = OpenDescriptors();
+  for (int i = 0; i < 100; i++) {
+    Opened opened("closing");
+    Store* const store = opened.store;
+    const vmm_metrics_store native = {&store->abi()};
+    store->Retain();
+    CHECK(opened.Sample({{false, "", bytes.fd()}}).ok());
+    std::atomic<int> begun{0};
+    std::thread watcher([&] {
+      while (vmm_metrics_watch_kvm(&native, bytes.fd(), nullptr, 0) == VMM_METRICS_OK) begun.fetch_add(1);
+    });
+    // As process.exit() on another thread does. A flush that has no processor keeps the descriptors open for longer, so
+    // only half of the turns have flushes.
+    const bool has_flushes = i % 2 != 0;
+    std::thread exiting([&] {
+      while (!store->is_closed()) {
+      }
+      for (int n = 0; n < 20 && has_flushes; n++) store->FlushIfChanged();
+    });
+    while (begun.load() == 0) {
+    }
+    opened.Close();
+    watcher.join();
+    exiting.join();
+    CHECK_EQ(vmm_metrics_watch_kvm(&native, bytes.fd(), nullptr, 0), VMM_METRICS_CLOSED);
+    if (!has_flushes) CHECK_EQ(OpenDescriptors(), before + 1);  // that of the region
+    store->Unreference();
+    CHECK_EQ(OpenDescriptors(), before);
+  }
+}
+
 TEST("given a forked child, when both processes sample, then the parent's counts are those of KVM") {
   Opened opened("fork");
   const KvmBytes bytes(kStatistics);
