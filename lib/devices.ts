@@ -4,6 +4,7 @@ import { type AccessorOf, accessorsOf, letGo } from './accessors/accessors.ts';
 import { checkedDeviceId, shown } from './arguments.ts';
 import { ErrorCode } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
+import { INSPECT, type InspectArguments, inspectedDevices, nameAt } from './inspected.ts';
 import type { DeviceGroupLayout } from './layout.ts';
 import type { Fields } from './schema.ts';
 import type { DeviceHolder, ThreadCells } from './thread-cells.ts';
@@ -124,6 +125,20 @@ export class ThreadDevices implements Devices<Fields>, DeviceHolder {
     letGo(this.#cells, held.metrics, this.#layout.metrics, this.#restCell!);
     this.#held.delete(firstCell);
     if (this.#known.get(held.id) === held) this.#known.delete(held.id);
+  }
+
+  nameAt(cell: number, isPart: boolean): string | undefined {
+    const { key, cellKinds } = this.#layout;
+    const has = (firstCell: number) => firstCell <= cell && cell < firstCell + cellKinds.length;
+    for (const { id, firstCell } of this.#held.values()) {
+      if (has(firstCell)) return nameAt(this.#layout, `${key}_${id}`, firstCell, cell, isPart);
+    }
+    const rest = this.#restCell;
+    return rest !== undefined && has(rest) ? `${nameAt(this.#layout, key, rest, cell, isPart)} of a removed device` : undefined;
+  }
+
+  [INSPECT](...how: InspectArguments): string {
+    return inspectedDevices(this.#layout.key, this.#cells, () => this.ids(), how);
   }
 
   /** Prepares everything that letGo() needs, so that letGo() cannot fail. Called before this thread has a device. */

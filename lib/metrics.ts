@@ -9,6 +9,7 @@ import { DISPOSE } from './dispose.ts';
 import { ErrorCode } from './errors.ts';
 import { failureError } from './failures.ts';
 import { SinkHint } from './hints.ts';
+import { INSPECT, inspectStore } from './inspected.ts';
 import { type KvmDescriptors, sampleKvm } from './kvm/sampling.ts';
 import type { OpenOptions } from './open-options.ts';
 import { checkSameStore, type OpenedStore, openStore, type StoreRequest, storeRequestOf } from './opening.ts';
@@ -144,7 +145,7 @@ export class Metrics<S extends SchemaShape> {
 
   /**
    * Returns the values of all metrics as plain objects, nested like the schema: totals since the store was opened, as
-   * bigints. Resets nothing. (`JSON.stringify` needs a replacer, because it refuses bigints.)
+   * bigints. Resets nothing. `jsonText()` writes them as JSON; `JSON.stringify` refuses bigints.
    */
   snapshot(): MetricsSnapshot<S> {
     const { attachment } = this.#cells;
@@ -193,10 +194,7 @@ export class Metrics<S extends SchemaShape> {
     this.#sinkHint.after(intervalMs);
   }
 
-  /**
-   * Ends the periodic flush, for all threads, and waits for a flush that is under way. What is pending goes out with
-   * the next flush. Does nothing if there is no periodic flush. `startPeriodicFlush()` starts it again.
-   */
+  /** Ends the periodic flush for all threads, after a flush that is under way. Pending values stay pending. */
   stopPeriodicFlush(): void {
     this.#cells.attachment.stopPeriodicFlush();
     this.#sinkHint?.stop();
@@ -348,3 +346,4 @@ export class Metrics<S extends SchemaShape> {
 
 // For the other entries of the package, which are bundles of their own: one thread loads one addon.
 Object.defineProperty(Metrics, BINDING, { value: binding });
+Object.defineProperty(Metrics.prototype, INSPECT, { value: inspectStore });

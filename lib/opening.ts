@@ -98,7 +98,7 @@ export function openStore(request: StoreRequest): OpenedStore {
 
 function accessTo(attachment: Attachment, layout: Layout): { readonly cells: ThreadCells; readonly app: object } {
   try {
-    const cells = new ThreadCells(attachment);
+    const cells = new ThreadCells(attachment, layout);
     return { cells, app: appOf(cells, layout) };
   } catch (error) {
     attachment.detach(); // else the store would stay open until the object is collected

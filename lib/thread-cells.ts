@@ -3,6 +3,8 @@
 import type { Attachment, NativeDevice } from './binding.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import { failureError, isFailure } from './failures.ts';
+import { nameAt } from './inspected.ts';
+import type { Layout } from './layout.ts';
 import { HEADER_BYTES } from './region/format.ts';
 import { ChunkSums, type ShardViews } from './shard-sums.ts';
 
@@ -18,6 +20,8 @@ export interface CellView {
 export interface DeviceHolder {
   /** Lets go of the device whose cells begin at `firstCell`. */
   letGo(firstCell: number): void;
+  /** The name of the metric that has the cell; undefined if no device of this holder has it. */
+  nameAt(cell: number, isPart: boolean): string | undefined;
 }
 
 /** How many rows of other threads' shards a thread maps at most: each is a mapping of its own in the address space. */
@@ -39,6 +43,7 @@ export type WriteMode = 'own' | 'shared' | 'native';
 export class ThreadCells {
   readonly mode: WriteMode;
   readonly #attachment: Attachment;
+  readonly #layout: Layout;
   readonly #chunkCells: number;
   readonly #ownChunks: (Chunk | undefined)[] = [];
   readonly #sharedChunks: (Chunk | undefined)[] = [];
@@ -49,8 +54,9 @@ export class ThreadCells {
   #isWatching = false;
   #closed = false;
 
-  constructor(attachment: Attachment) {
+  constructor(attachment: Attachment, layout: Layout) {
     this.#attachment = attachment;
+    this.#layout = layout;
     this.#chunkCells = attachment.chunkCells;
     const row = this.#mapped(0, 0);
     if (row !== null) this.#sharedChunks[0] = chunkOf(row);
@@ -79,6 +85,28 @@ export class ThreadCells {
   /** A cell in shard 0. */
   shared(cell: number): CellView {
     return this.#place(this.#sharedChunks, 0, cell);
+  }
+
+  /** The cell for which shared() has returned a view and an index; undefined for any other view. */
+  sharedCell(view: BigUint64Array, index: number): number | undefined {
+    const chunk = this.#sharedChunks.findIndex((one) => one?.view === view);
+    return chunk < 0 ? undefined : chunk * this.#chunkCells + index;
+  }
+
+  /**
+   * The name of the metric that has a cell, such as `vcpu.exit_io_out` or `block_rootfs.read_bytes`; undefined if this
+   * thread has no accessor of it. `isPart`: the name of the part, if the metric is a latency.
+   */
+  nameAt(cell: number, isPart: boolean): string | undefined {
+    if (cell >= this.#layout.cellKinds.length) {
+      for (const holder of this.#holders) {
+        const name = holder?.nameAt(cell, isPart);
+        if (name !== undefined) return name;
+      }
+      return undefined;
+    }
+    const group = this.#layout.entries.findLast((entry) => entry.kind === 'group' && (entry.metrics[0]?.cell ?? Infinity) <= cell);
+    return group?.kind === 'group' ? nameAt(group, group.key, 0, cell, isPart) : undefined;
   }
 
   /** The sums of the chunk that has the cell, and the cell's index in them. */

@@ -1,7 +1,7 @@
 // Errors for misspelt names of metrics. TypeScript rejects such names. Plain JavaScript would go on with `undefined`,
 // and fail one call later with an error that names nothing.
 
-import { inspect } from 'node:util';
+import { INSPECT } from './inspected.ts';
 
 /**
  * Names that JavaScript itself, or a tool such as an inspector, a test runner or a serializer, reads from any object.
@@ -39,7 +39,7 @@ function shownAsPlain(this: object): object {
 export function throwing(error: (name: string, receiver: object) => Error, custom?: () => object): object {
   return new Proxy(Object.freeze(Object.create(null) as object), {
     get(_target, name, receiver: object) {
-      if (name === inspect.custom) return custom;
+      if (name === INSPECT) return custom;
       if (name === 'toString' || name === 'valueOf') return Object.prototype[name]; // else a template literal throws
       if (typeof name === 'symbol' || ASKED_OF_ANY_OBJECT.has(name) || !/^[A-Za-z_]\w*$/.test(name)) return undefined;
       throw error(name, receiver);

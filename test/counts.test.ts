@@ -39,7 +39,7 @@ function storeOf(file?: string) {
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
-    const cells = new ThreadCells(proxied);
+    const cells = new ThreadCells(proxied, layout);
     all.push(cells);
     const metrics = staticMetrics(layout).map((metric) => accessorOf(cells, metric, metric.cell)) as IncMetric[];
     return { metrics, calls, total: (index: number) => attachment.total(staticMetrics(layout)[index]!.cell), close: () => cells.close() };
@@ -98,7 +98,7 @@ describe('given threads that count', () => {
     const placed = staticMetrics(layoutOf(wide));
     const attachments = Array.from({ length: 4 }, () => {
       const opened = binding().open(storeSpecOf('counts-wide', wide, layoutOf(wide), {}, { previous: 'keep' })) as Attachment;
-      return new ThreadCells(opened);
+      return new ThreadCells(opened, layoutOf(wide));
     });
     onTestFinished(() => {
       for (const cells of attachments) cells.close();

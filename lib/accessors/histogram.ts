@@ -5,6 +5,7 @@ import { checkedMeasure } from '../arguments.ts';
 import { type BucketIndex, bucketIndexOf, bucketOf } from '../histogram/bucket-index.ts';
 import type { Scheme } from '../histogram/scheme.ts';
 import type { HistogramValue } from '../histogram/value.ts';
+import { INSPECT, type InspectArguments, inspectedAccessor } from '../inspected.ts';
 import { FIRST_BUCKET, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, minimumOf } from '../layout.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import { histogramOf } from '../values.ts';
@@ -95,6 +96,15 @@ abstract class HistogramBase implements HistogramMetric, Observer, Movable {
     const old = this.read();
     this.#cell = cell;
     this.#before = { old, rest: this.#readCells() };
+  }
+
+  [INSPECT](...how: InspectArguments): string {
+    const values = () => {
+      const read = this.read();
+      const { unit, count, sum, min, max } = read;
+      return { unit, count, sum, min, max, ...(count > 0n && { p50: read.quantile(0.5), p99: read.quantile(0.99) }) };
+    };
+    return inspectedAccessor('HistogramMetric', this.#cells, this.#cell, false, values, how);
   }
 
   /** Takes `value` into the extremes, adds `sum` to the sum, and counts `inBuckets`. The first two are below SHORT. */

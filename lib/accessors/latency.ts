@@ -1,6 +1,7 @@
 // Durations: a minimum, a maximum and a sum. Each way in which a thread can write has its own class.
 
 import { checkedMeasure } from '../arguments.ts';
+import { INSPECT, type InspectArguments } from '../inspected.ts';
 import { LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import type { IncMetric } from './inc.ts';
@@ -58,6 +59,11 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
     this.min_us[MOVE](cells, cell);
     this.max_us[MOVE](cells, cell + LATENCY_MAX);
     this.sum_us[MOVE](cells, cell + LATENCY_SUM);
+  }
+
+  [INSPECT](...how: InspectArguments): string {
+    const values = () => ({ min_us: this.min_us.fetch(), max_us: this.max_us.fetch(), sum_us: this.sum_us.count() });
+    return this.min_us.inspectedLatency(values, how);
   }
 
   observeShortNs(ns: number): void {

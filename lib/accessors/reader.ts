@@ -1,6 +1,7 @@
 // Reads the values of metrics. The way in which a thread writes makes no difference here.
 
 import type { Attachment } from '../binding.ts';
+import { INSPECT, type InspectArguments, inspectedAccessor } from '../inspected.ts';
 import { LATENCY_MAX, LATENCY_MIN, minimumOf } from '../layout.ts';
 import type { ChunkSums } from '../shard-sums.ts';
 import type { ThreadCells } from '../thread-cells.ts';
@@ -45,6 +46,10 @@ export class CounterReader implements Movable {
     this.#before = undefined;
     this.#before = BigInt.asUintN(64, count - this.count());
   }
+
+  [INSPECT](...how: InspectArguments): string {
+    return inspectedAccessor('IncMetric', this.#cells, this.#cell, true, () => ({ count: this.count() }), how);
+  }
 }
 
 export const KEPT = Symbol('kept');
@@ -74,6 +79,17 @@ export class GaugeReader implements Movable {
 
   [MOVE](_cells: ThreadCells, _cell: number): void {
     this.#kept = BigUint64Array.of(this.fetch());
+  }
+
+  [INSPECT](...how: InspectArguments): string {
+    const cell = this.#kept === undefined ? this.#cell : undefined;
+    return inspectedAccessor('StoreMetric', this.#cells, cell, true, () => ({ value: this.fetch() }), how);
+  }
+
+  /** What is shown of the latency whose minimum this is. */
+  inspectedLatency(values: () => object, how: InspectArguments): string {
+    const cell = this.#kept === undefined ? this.#cell : undefined;
+    return inspectedAccessor('LatencyMetric', this.#cells, cell, false, values, how);
   }
 }
 

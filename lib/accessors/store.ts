@@ -2,6 +2,7 @@
 // another device, its accessor writes to a value of its own, which nobody else reads.
 
 import { checkedValue } from '../arguments.ts';
+import { INSPECT, type InspectArguments, inspectedAccessor } from '../inspected.ts';
 import type { ThreadCells } from '../thread-cells.ts';
 import { GaugeReader, KEPT, MOVE, type Movable } from './reader.ts';
 
@@ -51,6 +52,11 @@ export class MappedStore implements StoreMetric, Movable {
   [MOVE](_cells: ThreadCells, _cell: number): void {
     this.#view = BigUint64Array.of(this.fetch());
     this.#index = 0;
+  }
+
+  [INSPECT](...how: InspectArguments): string {
+    const cell = this.#cells.sharedCell(this.#view, this.#index);
+    return inspectedAccessor('StoreMetric', this.#cells, cell, false, () => ({ value: this.fetch() }), how);
   }
 }
 

@@ -17,5 +17,5 @@ export function cellsFor(mode: WriteMode, name: string, schema: Schema, layout: 
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  return new ThreadCells(proxied);
+  return new ThreadCells(proxied, layout);
 }
