@@ -69,8 +69,8 @@ describe('given lines of Firecracker', () => {
     const { code, stderr } = await cli('lines', file, '--plot', page, '--metrics', 'vcpu.exit_io_out,block_a.read_agg.min_us');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const data = /<script type="application\/json" id="profile">(.*?)<\/script>/s.exec(readFileSync(page, 'utf8'))![1]!;
-    const { times, totals } = JSON.parse(data) as { times: number[]; totals: object[] };
-    expect(times).toEqual([0, 1, 4]);
+    const { times, totals } = JSON.parse(data) as { times: number[][]; totals: object[] };
+    expect(times).toEqual([[0, 1, 4]]);
     expect(totals).toMatchObject([
       { name: 'vcpu.exit_io_out', first: '0', last: '8' },
       { name: 'block_a.read_agg.min_us', first: '5', last: '3' },
@@ -160,7 +160,7 @@ test('given a file that is followed, when lines come and the file is rotated, th
 test.each([
   { args: [], error: 'lines: FILE is missing' },
   { args: ['a', '--json', '--follow'], error: 'lines: --json and --follow cannot be used together' },
-  { args: ['a', 'b', '--plot', 'c'], error: 'lines: --plot takes one FILE; got 2' },
+  { args: ['a', 'b', '--follow'], error: 'lines: --follow takes one FILE; got 2' },
   { args: ['a', '--plot', 'a'], error: "lines: --plot would overwrite 'a'" },
   { args: ['a', '--metrics', 'x,,y'], error: "lines: --metrics has an empty name; got 'x,,y'" },
   { args: ['a', '--export', 'x'], error: 'lines: --export needs --schema' },

@@ -2,16 +2,21 @@
 
 import { runInNewContext } from 'node:vm';
 
-import { describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { BUCKET_PARTS, type BucketOptions, bucketsOf } from '../lib/profile/buckets.ts';
-import { PAGE_TOOLS } from '../lib/profile/page.ts';
 import { type Chart, type ProfileSeries, profileSeriesOf, type Series } from '../lib/profile/series.ts';
 import { profileTableOf } from '../lib/profile/table.ts';
-import { showProfile } from '../lib/profile/view.ts';
+import { type Plot, pageOf } from './helpers/page.ts';
 
 const range = (count: number) => [...Array(count).keys()];
-const series = (values: readonly (number | null)[], more: Partial<Series> = {}): Series => ({ name: 'g.n', values, ...more });
+const series = (values: readonly (number | null)[], more: Partial<Series> = {}): Series => ({
+  name: 'g.n',
+  label: 'n',
+  clock: 0,
+  values,
+  ...more,
+});
 const whole = (times: readonly number[], width: number, areRates = false): BucketOptions => ({
   from: times[0]!,
   to: times.at(-1)!,
@@ -20,6 +25,8 @@ const whole = (times: readonly number[], width: number, areRates = false): Bucke
 });
 /** Sizes that a double holds exactly, so that sums and times can be compared exactly. */
 const MS = 2 ** -10;
+
+afterEach(() => vi.unstubAllGlobals());
 
 describe('given points in buckets', () => {
   test('when there is no gap, then each bucket has the mean, minimum and maximum of its points, at its middle', () => {
@@ -119,72 +126,20 @@ describe('given points in buckets', () => {
   });
 });
 
-interface SeriesOptions {
-  readonly class?: string;
-  readonly label?: string;
-  readonly stroke?: string;
-  readonly points: { filter(plot: unknown, series: number, areAllShown: boolean): number[] | null };
-  value(plot: unknown, value: unknown, series: number, at: number | null): string;
-}
-
-/** uPlot, as the page calls it. */
-class Plot {
-  static all: Plot[] = [];
-  readonly over = element();
-  readonly series: { dash?: number[] }[];
-  readonly options: {
-    series: SeriesOptions[];
-    bands: { series: [number, number]; fill: string }[];
-    hooks: { setSeries: [(plot: Plot, series: number, options: object) => void] };
-  };
-  data: (number | null)[][];
-  readonly shown: unknown[] = [];
-  constructor(options: Plot['options'], data: (number | null)[][]) {
-    this.options = options;
-    this.data = data;
-    this.series = options.series.map(() => ({}));
-    Plot.all.push(this);
-  }
-  setData(data: (number | null)[][]) {
-    this.data = data;
-  }
-  setScale() {}
-  setSeries(at: number, options: object) {
-    this.shown.push([at, options]);
-  }
-}
-const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {} });
-
-/** The plots that the page draws for a profile, in charts of 800 pixels. */
-function drawn(profile: ProfileSeries): Plot[] {
-  vi.stubGlobal('document', { getElementById: element, createElement: element, querySelectorAll: () => [], body: {} });
-  vi.stubGlobal('getComputedStyle', () => ({ color: '#000' }));
-  vi.stubGlobal('matchMedia', () => ({ matches: false }));
-  vi.stubGlobal(
-    'ResizeObserver',
-    class {
-      observe() {}
-    },
-  );
-  Plot.all = [];
-  try {
-    showProfile(Plot as never, PAGE_TOOLS, profile);
-  } finally {
-    vi.unstubAllGlobals();
-  }
-  return Plot.all;
-}
+/** The plots that the page draws for a profile. */
+const drawn = (profile: ProfileSeries) => pageOf(profile).plots;
 
 const chart = (...lines: readonly (readonly (number | null)[])[]): Chart => ({
   title: 'g',
   unit: 'count per second',
   shortUnit: '/s',
   areRates: true,
-  series: lines.map((values, i) => ({ name: `g.n${i}`, values })),
+  series: lines.map((values, i) => ({ name: `g.n${i}`, label: `n${i}`, clock: 0, values })),
 });
 const profileOf = (times: readonly number[], ...charts: readonly Chart[]): ProfileSeries => ({
-  times,
+  times: [times],
   charts,
+  heatMaps: [],
   totals: [],
   rowsPerPoint: 1,
 });
@@ -192,16 +147,19 @@ const profileOf = (times: readonly number[], ...charts: readonly Chart[]): Profi
 describe('given a chart', () => {
   test('when points have gaps on both sides, then they are drawn as dots, and values have their unit', () => {
     const rows = [1, 2, 4, 6, 7, 9].map((tick, i) => `${tick * 1e6 + 10}\t${i + 1}\t${i + 1}`);
-    const lines = ['# start=x interval_ns=1000000\tinc count\tstore us', 'Time (ns)\tg.n\tg.t.max_us', ...rows];
-    const profile = profileSeriesOf(profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join(''))), 1000);
+    const lines = ['# start=x interval_ns=1000000\tinc count\tstore us', 'Time (ns)\tg.n\tg.level_us', ...rows];
+    const profile = profileSeriesOf([{ name: 't', table: profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join(''))) }], 1000);
     const [rate, value] = drawn(profile).map(({ options }) => options.series.at(-1)!);
     // In order: a point, a point, a gap, a point, a gap, a point, a point, a gap, a point. The first point has no rate.
     expect(rate!.points.filter(undefined, 1, false)).toEqual([1, 3, 8]);
     expect(value!.points.filter(undefined, 1, false)).toEqual([3, 8]);
     expect(value!.points.filter(undefined, 1, true)).toBeNull();
-    const [big] = drawn(profileOf([1, 2, 3], chart([12_500, 1, null]))).map(({ options }) => options.series.at(-1)!);
-    expect([0, 1, 2, null].map((at) => big!.value(undefined, undefined, 3, at))).toEqual(['12.5k/s', '1/s', '–', '–']);
-    expect(value!.value(undefined, undefined, 3, 0)).toBe('1 µs');
+    const [big] = drawn(profileOf([1, 2, 3], chart([12_500, 1, null])));
+    expect([0, 1, 2].map((at) => big!.readingsAt(at))).toEqual([
+      ['1 s', 'n0 12.5k/s'],
+      ['2 s', 'n0 1/s'],
+      ['3 s', 'n0 –'],
+    ]);
   });
 
   test('when points are few, then each is drawn; when points are many, then their means are drawn, with a band behind all lines', () => {
@@ -230,22 +188,32 @@ describe('given a chart', () => {
     ]);
     expect(bands.map(({ fill }) => fill.slice(0, 7))).toEqual([all[5]!.stroke, all[6]!.stroke]);
     expect(all.map((one) => one.class === 'edge')).toEqual([false, true, true, true, true, false, false]);
-    expect(all[5]!.value(undefined, undefined, 5, 0)).toBe(`${a!.mean[0]}/s (${a!.low[0]} to ${a!.high[0]})`);
+    expect(many.readingsAt(0)[1]).toBe(`n0 ${a!.mean[0]}/s (${a!.low[0]} to ${a!.high[0]})`);
   });
 
-  test('when a line is hidden or shown, then its band is hidden or shown too', () => {
-    const [plot] = drawn(profileOf([1, 2], chart([1, 2], [5, 9])));
-    const [hook] = plot!.options.hooks.setSeries;
-    hook(plot!, 6, { show: false });
-    hook(plot!, 5, { show: true });
-    hook(plot!, 5, { focus: true });
-    hook(plot!, 3, { show: false });
-    expect(plot!.shown).toEqual([
-      [3, { show: false }],
-      [4, { show: false }],
-      [1, { show: true }],
-      [2, { show: true }],
+  test('when a name of the legend is clicked, then its line and its band are hidden; when it is clicked again, then they are shown', () => {
+    const { plots, legends } = pageOf(profileOf([1, 2], chart([1, 2], [5, 9])));
+    const [plot] = plots;
+    const [, second] = legends[0]!;
+    expect(legends[0]!.map(({ textContent, attributes }) => [textContent, attributes.get('aria-pressed')])).toEqual([
+      ['n0', 'true'],
+      ['n1', 'true'],
     ]);
+    second!.listeners.get('click')!();
+    expect(plot!.shown).toEqual([3, 4, 6].map((at) => [at, { show: false }]));
+    expect(second!.attributes.get('aria-pressed')).toBe('false');
+    expect(plot!.readingsAt(0)).toEqual(['1 s', 'n0 1/s']);
+    second!.listeners.get('click')!();
+    expect(plot!.shown.slice(3)).toEqual([3, 4, 6].map((at) => [at, { show: true }]));
+  });
+
+  test('when the pointer is on a name, then the other lines are faint, with their bands', () => {
+    const { plots, legends } = pageOf(profileOf([1, 2], chart([1, 2], [5, 9])));
+    const alphas = () => plots[0]!.series.map(({ alpha }) => alpha);
+    legends[0]![0]!.listeners.get('pointerenter')!();
+    expect(alphas().slice(1)).toEqual([1, 1, 0.15, 0.15, 1, 0.15]);
+    legends[0]![0]!.listeners.get('pointerleave')!();
+    expect(alphas().slice(1)).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
   test('when lines coincide, then the later lines are dashed, so that the earlier ones stay visible; other lines are solid', () => {

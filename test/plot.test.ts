@@ -8,13 +8,14 @@ import { defineSchema, group, inc, Metrics, perDevice } from 'vmm-metrics';
 
 import { profilePage } from '../lib/profile/page.ts';
 import { type ProfileSeries, profileSeriesOf } from '../lib/profile/series.ts';
-import { profileTableOf } from '../lib/profile/table.ts';
+import { type ProfileTable, profileTableOf } from '../lib/profile/table.ts';
 import { node } from './helpers/children.ts';
 import { cliSync, program } from './helpers/command.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 const tableOf = (...lines: string[]) => profileTableOf(Buffer.from(lines.map((line) => `${line}\n`).join('')));
-const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf(tableOf(...lines), points);
+const fileOf = (table: ProfileTable) => ({ name: 't', table });
+const seriesOf = (lines: readonly string[], points = 1000) => profileSeriesOf([fileOf(tableOf(...lines))], points);
 
 describe('given the text of a profile', () => {
   test('when it is annotated, then start, interval, kinds and units come from the annotations', () => {
@@ -117,44 +118,75 @@ describe('given rows', () => {
     { name: 'passes 2^64', values: [2n ** 64n - 5n, 5], rates: [null, 10_000], difference: '10', perSecond: 10_000 },
   ])('when a counter $name, then its rates and its difference show how far it went up', ({ values, rates, difference, perSecond }) => {
     const table = tableOf(...ANNOTATED, ...rows(...values.map((value, i) => [i + 1, value] as const)));
-    const { charts, totals } = profileSeriesOf(table, 100);
+    const { charts, totals } = profileSeriesOf([fileOf(table)], 100);
     expect(charts[0]!.series[0]!.values).toEqual(rates);
     expect(totals[0]).toMatchObject({ difference, perSecond });
   });
 
   test('when they are shown, then counters are rates, other metrics are values, and each group and unit has a chart', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 5], [2, 10], [3, 25])]);
-    expect(series.times).toEqual([0.00100001, 0.00200001, 0.00300001]);
+    expect(series.times).toEqual([[0.00100001, 0.00200001, 0.00300001]]);
     expect(series.charts).toEqual([
-      { title: 'g', unit: 'count per second', shortUnit: '/s', areRates: true, series: [{ name: 'g.n', values: [null, 5000, 15000] }] },
-      { title: 'g', unit: 'µs', shortUnit: 'µs', areRates: false, series: [{ name: 'g.t.max_us', values: [5, 10, 25] }] },
-      { title: 'd_x.y', unit: 'count per second', shortUnit: '/s', areRates: true, series: [{ name: 'd_x.y.n', values: [null, 0, 0] }] },
+      {
+        title: 'g',
+        unit: 'count per second',
+        shortUnit: '/s',
+        areRates: true,
+        series: [{ name: 'g.n', label: 'n', clock: 0, values: [null, 5000, 15000] }],
+      },
+      {
+        title: 'g',
+        unit: 'µs',
+        shortUnit: 'µs',
+        areRates: false,
+        series: [{ name: 'g.t.max_us', label: 't.max_us', clock: 0, extreme: 'max', values: [5, 10, 25] }],
+      },
+      {
+        title: 'd_x.y',
+        unit: 'count per second',
+        shortUnit: '/s',
+        areRates: true,
+        series: [{ name: 'd_x.y.n', label: 'n', clock: 0, values: [null, 0, 0] }],
+      },
     ]);
     expect(series.totals[0]).toEqual({ name: 'g.n', unit: 'count', first: '5', last: '25', difference: '20', perSecond: 10000 });
     expect(series.totals[1]).toEqual({ name: 'g.t.max_us', unit: 'µs', first: '5', last: '25' });
   });
 
   test.each([
-    { unit: 'us', shown: 'µs per second', shortUnit: 'µs/s', note: '1,000,000 is one thread busy all the time' },
-    { unit: 'ms', shown: 'ms per second', shortUnit: 'ms/s', note: '1,000 is one thread busy all the time' },
-    { unit: 'bytes', shown: 'bytes per second', shortUnit: 'bytes/s', note: undefined },
-    { unit: 'constructor', shown: 'constructor per second', shortUnit: 'constructor/s', note: undefined },
-  ])('when the unit of a counter is $unit, then its rate is in $shown, and rates of time have a note', ({
+    // 4 in 10 ns.
+    { unit: 'ns', shown: 'core share', shortUnit: '%', rate: 40, rateUnit: '%', note: '100% is one thread busy all the time' },
+    { unit: 'us', shown: 'core share', shortUnit: '%', rate: 40_000, rateUnit: '%', note: '100% is one thread busy all the time' },
+    { unit: 'ms', shown: 'core share', shortUnit: '%', rate: 40_000_000, rateUnit: '%', note: '100% is one thread busy all the time' },
+    { unit: 'bytes', shown: 'bytes per second', shortUnit: 'bytes/s', rate: 400_000_000, rateUnit: undefined, note: undefined },
+    {
+      unit: 'constructor',
+      shown: 'constructor per second',
+      shortUnit: 'constructor/s',
+      rate: 400_000_000,
+      rateUnit: undefined,
+      note: undefined,
+    },
+  ])('when the unit of a counter is $unit, then its rate is in $shown; a sum of durations is a share of a core', ({
     unit,
     shown,
     shortUnit,
+    rate,
+    rateUnit,
     note,
   }) => {
-    const [chart] = seriesOf([`# start=x interval_ns=10\tinc ${unit}`, 'Time (ns)\ta.x', '10\t1', '20\t2']).charts;
-    expect(chart).toMatchObject({ unit: shown, shortUnit });
-    expect(chart!.note).toBe(note);
+    const { charts, totals } = seriesOf([`# start=x interval_ns=10\tinc ${unit}`, 'Time (ns)\ta.x', '10\t1', '20\t5']);
+    expect(charts[0]).toMatchObject({ unit: shown, shortUnit, series: [{ values: [null, rate] }] });
+    expect(charts[0]!.note).toBe(note);
+    expect(totals[0]).toMatchObject({ first: '1', last: '5', perSecond: rate });
+    expect(totals[0]!.rateUnit).toBe(rateUnit);
   });
 
   test('when ticks were missed, then there is a gap; when a sample was only late, then there is no gap', () => {
     const series = seriesOf([...ANNOTATED, ...rows([1, 1], [2.9, 2], [3, 3], [7, 7], [8, 8])]);
     expect(series.charts[0]!.series[0]!.values).toEqual([null, 1000, 1000, null, 1000, 1000]);
     expect(series.charts[1]!.series[0]!.values).toEqual([1, 2, 3, null, 7, 8]);
-    expect(series.times[3]).toBeCloseTo(0.005);
+    expect(series.times[0]![3]).toBeCloseTo(0.005);
   });
 
   test.each([
@@ -204,12 +236,14 @@ describe('given rows', () => {
 
   test('when there are as many rows as points, then no point has extremes', () => {
     const [chart] = seriesOf([...ANNOTATED, ...rows([1, 1], [2, 2])], 2).charts;
-    expect(Object.keys(chart!.series[0]!)).toEqual(['name', 'values']);
+    expect(Object.keys(chart!.series[0]!)).toEqual(['name', 'label', 'clock', 'values']);
   });
 
   test('when there is only one row, then a page is still made', () => {
     const table = tableOf(...ANNOTATED, ...rows([1, 1]));
-    expect(profilePage('t', table, profileSeriesOf(table, 10), { script: '', style: '', license: '' })).toContain('<table');
+    expect(profilePage('t', [fileOf(table)], profileSeriesOf([fileOf(table)], 10), { script: '', style: '', license: '' })).toContain(
+      '<table',
+    );
   });
 });
 
@@ -219,8 +253,8 @@ describe('given a page', () => {
 
   test('when names contain HTML, then they stay text', () => {
     const table = tableOf(`Time (ns)\t${hostile}.n`, '1\t2', '2\t3');
-    const series: ProfileSeries = profileSeriesOf(table, 10);
-    const page = profilePage(hostile, table, series, library);
+    const series: ProfileSeries = profileSeriesOf([fileOf(table)], 10);
+    const page = profilePage(hostile, [fileOf(table)], series, library);
     expect(page).not.toContain('<img');
     expect(page.match(/<\/script>/g)).toHaveLength(3);
     expect(page.match(/-->/g)).toHaveLength(1);
@@ -230,7 +264,7 @@ describe('given a page', () => {
 
   const pageOf = (...lines: string[]) => {
     const table = tableOf(...lines);
-    return profilePage('t', table, profileSeriesOf(table, 1000), library);
+    return profilePage('t', [fileOf(table)], profileSeriesOf([fileOf(table)], 1000), library);
   };
   const factsIn = (page: string) => /<p>(.*)<\/p>/.exec(page)![1]!.split(' · ');
   const closingLine = '# samples=2 missed_ticks=0 back_offs=0 late_ns_median=47120 late_ns_p99=91000 late_ns_max=99000';
@@ -256,7 +290,9 @@ describe('given a page', () => {
   ])('when it shows $of, then the facts say so', ({ lines, facts }) => {
     const text = lines.map((line) => `${line}\n`).join('');
     const table = profileTableOf(Buffer.from(text.replace('\0\n', '')));
-    expect(factsIn(profilePage('t', table, profileSeriesOf(table, 1000), library))).toEqual(expect.arrayContaining(facts));
+    expect(factsIn(profilePage('t', [fileOf(table)], profileSeriesOf([fileOf(table)], 1000), library))).toEqual(
+      expect.arrayContaining(facts),
+    );
   });
 
   test('when nothing went wrong, then no fact reports a problem', () => {
@@ -303,9 +339,13 @@ describe('given a page', () => {
     const page = readFileSync(`${folder}/p.html`, 'utf8');
     const [, textContent] = /<script type="application\/json" id="profile">(.*)<\/script>/.exec(page)!;
     const code = page.slice(page.lastIndexOf('<script>') + 8, page.lastIndexOf('</script>'));
-    const element = () => ({ append() {}, addEventListener() {}, clientWidth: 800, style: {}, textContent });
+    const element = () => ({
+      ...{ append() {}, addEventListener() {}, setAttribute() {}, replaceChildren() {} },
+      ...{ clientWidth: 800, style: { setProperty() {} }, textContent },
+    });
     const points: number[] = [];
     class Plot {
+      static readonly paths = { stepped() {} };
       readonly over = element();
       readonly series: object[];
       constructor(options: { series: object[] }, [times]: number[][]) {
@@ -335,7 +375,6 @@ describe('given the command line', () => {
   test.each([
     { args: ['plot'], says: /^vmm-metrics: plot: FILE\.tsv is missing.*\n$/ },
     { args: ['plot', 'a'], says: /-o FILE\.html/ },
-    { args: ['plot', 'a', 'b', '-o', 'c'], says: /unexpected argument 'b' after FILE\.tsv; see vmm-metrics plot --help\n$/ },
     { args: ['plot', 'a', '-o', 'c', '--points', '1'], says: /--points must be an integer from 2 to 1000000; got 1;/ },
     { args: ['plot', '', '-o', 'c'], says: /FILE\.tsv must not be empty/ },
     { args: ['plot', 'a', '-o', ''], says: /FILE\.html must not be empty/ },
@@ -447,6 +486,6 @@ describe('given the command line', () => {
   });
 
   test('when --help is given, then the help is printed', () => {
-    expect(cliSync(['plot', '--help']).stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv -o FILE\.html[\s\S]*default: 5000/);
+    expect(cliSync(['plot', '--help']).stdout).toMatch(/^Usage: vmm-metrics plot FILE\.tsv\.\.\. -o FILE\.html[\s\S]*default: 5000/);
   });
 });

@@ -1,7 +1,6 @@
 // `vmm-metrics lines`: what flushed lines say together.
 
 import { createReadStream } from 'node:fs';
-import { basename } from 'node:path';
 
 import { checkedPath } from '../arguments.ts';
 import { schemaOfModule } from '../codegen/schema-module.ts';
@@ -17,13 +16,14 @@ import { chartLibrary } from './chart-library.ts';
 import { type Column, lineMaker } from './columns.ts';
 import { asUsageError, type Command, parsedMany, report, UsageError } from './command.ts';
 import { LineFollower } from './line-follower.ts';
+import { namesOf, titleOf } from './page-names.ts';
 import { refuseRegion } from './regions.ts';
 import { plain, styled } from './terminal-text.ts';
 import { withContext, writeWhole } from './whole-file.ts';
 
 const HELP = `Usage: vmm-metrics lines FILE... [--metrics NAMES] [--all] [--json]
                          [--schema MODULE [--export NAME]]
-       vmm-metrics lines FILE --plot FILE.html [--metrics NAMES]
+       vmm-metrics lines FILE... --plot FILE.html [--metrics NAMES]
        vmm-metrics lines FILE --follow [--metrics NAMES]
 
 Reads lines of JSON that this package or Firecracker has flushed, and shows the
@@ -34,7 +34,8 @@ gauge. - stands for standard input. Torn lines are skipped and counted.
                      characters: 'vcpu.*,block_*.read_bytes'
   --all              also show metrics that are always zero
   --json             print one JSON document per file, each on a line of its own
-  --plot FILE.html   make a page with charts; - for standard output
+  --plot FILE.html   make a page with charts, and with the distributions of
+                     histograms over time; - for standard output
   -f, --follow       show the metrics of each new line that are not zero, until
                      interrupted; a file that is rotated is opened again
   --schema MODULE    a module whose schema says which metrics are counters;
@@ -65,15 +66,13 @@ export const lines: Command = {
     const { values, operands } = parsedMany(args, options, 'FILE');
     const forms = (['json', 'plot', 'follow'] as const).filter((name) => values[name] !== undefined);
     if (forms.length > 1) throw new UsageError(`--${forms[0]} and --${forms[1]} cannot be used together`);
-    if (operands.length > 1 && (values.plot !== undefined || values.follow)) {
-      throw new UsageError(`--${forms[0]} takes one FILE; got ${operands.length}`);
-    }
+    if (operands.length > 1 && values.follow) throw new UsageError(`--follow takes one FILE; got ${operands.length}`);
     if (values.export !== undefined && values.schema === undefined) throw new UsageError('--export needs --schema');
     for (const path of operands) asUsageError(() => checkedPath('FILE', path));
     if (values.plot !== undefined) {
       asUsageError(() => checkedPath('--plot', values.plot));
       refuseRegion(values.plot);
-      if (values.plot === operands[0] && values.plot !== '-') throw new UsageError(`--plot would overwrite '${values.plot}'`);
+      if (values.plot !== '-' && operands.includes(values.plot)) throw new UsageError(`--plot would overwrite '${values.plot}'`);
     }
     const kinds = new LineKinds(
       values.schema === undefined
@@ -86,16 +85,17 @@ export const lines: Command = {
       await new LineFollower(operands[0]!, kinds, isNamed).run();
       return 0;
     }
+    const isShown = (metric: MetricSummary) => isNamed(metric.path) && (values.all || metric.max > 0n);
+    if (values.plot !== undefined) {
+      const summaries = await Promise.all(operands.map((path) => summaryOf(path, kinds, true)));
+      writePage(values.plot, operands, summaries, isShown);
+      return 0;
+    }
     let hasFailed = false;
     let shown = 0;
     for (const path of operands) {
       try {
-        const summary = await summaryOf(path, kinds, values.plot !== undefined);
-        const isShown = (metric: MetricSummary) => isNamed(metric.path) && (values.all || metric.max > 0n);
-        if (values.plot !== undefined) {
-          writePage(values.plot, path, summary, isShown);
-          continue;
-        }
+        const summary = await summaryOf(path, kinds, false);
         if (values.json) process.stdout.write(documentOf(path, summary, isNamed));
         else process.stdout.write((shown++ > 0 ? '\n' : '') + tableOf(path, summary, isNamed, isShown));
       } catch (error) {
@@ -218,10 +218,22 @@ function documentOf(file: string, summary: LinesSummary, isNamed: (path: string)
   return `${jsonText({ file, lines: count, torn, ...times, metrics: all })}\n`;
 }
 
-function writePage(output: string, path: string, summary: LinesSummary, isShown: (metric: MetricSummary) => boolean): void {
-  const table = withContext(`Cannot plot '${path}'`, () => summary.table(isShown));
-  const page = profilePage(basename(path), table, profileSeriesOf(table, POINTS), chartLibrary());
+function writePage(
+  output: string,
+  paths: readonly string[],
+  summaries: readonly LinesSummary[],
+  isShown: (metric: MetricSummary) => boolean,
+): void {
+  const names = namesOf(paths);
+  const files = summaries.map((summary, i) => ({
+    name: names[i]!,
+    table: withContext(`Cannot plot '${paths[i]}'`, () => summary.table(isShown)),
+    distributions: summary.distributions(isShown),
+  }));
+  const page = profilePage(titleOf(paths), files, profileSeriesOf(files, POINTS), chartLibrary());
   if (output === '-') process.stdout.write(page);
   else writeWhole('the page', output, page);
-  if (summary.torn > 0) report(`'${path}': ${describe(summary)}`);
+  summaries.forEach((summary, i) => {
+    if (summary.torn > 0) report(`'${paths[i]}': ${describe(summary)}`);
+  });
 }

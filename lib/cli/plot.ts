@@ -1,25 +1,30 @@
 // `vmm-metrics plot`: makes a page from the table of a profile.
 
 import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
-import { basename } from 'node:path';
 
 import { checkedInteger, checkedPath } from '../arguments.ts';
 import { profilePage } from '../profile/page.ts';
 import { profileSeriesOf } from '../profile/series.ts';
-import { ProfileTextError, profileTableOf } from '../profile/table.ts';
+import { type ProfileTable, ProfileTextError, profileTableOf } from '../profile/table.ts';
 import { chartLibrary } from './chart-library.ts';
-import { asUsageError, type Command, numberOf, parsed, UsageError } from './command.ts';
+import { asUsageError, type Command, numberOf, parsedMany, UsageError } from './command.ts';
+import { namesOf, titleOf } from './page-names.ts';
 import { refuseRegion } from './regions.ts';
 import { withContext, writeWhole } from './whole-file.ts';
 
-const HELP = `Usage: vmm-metrics plot FILE.tsv -o FILE.html [--title TEXT] [--points N]
+const HELP = `Usage: vmm-metrics plot FILE.tsv... -o FILE.html [--title TEXT] [--points N]
 
-Makes a page from the table of a profile: counters as rates, gauges as values.
-Where samples are too close to be told apart, a line shows their mean, and a
-band shows their minimum and maximum. The page needs no network.
+Makes a page from the tables of profiles: counters as rates, gauges as values.
+A counter of time is shown as the share of a core that it takes. Where samples
+are too close to be told apart, a line shows their mean, and a band shows their
+minimum and maximum. The page needs no network.
+
+With several files, or with a table of several processes, each metric has one
+chart with a line for each process. If the files were sampled at the same time,
+their lines are on one clock; otherwise each line begins at 0.
 
   -o, --output FILE  the page; - for standard output
-  --title TEXT       the title of the page (default: the name of FILE.tsv)
+  --title TEXT       the title of the page (default: the names of the files)
   --points N         how many points of each metric the page contains at most
                      (default: 5000). If there are more samples, a point is the
                      mean of several, with their minimum and maximum
@@ -29,21 +34,20 @@ const POINTS = 5000;
 const MAX_POINTS = 1_000_000;
 
 export const plot: Command = {
-  summary: 'make a page from a profile',
+  summary: 'make a page from profiles',
   help: HELP,
   async run(args) {
     const options = { output: { type: 'string', short: 'o' }, title: { type: 'string' }, points: { type: 'string' } } as const;
-    const { values, operands } = parsed(args, options, ['FILE.tsv']);
-    const input = operands[0]!;
+    const { values, operands } = parsedMany(args, options, 'FILE.tsv');
     if (values.output === undefined) throw new UsageError('-o FILE.html is missing');
     const points = numberOf(values.points ?? `${POINTS}`, (value) => checkedInteger('--points', value, 2, MAX_POINTS));
-    asUsageError(() => checkedPath('FILE.tsv', input));
+    for (const input of operands) asUsageError(() => checkedPath('FILE.tsv', input));
     const output = values.output;
     asUsageError(() => checkedPath('FILE.html', output));
     refuseRegion(output);
-    if (isSameFile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
+    for (const input of operands) if (isSameFile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
 
-    const page = pageOf(input, values.title ?? basename(input), points);
+    const page = pageOf(operands, values.title, points);
     if (output === '-') process.stdout.write(page);
     else writeWhole('the page', output, page);
     return 0;
@@ -67,11 +71,16 @@ function ifThere(stats: () => BigIntStats): BigIntStats | undefined {
   }
 }
 
-function pageOf(input: string, title: string, points: number): string {
+function pageOf(inputs: readonly string[], title: string | undefined, points: number): string {
+  const names = namesOf(inputs);
+  const files = inputs.map((input, i) => ({ name: names[i]!, table: tableIn(input) }));
+  return profilePage(title ?? titleOf(inputs), files, profileSeriesOf(files, points), chartLibrary());
+}
+
+function tableIn(input: string): ProfileTable {
   const bytes = withContext(`Cannot read the profile '${input}'`, () => readFileSync(input));
   try {
-    const table = profileTableOf(bytes);
-    return profilePage(title, table, profileSeriesOf(table, points), chartLibrary());
+    return profileTableOf(bytes);
   } catch (error) {
     throw error instanceof ProfileTextError ? new Error(`'${input}' ${error.message}`) : error;
   }

@@ -69,11 +69,13 @@ function kindIn(fields: Fields, rest: string): LineKind | undefined {
   const dot = rest.lastIndexOf('.');
   const whole = own(rest.slice(0, dot));
   if (dot < 0 || whole === undefined || whole.kind === 'inc' || whole.kind === 'store') return undefined;
-  if (whole.kind === 'histogram' && /\.(scale|offset)$/.test(rest)) return { kind: 'store', unit: 'count', isGuess: false };
-  return { ...guessed(rest), isGuess: false };
+  const part = rest.slice(dot + 1);
+  if (whole.kind === 'histogram' && (part === 'scale' || part === 'offset')) return { kind: 'store', unit: 'count', isGuess: false };
+  const unit = /^(sum|min|max)(_us)?$/.test(part) ? unitOf(rest.slice(0, dot), whole) : 'count';
+  return { kind: EXTREME.test(rest) ? 'store' : 'inc', unit, isGuess: false };
 }
 
 function guessed(path: string): LineKind {
-  const unit = /_(ns|us|ms|bytes)$/.exec(path)?.[1] ?? 'count';
+  const unit = /_(ns|us|ms|bytes)(?:\.(?:sum|min|max))?$/.exec(path)?.[1] ?? 'count';
   return { kind: EXTREME.test(path) ? 'store' : 'inc', unit, isGuess: true };
 }

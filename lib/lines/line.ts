@@ -1,11 +1,15 @@
 // One flushed line: a JSON object whose numbers are integers of up to 64 bits. Pure.
 
+import type { CountedBuckets } from '../profile/heat-map.ts';
+
 /** The numbers of a line. */
 export interface LineNumbers {
   /** The time of the flush, in milliseconds since 1970, if the line has one. */
   readonly timeMs: number | undefined;
   /** The metrics in the order of the line: paths such as `vcpu.exit_io_out` and `block_rootfs.read_agg.sum_us`. */
   readonly numbers: readonly (readonly [path: string, value: bigint])[];
+  /** The buckets of histograms: what was counted since the line before. */
+  readonly distributions: readonly (readonly [path: string, counted: CountedBuckets])[];
 }
 
 /** A double is exact for every integer of up to this many digits. */
@@ -19,9 +23,15 @@ export function numbersOf(text: string, timeKey: string): LineNumbers | undefine
   const line = parsed(text);
   if (line === undefined) return undefined;
   const time = line[timeKey];
-  const numbers: [string, bigint][] = [];
-  for (const [key, value] of Object.entries(line)) if (key !== timeKey) collect(key, value, numbers);
-  return { timeMs: typeof time === 'number' && time >= 0 ? time : undefined, numbers };
+  const found: Found = { numbers: [], distributions: [] };
+  for (const [key, value] of Object.entries(line)) if (key !== timeKey) collect(key, value, found);
+  return { timeMs: typeof time === 'number' && time >= 0 ? time : undefined, ...found };
+}
+
+/** What a line contains, so far. */
+interface Found {
+  readonly numbers: [string, bigint][];
+  readonly distributions: [string, CountedBuckets][];
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
@@ -36,10 +46,30 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function collect(path: string, value: unknown, numbers: [string, bigint][]): void {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) numbers.push([path, BigInt(value)]);
-  else if (typeof value === 'string' && /^\0\d+$/.test(value)) numbers.push([path, BigInt(value.slice(1))]);
-  else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    for (const [key, part] of Object.entries(value)) collect(`${path}.${key}`, part, numbers);
-  }
+function collect(path: string, value: unknown, found: Found): void {
+  const number = integerOf(value);
+  if (number !== undefined) found.numbers.push([path, number]);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  const counted = bucketsIn(value as Readonly<Record<string, unknown>>);
+  if (counted !== undefined) found.distributions.push([path, counted]);
+  for (const [key, part] of Object.entries(value)) collect(`${path}.${key}`, part, found);
+}
+
+function integerOf(value: unknown): bigint | undefined {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+  return typeof value === 'string' && /^\0\d+$/.test(value) ? BigInt(value.slice(1)) : undefined;
+}
+
+/** The buckets of a histogram, if the object is one. Doubles are exact enough for a picture. */
+function bucketsIn({
+  scale,
+  offset,
+  zero_count: zeros,
+  bucket_counts: buckets,
+}: Readonly<Record<string, unknown>>): CountedBuckets | undefined {
+  const zeroCount = integerOf(zeros);
+  if (!Number.isSafeInteger(scale) || !Number.isSafeInteger(offset) || zeroCount === undefined || !Array.isArray(buckets)) return undefined;
+  const counts = buckets.map(integerOf);
+  if (counts.includes(undefined)) return undefined;
+  return { scale: scale as number, offset: offset as number, zeroCount: Number(zeroCount), counts: counts.map(Number) };
 }

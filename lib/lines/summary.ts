@@ -1,5 +1,6 @@
 // What many lines say together: sums and rates of counters, and the last, least and largest value of gauges. Pure.
 
+import type { CountedBuckets, Distribution, HeatUnit } from '../profile/heat-map.ts';
 import type { ProfileTable } from '../profile/table.ts';
 import type { LineKind, LineKinds } from './kinds.ts';
 import type { LineNumbers } from './line.ts';
@@ -20,9 +21,8 @@ export interface MetricSummary {
   max: bigint;
 }
 
-interface TimedLine {
+interface TimedLine extends LineNumbers {
   readonly timeMs: number;
-  readonly numbers: LineNumbers['numbers'];
 }
 
 export class LinesSummary {
@@ -50,13 +50,14 @@ export class LinesSummary {
     return this.firstMs === undefined ? 0 : Math.max(0, this.lastMs! - this.firstMs) / 1000;
   }
 
-  add({ timeMs, numbers }: LineNumbers): void {
+  add(line: LineNumbers): void {
+    const { timeMs, numbers } = line;
     this.lines++;
     const isFirst = this.lines === 1;
     if (timeMs !== undefined) {
       this.firstMs ??= timeMs;
       this.lastMs = timeMs;
-      this.#kept?.push({ timeMs, numbers });
+      this.#kept?.push({ ...line, timeMs });
     }
     for (const [path, value] of numbers) {
       let metric = this.#metrics.get(path);
@@ -78,15 +79,10 @@ export class LinesSummary {
    * @throws Error if no line has a time, or if no metric is wanted.
    */
   table(isWanted: (metric: MetricSummary) => boolean): ProfileTable {
-    const kept = this.#kept ?? [];
-    const rows: TimedLine[][] = [];
-    for (const line of kept) {
-      const last = rows.at(-1);
-      if (last !== undefined && line.timeMs <= last[0]!.timeMs) last.push(line);
-      else rows.push([line]);
-    }
+    const rows = this.#rows();
     if (rows.length === 0) throw new Error('no line has a time');
-    const wanted = [...this.metrics].filter(isWanted);
+    const shapes = new Set(this.#distributionPaths().flatMap((path) => SHAPE_PARTS.map((part) => `${path}.${part}`)));
+    const wanted = [...this.metrics].filter((metric) => isWanted(metric) && !shapes.has(metric.path));
     if (wanted.length === 0) throw new Error('there is no metric to plot');
     const columns = wanted.map(({ path, kind }) => ({
       name: path,
@@ -118,4 +114,55 @@ export class LinesSummary {
       isGuessed: wanted.some(({ kind }) => kind.isGuess),
     };
   }
+
+  /** The histograms of the lines as they changed over time. A histogram is wanted if its `count` is. */
+  distributions(isWanted: (metric: MetricSummary) => boolean): Distribution[] {
+    const rows = this.#rows();
+    const begin = rows[0]?.[0]?.timeMs ?? 0;
+    const edges = rows.map(([line]) => (line!.timeMs - begin) / 1000);
+    return this.#distributionPaths().flatMap((path) => {
+      const metric = this.#metrics.get(`${path}.count`);
+      if (metric === undefined || !isWanted(metric)) return [];
+      // The first line's deltas are from before the chart.
+      const counted = rows
+        .slice(1)
+        .map((lines) => merged(lines.flatMap(({ distributions }) => distributions.filter(([name]) => name === path))));
+      return { path, unit: heatUnitOf(this.#kinds.of(`${path}.sum`).unit), edges, counted };
+    });
+  }
+
+  #distributionPaths(): string[] {
+    return [...new Set((this.#kept ?? []).flatMap(({ distributions }) => distributions.map(([path]) => path)))];
+  }
+
+  /** The lines by their times. A line whose time is not after that of the line before belongs to that line. */
+  #rows(): TimedLine[][] {
+    const rows: TimedLine[][] = [];
+    for (const line of this.#kept ?? []) {
+      const last = rows.at(-1);
+      if (last !== undefined && line.timeMs <= last[0]!.timeMs) last.push(line);
+      else rows.push([line]);
+    }
+    return rows;
+  }
+}
+
+/** The numbers of a histogram that say where its buckets are: a heat map shows them. */
+const SHAPE_PARTS = ['scale', 'offset', 'zero_count'];
+
+function heatUnitOf(unit: string): HeatUnit {
+  return unit === 'bytes' ? 'bytes' : unit === 'count' ? 'ones' : 'seconds';
+}
+
+/** The lines of one moment together. They have the same buckets, unless another program wrote some of them. */
+function merged(all: readonly (readonly [path: string, counted: CountedBuckets])[]): CountedBuckets | undefined {
+  const [first, ...others] = all.map(([, counted]) => counted);
+  return others.reduce((sum, one) => {
+    if (sum === undefined || one.scale !== sum.scale) return one;
+    const offset = Math.min(sum.offset, one.offset);
+    const end = Math.max(sum.offset + sum.counts.length, one.offset + one.counts.length);
+    const at = ({ offset: own, counts }: CountedBuckets, index: number) => counts[index - own] ?? 0;
+    const counts = Array.from({ length: end - offset }, (_, i) => at(sum, offset + i) + at(one, offset + i));
+    return { scale: sum.scale, offset, zeroCount: sum.zeroCount + one.zeroCount, counts };
+  }, first);
 }

@@ -3,13 +3,16 @@
 
 import type { Series } from './series.ts';
 
-/** Lines that share their times. Each list has one entry per time: null where the series has no value. */
+/**
+ * Lines that share their times. Each list has one entry per time: null where the series has no value, and undefined
+ * where only another series, which has times of its own, has a point.
+ */
 export interface Buckets {
   readonly times: readonly number[];
   readonly lines: readonly {
-    readonly mean: readonly (number | null)[];
-    readonly low: readonly (number | null)[];
-    readonly high: readonly (number | null)[];
+    readonly mean: readonly (number | null | undefined)[];
+    readonly low: readonly (number | null | undefined)[];
+    readonly high: readonly (number | null | undefined)[];
   }[];
 }
 

@@ -3,142 +3,122 @@
 // uses nothing from outside itself.
 
 import type { bucketsOf } from './buckets.ts';
+import type { drawLegend, drawReadings } from './legend.ts';
 import type { dashesOf, linesOf, TimeRange } from './lines.ts';
+import type { lookOfPage } from './look.ts';
+import type { shortNumber } from './number-text.ts';
+import type { ChartView, Drawn, keepWidth, Plot, PlotConstructor, plotOptions, secondsText } from './plot-frame.ts';
 import type { Chart } from './series.ts';
-
-/** What the page uses of uPlot. */
-export interface Plot {
-  readonly series: { dash?: readonly number[] }[];
-  readonly select: { left: number; width: number };
-  readonly over: HTMLElement;
-  posToVal(position: number, scale: string): number;
-  setData(data: unknown[], resetScales: boolean): void;
-  setScale(scale: string, range: TimeRange): void;
-  setSelect(select: { left: number; width: number; top: number; height: number }, callHook: boolean): void;
-  setSeries(series: number, options: { show: boolean }): void;
-  setSize(size: { width: number; height: number }): void;
-}
-export type PlotConstructor = new (options: object, data: unknown[], root: HTMLElement) => Plot;
 
 /** The functions that drawChart() calls. */
 export interface ChartTools {
   readonly bucketsOf: typeof bucketsOf;
   readonly linesOf: typeof linesOf;
   readonly dashesOf: typeof dashesOf;
+  readonly drawLegend: typeof drawLegend;
+  readonly drawReadings: typeof drawReadings;
+  readonly lookOfPage: typeof lookOfPage;
+  readonly shortNumber: typeof shortNumber;
+  readonly secondsText: typeof secondsText;
+  readonly plotOptions: typeof plotOptions;
+  readonly keepWidth: typeof keepWidth;
 }
 
-/** The page around a chart. */
-export interface ChartView {
-  readonly times: readonly number[];
-  /** The frame of the chart; its width is that of the chart. */
-  readonly frame: HTMLElement;
-  /** The range of time that the charts show now. */
-  range(): TimeRange;
-  /** Called when the user has selected a range. */
-  select(min: number, max: number): void;
-}
-
-/** Draws a chart. Returns the plot, and the function that shows another range of time in it. */
+/** Draws a chart. */
 export function drawChart(
   UPlot: PlotConstructor,
-  { bucketsOf, linesOf, dashesOf }: ChartTools,
+  tools: ChartTools,
   chart: Chart,
-  { times, frame, range, select }: ChartView,
-): { readonly plot: Plot; show(range: TimeRange): void } {
-  const isDark = matchMedia('(prefers-color-scheme: dark)').matches;
-  const colors = isDark
-    ? ['#6ea8fe', '#ff9f4a', '#4fcf8a', '#ff7a8a', '#b79bff', '#3fd0dd', '#f08cd0', '#d9c04a']
-    : ['#2563b8', '#d4680a', '#178a4f', '#c2314b', '#7b4bc0', '#0b8896', '#b0478f', '#857312'];
+  times: readonly (readonly number[])[],
+  view: ChartView,
+): Drawn {
+  const { bucketsOf, linesOf, dashesOf, shortNumber, secondsText } = tools;
+  const look = tools.lookOfPage();
+  const { colors, height } = look;
+  const { caption, frame, range } = view;
   const colorOf = (i: number) => colors[i % colors.length]!;
-  const ink = getComputedStyle(document.body).color;
-  const grid = { stroke: 'rgba(128,128,128,.25)', width: 1 };
-  const height = 280;
-  const count = chart.series.length;
+  const { series } = chart;
+  const count = series.length;
   // The more bands may overlap, the fainter each band is.
   const opacity = count > 3 ? '24' : '33';
-
-  const shortNumber = (value: number) => {
-    const steps = [
-      [1e18, 'E'],
-      [1e15, 'P'],
-      [1e12, 'T'],
-      [1e9, 'G'],
-      [1e6, 'M'],
-      [1e3, 'k'],
-    ] as const;
-    for (const [size, letter] of steps) if (Math.abs(value) >= size) return `${Number((value / size).toPrecision(4))}${letter}`;
-    return String(Number(value.toPrecision(4)));
-  };
-  const seconds = (value: number) => `${Number(value.toPrecision(9))} s`;
 
   let drawn = linesOf(bucketsOf, times, chart, range(), frame.clientWidth);
   // uPlot's series: the time, the edges of all bands, and then, in front of the bands, the lines.
   const highOf = (i: number) => 1 + 2 * i;
   const lowOf = (i: number) => 2 + 2 * i;
   const lineOf = (i: number) => 1 + 2 * count + i;
-  const dataOf = () => [drawn.times, ...drawn.lines.flatMap(({ high, low }) => [high, low]), ...drawn.lines.map(({ mean }) => mean)];
-  const edge = { class: 'edge', width: 0, points: { show: false } };
-
-  // A line needs two points: a point with gaps on both sides is a dot.
-  const dotsOf = (values: readonly (number | null)[]) => {
-    const isGap = (value: number | null | undefined) => value === null || value === undefined;
-    return [...values.keys()].filter((i) => !isGap(values[i]) && isGap(values[i - 1]) && isGap(values[i + 1]));
-  };
-  const unit = chart.shortUnit === '' || chart.shortUnit.startsWith('/') ? chart.shortUnit : ` ${chart.shortUnit}`;
-  const valueText = (i: number, at: number | null) => {
+  const isShown = series.map(({ extreme }) => extreme === undefined);
+  /** An extreme is at its latest value, which is the most extreme one, and has no band. */
+  const valuesOf = (i: number) => {
     const { mean, low, high } = drawn.lines[i]!;
-    const value = at === null ? null : mean[at];
-    if (at === null || value === null || value === undefined) return '–';
+    const { extreme } = series[i]!;
+    if (extreme === undefined) return { line: mean, low, high };
+    const line = extreme === 'max' ? high : low;
+    return { line, low: line, high: line };
+  };
+  const dataOf = () => {
+    const values = series.map((_, i) => valuesOf(i));
+    return [drawn.times, ...values.flatMap(({ high, low }) => [high, low]), ...values.map(({ line }) => line)];
+  };
+
+  // A line needs two points: a point with gaps on both sides is a dot. Where a value is undefined, only another line
+  // has a point, and the line goes on.
+  const dotsOf = (values: readonly (number | null | undefined)[]) => {
+    const own = [...values.keys()].filter((i) => values[i] !== undefined);
+    const isGap = (value: number | null | undefined) => value === null || value === undefined;
+    return own.filter((i, k) => !isGap(values[i]) && isGap(values[own[k - 1]!]) && isGap(values[own[k + 1]!]));
+  };
+  const { shortUnit } = chart;
+  const unit = shortUnit === '' || shortUnit === '%' || shortUnit.startsWith('/') ? shortUnit : ` ${shortUnit}`;
+  /** The value at a point; where the line has no point, the one before. */
+  const valueText = (i: number, point: number) => {
+    const { line, low, high } = valuesOf(i);
+    let at = point;
+    while (at > 0 && line[at] === undefined) at--;
+    const value = line[at];
+    if (value === null || value === undefined) return '–';
     const text = `${shortNumber(value)}${unit}`;
     return low[at] === high[at] ? text : `${text} (${shortNumber(low[at]!)} to ${shortNumber(high[at]!)})`;
   };
+  const read = (plot: Plot) => {
+    const { idx, left = 0 } = plot.cursor;
+    const isOver = idx !== null && idx !== undefined && left >= 0;
+    const readings = series.map(({ label }, i) => ({ label, color: colorOf(i), text: isOver ? valueText(i, idx) : '' }));
+    showReadings(
+      isOver ? { left, width: plot.over.clientWidth } : undefined,
+      isOver ? secondsText(drawn.times[idx]!) : '',
+      readings.filter((_, i) => isShown[i]),
+    );
+  };
 
+  const edge = { class: 'edge', width: 0, points: { show: false } };
+  const yValues = (_plot: unknown, ticks: number[]) => ticks.map((tick) => `${shortNumber(tick)}${shortUnit === '%' ? '%' : ''}`);
+  const options = tools.plotOptions(look, view, secondsText, { yAxis: { values: yValues } });
   const plot = new UPlot(
     {
-      width: frame.clientWidth,
-      height,
-      cursor: { sync: { key: 'profile' }, drag: { x: true, y: false, setScale: false } },
-      scales: { x: { time: false, range: (_plot: unknown, min: number, max: number) => [min, max] } },
-      axes: [
-        { stroke: ink, grid, ticks: grid, values: (_plot: unknown, ticks: number[]) => ticks.map(seconds) },
-        { stroke: ink, grid, ticks: grid, size: 60, values: (_plot: unknown, ticks: number[]) => ticks.map(shortNumber) },
-      ],
-      bands: chart.series.map((_, i) => ({ series: [highOf(i), lowOf(i)], fill: `${colorOf(i)}${opacity}` })),
+      ...options,
+      bands: series.map((_, i) => ({ series: [highOf(i), lowOf(i)], fill: `${colorOf(i)}${opacity}` })),
       series: [
-        { label: 'time', value: (_plot: unknown, value: number | null) => (value === null ? '–' : seconds(value)) },
-        ...chart.series.flatMap(() => [edge, { ...edge }]),
-        ...chart.series.map(({ name }, i) => ({
-          label: name.startsWith(`${chart.title}.`) ? name.slice(chart.title.length + 1) : name,
+        {},
+        ...series.flatMap((_, i) => [edge, edge].map((one) => ({ ...one, show: isShown[i] }))),
+        ...series.map(({ label, extreme }, i) => ({
+          label,
+          show: isShown[i],
           stroke: colorOf(i),
           width: 2,
+          ...(extreme !== undefined && { paths: UPlot.paths.stepped({ align: 1 }) }),
           points: {
             fill: colorOf(i),
-            filter: (_plot: unknown, _series: number, areAllShown: boolean) => (areAllShown ? null : dotsOf(drawn.lines[i]!.mean)),
+            filter: (_plot: unknown, _series: number, areAllShown: boolean) => (areAllShown ? null : dotsOf(valuesOf(i).line)),
           },
-          value: (_plot: unknown, _value: unknown, _series: number, at: number | null) => valueText(i, at),
         })),
       ],
-      hooks: {
-        setSelect: [
-          (selected: Plot) => {
-            const { left, width } = selected.select;
-            if (width > 0) select(selected.posToVal(left, 'x'), selected.posToVal(left + width, 'x'));
-            selected.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          },
-        ],
-        // A band is hidden and shown with its line.
-        setSeries: [
-          (changed: Plot, series: number | null, options: { show?: boolean }) => {
-            const i = (series ?? 0) - lineOf(0);
-            if (i < 0 || options.show === undefined) return;
-            for (const other of [highOf(i), lowOf(i)]) changed.setSeries(other, { show: options.show });
-          },
-        ],
-      },
+      hooks: { ...options.hooks, setCursor: [read] },
     },
     dataOf(),
     frame,
   );
+  const showReadings = tools.drawReadings(frame);
   const show = (shown: TimeRange) => {
     drawn = linesOf(bucketsOf, times, chart, shown, plot.over.clientWidth);
     dashesOf(drawn, colors.length).forEach((dash, i) => {
@@ -149,10 +129,26 @@ export function drawChart(
     plot.setData(dataOf(), false);
     plot.setScale('x', shown);
   };
-  // The chart keeps the width of its frame, also when a phone is turned.
-  new ResizeObserver(() => {
-    plot.setSize({ width: frame.clientWidth, height });
-    show(range());
-  }).observe(frame);
+  // A chart without any line takes no room.
+  const hideIfEmpty = () => {
+    frame.hidden = !isShown.includes(true);
+  };
+  const toggle = (i: number, isOn: boolean) => {
+    isShown[i] = isOn;
+    hideIfEmpty();
+    // A band is hidden and shown with its line.
+    for (const one of [highOf(i), lowOf(i), lineOf(i)]) plot.setSeries(one, { show: isOn });
+  };
+  /** Makes all lines but one faint, with their bands. */
+  const point = (item: number | undefined) => {
+    series.forEach((_, i) => {
+      for (const one of [highOf(i), lowOf(i), lineOf(i)]) plot.series[one]!.alpha = item === undefined || item === i ? 1 : 0.15;
+    });
+    plot.redraw();
+  };
+  const items = series.map(({ label }, i) => ({ label, color: colorOf(i), isShown: isShown[i]! }));
+  tools.drawLegend(caption, items, { toggle, point });
+  hideIfEmpty();
+  tools.keepWidth(plot, height, view, show);
   return { plot, show };
 }

@@ -4,8 +4,16 @@
 import { digits } from '../text.ts';
 import { BUCKET_PARTS, bucketsOf } from './buckets.ts';
 import { drawChart } from './chart.ts';
+import { drawHeatChart } from './heat-chart.ts';
+import { heatColumnsOf } from './heat-map.ts';
+import { drawLegend, drawReadings } from './legend.ts';
 import { dashesOf, linesOf } from './lines.ts';
+import { lookOfPage } from './look.ts';
+import { shortNumber, shortSeconds } from './number-text.ts';
+import { PAGE_STYLE } from './page-style.ts';
+import { keepWidth, plotOptions, secondsText } from './plot-frame.ts';
 import type { ProfileSeries, Total } from './series.ts';
+import { haveOneClock, type ProfileFile } from './sources.ts';
 import type { ProfileTable } from './table.ts';
 import { followFingers, type PageTools, showProfile } from './view.ts';
 
@@ -17,9 +25,13 @@ export interface ChartLibrary {
 }
 
 /** The functions that the page takes as text, for showProfile(). */
-export const PAGE_TOOLS: PageTools = { bucketsOf, linesOf, dashesOf, drawChart, followFingers };
+export const PAGE_TOOLS: PageTools = {
+  ...{ bucketsOf, linesOf, dashesOf, heatColumnsOf, shortNumber, shortSeconds, secondsText, lookOfPage },
+  ...{ plotOptions, keepWidth, drawLegend, drawReadings, drawChart, drawHeatChart, followFingers },
+};
 
-export function profilePage(title: string, table: ProfileTable, series: ProfileSeries, library: ChartLibrary): string {
+/** `files` are those that `series` was made of. */
+export function profilePage(title: string, files: readonly ProfileFile[], series: ProfileSeries, library: ChartLibrary): string {
   // The page may load nothing, so it works anywhere and reports to nobody.
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
   const tools = Object.entries(PAGE_TOOLS).map(([name, tool]) => `${name}: ${inScript(String(tool))}`);
@@ -35,25 +47,31 @@ export function profilePage(title: string, table: ProfileTable, series: ProfileS
 ${library.license.replaceAll('--', '- -').trim()}
 -->
 <style>${library.style}</style>
-<style>${STYLE}</style>
+<style>${PAGE_STYLE}</style>
 </head>
 <body>
 <h1>${inHtml(title)}</h1>
-<p>${factsAbout(table, series).map(inHtml).join(' · ')}</p>
-<p class="hint">Drag to zoom, double-click to show all, click a name to hide it. On a touch screen, move with one finger and
-zoom with two.</p>
-<p class="hint">Where samples are too close to be told apart, a line is their mean, and the band around it reaches from
-their minimum to their maximum. Where lines coincide, their colours alternate.</p>
+${factLines(files, series)
+  .map((facts) => `<p>${facts.map(inHtml).join(' · ')}</p>`)
+  .join('\n')}
 <nav>
-<button value="in">Zoom in</button><button value="out">Zoom out</button><button value="left" aria-label="Earlier">◀</button><button
- value="right" aria-label="Later">▶</button><button value="all">All</button>
+<button type="button" value="in">Zoom in</button><button type="button" value="out">Zoom out</button><button type="button"
+ value="left" aria-label="Earlier">←</button><button type="button" value="right" aria-label="Later">→</button><button
+ type="button" value="all">Show all</button>
+<details><summary>How to read this page</summary>
+<p>Drag to zoom, double-click to show all, click a name to hide it, point at a name to see its line alone. On a touch
+screen, move with one finger and zoom with two.</p>
+<p>Where samples are too close to be told apart, a line is their mean, and the band around it reaches from their minimum
+to their maximum. Where lines coincide, their colours alternate. The minimum and the maximum of a latency since its
+start are steps; click their names to show them.</p>
+</details>
 </nav>
 <main id="charts"></main>
-<table class="totals">
+<div class="wide"><table class="totals">
 <thead><tr><th>metric<th>first<th>last<th>difference<th>per second</thead>
 <tbody>
 ${series.totals.map(totalRow).join('\n')}
-</tbody></table>
+</tbody></table></div>
 <script>${inScript(library.script)}</script>
 <script type="application/json" id="profile">${JSON.stringify(series).replaceAll('<', '\\u003c')}</script>
 <script>
@@ -64,38 +82,17 @@ ${parts.join('\n')}
 `;
 }
 
-const STYLE = `
-:root { color-scheme: light dark }
-body { margin: 0 auto; max-width: 75rem; padding: 0.75rem; font: 15px/1.4 system-ui, sans-serif; color: #222; background: #fff }
-h1 { font-size: 1.2rem; margin: 0 0 0.4rem; overflow-wrap: anywhere }
-p { margin: 0.4rem 0 }
-.hint, .note { opacity: 0.75; font-size: 13px; font-weight: 400 }
-nav { position: sticky; top: 0; z-index: 200; display: flex; flex-wrap: wrap; gap: 0.4rem; margin: 0.4rem 0; padding: 0.4rem 0; background: inherit }
-button { font: inherit; min-height: 2.4rem; min-width: 2.8rem; padding: 0 0.7rem; color: inherit; background: #8881; border: 1px solid #8886; border-radius: 0.4rem; cursor: pointer }
-button:hover { background: #8883 }
-figure { margin: 0 0 1.2rem; overflow: hidden }
-figcaption { margin-bottom: 0.3rem; font-weight: 600; overflow-wrap: anywhere }
-/* The edges of a band are series of their own to uPlot, without a place in the legend or under the cursor. */
-.edge { display: none }
-.u-legend { text-align: left; font-size: 13px }
-.u-legend .u-value { min-width: 6em; font-variant-numeric: tabular-nums }
-.totals { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px }
-.totals th, .totals td { padding: 0.15rem 0.6rem; text-align: right; border-bottom: 1px solid #8884 }
-.totals th:first-child { text-align: left; font-weight: 400; overflow-wrap: anywhere }
-.totals td { white-space: nowrap }
-@media (max-width: 50rem) {
-  .totals thead { display: none }
-  .totals, .totals tbody { display: block }
-  .totals tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.3rem 0; border-bottom: 1px solid #8884 }
-  .totals th, .totals td { padding: 0; border: 0 }
-  .totals th { flex-basis: 100% }
-  .totals td:empty { display: none }
-  .totals td::before { content: attr(data-of) ' '; opacity: 0.75 }
+/** What is known about each file; for several files, its name first. */
+function factLines(files: readonly ProfileFile[], { rowsPerPoint }: ProfileSeries): string[][] {
+  const all = files.map(({ name, table }) => [...(files.length > 1 ? [name] : []), ...factsAbout(table)]);
+  const last = all.at(-1)!;
+  if (rowsPerPoint > 1) last.push(`each point is the mean of ${digits(BigInt(rowsPerPoint))} samples, with their minimum and maximum`);
+  if (files.length === 1) return all;
+  const isCommon = haveOneClock(files.map(({ table }) => table));
+  return [...all, [isCommon ? 'the files are on one clock' : 'each file begins at 0 s: they were not sampled at the same time']];
 }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181a1b } .u-select { background: #fff3 } }
-`;
 
-function factsAbout(table: ProfileTable, { rowsPerPoint }: ProfileSeries): string[] {
+function factsAbout(table: ProfileTable): string[] {
   const { start, intervalNs, figures, timesNs } = table;
   const facts = [`${counted(timesNs.length, 'sample')}, ${intervalText(intervalNs)} apart`, gapsText(table)];
   if (start !== undefined) facts.unshift(`started ${start.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}`);
@@ -104,7 +101,6 @@ function factsAbout(table: ProfileTable, { rowsPerPoint }: ProfileSeries): strin
   if (table.isUnfinished) facts.push('not finished: the process died, or is still running');
   if (table.isCut) facts.push('the last row is incomplete and left out');
   if (table.isGuessed) facts.push('no annotations: a metric that never goes down is taken for a counter (annotate: true says what it is)');
-  if (rowsPerPoint > 1) facts.push(`each point is the mean of ${digits(BigInt(rowsPerPoint))} samples, with their minimum and maximum`);
   return facts;
 }
 
@@ -125,10 +121,11 @@ function intervalText(ns: number): string {
   return `${Math.round(ns)} ns`;
 }
 
-function totalRow({ name, unit, first, last, difference, perSecond }: Total): string {
+function totalRow({ name, unit, first, last, difference, perSecond, rateUnit = '' }: Total): string {
   // Through bigint: a double would lose digits.
   const exact = (text = '') => (text === '' ? '' : digits(BigInt(text)));
-  const rate = perSecond === undefined ? '' : perSecond.toLocaleString('en', { maximumFractionDigits: 1 });
+  const rate =
+    perSecond === undefined ? '' : `${perSecond.toLocaleString('en', { maximumFractionDigits: rateUnit === '' ? 1 : 3 })}${rateUnit}`;
   const cells = { first: exact(first), last: exact(last), difference: exact(difference), 'per second': rate };
   const of = Object.entries(cells).map(([column, text]) => `<td data-of="${column}">${text}`);
   return `<tr><th>${inHtml(`${name} (${unit})`)}${of.join('')}</tr>`;

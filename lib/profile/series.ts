@@ -1,12 +1,21 @@
 // What a profile's page shows: charts with counters as rates and other metrics as values, thinned to what a page can
 // hold. Pure.
 
+import { type ChartUnit, chartUnitOf, unitText } from './chart-unit.ts';
 import { type Counter, counterOf, increase, rateBetween } from './counter.ts';
+import { type HeatMap, heatMapsOf } from './heat-map.ts';
 import { type Point, pointsOf, stretchesOf } from './points.ts';
-import type { ProfileTable, TableColumn } from './table.ts';
+import { groupOf, offsetsOf, type ProfileFile, sourcesIn } from './sources.ts';
+import type { ProfileTable } from './table.ts';
 
 export interface Series {
   readonly name: string;
+  /** The name in the legend of the chart, whose title says the rest. */
+  readonly label: string;
+  /** Which of the profile's lists of times the values belong to. */
+  readonly clock: number;
+  /** Set for the extremes of a latency or a histogram since its start. They are steps, and hidden at first. */
+  readonly extreme?: 'min' | 'max';
   /**
    * The rate or the value at each time: the mean if a point stands for several samples, and null where ticks were
    * missed or there is no rate yet.
@@ -17,15 +26,8 @@ export interface Series {
   readonly high?: readonly (number | null)[];
 }
 
-export interface Chart {
+export interface Chart extends Omit<ChartUnit, 'factor'> {
   readonly title: string;
-  /** The unit in full, such as `bytes per second`. */
-  readonly unit: string;
-  /** The unit beside a number, such as `bytes/s`. For a count, it is empty or `/s`. */
-  readonly shortUnit: string;
-  readonly areRates: boolean;
-  /** An explanation of the unit. */
-  readonly note?: string;
   readonly series: readonly Series[];
 }
 
@@ -37,48 +39,91 @@ export interface Total {
   /** For a counter: how much it went up, and how fast. */
   readonly difference?: string;
   readonly perSecond?: number;
+  /** The unit of `perSecond`, if it is not `unit`. */
+  readonly rateUnit?: string;
 }
 
 export interface ProfileSeries {
-  /** Seconds since the start. */
-  readonly times: readonly number[];
+  /** The times of each file, in seconds since the start. */
+  readonly times: readonly (readonly number[])[];
   readonly charts: readonly Chart[];
+  readonly heatMaps: readonly HeatMap[];
   readonly totals: readonly Total[];
-  /** How many samples a point stands for. */
+  /** How many samples a point stands for, at most. */
   readonly rowsPerPoint: number;
 }
 
 /** Each series has at most `pointsMax` points, and the gaps that are longer than a point. */
-export function profileSeriesOf(table: ProfileTable, pointsMax: number): ProfileSeries {
-  const { timesNs } = table;
-  const rowsPerPoint = Math.max(1, Math.ceil(timesNs.length / pointsMax));
-  const points = pointsOf(table, rowsPerPoint);
+export function profileSeriesOf(files: readonly ProfileFile[], pointsMax: number): ProfileSeries {
+  const offsets = offsetsOf(files.map(({ table }) => table));
+  const charts = new Map<string, Chart & { series: Series[] }>();
+  const times: number[][] = [];
+  const totals: Total[] = [];
+  const sources = sourcesIn(files);
+  let rowsPerPointMax = 1;
+  files.forEach(({ table }, clock) => {
+    const rowsPerPoint = Math.max(1, Math.ceil(table.timesNs.length / pointsMax));
+    rowsPerPointMax = Math.max(rowsPerPointMax, rowsPerPoint);
+    const points = pointsOf(table, rowsPerPoint);
+    times.push(points.map(({ timeNs }) => offsets[clock]! + timeNs / 1e9));
+    const measure = measureOf(table, points, rowsPerPoint);
+    table.columns.forEach(({ kind, unit, values }, i) => {
+      const { source, name } = sources[clock]![i]!;
+      const { factor, ...units } = chartUnitOf(kind, unit);
+      const group = groupOf(name);
+      // Of several sources, each metric has a chart in which they share a scale.
+      const title = source === undefined ? group : name;
+      const key = JSON.stringify([title, units.unit]);
+      const chart = charts.get(key) ?? { title, ...units, series: [] };
+      charts.set(key, chart);
+      const counter = kind === 'inc' ? counterOf(values) : undefined;
+      const extreme = kind === 'store' ? /\.(min|max)(?:_us)?$/.exec(name)?.[1] : undefined;
+      chart.series.push({
+        name: source === undefined ? name : `${source}: ${name}`,
+        label: source ?? (name.startsWith(`${group}.`) ? name.slice(group.length + 1) : name),
+        clock,
+        ...(extreme !== undefined && { extreme: extreme === 'min' ? 'min' : 'max' }),
+        ...measure(counter ?? values, factor),
+      });
+      totals.push({
+        name: source === undefined ? name : `${source}: ${name}`,
+        unit: unitText(unit),
+        first: String(values[0]),
+        last: String(values.at(-1)),
+        ...(counter && wholeIncrease(counter, table.timesNs, factor)),
+        ...(counter && factor !== 1 && { rateUnit: units.shortUnit }),
+      });
+    });
+  });
+  return { times, charts: [...charts.values()], heatMaps: heatMapsIn(files, offsets), totals, rowsPerPoint: rowsPerPointMax };
+}
+
+/** The maps of one metric stand side by side. */
+function heatMapsIn(files: readonly ProfileFile[], offsets: readonly number[]): HeatMap[] {
+  const all = files.flatMap(({ name, distributions = [] }, i) =>
+    distributions.map((distribution) => ({
+      title: files.length > 1 ? `${name}: ${distribution.path}` : distribution.path,
+      distribution: { ...distribution, edges: distribution.edges.map((edge) => offsets[i]! + edge) },
+    })),
+  );
+  const paths = [...new Set(all.map(({ distribution }) => distribution.path))];
+  return paths.flatMap((path) => heatMapsOf(all.filter(({ distribution }) => distribution.path === path)));
+}
+
+/** Makes the values of a counter's or a gauge's series, multiplied by `factor`. */
+function measureOf(table: ProfileTable, points: readonly Point[], rowsPerPoint: number) {
   const rates = ratesFor(table, points);
   // A point of several rows also has a minimum and a maximum: the extremes of the values that each row would have as a
   // point of its own.
   const single = rowsPerPoint > 1 ? pointsOf(table, 1) : undefined;
   const singleRates = single && ratesFor(table, single);
-  const charts = new Map<string, Chart & { series: Series[] }>();
-  const totals: Total[] = [];
-  for (const { name, kind, unit, values } of table.columns) {
-    const title = titleOf(name);
-    const units = unitsOf({ kind, unit });
-    const key = JSON.stringify([title, units.unit]);
-    const chart = charts.get(key) ?? { title, ...units, series: [] };
-    charts.set(key, chart);
-    const counter = kind === 'inc' ? counterOf(values) : undefined;
-    const means = counter ? rates(counter) : meansOf(values, points);
-    const singles = single && (counter ? singleRates!(counter) : meansOf(values, single));
-    chart.series.push({ name, values: means.map(rounded), ...(singles && extremesOf(means, points, single!, singles)) });
-    totals.push({
-      name,
-      unit: unitText(unit),
-      first: String(values[0]),
-      last: String(values.at(-1)),
-      ...(counter && wholeIncrease(counter, timesNs)),
-    });
-  }
-  return { times: points.map(({ timeNs }) => timeNs / 1e9), charts: [...charts.values()], totals, rowsPerPoint };
+  return (column: Counter | BigUint64Array, factor: number): Pick<Series, 'values' | 'low' | 'high'> => {
+    const isGauge = column instanceof BigUint64Array;
+    const scaled = (values: Values) => (factor === 1 ? values : values.map((value) => (value === null ? null : value * factor)));
+    const means = scaled(isGauge ? meansOf(column, points) : rates(column));
+    const singles = single && scaled(isGauge ? meansOf(column, single) : singleRates!(column));
+    return { values: means.map(rounded), ...(singles && extremesOf(means, points, single!, singles)) };
+  };
 }
 
 type Values = (number | null)[];
@@ -122,39 +167,10 @@ function extremesOf(means: Values, points: readonly Point[], single: readonly Po
 }
 
 /** From the first row to the last; nothing for a single row. */
-function wholeIncrease(counter: Counter, timesNs: Float64Array): Pick<Total, 'difference' | 'perSecond'> {
+function wholeIncrease(counter: Counter, timesNs: Float64Array, factor: number): Pick<Total, 'difference' | 'perSecond'> {
   const last = timesNs.length - 1;
   if (last < 1) return {};
-  return { difference: String(increase(counter, 0, last)), perSecond: rounded(rateBetween(counter, timesNs, 0, last)) };
-}
-
-const TIME_UNITS = new Map([
-  ['ns', { text: 'ns', inSecond: '1,000,000,000' }],
-  ['us', { text: 'µs', inSecond: '1,000,000' }],
-  ['ms', { text: 'ms', inSecond: '1,000' }],
-]);
-
-/** A unit as a page writes it. */
-function unitText(unit: string): string {
-  return TIME_UNITS.get(unit)?.text ?? unit;
-}
-
-function unitsOf({ kind, unit }: Pick<TableColumn, 'kind' | 'unit'>): Pick<Chart, 'unit' | 'shortUnit' | 'areRates' | 'note'> {
-  const text = unitText(unit);
-  const short = unit === 'count' ? '' : text;
-  if (kind === 'store') return { unit: text, shortUnit: short, areRates: false };
-  const time = TIME_UNITS.get(unit);
-  return {
-    unit: `${text} per second`,
-    shortUnit: `${short}/s`,
-    areRates: true,
-    ...(time !== undefined && { note: `${time.inSecond} is one thread busy all the time` }),
-  };
-}
-
-/** The group or device at the beginning of a metric's name. */
-function titleOf(name: string): string {
-  return name.replace(/\.[A-Za-z_]\w*(\.(min|max|sum)_us)?$/, '');
+  return { difference: String(increase(counter, 0, last)), perSecond: rounded(rateBetween(counter, timesNs, 0, last) * factor) };
 }
 
 /** Six digits: nobody could see more, and more would make the page larger. */

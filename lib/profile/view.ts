@@ -2,21 +2,24 @@
 // What runs in the page. The page contains the text of showProfile() and of the functions that are passed to it, so
 // each of these functions uses nothing from outside itself.
 
-import type { ChartTools, drawChart, PlotConstructor } from './chart.ts';
+import type { ChartTools, drawChart } from './chart.ts';
+import type { drawHeatChart, HeatTools } from './heat-chart.ts';
 import type { TimeRange } from './lines.ts';
+import type { ChartView, Drawn, PlotConstructor } from './plot-frame.ts';
 import type { ProfileSeries } from './series.ts';
 
 /** Functions that the page has as text. */
-export interface PageTools extends ChartTools {
+export interface PageTools extends ChartTools, HeatTools {
   readonly drawChart: typeof drawChart;
+  readonly drawHeatChart: typeof drawHeatChart;
   readonly followFingers: typeof followFingers;
 }
 
 /** Draws all charts, and connects the buttons, the mouse and touches. All charts show the same range of time. */
 export function showProfile(UPlot: PlotConstructor, tools: PageTools, profile: ProfileSeries): void {
-  const { times, charts } = profile;
-  const begin = times[0] ?? 0;
-  const end = times.at(-1) ?? 1;
+  const { times, charts, heatMaps } = profile;
+  const edges = [...times, ...heatMaps.map((map) => map.edges)].flatMap((all) => [all[0] ?? 0, all.at(-1) ?? 1]);
+  const [begin, end] = [Math.min(...edges), Math.max(...edges)];
   const whole: TimeRange = { min: begin, max: end > begin ? end : begin + 1 };
   let range = whole;
 
@@ -38,23 +41,28 @@ export function showProfile(UPlot: PlotConstructor, tools: PageTools, profile: P
   const move = (part: number) => show(range.min + (range.max - range.min) * part, range.max + (range.max - range.min) * part);
 
   const root = document.getElementById('charts')!;
-  for (const chart of charts) {
-    const frame = document.createElement('figure');
+  const add = (title: string, unit: string, note: string | undefined, draw: (view: ChartView) => Drawn) => {
+    const figure = document.createElement('figure');
     const caption = document.createElement('figcaption');
-    caption.textContent = `${chart.title} · ${chart.unit}`;
-    if (chart.note !== undefined) {
-      const note = document.createElement('div');
-      note.className = 'note';
-      note.textContent = chart.note;
-      caption.append(note);
+    const frame = document.createElement('div');
+    for (const [className, text] of Object.entries({ title, unit, note })) {
+      if (text === undefined) continue;
+      const part = document.createElement('span');
+      part.className = className;
+      part.textContent = text;
+      caption.append(part);
     }
-    frame.append(caption);
-    root.append(frame);
-    const { plot, show: showChart } = tools.drawChart(UPlot, tools, chart, { times, frame, range: () => range, select: show });
+    frame.className = 'plot';
+    figure.append(caption, frame);
+    root.append(figure);
+    const { plot, show: showChart } = draw({ caption, frame, range: () => range, select: show });
     shows.push(showChart);
     plot.over.addEventListener('dblclick', showWhole);
     tools.followFingers(plot.over, move, zoom);
-  }
+  };
+  const heatNote = 'stronger colour: more values; lines: median and 99th percentile';
+  for (const map of heatMaps) add(map.title, 'distribution', heatNote, (view) => tools.drawHeatChart(UPlot, tools, map, view));
+  for (const chart of charts) add(chart.title, chart.unit, chart.note, (view) => tools.drawChart(UPlot, tools, chart, times, view));
   showWhole();
 
   const actions: Record<string, () => void> = {
@@ -64,7 +72,8 @@ export function showProfile(UPlot: PlotConstructor, tools: PageTools, profile: P
     right: () => move(0.4),
     all: showWhole,
   };
-  for (const button of document.querySelectorAll('button')) button.addEventListener('click', () => actions[button.value]?.());
+  for (const button of document.querySelectorAll<HTMLButtonElement>('nav button'))
+    button.addEventListener('click', () => actions[button.value]?.());
 }
 
 /** One finger moves along the time, two fingers zoom. The page itself still scrolls up and down. */
