@@ -5,6 +5,7 @@
       "sources": [
         "native/base/fork.cc",
         "native/base/process_identity.cc",
+        "native/base/raw_writer.cc",
         "native/base/sha256.cc",
         "native/crash/alternate_stack.cc",
         "native/crash/capture.cc",

@@ -55,6 +55,13 @@ export interface BenchAddon {
   observe(path: string, us: Uint32Array, times: number): void;
   /** Like observe(), with nanoseconds. False: the public header of the tree has no such function. */
   observeNs(path: string, ns: Uint32Array, times: number): boolean;
+  /** Claims as many shards of the selected store. They stay claimed. */
+  claim(shards: number): void;
+  /**
+   * Observes `count` durations in each shard of claim(): another part of the array in each, from index `first` on. False:
+   * the public header of the tree has no histograms.
+   */
+  observeInEach(path: string, us: Uint32Array, first: number, count: number): boolean;
   /** Starts `threads` threads that live at the same time, count once each, and end. */
   live(path: string, threads: number): void;
 }

@@ -139,6 +139,38 @@ void Observe(const Napi::CallbackInfo& info) {
   for (size_t i = 0; i < times; i++) metric.observe(shard, values[i & mask]);
 }
 
+// The shards that Claim has claimed in the selected store; they stay claimed.
+std::vector<vmm_metrics::Shard> g_shards;
+
+// claim(shards): claims as many shards in the selected store. observeInEach() writes to them.
+void Claim(const Napi::CallbackInfo& info) {
+  g_shards.clear();
+  for (uint32_t i = info[0].As<Napi::Number>().Uint32Value(); i != 0; i--) {
+    g_shards.emplace_back(g_store);
+    if (g_shards.back().is_shared()) throw Napi::Error::New(info.Env(), "there are fewer shards than that");
+  }
+}
+
+// observeInEach(path, values, first, count): observes `count` values of a Uint32Array in each shard that claim() has
+// claimed: another part of the array in each, from index `first` on. The length of the array is a power of two.
+Napi::Value ObserveInEach(const Napi::CallbackInfo& info) {
+#ifdef VMM_METRICS_FIRST_BUCKET  // not in the headers of older trees
+  vmm_metrics::HistogramMetric histogram;
+  const std::string problem = vmm_metrics::find(g_store, info[0].As<Napi::String>().Utf8Value(), &histogram);
+  if (!problem.empty()) throw Napi::Error::New(info.Env(), problem);
+  const auto array = info[1].As<Napi::Uint32Array>();
+  const size_t mask = array.ElementLength() - 1;
+  size_t at = info[2].As<Napi::Number>().Uint32Value();
+  const uint32_t count = info[3].As<Napi::Number>().Uint32Value();
+  for (const vmm_metrics::Shard& shard : g_shards) {
+    for (uint32_t i = 0; i < count; i++) histogram.observe(shard, array.Data()[at++ & mask]);
+  }
+  return Napi::Boolean::New(info.Env(), true);
+#else
+  return Napi::Boolean::New(info.Env(), false);
+#endif
+}
+
 // Calls `observe_ns` where the public header has it.
 template <typename Metric>
 auto ObserveNsIn(const Metric& metric, const vmm_metrics::Shard& shard, uint64_t ns, int)
@@ -187,5 +219,7 @@ void DefineWriters(Napi::Env env, Napi::Object exports) {
   exports["incShared"] = Napi::Function::New(env, IncShared);
   exports["observe"] = Napi::Function::New(env, Observe);
   exports["observeNs"] = Napi::Function::New(env, ObserveNs);
+  exports["claim"] = Napi::Function::New(env, Claim);
+  exports["observeInEach"] = Napi::Function::New(env, ObserveInEach);
   exports["live"] = Napi::Function::New(env, Live);
 }

@@ -3,9 +3,13 @@
 import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
+import type { HistogramMetric } from 'vmm-metrics';
+
 import { addon } from '../addon.ts';
+import { durations } from '../durations.ts';
 import { attached, counters, folderInMemory, opened, openedWithHistograms, plugDevices, type Store } from '../store.ts';
-import { XADD } from '../subject.ts';
+import { Absent, XADD } from '../subject.ts';
+import { underTest } from '../tree.ts';
 import { type Trial, trialSubject } from '../trial.ts';
 
 const PLAIN = 'write() to /dev/null';
@@ -48,6 +52,46 @@ async function appending(asFlush: boolean) {
   });
 }
 
+const HISTOGRAMS = Array.from({ length: 10 }, (_, i) => `t${i}`);
+const NATIVE_THREADS = 7;
+/** How many durations each thread observes in each histogram between two lines: most buckets in use then change. */
+const NEW_EACH = 64;
+
+/**
+ * What histograms in the line add to a write() when this thread and native threads observe new durations before each
+ * line. Nanoseconds; the same store without histograms is measured in turn.
+ */
+async function addedByHistograms() {
+  const { Metrics, defineSchema, firecracker, group, histogram } = await underTest();
+  if (histogram === undefined) throw new Absent('there is no histogram()');
+  const plain = await opened();
+  plain.init('/dev/null');
+  attached(plain).claim(NATIVE_THREADS);
+  const fields = Object.fromEntries(HISTOGRAMS.map((name) => [name, histogram('durations', { unit: 'us' })]));
+  const full = Metrics.open(defineSchema({ ...firecracker.shape, h: group(fields) }), { name: 'histograms' });
+  full.init('/dev/null');
+  const native = attached(full);
+  native.claim(NATIVE_THREADS);
+  const metrics = Object.values(full.app.h) as unknown as HistogramMetric[];
+  const values = durations();
+  let at = 0;
+  return (times: number) => {
+    let ns = 0;
+    for (let i = 0; i < times; i++) {
+      for (const name of HISTOGRAMS) native.observeInEach(`h.${name}`, values, at, NEW_EACH);
+      at += NATIVE_THREADS * NEW_EACH;
+      for (const metric of metrics) for (let n = 0; n < NEW_EACH; n++) metric.observe(values[(at + n) & 4095]!);
+      at += NEW_EACH;
+      const beganNs = addon.threadCpuNs();
+      plain.write();
+      const middleNs = addon.threadCpuNs();
+      full.write();
+      ns += addon.threadCpuNs() - middleNs - (middleNs - beganNs);
+    }
+    return ns / times;
+  };
+}
+
 const trials: Trial[] = [
   { name: PLAIN, bound: { atMost: 400, of: XADD }, prepare: () => writing() },
   { name: DEVICES, bound: { atMost: 950, of: XADD }, prepare: () => writing({ begin: plugDevices }) },
@@ -86,6 +130,11 @@ const trials: Trial[] = [
     name: 'write(), 11 hidden histograms',
     bound: { atMost: 1.15, of: PLAIN },
     prepare: () => writing({ open: openedWithHistograms }),
+  },
+  {
+    name: 'write(), 10 histograms of 8 threads: what they add',
+    bound: { atMost: 790, of: XADD }, // 4 us where a lock xadd takes 5.06 ns
+    prepare: addedByHistograms,
   },
   {
     name: 'write(), with an add() to each counter',

@@ -4,6 +4,7 @@ import { createHistogram } from 'node:perf_hooks';
 
 import type { LatencyMetric } from 'vmm-metrics';
 
+import { durations } from '../durations.ts';
 import { type HdrHistogram, openTelemetry, PROMETHEUS, type Prometheus, peer } from '../peers.ts';
 import { attached, opened } from '../store.ts';
 import { Absent, XADD } from '../subject.ts';
@@ -15,15 +16,6 @@ const TWO_READS = 'two clock reads';
 
 const clock = new BigUint64Array(2);
 const { bigint: hrtime } = process.hrtime;
-
-/** Durations whose buckets and branches the processor cannot predict: lognormal, around 20 us. */
-function durations(): Uint32Array {
-  return Uint32Array.from({ length: 4096 }, (_, i) => {
-    const [a, b] = [(i + 0.5) / 4096, ((i * 2531) % 4096) / 4096];
-    const normal = Math.sqrt(-2 * Math.log(a)) * Math.cos(2 * Math.PI * b);
-    return Math.max(1, Math.round(20 * Math.exp(1.2 * normal)));
-  }).map((_, i, all) => all[(i * 1597) % 4096]!);
-}
 
 /** A latency with a histogram, in a store of its own. */
 async function withHistogram() {

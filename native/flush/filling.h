@@ -34,11 +34,11 @@ class Filling {
     out_.Number(static_cast<uint64_t>(number < 0 ? -number : number));
     copied_++;
   }
-  void PutListed(uint64_t number, bool is_first) {
-    if (!is_first) out_.Char(',');
-    out_.Number(number);
+  void PutList(uint32_t slot, const uint64_t* numbers, size_t count) {
+    CopyTo(range_.places[slot]);
+    out_.List(numbers, count);
   }
-  // Copies the text before an instruction that writes no number, or a list.
+  // Copies the text before an instruction that writes no number.
   void CopyUpTo(uint32_t slot) { CopyTo(range_.places[slot]); }
 
  private:

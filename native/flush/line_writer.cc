@@ -88,26 +88,32 @@ void LineWriter::FillRange(const RangeTemplate& range, uint32_t first_cell, uint
   }
 }
 
-template <typename DeltaOf>
-void LineWriter::PutBuckets(const Stretch& stretch, BucketRange range, DeltaOf delta, Filling& filling) const {
-  if (stretch.op == Op::kBucketCount) {
-    uint64_t count = 0;
-    for (uint32_t i = range.begin; i < range.end; i++) count += delta(i);
-    return filling.Put(stretch.slot, count);
-  }
+void LineWriter::TakeBuckets(const uint64_t* deltas, BucketRange range, uint64_t count) {
+  count_ = count;
   // The first bucket is the zero bucket, which has a number of its own.
   uint32_t begin = range.begin == 0 ? 1 : range.begin, end = range.end;
-  while (begin < end && delta(begin) == 0) begin++;
-  while (begin < end && delta(end - 1) == 0) end--;
-  if (stretch.op == Op::kBucketOffset) {
-    if (begin < end) filling.PutSigned(stretch.slot, int64_t{stretch.buckets->first_index} + begin - 1);
-    return;
-  }
-  filling.CopyUpTo(stretch.slot);
-  for (uint32_t i = begin; i < end; i++) filling.PutListed(delta(i), i == begin);
+  while (begin < end && deltas[begin] == 0) begin++;
+  while (begin < end && deltas[end - 1] == 0) end--;
+  deltas_ = deltas;
+  filled_ = begin < end ? BucketRange{begin, end} : BucketRange{};
 }
 
-inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const {
+void LineWriter::TakeSums(const Stretch& stretch) {
+  const uint64_t* const sums = aggregate_ + stretch.sums;
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < stretch.buckets->count; i++) count += sums[i];
+  TakeBuckets(sums, BucketRange::All(*stretch.buckets), count);
+}
+
+void LineWriter::PutBuckets(const Stretch& stretch, Filling& filling) const {
+  if (stretch.op == Op::kBucketCount) return filling.Put(stretch.slot, count_);
+  if (stretch.op == Op::kBucketList) return filling.PutList(stretch.slot, deltas_ + filled_.begin, filled_.end - filled_.begin);
+  if (filled_.begin != filled_.end) {
+    filling.PutSigned(stretch.slot, int64_t{stretch.buckets->first_index} + filled_.begin - 1);
+  }
+}
+
+inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) {
   const Cell* const now = cursor.Now(stretch.operand);
   switch (stretch.op) {
     case Op::kInc: {
@@ -117,15 +123,15 @@ inline void LineWriter::FillStretch(const Stretch& stretch, Cursor& cursor, Fill
           [&](uint32_t i) { filling.Put(stretch.slot + i, collection_.Delta(now[i], flushed[i])); });
       break;
     }
-    case Op::kBucketCount:
-    case Op::kBucketOffset:
-    case Op::kBucketList: {
-      const Cell* const flushed = cursor.Flushed(stretch.operand);
-      PutBuckets(
-          stretch, collection_.Range(*stretch.buckets, now), [&](uint32_t i) { return collection_.Delta(now[i], flushed[i]); },
-          filling);
+    case Op::kBucketCount: {
+      const BucketRange range = collection_.Range(*stretch.buckets, now);
+      const uint64_t count = collection_.Deltas(now, cursor.Flushed(stretch.operand), range, deltas_of_one_);
+      TakeBuckets(deltas_of_one_, range, count);
+      PutBuckets(stretch, filling);
       break;
     }
+    case Op::kBucketOffset:
+    case Op::kBucketList: PutBuckets(stretch, filling); break;
     case Op::kMin:
       if (const uint64_t minimum = MinimumOf(Read(*now), Read(*cursor.Now(stretch.operand + 1))); minimum != 0) {
         filling.Put(stretch.slot, minimum);
@@ -233,15 +239,15 @@ void LineWriter::WriteSum(const GroupTemplate& group, const Device& begin, const
     const Stretch& stretch = group.fields.stretches[i];
     if (IsOfBuckets(stretch.op)) {
       uint64_t* const sums = aggregate_ + stretch.sums;
-      if (stretch.op == Op::kBucketCount) {  // the sums stay for the two ops that follow
+      if (stretch.op == Op::kBucketCount) {
         std::memset(sums, 0, stretch.buckets->count * sizeof(*sums));
         for (const Device* device = &begin; device != end; device = After(*device)) {
           const uint32_t index = device->first_cell + stretch.operand;
           if (!IsForNextLine(*device)) FoldBuckets(stretch, collection_.Now(index), collection_.Flushed(index));
         }
+        TakeSums(stretch);
       }
-      PutBuckets(
-          stretch, BucketRange::All(*stretch.buckets), [&](uint32_t at) { return sums[at]; }, filling);
+      PutBuckets(stretch, filling);
       continue;
     }
     if (stretch.op != Op::kInc) {
@@ -301,9 +307,8 @@ void LineWriter::WriteAggregate(const GroupTemplate& group) {
     const Stretch& stretch = group.aggregate.stretches[s];
     const uint64_t* const running = aggregate_ + stretch.slot;
     if (IsOfBuckets(stretch.op)) {
-      const uint64_t* const sums = aggregate_ + stretch.sums;
-      PutBuckets(
-          stretch, BucketRange::All(*stretch.buckets), [&](uint32_t at) { return sums[at]; }, filling);
+      if (stretch.op == Op::kBucketCount) TakeSums(stretch);
+      PutBuckets(stretch, filling);
       continue;
     }
     ForEachNonZero(

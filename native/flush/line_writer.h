@@ -34,14 +34,17 @@ class LineWriter {
 
   // Writes a range. The operands of cells count from `first_cell`. `changes`, here and below: what Collect returned.
   void FillRange(const RangeTemplate& range, uint32_t first_cell, uint64_t changes);
-  // Puts what a histogram's stretch says of buckets. `range` has all that may be different from 0; `delta(i)` is the
-  // delta of the i-th bucket.
-  template <typename DeltaOf>
-  void PutBuckets(const Stretch& stretch, BucketRange range, DeltaOf delta, Filling& filling) const;
+  // Takes these deltas of buckets for the ops of one histogram, which follow one another. `range` has all that may be
+  // different from 0, and `count` is their sum.
+  void TakeBuckets(const uint64_t* deltas, BucketRange range, uint64_t count);
+  // Takes the running values that FoldBuckets has added up.
+  void TakeSums(const Stretch& stretch);
+  // Puts what a histogram's stretch says of the buckets that were taken.
+  void PutBuckets(const Stretch& stretch, Filling& filling) const;
   // Adds the deltas of a device's histogram to the running values.
   void FoldBuckets(const Stretch& stretch, const Cell* now, const Cell* flushed);
   // Puts the numbers of a stretch of cells.
-  void FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling) const;
+  void FillStretch(const Stretch& stretch, Cursor& cursor, Filling& filling);
   void WriteDevices(uint32_t number);
   // For a group without an aggregate: writes the devices that have the id of `begin`, which follow one another in the
   // list. Returns the first device with another id.
@@ -62,6 +65,13 @@ class LineWriter {
   const uint64_t made_;
   uint64_t* const aggregate_;
   RawWriter& out_;
+
+  // Of the histogram that TakeBuckets has taken: the count, and the buckets from the first to the last one that is not
+  // empty, without the zero bucket.
+  uint64_t count_ = 0;
+  const uint64_t* deltas_ = nullptr;
+  BucketRange filled_;
+  uint64_t deltas_of_one_[kRunCells];  // of a histogram that stands alone; for several devices, `aggregate_` has them
 };
 
 }  // namespace vmm

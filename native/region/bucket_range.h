@@ -42,6 +42,12 @@ struct BucketRange {
     const uint32_t from = begin > other.begin ? begin : other.begin, to = end < other.end ? end : other.end;
     return from < to ? BucketRange{from, to} : BucketRange{};
   }
+  // What either has, and what is between them.
+  BucketRange With(BucketRange other) const {
+    if (begin == end) return other;
+    if (other.begin == other.end) return *this;
+    return {begin < other.begin ? begin : other.begin, end > other.end ? end : other.end};
+  }
 };
 
 }  // namespace vmm

@@ -100,23 +100,78 @@ uint64_t CollectIncs(const ManyShards& shards, Rows rows, uint32_t count) {
   return differences;
 }
 
-// The buckets of one histogram. In each shard, only those are read that the shard's own extremes leave possible; the
-// others are 0 in the banks too, since extremes only become wider. What lies outside the extremes that were collected
-// just before stays pending, because the line is written by those. `rows` begins with the first bucket.
-uint64_t CollectBuckets(const ShardSelection& selection, uint32_t row_cells, bool reads_all, const Buckets& buckets,
-                        const Rows& rows) {
+// Shards whose buckets are added in one pass, so that each sum is written once for all of them.
+struct BucketRows {
+  static constexpr uint32_t kMost = 8;
+  const Cell* rows[kMost];
+  uint32_t count = 0;
+  BucketRange range;  // where any of these shards can have anything
+};
+
+// `kIsFirst`: the sums are 0 so far, and need not be so in memory.
+template <uint32_t kCount, bool kIsFirst>
+inline void AddRows(const Cell* const* some, BucketRange range, Cell* to) {
+  const Cell* rows[kCount + 1];  // in registers
+#pragma GCC unroll 8
+  for (uint32_t n = 0; n < kCount; n++) rows[n] = some[n];
+#pragma GCC unroll 2
+  for (uint32_t i = range.begin; i < range.end; i++) {
+    uint64_t sum = kIsFirst ? 0 : Read(to[i]);
+#pragma GCC unroll 8
+    for (uint32_t n = 0; n < kCount; n++) sum += Read(rows[n][i]);
+    Set(to[i], sum);
+  }
+}
+
+template <bool kIsFirst>
+void AddRows(const BucketRows& some, BucketRange range, Cell* to) {
+  switch (some.count) {
+    case 0: return AddRows<0, kIsFirst>(some.rows, range, to);
+    case 1: return AddRows<1, kIsFirst>(some.rows, range, to);
+    case 2: return AddRows<2, kIsFirst>(some.rows, range, to);
+    case 3: return AddRows<3, kIsFirst>(some.rows, range, to);
+    case 4: return AddRows<4, kIsFirst>(some.rows, range, to);
+    case 5: return AddRows<5, kIsFirst>(some.rows, range, to);
+    case 6: return AddRows<6, kIsFirst>(some.rows, range, to);
+    case 7: return AddRows<7, kIsFirst>(some.rows, range, to);
+    default: return AddRows<BucketRows::kMost, kIsFirst>(some.rows, range, to);
+  }
+}
+
+// The buckets of one histogram, and whether any of them can hold anything. Only those buckets are read that the
+// collected extremes leave possible; the others are 0 in the banks too, since extremes only become wider. What lies
+// outside the extremes that were collected just before stays pending, because the line is written by those. `rows`
+// begins with the first bucket.
+bool CollectBuckets(const ShardSelection& selection, uint32_t row_cells, bool reads_all, const Buckets& buckets,
+                    const Rows& rows) {
   constexpr int kMin = -static_cast<int>(kFirstBucket), kMax = kMin + 1;
   const BucketRange whole =
       reads_all ? BucketRange::All(buckets) : BucketRange::Of(buckets, Read(rows.to[kMin]), Read(rows.to[kMax]));
-  for (uint32_t i = whole.begin; i < whole.end; i++) Set(rows.to[i], rows.others == nullptr ? 0 : rows.others[i]);
+  bool is_first = rows.others == nullptr;
+  if (!is_first) {
+    for (uint32_t i = whole.begin; i < whole.end; i++) Set(rows.to[i], rows.others[i]);
+  }
+  BucketRows some;
+  const auto add = [&] {
+    if (is_first) {
+      AddRows<true>(some, whole, rows.to);
+    } else {
+      AddRows<false>(some, reads_all ? whole : some.range.Within(whole), rows.to);
+    }
+    is_first = false;
+    some = {};
+  };
   for (uint32_t n = 0; n < selection.count; n++) {
     const Cell* const row = rows.shared + selection.numbers[n] * row_cells;
-    const BucketRange range = reads_all ? whole : BucketRange::Of(buckets, Read(row[kMin]), Read(row[kMax])).Within(whole);
-    for (uint32_t i = range.begin; i < range.end; i++) Set(rows.to[i], Read(rows.to[i]) + Read(row[i]));
+    const uint64_t complement = Read(row[kMin]), max = Read(row[kMax]);
+    if (!reads_all && complement == 0 && max == 0) continue;
+    some.rows[some.count++] = row;
+    // The first rows are read over the whole range, since each bucket of it gets a value.
+    if (!is_first && !reads_all) some.range = some.range.With(BucketRange::Of(buckets, complement, max));
+    if (some.count == BucketRows::kMost) add();
   }
-  uint64_t differences = 0;
-  for (uint32_t i = whole.begin; i < whole.end; i++) differences |= Read(rows.to[i]) ^ Read(rows.flushed[i]);
-  return differences;
+  if (is_first || some.count != 0) add();
+  return whole.begin != whole.end;
 }
 
 template <typename Shards, typename BucketsOf, typename RowsAt>
@@ -134,7 +189,7 @@ inline uint64_t CollectRuns(const Shards& shards, BucketsOf collect_buckets, con
     uint64_t difference = 0;
     switch (run->kind) {
       case CellKind::kInc: difference = CollectIncs(shards, rows, run->count); break;
-      case CellKind::kBucket: difference = collect_buckets(*run->buckets, rows); break;
+      case CellKind::kBucket: difference = collect_buckets(*run->buckets, rows) ? 1 : 0; break;
       case CellKind::kStore: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return Read(rows.shared[i]); }); break;
       default: difference = StoreNonIncs(rows, run->count, [&](uint32_t i) { return shards.Largest(rows, i); }); break;
     }

@@ -33,7 +33,8 @@ class Collection {
   Collection(const Cells& cells, const ShardSelection& shards, uint32_t bank, uint32_t flushed);
 
   // Reads the cells of these runs, which are counted from cell `first`. The result has the bit of each run in which
-  // something is new: an inc or a bucket has changed since the last flush, or another cell is not 0.
+  // something is new: an inc has changed since the last flush, a histogram has ever counted anything, or another cell
+  // is not 0.
   uint64_t Collect(uint32_t first, const CellRun* runs, uint32_t run_count) const;
 
   // The collected value, and the value of the last flush. Neighbouring cells of a run are neighbours here too.
@@ -53,6 +54,18 @@ class Collection {
     const uint64_t value = Read(now), last = Read(flushed);
     // A counter wraps at 2^64. A counter whose memory was lost starts again at 0.
     return value < last && region_.is_degraded() ? value : value - last;
+  }
+
+  // Does this for each bucket of the range, and returns the sum. The pointers are to the first bucket.
+  uint64_t Deltas(const Cell* now, const Cell* flushed, BucketRange range, uint64_t* deltas) const {
+    uint64_t sum = 0;
+    if (region_.is_degraded()) {
+      for (uint32_t i = range.begin; i < range.end; i++) sum += deltas[i] = Delta(now[i], flushed[i]);
+      return sum;
+    }
+#pragma GCC unroll 4
+    for (uint32_t i = range.begin; i < range.end; i++) sum += deltas[i] = Read(now[i]) - Read(flushed[i]);
+    return sum;
   }
 
  private:

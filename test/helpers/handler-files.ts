@@ -6,6 +6,7 @@
  * `test/rooms.test.ts` follows the includes from here.
  */
 export const HANDLER_FILES = [
+  'base/raw_writer.cc',
   'crash/disposition.cc',
   'crash/handler.cc',
   'crash/handler_chain.cc',

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "bucket_table.h"
 #include "check.h"
 
 namespace vmm {
@@ -100,6 +101,37 @@ TEST("given runs of each kind, when cells change, then the result has the bits o
     CHECK_EQ(changes(), 3);
     Set(some.cells.region().InBank(0, 0), uint64_t{1} << 63);  // as after a flush
     CHECK_EQ(changes(), 2);
+  }
+}
+
+TEST("given histograms in any number of shards, when they are collected, then the bank has the Total of each bucket") {
+  const BucketTable table = TimeBuckets();
+  std::vector<CellKind> kinds = {CellKind::kMin, CellKind::kMax, CellKind::kInc, CellKind::kTally};
+  kinds.resize(kFirstBucket + kBucketCount, CellKind::kBucket);
+  const CellRun runs[] = {{0, 2, CellKind::kMax, 1}, {kFirstBucket, kBucketCount, CellKind::kBucket, 2, &table.buckets}};
+  std::mt19937_64 random(7);
+  for (const uint32_t shards : {1u, 2u, 8u, 9u, 10u, 17u, 128u}) {
+    Some some(kinds, shards);
+    const ShardSelection all = ShardSelection::All(shards);
+    CHECK_EQ(Collection(some.cells, all, 1, 0).Collect(0, runs, 2), 0);
+    for (int round = 0; round < 20; round++) {
+      // Each shard has values around one of its own; some shards have none.
+      for (uint32_t n = 0; n < 2 * shards; n++) {
+        const uint32_t shard = static_cast<uint32_t>(random() % shards);
+        if (shard % 3 == 1) continue;
+        const uint64_t ns = (uint64_t{100} << (shard % 20)) + random() % 5'000;
+        Cell* const first = &some.At(shard, 0);
+        RaiseShared(first[0], ~(ns / 1000));
+        RaiseShared(first[1], ns / 1000);
+        AddShared(first[kFirstBucket + SearchedBucket(ns)], random());
+      }
+      const uint32_t bank = 1 + round % 2;
+      const bool is_any = some.cells.Total(0) != 0;
+      CHECK_EQ(Collection(some.cells, all, bank, 3 - bank).Collect(0, runs, 2), is_any ? 3 : 0);
+      for (uint32_t i = 0; i < kBucketCount; i++) {
+        if (!CHECK_EQ(some.InBank(bank, kFirstBucket + i), some.cells.Total(kFirstBucket + i))) return;
+      }
+    }
   }
 }
 

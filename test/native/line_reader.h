@@ -14,14 +14,16 @@
 
 namespace vmm {
 
-// The numbers of a line by path, such as "vcpu.run.sum_us". Escapes in keys stay as they are in the line.
+// The numbers of a line by path, such as "vcpu.run.sum_us" or "g.h.bucket_counts[2]". Escapes in keys stay as they are
+// in the line. A negative number is modulo 2^64.
 using Values = std::map<std::string, uint64_t>;
 
 class LineReader {
  public:
   explicit LineReader(const std::string& line) : line_(line) {}
 
-  // Returns false unless the line is one object without spaces that contains only objects and unsigned 64-bit numbers.
+  // Returns false unless the line is one object without spaces that contains only objects, arrays of numbers and 64-bit
+  // numbers.
   bool Read(Values* values) { return Object("", values) && at_ == line_.size(); }
 
  private:
@@ -38,9 +40,30 @@ class LineReader {
       std::string key;
       if (!Key(&key) || !Take(':') || !seen.emplace(key, true).second) return false;
       const std::string inner = path.empty() ? key : path + "." + key;
-      if (at_ < line_.size() && line_[at_] == '{' ? !Object(inner, values) : !Number(&(*values)[inner])) return false;
+      if (!Value(inner, values)) return false;
     } while (Take(','));
     return Take('}');
+  }
+
+  bool Value(const std::string& path, Values* values) {
+    const char next = at_ < line_.size() ? line_[at_] : '\0';
+    if (next == '{') return Object(path, values);
+    if (next == '[') return Array(path, values);
+    const bool is_negative = Take('-');
+    uint64_t& value = (*values)[path];
+    if (!Number(&value)) return false;
+    if (is_negative) value = -value;
+    return true;
+  }
+
+  bool Array(const std::string& path, Values* values) {
+    Take('[');
+    if (Take(']')) return true;
+    int count = 0;
+    do {
+      if (!Number(&(*values)[path + "[" + std::to_string(count++) + "]"])) return false;
+    } while (Take(','));
+    return Take(']');
   }
 
   bool Key(std::string* key) {

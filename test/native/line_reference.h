@@ -32,7 +32,12 @@ class LineReference {
       switch (OpOf(step)) {
         case Op::kTimestamp: text_ += kClock; break;
         case Op::kDevices: WriteGroup(step.operand); break;
-        default: WriteCell(OpOf(step), step.operand);
+        default:
+          if (IsOfBuckets(OpOf(step))) {
+            WriteBuckets(OpOf(step), *HistogramAt(program, kNoGroup, step.operand), {0});
+          } else {
+            WriteCell(OpOf(step), step.operand);
+          }
       }
     }
   }
@@ -65,7 +70,9 @@ class LineReference {
     }
     return 0;
   }
-  void Collect(uint32_t index) { bank_[index] = Total(index); }
+  void Collect(uint32_t index) {
+    if (cells_.kind(index) != CellKind::kTally) bank_[index] = Total(index);
+  }
   void Collect(uint32_t group, const Device& device) {
     for (uint32_t i = 0; i < program_.groups[group].cells; i++) Collect(device.first_cell + i);
   }
@@ -81,12 +88,34 @@ class LineReference {
     if (op == Op::kMin) text_ += Digits(MinimumOf(Total(index), Total(index + 1)));
   }
 
+  // What one op says of the deltas of these histograms together, whose cells count from these cells on.
+  void WriteBuckets(Op op, const LineHistogram& histogram, const std::vector<uint32_t>& firsts) {
+    std::vector<uint64_t> deltas(histogram.buckets->count);
+    for (const uint32_t first : firsts) {
+      for (uint32_t i = 0; i < deltas.size(); i++) deltas[i] += Delta(first + histogram.first_bucket + i);
+    }
+    uint64_t count = 0;
+    for (const uint64_t delta : deltas) count += delta;
+    if (op == Op::kBucketCount) text_ += Digits(count);
+    size_t begin = 1, end = deltas.size();
+    while (begin < end && deltas[begin] == 0) begin++;
+    while (begin < end && deltas[end - 1] == 0) end--;
+    if (op == Op::kBucketOffset) {
+      text_ += begin < end ? std::to_string(histogram.buckets->first_index + static_cast<int64_t>(begin) - 1) : "0";
+    }
+    for (size_t i = begin; op == Op::kBucketList && i < end; i++) text_ += (i == begin ? "" : ",") + Digits(deltas[i]);
+  }
+  static std::vector<uint32_t> FirstsOf(const std::vector<const Device*>& devices) {
+    std::vector<uint32_t> firsts;
+    for (const Device* device : devices) firsts.push_back(device->first_cell);
+    return firsts;
+  }
+
   bool IsThere(const Device& device) const { return device.number <= made_; }
   static bool IsRemoved(const Device& device) { return device.removed.load(std::memory_order_relaxed); }  // nobody else is here
   static std::string KeyOf(const Device& device) { return std::string(device.key, device.key_bytes); }
 
   void WriteGroup(uint32_t number) {
-    const DeviceGroup& group = program_.groups[number];
     std::vector<const Device*> there;
     for (const Device* device = FirstOf(devices_[number]); device != nullptr; device = After(*device)) {
       if (!IsThere(*device)) continue;
@@ -99,22 +128,28 @@ class LineReference {
         end = begin + 1;
         if (there[begin]->is_hidden) continue;
         while (end < there.size() && KeyOf(*there[end]) == KeyOf(*there[begin])) end++;
-        WriteNamesakes(group, {there.begin() + static_cast<long>(begin), there.begin() + static_cast<long>(end)});
+        WriteNamesakes(number, {there.begin() + static_cast<long>(begin), there.begin() + static_cast<long>(end)});
       }
       return;
     }
     for (const Device* device : there) {
-      if (!IsRemoved(*device)) WriteNamesakes(group, {device});
+      if (!IsRemoved(*device)) WriteNamesakes(number, {device});
     }
-    WriteAggregate(group, there);
+    WriteAggregate(number, there);
   }
 
   // Writes one object for all devices with one key. It has the sums of their deltas. Its other values are those of the
   // last device that still exists or has counted.
-  void WriteNamesakes(const DeviceGroup& group, const std::vector<const Device*>& namesakes) {
+  void WriteNamesakes(uint32_t number, const std::vector<const Device*>& namesakes) {
+    const DeviceGroup& group = program_.groups[number];
     const auto has_counted = [&](const Device& device) {
       for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
-        if (OpOf(program_.code[i]) == Op::kInc && Delta(device.first_cell + program_.code[i].operand) != 0) return true;
+        const Op op = OpOf(program_.code[i]);
+        const uint32_t operand = program_.code[i].operand;
+        const uint32_t count = op == Op::kBucketCount ? HistogramAt(program_, number, operand)->buckets->count : op == Op::kInc;
+        for (uint32_t at = 0; at < count; at++) {
+          if (Delta(device.first_cell + operand + at) != 0) return true;
+        }
       }
       return false;
     };
@@ -127,6 +162,10 @@ class LineReference {
     for (uint32_t i = group.fields_begin; i < group.fields_end; i++) {
       const Instruction& step = program_.code[i];
       text_ += LiteralOf(step);
+      if (IsOfBuckets(OpOf(step))) {
+        WriteBuckets(OpOf(step), *HistogramAt(program_, number, step.operand), FirstsOf(namesakes));
+        continue;
+      }
       if (OpOf(step) != Op::kInc) {
         WriteCell(OpOf(step), shown->first_cell + step.operand);
         continue;
@@ -137,7 +176,8 @@ class LineReference {
     }
   }
 
-  void WriteAggregate(const DeviceGroup& group, const std::vector<const Device*>& devices) {
+  void WriteAggregate(uint32_t number, const std::vector<const Device*>& devices) {
+    const DeviceGroup& group = program_.groups[number];
     std::vector<const Device*> living;
     for (const Device* device : devices) {
       if (!IsRemoved(*device)) living.push_back(device);
@@ -173,6 +213,9 @@ class LineReference {
         case Op::kMaxOfStore:
         case Op::kMax: text_ += Digits(most(step.operand)); break;
         case Op::kMin: text_ += Digits(MinimumOf(most(step.operand), most(program_.code[i + 1].operand))); break;
+        case Op::kBucketCount:
+        case Op::kBucketOffset:
+        case Op::kBucketList: WriteBuckets(OpOf(step), *HistogramAt(program_, number, step.operand), FirstsOf(devices)); break;
         default: text_ += "0";
       }
     }

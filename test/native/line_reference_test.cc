@@ -3,6 +3,7 @@
 
 #include "line_reference.h"
 
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -100,7 +101,11 @@ StoreSpec AnySchema(Dice& dice) {
     for (uint32_t n = 1 + dice.Below(30); n > 0; n--) {
       const std::string name = "metric_" + std::to_string(count++);
       const Op aggregate = dice.OneOf<Op>({Op::kSumOfStore, Op::kMinOfStore, Op::kMaxOfStore});
-      made.push_back(dice.OneIn(5) ? Latency(name) : dice.OneIn(5) ? Gauge(name, aggregate) : Inc(name));
+      made.push_back(dice.OneIn(5)    ? Latency(name)
+                     : dice.OneIn(12) ? Distribution(name)
+                     : dice.OneIn(30) ? HiddenDistribution(name)
+                     : dice.OneIn(5)  ? Gauge(name, aggregate)
+                                      : Inc(name));
     }
     return made;
   };
@@ -127,6 +132,7 @@ class Scene {
     CHECK(cells_.Create({0x1234, "{}", 2, has_file ? OpenLocked(folder_ / "region") : -1}).ok());
     uint32_t first = 0;
     CHECK(cells_.Reserve(spec_.kinds.data(), static_cast<uint32_t>(spec_.kinds.size()), &first).ok());
+    NoteHistograms(kNoGroup, first);
     cells_.Publish();
     for (uint32_t g = 0; g < program_.group_count; g++) {
       if (dice_.OneIn(2)) devices_.LinkHidden(g, devices_.MakeHidden(Reserve(g)));
@@ -172,8 +178,17 @@ class Scene {
     const std::vector<CellKind>& kinds = spec_.group_kinds[group];
     uint32_t first = 0;
     CHECK(cells_.Reserve(kinds.data(), static_cast<uint32_t>(kinds.size()), &first).ok());
+    NoteHistograms(group, first);
     cells_.Publish();
     return first;
+  }
+
+  void NoteHistograms(uint32_t group, uint32_t first) {
+    for (const LineHistogram& one : spec_.histograms) {
+      if (one.group != group) continue;
+      const uint32_t begin = first + one.first_bucket - kFirstBucket;
+      for (uint32_t i = 0; i < kFirstBucket + one.buckets->count; i++) histogram_of_[begin + i] = begin;
+    }
   }
 
   // Uses few ids, so that many devices have had the same id.
@@ -209,9 +224,27 @@ class Scene {
     const uint32_t all[] = {0, 1, used / 20, used, 3 * used};
     if (used == 0) return;
     for (uint32_t n = all[dice_.Below(5)]; n > 0; n--) {
-      Cell& cell = cells_.region().InShard(dice_.OneOf(claimed_), dice_.Below(used));
+      const uint32_t shard = dice_.OneOf(claimed_), index = dice_.Below(used);
+      const auto histogram = histogram_of_.find(index);
+      if (histogram != histogram_of_.end()) {
+        Observe(shard, histogram->second);
+        continue;
+      }
+      Cell& cell = cells_.region().InShard(shard, index);
       Set(cell, dice_.OneIn(3) ? dice_.Number() : Read(cell) + dice_.Below(200));
     }
+  }
+
+  // The extremes of a histogram tell which buckets can hold anything, so its cells change together.
+  void Observe(uint32_t shard, uint32_t first) {
+    const uint64_t us = dice_.OneIn(3) ? dice_.Number() : dice_.Below(dice_.OneIn(2) ? 3 : 5000);
+    const uint64_t ns = us > ~uint64_t{0} / 1000 ? ~uint64_t{0} : 1000 * us + (dice_.OneIn(2) ? dice_.Below(1000) : 0);
+    const auto at = [&](uint32_t i) -> Cell& { return cells_.region().InShard(shard, first + i); };
+    RaiseShared(at(0), ~us);
+    RaiseShared(at(1), us);
+    AddShared(at(2), us);
+    AddShared(at(3), 1);
+    AddShared(at(kFirstBucket + vmm_metrics_bucket_of(&spec_.tables[0].buckets, ns)), dice_.OneIn(9) ? dice_.Number() : 1);
   }
 
   // A buffer exactly as large as the line, so that AddressSanitizer sees a byte beyond.
@@ -251,6 +284,7 @@ class Scene {
   Cells cells_;
   Devices devices_;
   std::vector<std::vector<const Device*>> gone_;
+  std::map<uint32_t, uint32_t> histogram_of_;  // of each cell of a histogram in the line: the first of its cells
   std::vector<uint32_t> claimed_ = {kSharedShard};
   uint32_t flushed_ = 0;
 };

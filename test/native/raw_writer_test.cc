@@ -2,7 +2,9 @@
 
 #include "base/raw_writer.h"
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "check.h"
 
@@ -28,6 +30,32 @@ TEST("given numbers of every length, when they are written, then the text has th
   CHECK_EQ(Written(10), "10");
   CHECK_EQ(Written(~uint64_t{0}), "18446744073709551615");
   CHECK_EQ(Written(~uint64_t{0}).size(), kNumberBytesMax);
+}
+
+TEST("given all numbers of up to five digits, when they are written, then the text has their decimal digits") {
+  for (uint64_t value = 0; value < 100'000; value++) {
+    if (!CHECK_EQ(Written(value), std::to_string(value))) break;
+  }
+}
+
+TEST("given numbers of any lengths, when they are listed, then commas stand between them, in a buffer of any size") {
+  const std::vector<std::vector<uint64_t>> lists = {{},
+                                                    {0},
+                                                    {999, 1000, 9, 10, 99, 100, 9'999, 10'000},
+                                                    std::vector<uint64_t>(50, ~uint64_t{0}),
+                                                    {1, 22, 333, 4444, 5, ~uint64_t{0}}};
+  for (const std::vector<uint64_t>& numbers : lists) {
+    std::string expected;
+    for (const uint64_t number : numbers) expected += (expected.empty() ? "" : ",") + std::to_string(number);
+    // With room for the longest numbers, and with room for this list alone.
+    for (const size_t bytes : {numbers.size() * (kNumberBytesMax + 1), expected.size()}) {
+      const std::unique_ptr<char[]> buffer(new char[bytes]);  // AddressSanitizer sees a byte beyond
+      RawWriter out(buffer.get(), bytes);
+      out.List(numbers.data(), numbers.size());
+      CHECK(!out.overflowed());
+      CHECK_EQ(std::string(buffer.get(), out.size()), expected);
+    }
+  }
 }
 
 TEST("given text that fills the buffer to the last byte, when it is written, then nothing has overflowed") {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bucket_table.h"
 #include "store/native_abi.h"
 #include "store/store_spec.h"
 
@@ -23,10 +24,15 @@ struct Field {
   std::string name;
   vmm_metrics_kind kind;
   Op aggregate = Op::kSumOfStore;  // of a store metric
+  bool is_hidden = false;          // of a metric with buckets: the line has no bucket, and shows a latency
 };
 inline Field Inc(const std::string& name) { return {name, VMM_METRICS_INC}; }
 inline Field Gauge(const std::string& name, Op aggregate = Op::kSumOfStore) { return {name, VMM_METRICS_STORE, aggregate}; }
 inline Field Latency(const std::string& name) { return {name, VMM_METRICS_LATENCY}; }
+// A histogram of durations in microseconds, with the buckets of TimeBuckets().
+inline Field Distribution(const std::string& name) { return {name, VMM_METRICS_HISTOGRAM}; }
+// A latency with hidden buckets.
+inline Field HiddenDistribution(const std::string& name) { return {name, VMM_METRICS_HISTOGRAM, Op::kSumOfStore, true}; }
 
 // The fields and many more, so that the line does not fit into a pipe of one page.
 inline std::vector<Field> WithManyMore(std::vector<Field> fields, int more = 400) {
@@ -46,8 +52,11 @@ class SchemaBuilder {
 
   SchemaBuilder& Group(const std::string& key, const std::vector<Field>& fields) {
     const std::vector<NamedMetric> metrics = AssignCells(fields, &spec_.kinds);
+    AddHistograms(fields, metrics, kNoGroup);
     Fields(",\"" + key + "\":{", fields, metrics, false);
-    for (const NamedMetric& metric : metrics) spec_.metrics.push_back({key + "." + metric.name, metric.kind, metric.cell});
+    for (const NamedMetric& metric : metrics) {
+      spec_.metrics.push_back({key + "." + metric.name, metric.kind, metric.cell, metric.table});
+    }
     spec_.keys.push_back(key);
     return *this;
   }
@@ -69,6 +78,7 @@ class SchemaBuilder {
     for (const PendingGroup& group : groups_) {
       std::vector<CellKind> kinds;
       const std::vector<NamedMetric> metrics = AssignCells(group.fields, &kinds);
+      AddHistograms(group.fields, metrics, static_cast<uint32_t>(spec_.groups.size()));
       const auto here = [&] { return static_cast<uint32_t>(spec_.code.size()); };
       const uint32_t begin = here();
       Fields("", group.fields, metrics, false);
@@ -95,17 +105,30 @@ class SchemaBuilder {
   };
 
   // Gives each field its cells. The cells of one metric are in one run.
-  static std::vector<NamedMetric> AssignCells(const std::vector<Field>& fields, std::vector<CellKind>* kinds) {
+  std::vector<NamedMetric> AssignCells(const std::vector<Field>& fields, std::vector<CellKind>* kinds) {
     std::vector<NamedMetric> metrics;
     for (const Field& field : fields) {
       std::vector<CellKind> own = {CellKind::kInc};
       if (field.kind == VMM_METRICS_STORE) own = {CellKind::kStore};
       if (field.kind == VMM_METRICS_LATENCY) own = {CellKind::kMin, CellKind::kMax, CellKind::kInc, CellKind::kInc};
+      if (field.kind == VMM_METRICS_HISTOGRAM) {
+        if (spec_.tables.empty()) spec_.tables.push_back(TimeBuckets());
+        own = {CellKind::kMin, CellKind::kMax, CellKind::kInc, CellKind::kInc};
+        own.resize(kFirstBucket + spec_.tables[0].buckets.count, field.is_hidden ? CellKind::kTally : CellKind::kBucket);
+      }
       while (kinds->size() % kRunCells + own.size() > kRunCells) kinds->push_back(CellKind::kNone);
-      metrics.push_back({field.name, static_cast<uint32_t>(field.kind), static_cast<uint32_t>(kinds->size())});
+      const uint32_t table = field.kind == VMM_METRICS_HISTOGRAM ? 0 : kNoTable;
+      metrics.push_back({field.name, static_cast<uint32_t>(field.kind), static_cast<uint32_t>(kinds->size()), table});
       kinds->insert(kinds->end(), own.begin(), own.end());
     }
     return metrics;
+  }
+
+  void AddHistograms(const std::vector<Field>& fields, const std::vector<NamedMetric>& metrics, uint32_t group) {
+    for (size_t i = 0; i < fields.size(); i++) {
+      if (fields[i].kind != VMM_METRICS_HISTOGRAM || fields[i].is_hidden) continue;
+      spec_.histograms.push_back({group, metrics[i].cell + kFirstBucket, &spec_.tables[0].buckets});
+    }
   }
 
   void Fields(std::string text, const std::vector<Field>& fields, const std::vector<NamedMetric>& metrics, bool aggregate) {
@@ -115,6 +138,12 @@ class SchemaBuilder {
       switch (fields[i].kind) {
         case VMM_METRICS_INC: Emit(Text(text), aggregate ? Op::kSumOfInc : Op::kInc, cell); break;
         case VMM_METRICS_STORE: Emit(Text(text), aggregate ? fields[i].aggregate : Op::kStore, cell); break;
+        case VMM_METRICS_HISTOGRAM:
+          if (!fields[i].is_hidden) {
+            EmitHistogram(text, cell, aggregate);
+            break;
+          }
+          [[fallthrough]];
         case VMM_METRICS_LATENCY: {
           const bool zero = aggregate && zero_latency_;
           Emit(Text(text + "{\"min_us\":"), zero ? Op::kZero : Op::kMin, cell);
@@ -122,11 +151,24 @@ class SchemaBuilder {
           Emit(Text(",\"sum_us\":"), aggregate ? Op::kSumOfInc : Op::kInc, cell + 2);
           break;
         }
-        case VMM_METRICS_HISTOGRAM: std::abort();  // no Field has this kind
       }
-      text = fields[i].kind == VMM_METRICS_LATENCY ? "}" : "";
+      text = fields[i].kind == VMM_METRICS_HISTOGRAM && !fields[i].is_hidden ? "]}" : "";
+      if (fields[i].kind == VMM_METRICS_LATENCY || fields[i].is_hidden) text = "}";
     }
     Emit(Text(text + "}"), Op::kText, 0);
+  }
+
+  void EmitHistogram(const std::string& text, uint32_t cell, bool aggregate) {
+    const bool zero = aggregate && zero_latency_;
+    const Op sum = aggregate ? Op::kSumOfInc : Op::kInc;
+    const uint32_t first = cell + kFirstBucket;
+    Emit(Text(text + "{\"count\":"), Op::kBucketCount, first);
+    Emit(Text(",\"sum\":"), sum, cell + 2);
+    Emit(Text(",\"min\":"), zero ? Op::kZero : Op::kMin, cell);
+    Emit(Text(",\"max\":"), zero ? Op::kZero : Op::kMax, cell + 1);
+    Emit(Text(",\"zero_count\":"), sum, first);
+    Emit(Text(",\"offset\":"), Op::kBucketOffset, first);
+    Emit(Text(",\"bucket_counts\":["), Op::kBucketList, first);
   }
 
   struct Literal {
