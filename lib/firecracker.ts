@@ -1,4 +1,7 @@
-// `vmm-metrics/firecracker`: the lines of Firecracker v1.15.1 and v1.16.1 as schemas. Pure: no files, no clock.
+/**
+ * `vmm-metrics/firecracker`: the lines of Firecracker v1.15.1 and v1.16.1 as schemas. Pure: no files, no clock.
+ * @module vmm-metrics/firecracker
+ */
 
 import { checkedOptions, mustBeOneOf } from './arguments.ts';
 import { addedIn1_16, afterRtc, beforeRtc, rtc } from './firecracker/groups.ts';
@@ -66,6 +69,7 @@ export type FirecrackerArch = 'x86_64' | 'aarch64' | 'x64' | 'arm64';
 /** Which latencies have a hidden histogram: none, those of plain groups, or those of devices too. */
 export type FirecrackerHistograms = false | 'groups' | 'all';
 
+/** Which line of Firecracker a schema has. */
 export interface FirecrackerOptions<
   V extends FirecrackerVersion = FirecrackerVersion,
   A extends FirecrackerArch = FirecrackerArch,

@@ -1,4 +1,8 @@
-// The whole public surface, except `vmm-metrics/firecracker`.
+/**
+ * `vmm-metrics`: schemas, stores, their metrics, and the reader of region files. The other entries of the package are
+ * modules of their own.
+ * @module vmm-metrics
+ */
 
 export type { AccessorOf } from './accessors/accessors.ts';
 export type { HistogramMetric, LatencyHistogramMetric } from './accessors/histogram.ts';
@@ -12,6 +16,7 @@ export type { CollectedMetric } from './collect.ts';
 export type { DeviceMetrics, Devices } from './devices.ts';
 export type { DegradedMessage, DisplacedMessage, LostKvmMessage, MissedMessage } from './diagnostics.ts';
 export { ErrorCode, MetricsError } from './errors.ts';
+export type { HistogramUnit } from './histogram/scheme.ts';
 export { type HistogramBucket, HistogramValue } from './histogram/value.ts';
 export { jsonText } from './json.ts';
 export type { KvmDescriptors } from './kvm/sampling.ts';

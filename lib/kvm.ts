@@ -1,3 +1,6 @@
-// The public surface of `vmm-metrics/kvm`. `Metrics.sampleKvm()` fills the metrics.
+/**
+ * `vmm-metrics/kvm`: metrics for what KVM itself counts. `Metrics.sampleKvm()` fills them.
+ * @module vmm-metrics/kvm
+ */
 
 export { type KvmFieldOptions, type KvmFields, type KvmLeftOut, type KvmMetrics, kvmFields } from './kvm/fields.ts';

@@ -24,6 +24,7 @@ import { reportStartTime, type StartTimes } from './start-time.ts';
 import type { ThreadCells } from './thread-cells.ts';
 import { devicesIn, type MetricsSnapshot, valuesOf } from './values.ts';
 
+/** The options of `startPeriodicFlush()`. */
 export interface PeriodicFlushOptions {
   /** Milliseconds between two lines, an integer from 1 to 2^31-1. Default: 60,000. */
   readonly intervalMs?: number | undefined;

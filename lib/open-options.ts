@@ -6,6 +6,7 @@ import { checkedBoolean, checkedChoice, checkedOptions, checkedPath, checkedPlai
 import type { Identity } from './program.ts';
 import type { StoreLocation } from './store-spec.ts';
 
+/** The options of `Metrics.open()`. */
 export interface OpenOptions {
   /** The name of the store in this process; not empty. Default: `'default'`. */
   readonly name?: string | undefined;

@@ -1,4 +1,7 @@
-// `vmm-metrics/prometheus`: the values of stores and region files for Prometheus.
+/**
+ * `vmm-metrics/prometheus`: the values of stores and region files for Prometheus.
+ * @module vmm-metrics/prometheus
+ */
 
 export { type CollectedFamily, type Collector, type CollectorOptions, collectors } from './prometheus/collectors.ts';
 export {

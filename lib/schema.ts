@@ -47,17 +47,21 @@ export type {
   LatencyOptions,
 } from './histogram/definition.ts';
 export { histogram, latency };
+/** The definition of one metric. */
 export type MetricDef = IncDef | StoreDef | LatencyDef | HistogramDef;
 
+/** The metrics of a group, by name. */
 export interface Fields {
   readonly [name: string]: MetricDef;
 }
 
+/** What `group()` returns. */
 export interface GroupDef<F extends Fields = Fields> {
   readonly kind: 'group';
   readonly fields: F;
 }
 
+/** The options of `perDevice()`. */
 export interface PerDeviceOptions {
   /** Whether the line has an aggregate of all devices under the group's own key, after the devices. Default: true. */
   readonly aggregate?: boolean | undefined;
@@ -68,6 +72,7 @@ export interface PerDeviceOptions {
   readonly latencyAggregate?: 'extremum' | 'zero' | undefined;
 }
 
+/** What `perDevice()` returns. */
 export interface PerDeviceDef<F extends Fields = Fields> {
   readonly kind: 'perDevice';
   readonly fields: F;
@@ -75,10 +80,12 @@ export interface PerDeviceDef<F extends Fields = Fields> {
   readonly latencyAggregate: 'extremum' | 'zero';
 }
 
+/** What `utcTimestampMs()` returns. */
 export interface TimestampDef {
   readonly kind: 'utcTimestampMs';
 }
 
+/** The argument of `defineSchema()`: the keys of the line, in their order. */
 export interface SchemaShape {
   readonly [key: string]: GroupDef | PerDeviceDef | TimestampDef;
 }

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { type CapturableSignal, checkedChoice, checkedInteger, checkedOptions, checkedSignal, shown } from './arguments.ts';
 import { isMainThread } from './main-thread.ts';
 
+/** The options of `captureSignals()`. */
 export interface CaptureSignalsOptions {
   /**
    * The signals to capture. Default: the signals that the schema marks with `onSignal`, and SIGSEGV, SIGBUS, SIGILL,

@@ -48,6 +48,7 @@ export interface LatencyHistogramValue extends LatencyValue {
   readonly histogram: HistogramValue;
 }
 
+/** The value that a snapshot has of a metric. */
 export type ValueOf<D extends MetricDef> = D extends HistogramDef
   ? HistogramValue
   : D extends LatencyHistogramDef
@@ -55,6 +56,7 @@ export type ValueOf<D extends MetricDef> = D extends HistogramDef
     : D extends LatencyDef
       ? LatencyValue
       : bigint;
+/** The values of the metrics of a group, by name. */
 export type FieldValues<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
 
 /** The values of each device of a kind, and of all devices together. */

@@ -15,6 +15,7 @@ export interface LatencyHistogram {
   readonly max_us?: number | undefined;
 }
 
+/** The options of `latency()`. */
 export interface LatencyOptions {
   /**
    * Whether durations are also sorted into buckets, which give quantiles: `read()`, `snapshot()` and `readRegion()`
@@ -23,6 +24,7 @@ export interface LatencyOptions {
   readonly histogram?: boolean | LatencyHistogram | undefined;
 }
 
+/** What `latency()` returns. */
 export interface LatencyDef {
   readonly kind: 'latency';
   readonly doc: string;
@@ -34,11 +36,13 @@ export interface LatencyHistogramDef extends LatencyDef {
   readonly histogram: true | LatencyHistogram;
 }
 
+/** The options of `histogram()`. */
 export interface HistogramOptions extends SchemeOptions {
   /** Default: the unit that the name ends in, or else `'count'`. */
   readonly unit?: HistogramUnit | undefined;
 }
 
+/** What `histogram()` returns. */
 export interface HistogramDef extends HistogramOptions {
   readonly kind: 'histogram';
   readonly doc: string;

@@ -56,7 +56,7 @@ export class HistogramValue {
   readonly bucketCounts: readonly bigint[];
   readonly #scheme: Scheme;
 
-  /** Only for this package: values come from `read()`, `snapshot()` and `readRegion()`. */
+  /** Only for this package: values come from `read()`, `snapshot()` and `readRegion()`. @internal */
   constructor(scheme: Scheme, { sum, min, max, counts }: HistogramParts) {
     const { unit, scale, first, buckets } = scheme;
     const zeroCount = counts[0]!;

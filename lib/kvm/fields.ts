@@ -30,6 +30,7 @@ export interface KvmFields {
   readonly leftOut: readonly KvmLeftOut[];
 }
 
+/** The options of `kvmFields()`. */
 export interface KvmFieldOptions {
   /**
    * The descriptor of a VM, or its statistics descriptor. Default: that of a VM that is made for this call and dropped

@@ -11,6 +11,7 @@ import type { HistogramValue } from '../histogram/value.ts';
 import type { LatencyValue } from '../values.ts';
 import { VERSION } from '../version.ts';
 
+/** The options of `metricProducer()`. */
 export interface ProducerOptions {
   /** What the names of all metrics begin with, before a dot; may be empty. Default: `'vmm'`. */
   readonly prefix?: string | undefined;
@@ -18,6 +19,7 @@ export interface ProducerOptions {
 
 /** A `Metrics`. */
 export interface ProducerSource {
+  /** All metrics with their values. */
   collect(): readonly CollectedMetric[];
 }
 

@@ -7,6 +7,7 @@ import { type Family, familiesOf } from './families.ts';
 import { checkedPrefix } from './names.ts';
 import { Numbers } from './numbers.ts';
 
+/** The options of `collectors()`. */
 export interface CollectorOptions {
   /** What the names of all metrics begin with, before an underscore; may be empty. Default: `'vmm'`. */
   readonly prefix?: string | undefined;
@@ -34,6 +35,7 @@ export interface Collector {
   /** A registry that writes OpenMetrics takes the suffix `_total` off the name. */
   name: string;
   readonly help: string;
+  /** The values now. */
   get(): Promise<CollectedFamily>;
   /** Does nothing: a store is never reset. */
   reset(): void;

@@ -13,6 +13,7 @@ import { EOF, SourceText } from './source-text.ts';
 export interface ExpositionSource {
   readonly name: string;
   readonly schema: Schema;
+  /** All metrics with their values. */
   collect(): readonly CollectedMetric[];
 }
 
@@ -23,6 +24,7 @@ export interface ExpositionSource {
  */
 export type ExpositionFormat = 'text' | 'openmetrics' | 'protobuf';
 
+/** The options of `exposition()` and `expositionBytes()`. */
 export interface ExpositionOptions<Source = ExpositionSource> {
   /** Default: `'text'`. */
   readonly format?: ExpositionFormat | undefined;

@@ -21,6 +21,7 @@ export function escapedHelp(text: string, isOpenMetrics: boolean): string {
   return isOpenMetrics ? escaped.replaceAll('"', '\\"') : escaped;
 }
 
+/** The values of labels, by name. */
 export type Labels = Readonly<Record<string, string>>;
 
 /** Labels as they stand between braces, in the order of the object. */
