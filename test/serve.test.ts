@@ -5,7 +5,6 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
@@ -14,7 +13,7 @@ import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { formatFor } from '../lib/serve/accept.ts';
-import { type RunningAgent, runAgent } from './helpers/agent.ts';
+import { elsewhere, type RunningAgent, runAgent } from './helpers/agent.ts';
 import { node } from './helpers/children.ts';
 import { cli, oneLine } from './helpers/command.ts';
 import { regionFile } from './helpers/counted-region.ts';
@@ -324,9 +323,6 @@ describe('given who may ask', () => {
     }
   });
 
-  const elsewhere = Object.values(networkInterfaces()).flatMap((all) =>
-    all!.filter(({ internal, family }) => !internal && family === 'IPv4'),
-  )[0]?.address;
   test.skipIf(elsewhere === undefined)('when a client is not on loopback, then its answer is compressed if it wants that', async () => {
     const tokenFile = join(temporaryFolder(), 'token');
     writeFileSync(tokenFile, 't');

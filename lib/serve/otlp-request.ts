@@ -1,186 +1,188 @@
-// The metrics of virtual machines as a request of OpenTelemetry's protocol: the message `ExportMetricsServiceRequest`.
-// The numbers of the fields are those of opentelemetry-proto, version 1.5.0. Pure.
+// The metrics of virtual machines as requests of OpenTelemetry's protocol: messages `ExportMetricsServiceRequest`. The
+// numbers of the fields are those of opentelemetry-proto, version 1.5.0. Pure.
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-import { baseUnitOf, nameWithoutUnit } from '../base-unit.ts';
-import { type CollectedMetric, collected } from '../collect.ts';
-import type { HistogramValue } from '../histogram/value.ts';
-import type { LatencyValue } from '../values.ts';
+import { HistogramValue } from '../histogram/value.ts';
+import { FIRST_BUCKET, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
+import { Shape } from '../prometheus/values.ts';
+import type { Sampled } from '../sampled.ts';
 import { STATES } from './file-state.ts';
+import { attributesIn, exponentialHistogram, type HistogramPoint, headOf, resourceOf, scopeOf } from './otlp-messages.ts';
+import { Data, type OtlpMetric, otlpMetricsOf } from './otlp-metrics.ts';
+import { constantPoint, latencyPoint, numberPoint, type Template, TemplateWriter, varintBytes } from './otlp-template.ts';
 import { PREFIX, type ServedFile } from './served-file.ts';
 
 export interface RequestFacts {
   readonly hostName: string;
   /** The version of this package. */
   readonly version: string;
-  /** Milliseconds since 1970. */
-  readonly nowMs: number;
 }
 
-const CUMULATIVE = 2;
-const UNITS = { '': '', bytes: 'By', seconds: 's' } as const;
-/** The largest value that `as_int` can hold; a larger value is sent as a double. */
-const INT_MAX = 2n ** 63n - 1n;
+export class OtlpRequests {
+  readonly #facts: RequestFacts;
+  readonly #vms = new WeakMap<ServedFile, OtlpVm>();
 
-type Attributes = Readonly<Record<string, string>>;
+  constructor(facts: RequestFacts) {
+    this.#facts = facts;
+  }
 
-/** A request with these virtual machines, each a resource of its own. */
-export function otlpRequest(vms: readonly ServedFile[], facts: RequestFacts): Uint8Array<ArrayBuffer> {
-  const writer = new BinaryWriter();
-  for (const vm of vms) within(writer, 1, () => writeVm(writer, vm, facts));
-  return writer.finish();
+  /**
+   * A request with these virtual machines, each a resource of its own, in chunks. The next request overwrites them.
+   * @param nowMs Milliseconds since 1970.
+   */
+  of(vms: readonly ServedFile[], nowMs: number): Uint8Array[] {
+    return vms.flatMap((file) => {
+      let vm = this.#vms.get(file);
+      if (vm === undefined) this.#vms.set(file, (vm = new OtlpVm(file, this.#facts)));
+      return vm.chunks(BigInt(nowMs) * 1_000_000n);
+    });
+  }
 }
 
-/** `ResourceMetrics` */
-function writeVm(writer: BinaryWriter, vm: ServedFile, { hostName, version, nowMs }: RequestFacts): void {
-  const { name, state, writer: owner, content, values } = vm;
-  const { pid, startedAtMs, storeName, id, properties } = owner!;
-  const properly = Object.fromEntries(Object.entries(properties).map(([key, value]) => [`vmm.property.${key}`, value]));
-  within(writer, 1, () => {
-    writeAttributes(writer, 1, {
+/** The field of the attributes. `HistogramDataPoint` and the others number their fields in their own way. */
+const ATTRIBUTES = { [Data.gauge]: 7, [Data.sum]: 7, [Data.histogram]: 9, [Data.exponentialHistogram]: 1 } as Readonly<
+  Record<number, number>
+>;
+
+const UP = { name: `${PREFIX}.up`, doc: '1 if the process runs, and its metrics can be read', unit: '' } as const;
+const STATE = { name: `${PREFIX}.state`, doc: '1 for the state of the process, 0 for all others', unit: '' } as const;
+
+/** An owner of points: the first value of its metrics, and the attributes that tell the owner from others. */
+interface PointOwner {
+  readonly first: number;
+  readonly device: string | undefined;
+}
+
+/** A histogram, whose points are as long as it has buckets. */
+interface Distribution {
+  readonly head: Uint8Array;
+  readonly metric: OtlpMetric;
+  readonly points: readonly { readonly first: number; readonly attributes: Uint8Array }[];
+}
+
+/** One virtual machine. What does not change between two requests is kept as bytes. */
+class OtlpVm {
+  readonly #file: ServedFile;
+  readonly #facts: RequestFacts;
+  /** What the kept bytes were made from. */
+  #keys: readonly unknown[] = [];
+  #shape: Shape | undefined;
+  #words = new Uint32Array();
+  #resource: Uint8Array = new Uint8Array();
+  #scope: Uint8Array = new Uint8Array();
+  #template: Template | undefined;
+  #distributions: readonly Distribution[] = [];
+  /** Latencies: where their count is, and whether their point has extremes. */
+  #latencies: { readonly word: number; readonly hasExtremes: boolean }[] = [];
+
+  constructor(file: ServedFile, facts: RequestFacts) {
+    this.#file = file;
+    this.#facts = facts;
+  }
+
+  /** The field `resource_metrics` of a request. */
+  chunks(nowNs: bigint): Uint8Array[] {
+    const { name, state, writer, content, values } = this.#file;
+    const sampled = values === 'shown' && content !== undefined ? this.#file.sampled : undefined;
+    const keys = [name, state, writer, sampled !== undefined];
+    const isSameShape = sampled === undefined || this.#shape?.fits(sampled) === true;
+    if (!isSameShape) {
+      this.#shape = new Shape(sampled);
+      this.#words = new Uint32Array(2 * this.#shape.values);
+    }
+    if (sampled !== undefined) this.#shape!.fill(sampled, this.#words);
+    const isSame = isSameShape && this.#template !== undefined && keys.every((key, i) => key === this.#keys[i]);
+    if (!isSame || this.#latencies.some(({ word, hasExtremes }) => this.#isCounted(word) !== hasExtremes)) {
+      this.#keys = keys;
+      this.#render(sampled);
+    }
+    this.#template!.update(this.#words, nowNs);
+    const histograms = this.#distributions.map((one) => this.#histogram(one, nowNs));
+    const metrics = [this.#template!.bytes, ...histograms];
+    const scopeBytes = metrics.reduce((sum, { length }) => sum + length, this.#scope.length);
+    const bytes = this.#resource.length + 1 + varintBytes(scopeBytes) + scopeBytes;
+    const head = new BinaryWriter().tag(1, WireType.LengthDelimited).uint32(bytes).raw(this.#resource);
+    return [head.tag(2, WireType.LengthDelimited).uint32(scopeBytes).raw(this.#scope).finish(), ...metrics];
+  }
+
+  get #startNs(): bigint {
+    return BigInt(this.#file.writer!.startedAtMs) * 1_000_000n;
+  }
+
+  #isCounted(word: number): boolean {
+    return (this.#words[word]! | this.#words[word + 1]!) !== 0;
+  }
+
+  /** Renders everything but the numbers. */
+  #render(sampled: Sampled | undefined): void {
+    const { name, state, writer } = this.#file;
+    const { pid, storeName, id, properties } = writer!;
+    this.#resource = resourceOf({
       'service.name': PREFIX,
       'service.instance.id': name,
-      'host.name': hostName,
+      'host.name': this.#facts.hostName,
       'process.pid': `${pid}`,
       'vmm.store': storeName,
       ...(id !== undefined && { 'vmm.id': id }),
-      ...properly,
+      ...Object.fromEntries(Object.entries(properties).map(([key, value]) => [`vmm.property.${key}`, value])),
     });
-  });
-  const times: Times = { startNs: BigInt(startedAtMs) * 1_000_000n, nowNs: BigInt(nowMs) * 1_000_000n };
-  within(writer, 2, () => {
-    within(writer, 1, () => writer.tag(1, WireType.LengthDelimited).string('vmm-metrics').tag(2, WireType.LengthDelimited).string(version));
-    const up = { doc: '1 if the process runs, and its metrics can be read', unit: '' };
-    writeMetric(writer, `${PREFIX}.up`, up, Data.gauge, () => writeNumber(writer, times, {}, state === 'running' ? 1n : 0n, 0));
-    writeMetric(writer, `${PREFIX}.state`, { doc: '1 for the state of the process, 0 for all others', unit: '' }, Data.gauge, () => {
-      for (const one of STATES) writeNumber(writer, times, { state: one }, state === one ? 1n : 0n, 0);
-    });
-    if (values !== 'shown' || content === undefined) return;
-    const { layout, totals, map } = content;
-    for (const family of familiesOf(collected(layout, totals, ({ group }) => map.devices[group]!))) writeFamily(writer, family, times);
-  });
-}
-
-interface Times {
-  readonly startNs: bigint;
-  readonly nowNs: bigint;
-}
-
-/** The same metric of all devices of a group. */
-function familiesOf(all: readonly CollectedMetric[]): CollectedMetric[][] {
-  const families = new Map<string, CollectedMetric[]>();
-  for (const metric of all) {
-    const { group, aggregate, name } = metric;
-    const key = `${group}.${aggregate ? 'all.' : ''}${name}`;
-    const family = families.get(key);
-    if (family === undefined) families.set(key, [metric]);
-    else family.push(metric);
-  }
-  return [...families.values()];
-}
-
-function writeFamily(writer: BinaryWriter, family: readonly CollectedMetric[], times: Times): void {
-  const { group, aggregate, name, kind, unit, doc, value: first } = family[0]!;
-  const { name: baseUnit, decimals } = baseUnitOf(unit);
-  const fullName = `${PREFIX}.${group}.${aggregate ? 'all.' : ''}${unit === 'bytes' ? name : nameWithoutUnit(name, unit)}`;
-  const field = fieldOf(kind, first);
-  writeMetric(writer, fullName, { doc, unit: UNITS[baseUnit] }, field, () => {
-    for (const { device, value } of family) {
-      const attributes: Attributes = device === undefined ? {} : { device };
-      const histogram = histogramIn(value);
-      if (typeof value === 'bigint') writeNumber(writer, times, attributes, value, decimals);
-      else if (histogram === undefined) writeLatency(writer, times, attributes, value as LatencyValue, decimals);
-      else writeHistogram(writer, times, attributes, histogram, decimals);
+    this.#scope = scopeOf('vmm-metrics', this.#facts.version);
+    this.#latencies = [];
+    const template = new TemplateWriter();
+    const startNs = this.#startNs;
+    template.add(headOf(UP), Data.gauge, [constantPoint(startNs, new Uint8Array(), state === 'running' ? 1 : 0)]);
+    template.add(
+      headOf(STATE),
+      Data.gauge,
+      STATES.map((one) => constantPoint(startNs, attributesIn(7, { state: one }), state === one ? 1 : 0)),
+    );
+    const distributions: Distribution[] = [];
+    for (const metric of sampled === undefined ? [] : otlpMetricsOf(sampled.layout)) {
+      const owners = this.#ownersOf(metric).map(({ first, device }) => {
+        return { first, attributes: attributesIn(ATTRIBUTES[metric.field]!, device === undefined ? {} : { device }) };
+      });
+      if (owners.length === 0) continue;
+      const head = headOf(metric);
+      if (metric.field === Data.exponentialHistogram) distributions.push({ head, metric, points: owners });
+      else {
+        const points = owners.map(({ first, attributes }) => this.#pointOf(metric, first, attributes));
+        template.add(head, metric.field, points);
+      }
     }
-    if (field !== Data.gauge) writer.tag(2, WireType.Varint).int32(CUMULATIVE);
-    if (field === Data.sum) writer.tag(3, WireType.Varint).bool(true);
-  });
-}
-
-/** The fields of `Metric` that hold its data. */
-const Data = { gauge: 5, sum: 7, histogram: 9, exponentialHistogram: 10 } as const;
-
-function fieldOf(kind: CollectedMetric['kind'], value: CollectedMetric['value']): number {
-  if (kind === 'inc') return Data.sum;
-  if (kind === 'store') return Data.gauge;
-  return histogramIn(value) === undefined ? Data.histogram : Data.exponentialHistogram;
-}
-
-function histogramIn(value: CollectedMetric['value']): HistogramValue | undefined {
-  if (typeof value === 'bigint') return undefined;
-  return 'bucketCounts' in value ? value : value.histogram;
-}
-
-/** `Metric`. `field` is one of `Data`. */
-function writeMetric(writer: BinaryWriter, name: string, text: { doc: string; unit: string }, field: number, data: () => void): void {
-  within(writer, 2, () => {
-    writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(text.doc);
-    if (text.unit !== '') writer.tag(3, WireType.LengthDelimited).string(text.unit);
-    within(writer, field, data);
-  });
-}
-
-/** `NumberDataPoint` */
-function writeNumber(writer: BinaryWriter, times: Times, attributes: Attributes, value: bigint, decimals: number): void {
-  within(writer, 1, () => {
-    writeTimes(writer, times);
-    if (decimals === 0 && value <= INT_MAX) writer.tag(6, WireType.Bit64).sfixed64(value);
-    else writer.tag(4, WireType.Bit64).double(Number(value) / 10 ** decimals);
-    writeAttributes(writer, 7, attributes);
-  });
-}
-
-/** `HistogramDataPoint`, with one bucket for all values. */
-function writeLatency(writer: BinaryWriter, times: Times, attributes: Attributes, value: LatencyValue, decimals: number): void {
-  const { count, sum_us, min_us, max_us } = value;
-  const inBaseUnit = (one: bigint) => Number(one) / 10 ** decimals;
-  within(writer, 1, () => {
-    writeTimes(writer, times);
-    writer.tag(4, WireType.Bit64).fixed64(count).tag(5, WireType.Bit64).double(inBaseUnit(sum_us));
-    within(writer, 6, () => writer.fixed64(count));
-    writeAttributes(writer, 9, attributes);
-    // Aggregates that show 0 for the extremes have none.
-    if (count === 0n || (max_us === 0n && sum_us > 0n)) return;
-    writer.tag(11, WireType.Bit64).double(inBaseUnit(min_us)).tag(12, WireType.Bit64).double(inBaseUnit(max_us));
-  });
-}
-
-/** `ExponentialHistogramDataPoint` */
-function writeHistogram(writer: BinaryWriter, times: Times, attributes: Attributes, value: HistogramValue, decimals: number): void {
-  const { count, sum, min, max, scale, zeroCount, zeroThreshold, offset, bucketCounts } = value;
-  const inBaseUnit = (one: bigint) => Number(one) / 10 ** decimals;
-  within(writer, 1, () => {
-    writeAttributes(writer, 1, attributes);
-    writeTimes(writer, times);
-    writer.tag(4, WireType.Bit64).fixed64(count).tag(5, WireType.Bit64).double(inBaseUnit(sum));
-    writer.tag(6, WireType.Varint).sint32(scale).tag(7, WireType.Bit64).fixed64(zeroCount);
-    within(writer, 8, () => {
-      writer.tag(1, WireType.Varint).sint32(offset);
-      within(writer, 2, () => bucketCounts.forEach((bucket) => void writer.uint64(bucket)));
-    });
-    if (count > 0n) writer.tag(12, WireType.Bit64).double(inBaseUnit(min)).tag(13, WireType.Bit64).double(inBaseUnit(max));
-    writer.tag(14, WireType.Bit64).double(zeroThreshold);
-  });
-}
-
-function writeTimes(writer: BinaryWriter, { startNs, nowNs }: Times): void {
-  writer.tag(2, WireType.Bit64).fixed64(startNs).tag(3, WireType.Bit64).fixed64(nowNs);
-}
-
-/** `KeyValue`, each with an `AnyValue` of text. */
-function writeAttributes(writer: BinaryWriter, field: number, attributes: Attributes): void {
-  for (const [key, value] of Object.entries(attributes)) {
-    within(writer, field, () => {
-      writer.tag(1, WireType.LengthDelimited).string(key);
-      within(writer, 2, () => writer.tag(1, WireType.LengthDelimited).string(value));
-    });
+    this.#template = template.finish();
+    this.#distributions = distributions;
   }
-}
 
-/** A message inside of another. */
-function within(writer: BinaryWriter, field: number, write: () => unknown): void {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  write();
-  writer.join();
+  #ownersOf({ devices, isAggregate }: OtlpMetric): PointOwner[] {
+    if (devices === undefined) return [{ first: 0, device: undefined }];
+    if (isAggregate) return [{ first: this.#shape!.aggregates[devices.group]!, device: undefined }];
+    return this.#shape!.living(devices).map(({ id, firstCell }) => ({ first: firstCell, device: id }));
+  }
+
+  #pointOf({ field, cell, decimals, devices, isAggregate }: OtlpMetric, first: number, attributes: Uint8Array) {
+    const word = (part: number) => 2 * (first + cell + part);
+    if (field !== Data.histogram) return numberPoint(this.#startNs, attributes, word(0), decimals);
+    const count = this.#shape!.layout.latencyCells === 'counted' ? word(LATENCY_COUNT) : undefined;
+    // Where a line shows 0 for the extremes of all devices, there are no extremes.
+    const canHaveExtremes = count !== undefined && !(isAggregate && devices?.latencyAggregate === 'zero');
+    const hasExtremes = canHaveExtremes && this.#isCounted(count);
+    if (canHaveExtremes) this.#latencies.push({ word: count, hasExtremes });
+    const extremes = hasExtremes ? { min: word(LATENCY_MIN), max: word(LATENCY_MAX) } : undefined;
+    return latencyPoint(this.#startNs, attributes, { count, sum: word(LATENCY_SUM), extremes }, decimals);
+  }
+
+  #histogram({ head, metric, points }: Distribution, nowNs: bigint): Uint8Array {
+    const all = new BigUint64Array(this.#words.buffer);
+    const scheme = metric.scheme!;
+    const valued = points.map(({ first, attributes }): HistogramPoint => {
+      const cell = first + metric.cell;
+      const bucket = (i: number) => all[cell + FIRST_BUCKET + i]!;
+      // Each bucket has the count of all values up to its upper edge.
+      const counts = Array.from({ length: scheme.buckets }, (_, i) => (i === 0 ? bucket(0) : bucket(i) - bucket(i - 1)));
+      const [sum, min, max] = [all[cell + LATENCY_SUM]!, all[cell + LATENCY_MIN]!, all[cell + LATENCY_MAX]!];
+      return { attributes, value: new HistogramValue(scheme, { sum, min, max, counts }) };
+    });
+    return exponentialHistogram(head, metric, valued, [this.#startNs, nowNs]);
+  }
 }

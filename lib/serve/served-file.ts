@@ -112,7 +112,7 @@ export class ServedFile {
    */
   text(): SourceText {
     this.#text ??= new SourceText({ isOpenMetrics: false, prefix: PREFIX, labels: this.label, hasHeaders: false });
-    this.#text.update(this.#sampled);
+    this.#text.update(this.sampled);
     return this.#text;
   }
 
@@ -122,11 +122,12 @@ export class ServedFile {
    */
   messages(): MessageSource {
     this.#messages ??= new MessageSource({ prefix: PREFIX, labels: { vm: this.name } });
-    this.#messages.update(this.#sampled);
+    this.#messages.update(this.sampled);
     return this.#messages;
   }
 
-  get #sampled(): Sampled {
+  /** The values that were read last. Call only after take(). */
+  get sampled(): Sampled {
     const { layout, map, totals } = this.content!;
     return { layout, totals, devices: map.devices };
   }

@@ -2,11 +2,17 @@
 
 import { spawn } from 'node:child_process';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { networkInterfaces } from 'node:os';
 import { onTestFinished } from 'vitest';
 
 import { node } from './children.ts';
 import { program } from './command.ts';
 import { seriesOf } from './series.ts';
+
+/** An address of this machine that is not on loopback, if there is one. */
+export const elsewhere = Object.values(networkInterfaces()).flatMap((all) =>
+  all!.filter(({ internal, family }) => !internal && family === 'IPv4'),
+)[0]?.address;
 
 export interface Answer {
   readonly status: number;
