@@ -1,11 +1,11 @@
 // A store in a jail: limits that are set after the store was opened.
 
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { defineSchema, group, inc, Metrics, perDevice, readRegion } from 'vmm-metrics';
 
 import { runChild } from './helpers/children.ts';
+import { descriptorsOf } from './helpers/descriptors.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 const inJail = async (plan: object) => {
@@ -30,14 +30,7 @@ test('given a store without a file, when its memory is read under /proc, then it
   const metrics = closing(Metrics.open(schema, { name: freshName() }));
   metrics.app.g.hits.add(5);
   metrics.app.dev.alloc('a').ops.add(7);
-  const isRegion = (fd: string) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).includes('memfd:vmm-metrics');
-    } catch {
-      return false;
-    }
-  };
-  const path = `/proc/${process.pid}/fd/${readdirSync('/proc/self/fd').find(isRegion)}`;
+  const path = `/proc/${process.pid}/fd/${descriptorsOf(/memfd:vmm-metrics/)[0]}`;
   const { state, pid, values } = await readRegion(path);
   expect({ state, pid }).toEqual({ state: 'running', pid: process.pid });
   expect(values).toMatchObject({ g: { hits: 5n }, dev: { aggregate: { ops: 7n } } });

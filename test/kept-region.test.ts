@@ -2,7 +2,7 @@
 // readings, and what the reader keeps. The other tests of readers check that both ways of reading agree.
 
 import { randomBytes, randomInt } from 'node:crypto';
-import { chownSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion } from 'vmm-metrics';
@@ -12,19 +12,13 @@ import { KeptRegions } from '../lib/region/kept-regions.ts';
 import { readingOf } from '../lib/region/reader.ts';
 import { readBothWays } from './helpers/both-readers.ts';
 import { counted, regionFile } from './helpers/counted-region.ts';
+import { descriptorsOf } from './helpers/descriptors.ts';
 import { Model, NOTHING, type Picture } from './helpers/model.ts';
 import { writeRegion } from './helpers/region-writer.ts';
 import { freshName, temporaryFolder } from './helpers/workplace.ts';
 
-/** How many descriptors of a file this process has, whatever the name of the file is now. */
-const descriptorsOf = (path: string) =>
-  readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
-    } catch {
-      return false; // the folder itself
-    }
-  }).length;
+/** How many descriptors of a file this process has, even if the file was removed. */
+const openOf = (path: string) => descriptorsOf(path).length;
 
 /** A region that was read three times. If `native` is true, the next reading is by native code. */
 function kept(path: string, native = true): KeptRegion {
@@ -67,7 +61,7 @@ describe.each([{ native: true }, { native: false }])('given a region that is rea
     const region = kept(path, native);
     renameSync(regionFile({ pid: 2 }), path);
     expect(region.read().header.pid).toBe(2);
-    expect(descriptorsOf(path)).toBe(1);
+    expect(openOf(path)).toBe(1);
   });
 
   test('when the next process renamed it and took its name, then the region of the next process is read', () => {
@@ -76,7 +70,7 @@ describe.each([{ native: true }, { native: false }])('given a region that is rea
     region.read();
     renameSync(path, `${path}.previous`);
     expect(() => region.read()).toThrow('ENOENT');
-    expect(descriptorsOf(path)).toBe(0);
+    expect(openOf(path)).toBe(0);
     renameSync(regionFile({ pid: 2 }), path);
     expect(region.read().header.pid).toBe(2);
   });
@@ -96,7 +90,7 @@ describe.each([{ native: true }, { native: false }])('given a region that is rea
     expect(() => region.read()).toThrow(
       expect.objectContaining({ code: 'ERR_METRICS_REGION', cause: expect.objectContaining({ code: 'ENOENT' }) }),
     );
-    expect(descriptorsOf(path)).toBe(0);
+    expect(openOf(path)).toBe(0);
   });
 
   test('when it is cut short, then read() throws until the file is whole again', () => {
@@ -190,7 +184,7 @@ describe('given many regions', () => {
     });
     const regions = new KeptRegions({ openMax: 2 });
     onTestFinished(() => regions.close());
-    const open = () => paths.map(descriptorsOf);
+    const open = () => paths.map(openOf);
     const [a, b, c] = paths as [string, string, string];
     for (const path of [a, b, a, c]) regions.read(path);
     expect(open()).toEqual([1, 0, 1]);
@@ -248,7 +242,7 @@ describe('given many regions', () => {
     const regions = new KeptRegions({ openMax: 10, valuesMax: 50 });
     onTestFinished(() => regions.close());
     for (const path of [large, small]) regions.read(path);
-    expect([small, large].map(descriptorsOf)).toEqual([1, 0]);
+    expect([small, large].map(openOf)).toEqual([1, 0]);
   });
 
   test('when one region cannot be read, then its file is closed, and the others can still be read', () => {
@@ -259,7 +253,7 @@ describe('given many regions', () => {
     writeFileSync(bad, readFileSync(bad).fill(0xff, 64, 256));
     expect(() => regions.read(bad)).toThrow('its header is damaged');
     expect(regions.read(good).header.pid).toBe(4242);
-    expect([good, bad].map(descriptorsOf)).toEqual([1, 0]);
+    expect([good, bad].map(openOf)).toEqual([1, 0]);
   });
 
   test('when their documents differ only around the schema, then they share the schema', () => {

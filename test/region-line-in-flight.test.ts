@@ -1,6 +1,6 @@
 // readRegion() of a process that was killed with a line in flight: the sink shows whether the line is out.
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readRegion } from 'vmm-metrics';
@@ -56,6 +56,12 @@ describe('given a line in flight', () => {
     writeFileSync(sink, `${text}${'{}\n'.repeat(1000)}`);
     const { path } = withLine(sink, { offset: BigInt(text.length) });
     expect(await pendingHits(path)).toEqual(PENDING);
+  });
+
+  test('when the record names a length that no line has, and the sink is huge, then no more is searched than a line can have', async () => {
+    const sink = sinkFile();
+    truncateSync(sink, 2 ** 42);
+    expect(await pendingHits(withLine(sink, { bytes: 2n ** 62n }).path)).toEqual(PENDING);
   });
 
   test('when the sink is another file by now, then the result is unknown, unless the kernel took the whole line', async () => {

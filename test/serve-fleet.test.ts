@@ -7,6 +7,7 @@ import { group, inc, perDevice, type SchemaShape, store } from 'vmm-metrics';
 
 import { Fleet, type FleetOptions } from '../lib/serve/fleet.ts';
 import { type ScrapeQuery, Scrapes } from '../lib/serve/scrapes.ts';
+import { descriptorsOf } from './helpers/descriptors.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { type RegionOptions, writeRegion } from './helpers/region-writer.ts';
 import { seriesOf } from './helpers/series.ts';
@@ -279,6 +280,18 @@ describe('given files that are wrong in some way', () => {
     expect(files()).toEqual({});
     renameSync(join(folder, 'away'), join(folder, 'vms'));
     expect(series().has('vmm_up{vm="a"}')).toBe(true);
+  });
+
+  test('when files are removed, then the agent keeps none of them open, since their memory would stay in use', () => {
+    const folder = temporaryFolder();
+    const paths = ['a', 'b', 'c'].map((name) => write(join(folder, `${name}.region`)));
+    const { series } = fleetOf([folder]);
+    for (let i = 0; i < 4; i++) series();
+    expect(descriptorsOf(folder)).toHaveLength(3);
+    rmSync(paths[0]!);
+    rmSync(paths[1]!);
+    series();
+    expect(descriptorsOf(folder)).toHaveLength(1);
   });
 
   test.runIf(process.getuid!() === 0)('when one belongs to another user, then it is read only if that was asked for', () => {

@@ -8,6 +8,7 @@ import { Metrics } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { runChild } from './helpers/children.ts';
+import { descriptorsOf } from './helpers/descriptors.ts';
 import { at, closing, freshName, linesOf, temporaryFolder } from './helpers/workplace.ts';
 
 interface Plan {
@@ -170,15 +171,7 @@ test('given workers that call the addon, when they are terminated in the middle 
 
 test('given an open store, when it is closed, then its descriptors are closed too', async () => {
   const open = () => readFileSync('/proc/self/maps', 'utf8').match(/vmm-metrics/g)?.length ?? 0;
-  const { readdirSync, readlinkSync } = await import('node:fs');
-  const descriptors = () =>
-    readdirSync('/proc/self/fd').filter((fd) => {
-      try {
-        return /vmm-metrics|lines/.test(readlinkSync(`/proc/self/fd/${fd}`));
-      } catch {
-        return false; // the descriptor of the listing itself
-      }
-    }).length;
+  const descriptors = () => descriptorsOf(/vmm-metrics|lines/).length;
   const before = [open(), descriptors()];
   const path = `${temporaryFolder()}/lines`;
   for (let i = 0; i < 30; i++) {

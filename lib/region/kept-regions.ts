@@ -21,7 +21,7 @@ export class KeptRegions {
   readonly #openMax: number;
   readonly #valuesMax: number;
   readonly #each: KeptRegionOptions;
-  /** The open regions, by path. The region that was read longest ago comes first. */
+  /** The open regions, by path. The region that read() was called for longest ago comes first. */
   readonly #open = new Map<string, { readonly region: KeptRegion; values: number }>();
   #values = 0;
 
@@ -75,6 +75,12 @@ export class KeptRegions {
     }
   }
 
+  /** Closes the file of that path, if it is open: the memory of a file that was removed is free only then. */
+  closeOne(path: string): void {
+    this.#open.get(path)?.region.close();
+    this.#forget(path);
+  }
+
   /** Closes all files. */
   close(): void {
     while (this.#open.size > 0) this.#closeOldest();
@@ -94,9 +100,7 @@ export class KeptRegions {
   }
 
   #closeOldest(): void {
-    const [path, { region }] = this.#open.entries().next().value!;
-    region.close();
-    this.#forget(path);
+    this.closeOne(this.#open.keys().next().value!);
   }
 
   #forget(path: string): void {

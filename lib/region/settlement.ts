@@ -2,6 +2,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
+import { LINE_BYTES_MAX } from './format.ts';
 import type { LineRecord, RegionHeader } from './header.ts';
 import type { OpenLine } from './line.ts';
 
@@ -34,7 +35,7 @@ export function settle({ sinkPath }: RegionHeader, line: LineRecord, open: OpenL
     const info = fstatSync(fd, { bigint: true });
     if (!isSink(info)) return 'unknown';
     if (line.offset >= info.size) return 'pending';
-    const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + 2 * Number(line.bytes));
+    const bytes = Math.min(Number(info.size - line.offset), SEARCHED_BYTES + Math.min(Number(line.bytes), LINE_BYTES_MAX + 1));
     const isLine = lineTest(open, line.bytes);
     return linesOf(readAt(fd, bytes, line.offset)).some(isLine) ? 'out' : 'pending';
   } catch {

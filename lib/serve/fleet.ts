@@ -128,6 +128,7 @@ export class Fleet {
     for (const [path, file] of this.#files) {
       if (paths.has(path)) continue;
       this.#files.delete(path);
+      this.#regions.closeOne(path);
       if (file.writer !== undefined) this.vanished++;
     }
     for (const { path, name } of regions) if (!this.#files.has(path)) this.#files.set(path, new ServedFile(path, name));
