@@ -76,7 +76,8 @@ class SignalMask {
   }
 
  private:
-  // The signals that an instruction raises. SIGABRT is not among them: abort() unblocks it anyway.
+  // The signals that an instruction raises. SIGABRT is not among them. glibc's abort() unblocks it anyway. musl's kills
+  // without the handler if SIGABRT is blocked, but nothing that runs under a mask calls abort().
   static constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
   static constexpr int kMarks = 64;
 

@@ -54,7 +54,7 @@ struct sigaction OursAbove(int signal, const struct sigaction& below) {
 // on g_capture.captured_by_default.
 void Install(int signal, bool leave_ignored) {
   struct sigaction now = {};
-  if (sigaction(signal, nullptr, &now) != 0) return;
+  if (sigaction(signal, nullptr, &now) != 0) return;  // SIGKILL, SIGSTOP, or a signal that the C library keeps for itself
   if (!IsOurs(now)) {
     if (leave_ignored && IsIgnored(now)) return;
     NoteDisposition(signal, now, SiblingOf(now));

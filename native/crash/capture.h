@@ -45,7 +45,8 @@ struct CaptureTarget {
 void CountDegraded(CaptureTarget& target);
 
 struct CaptureOptions {
-  // 0: the fatal signals, SIGTERM, SIGINT, SIGHUP, and all others that the store marks.
+  // 0: the fatal signals, SIGTERM, SIGINT, SIGHUP, and all others that the store marks. Signals that the C library
+  // keeps for itself are left out: 32 and 33, and on musl also 34. They have no name that JavaScript accepts.
   SignalSet signals = 0;
   bool leave_ignored = false;  // a signal that is ignored is not even counted
   // How long a dying process may wait for all its sinks together. Per process; the last Capture decides.

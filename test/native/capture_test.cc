@@ -85,6 +85,20 @@ TEST("given signals that are handled, ignored or harmless, when they arrive, the
   });
 }
 
+TEST("given a request for every signal, when it is carried out, then each that the C library lets a program handle is captured") {
+  Scene scene;
+  CheckInChild([&] {
+    CaptureOptions options;
+    options.signals = ~SignalSet{0};
+    CHECK(scene.store->CaptureSignals(options).ok());
+    for (int signal = 1; signal < kSignals; signal++) {
+      struct sigaction now;
+      if (signal == SIGKILL || signal == SIGSTOP || sigaction(signal, nullptr, &now) != 0) continue;
+      if (!CHECK(now.sa_handler != SIG_DFL)) std::printf("signal %d\n", signal);
+    }
+  });
+}
+
 TEST("given handlers and ignored signals, when the last captured store is released, then all dispositions are as before") {
   CheckInChild([] {
     InstallHandler(SIGHUP, HostHandler);

@@ -172,7 +172,7 @@ bool LimitLocked(rlim_t bytes) {
   if (limit.rlim_max > bytes) limit.rlim_max = bytes;
   limit.rlim_cur = limit.rlim_max;
   CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-  return getuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0);
+  return StopBeingRoot();
 }
 
 TEST("given a process that locks future memory and has a limit on that, when a region is used, then only its rows are locked") {

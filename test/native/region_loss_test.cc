@@ -261,8 +261,10 @@ Region* g_signalled;
 }  // namespace
 }  // namespace vmm
 
-// Raises a signal in the middle of a repair of g_signalled, just before its memory is replaced.
-extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+// Raises a signal in the middle of a repair of g_signalled, just before its memory is replaced. Only some C libraries
+// declare mmap() noexcept.
+extern "C" void* mmap(void* address, size_t bytes, int protection, int flags, int fd,
+                      off_t offset) noexcept(noexcept(::mmap(nullptr, 0, 0, 0, 0, 0))) {
   constexpr int kInRepair = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
   if (vmm::g_signalled != nullptr && (flags & kInRepair) == kInRepair)
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGTRAP);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -18,5 +19,8 @@ inline void LimitResource(decltype(RLIMIT_FSIZE) resource, rlim_t most) {
   limit.rlim_cur = most;
   CHECK_EQ(setrlimit(resource, &limit), 0);
 }
+
+// Root has no limit on locked memory, nor on the number of processes. False: this process must stay root.
+inline bool StopBeingRoot() { return getuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0); }
 
 }  // namespace vmm

@@ -63,6 +63,14 @@ extern "C" ssize_t write(int fd, const void* bytes, size_t count) {
 namespace vmm {
 namespace {
 
+// glibc's abort() unblocks its signal first. musl's does not: where the signal is blocked, as while a line is written,
+// musl restores the default and kills, and no handler is called.
+#if defined(__GLIBC__)
+constexpr int kFaultSignals[] = {SIGSEGV, SIGABRT};
+#else
+constexpr int kFaultSignals[] = {SIGSEGV};
+#endif
+
 constexpr When kEach[] = {When::kBefore, When::kHalf, When::kAllButOne, When::kAfter};
 
 // Adds 5 and flushes, then adds 7. The fault or signal comes in the second flush, on this thread or on a thread that
@@ -85,7 +93,7 @@ void FlushIntoTrouble(Scene& scene, When when, int signal, bool is_sent, bool on
 TEST(
     "given a file, when the thread that writes a line has a fault there, then all lines are whole, and together have every add "
     "once") {
-  for (const int signal : {SIGSEGV, SIGABRT}) {
+  for (const int signal : kFaultSignals) {
     for (const When when : kEach) {
       for (const bool on_thread : {false, true}) {
         Scene scene("fault");
