@@ -42,8 +42,9 @@ export function resultsOf({ name, rows }: Subject, rounds: Rounds, wanted: Reado
 
   /** The ratio of the row's figure to another row's, in each round. */
   const relative = (row: Row, tree: number, other: string) => {
-    const others = values(other, treeOf(other, tree)).map(median);
-    return values(row.name, tree).map((round, i) => median(round) / others[i]!);
+    const figure = (round: readonly number[]) => quantile(round, row.quantile ?? 0.5);
+    const others = values(other, treeOf(other, tree)).map(figure);
+    return values(row.name, tree).map((round, i) => figure(round) / others[i]!);
   };
 
   const figureOf = (row: Row, tree: number): Figure | undefined => {

@@ -35,6 +35,8 @@ const PARTS = {
     const soaks = [
       ['test:native', 'ONLY=writer_storm_test'],
       ['test:tsan', 'ONLY=writer_storm_test'],
+      ['test:native', 'ONLY=thread_shards_test'],
+      ['test:tsan', 'ONLY=thread_shards_test'],
       ['test:tsan', 'ONLY=soak_test'],
     ];
     const found = [];
@@ -54,6 +56,7 @@ const SOAKS = [
   'region-reader',
   'soak',
   'turnover',
+  'writer-storm',
 ];
 const NEED_COMPILE = ['vitest', 'package', 'soak'];
 

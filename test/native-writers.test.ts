@@ -3,7 +3,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, histogram, inc, latency, Metrics, perDevice, type Schema, store, utcTimestampMs } from 'vmm-metrics';
 
@@ -84,21 +83,6 @@ describe.each(samples)('given the sample in $language', ({ writer }) => {
     expect(halted.quantile(0.5)).toBeLessThan(2_500 * 1.05);
     expect([...halted.buckets()].reduce((sum, { count }) => sum + count, 0n)).toBe(10_000n);
   });
-});
-
-test('given 16 native threads and 4 workers on one metric, when all count, then the count is exact', async () => {
-  const name = freshName();
-  const metrics = openSample(name);
-  const times = 1_000_000;
-  const workers = Array.from(
-    { length: 4 },
-    () => new Worker(new URL('./fixtures/adding.mjs', import.meta.url), { workerData: { name, times } }),
-  );
-  const ends = workers.map((worker) => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)));
-  await Promise.all(workers.map((worker) => new Promise((resolve) => worker.on('online', resolve))));
-  expect(built('cpp_writer').run(metrics.native, 16, 20_000)).toBe('');
-  expect(await Promise.all(ends)).toEqual([0, 0, 0, 0]);
-  expect(metrics.app.vcpu.exit_io_out.count()).toBe(BigInt(4 * times + 16 * 20_000));
 });
 
 describe('given a generated header', () => {

@@ -36,6 +36,7 @@ NAPI_MODULE_INIT() {
   DefineDeaths(env, exports);
   DefineWriters(env, exports);
   DefineHandlers(env, exports);
+  DefineStorm(env, exports);
   DefineLedger(env, exports);
   DefineConfined(env, exports);
   DefineTurnover(env, exports);

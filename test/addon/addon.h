@@ -20,6 +20,7 @@ void DefineLedger(napi_env env, napi_value exports);
 void DefineConfined(napi_env env, napi_value exports);
 void DefineTurnover(napi_env env, napi_value exports);
 void DefineKvm(napi_env env, napi_value exports);
+void DefineStorm(napi_env env, napi_value exports);
 
 void Define(napi_env env, napi_value exports, const char* name, napi_callback call);
 std::string StringArgument(napi_env env, napi_callback_info info, size_t index);

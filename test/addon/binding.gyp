@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "vmm_test",
-      "sources": ["addon.cc", "confined.cc", "deaths.cc", "handlers.cc", "kvm.cc", "ledger.cc", "turnover.cc", "writers.cc", "header_is_c.c"],
+      "sources": ["addon.cc", "confined.cc", "deaths.cc", "handlers.cc", "kvm.cc", "ledger.cc", "storm.cc", "turnover.cc", "writers.cc", "header_is_c.c"],
       "include_dirs": ["../../include", "../native"],
       "defines": ["NAPI_VERSION=8"],
       "cflags": ["-Wall", "-Wextra", "-O2", "-g"],

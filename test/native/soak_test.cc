@@ -7,6 +7,8 @@
 // VMM_METRICS_SOAK_SECONDS is the duration (default: 2). VMM_METRICS_SOAK_SEED is the random seed, which each run
 // prints. The same seed repeats what each thread does, but not the order in which threads run.
 
+#include "soak.h"
+
 #include <signal.h>
 
 #include <algorithm>
@@ -35,11 +37,6 @@ constexpr int kStores = 3;
 constexpr int kThreads = 5;
 constexpr int kStepsOfARound = 400;
 constexpr int kIds = 4;
-
-uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // The sums that all threads have added to one store.
 struct Added {
@@ -251,8 +248,8 @@ void CheckLines(const Round& round, int store) {
 
 TEST("given threads that do anything to any store at any time, when all have detached, then the lines have every add") {
   InstallHandler(SIGHUP, [](int) {});
-  const int64_t end_ms = MonotonicMs() + static_cast<int64_t>(NumberFrom("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
-  uint64_t seed = NumberFrom("VMM_METRICS_SOAK_SEED", std::random_device()() % 1'000'000);
+  const int64_t end_ms = MonotonicMs() + static_cast<int64_t>(SoakNumber("VMM_METRICS_SOAK_SECONDS", 2)) * 1000;
+  uint64_t seed = SoakNumber("VMM_METRICS_SOAK_SEED", std::random_device()() % 1'000'000);
   uint64_t rounds = 0, opens = 0, flushes = 0, profiles = 0, captures = 0;
   do {
     const int failed_before = check::failed;

@@ -6,15 +6,14 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
 #include "attached_store.h"
 #include "base/clock.h"
 #include "check.h"
+#include "soak.h"
 
 namespace vmm {
 namespace {
@@ -74,12 +73,7 @@ class Storm {
   const vmm_metrics_metric inc, latency;
 
  private:
-  static int64_t DurationMs() {
-    const char* const seconds = std::getenv("VMM_METRICS_SOAK_SECONDS");
-    return 1'000 * (seconds == nullptr ? 1 : std::min(std::atoll(seconds), 10ll));
-  }
-
-  const int64_t end_ms_ = MonotonicMs() + DurationMs();
+  const int64_t end_ms_ = MonotonicMs() + StormMs();
   struct sigaction before_;
 };
 
