@@ -1,5 +1,5 @@
-// All who may count, at once, in a process with JavaScript. test/native/writer_storm_test.cc does the same without Node,
-// and under ThreadSanitizer. VMM_METRICS_SOAK_SECONDS sets the duration, which is 10 seconds at most.
+// All that may count, at once, in a process with JavaScript. test/native/writer_storm_test.cc does the same without
+// Node, and under ThreadSanitizer. VMM_METRICS_SOAK_SECONDS sets the duration, which is 10 seconds at most.
 
 import { expect, test } from 'vitest';
 
