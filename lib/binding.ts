@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 
 import { type LoadedAddon, loadAddon } from './addon-file.ts';
+import type { NativeExposition } from './binding-exposition.ts';
 import type { KnownRegionHandle, KnownRegionSpec, NativeFileSampler } from './binding-readers.ts';
 import { ErrorCode, MetricsError } from './errors.ts';
 import type { Failure } from './failures.ts';
@@ -209,7 +210,7 @@ export interface OpenStore {
   readonly addon?: string;
 }
 
-export interface Binding {
+export interface Binding extends NativeExposition {
   /** The version of the package that the addon was built from. */
   readonly version: string;
   /** The stores of this process, including those of other copies of this package that this copy can find. */

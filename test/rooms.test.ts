@@ -8,7 +8,7 @@ import { arrowsOfRooms } from './helpers/drawings.ts';
 import { HANDLER_FILES } from './helpers/handler-files.ts';
 
 /** From the bottom up. */
-const ROOMS = ['base', 'region', 'kvm', 'flush', 'profile', 'crash', 'store', 'node'];
+const ROOMS = ['base', 'region', 'exposition', 'kvm', 'flush', 'profile', 'crash', 'store', 'node'];
 
 const root = fileURLToPath(new URL('../native/', import.meta.url));
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(cc|h)$/.test(file));

@@ -4,10 +4,12 @@ import { checkedChoice, checkedOptions, shown } from '../arguments.ts';
 import type { CollectedMetric } from '../collect.ts';
 import { SAMPLE, type Sampled, type Sampling } from '../sampled.ts';
 import type { Schema } from '../schema.ts';
-import { fleetChunks } from './fleet-text.ts';
+import { EOF } from './eof.ts';
 import { checkedLabels, checkedPrefix, type Labels, labelsText } from './names.ts';
 import { MessageSource, protobufOf } from './protobuf.ts';
-import { EOF, SourceText } from './source-text.ts';
+import { renderer } from './renderer.ts';
+import type { SourceSamples } from './rendering.ts';
+import { SourceText } from './source-text.ts';
 
 /** Where values come from: a `Metrics`, or what `readRegion()` has read. Both have these properties. */
 export interface ExpositionSource {
@@ -59,8 +61,8 @@ export interface ExpositionOptions<Source = ExpositionSource> {
  * All values are exact up to 2^64-1 in the text. A server that keeps floating-point numbers, as Prometheus does, rounds
  * values above 2^53.
  *
- * The text of a source is kept, and the next call writes only the numbers that changed. A thread exports its own
- * `Metrics` object. Not for signal handlers.
+ * The names and labels of a source are kept for the next call. The text of a single source is kept too, and the next
+ * call writes only the numbers that changed. A thread exports its own `Metrics` object. Not for signal handlers.
  * @throws TypeError, RangeError for a wrong argument, such as two sources with the same labels.
  * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics would have the same name, or a name two types. The message
  * names both metrics.
@@ -82,10 +84,11 @@ export function exposition<Source extends ExpositionSource>(
   source: Source | readonly Source[],
   options?: ExpositionOptions<Source>,
 ): string | Uint8Array<ArrayBuffer> {
+  const recent = recentText(source, options);
+  if (recent !== undefined) return recent.text();
   const request = requestOf('exposition()', source, options);
   if (request.format === 'protobuf') return protobufFrom(request);
-  const text = textFrom(request);
-  return text instanceof SourceText ? text.text : Buffer.concat([...text]).toString();
+  return request.isList ? listFrom(request).toString() : textFrom(request).text();
 }
 
 /**
@@ -97,10 +100,11 @@ export function expositionBytes<Source extends ExpositionSource>(
   source: Source | readonly Source[],
   options?: ExpositionOptions<Source>,
 ): Uint8Array<ArrayBuffer> {
+  const recent = recentText(source, options);
+  if (recent !== undefined) return recent.bytes();
   const request = requestOf('expositionBytes()', source, options);
   if (request.format === 'protobuf') return protobufFrom(request);
-  const text = textFrom(request);
-  return text instanceof SourceText ? Buffer.from(text.bytes) : Buffer.concat([...text]);
+  return request.isList ? listFrom(request) : textFrom(request).bytes();
 }
 
 /** What a call asks for, checked. */
@@ -139,16 +143,31 @@ function requestOf<Source extends ExpositionSource>(
   return { format, prefix, isList, sources };
 }
 
-/** The kept text of one source, or the text of a list of sources in chunks. */
-function textFrom({ format, prefix, isList, sources }: ExpositionRequest): SourceText | Iterable<Uint8Array> {
+/** The text of a single source, as of now. */
+function textFrom({ format, prefix, sources: [one] }: ExpositionRequest): SourceText {
+  const { source, sampled, labels } = one!;
+  const own = { prefix, labels: labelsText(labels) };
+  const text = kept(
+    source,
+    `${format} ${prefix} ${own.labels}`,
+    () => new SourceText({ ...own, isOpenMetrics: format === 'openmetrics', hasHeaders: true }),
+  );
+  text.update(sampled);
+  keptOf(source).recent = { format, prefix, labels: { ...labels }, text };
+  return text;
+}
+
+/** The text of a list of sources, as of now. */
+function listFrom({ format, prefix, sources }: ExpositionRequest): Buffer<ArrayBuffer> {
   const isOpenMetrics = format === 'openmetrics';
-  const texts = sources.map(({ source, sampled, labels }) => {
-    const text = keptText(source, { isOpenMetrics, prefix, labels: labelsText(labels), hasHeaders: !isList });
-    text.update(sampled);
-    return text;
+  const all = sources.map(({ source, sampled, labels }) => {
+    const own = { prefix, labels: labelsText(labels) };
+    const samples = kept(source, `list ${prefix} ${own.labels}`, () => renderer().samplesOf(own));
+    samples.update(sampled);
+    return samples;
   });
-  if (!isList) return texts[0]!;
-  return isOpenMetrics ? [...fleetChunks(texts, isOpenMetrics), EOF] : fleetChunks(texts, isOpenMetrics);
+  const chunks = [...renderer().chunks(all, { isOpenMetrics })];
+  return Buffer.concat(isOpenMetrics ? [...chunks, EOF] : chunks);
 }
 
 function protobufFrom({ prefix, sources }: ExpositionRequest): Uint8Array<ArrayBuffer> {
@@ -173,18 +192,51 @@ export function contentType(format: ExpositionFormat): string {
   return CONTENT_TYPES[checkedChoice('contentType(): format', format, FORMATS)];
 }
 
-/** The texts that are kept for a source. A source rarely has more than one reader with options of its own. */
-const kept = new WeakMap<object, Map<string, SourceText>>();
+/** What is kept for a source: what shows it, by options; and the text of the last call, with its options. */
+interface Kept {
+  readonly all: Map<string, SourceSamples>;
+  recent?: { readonly format: ExpositionFormat; readonly prefix: string; readonly labels: Labels; readonly text: SourceText };
+}
+
+const keptBySource = new WeakMap<object, Kept>();
+/** A source rarely has more than one reader with options of its own. */
 const KEPT_MAX = 4;
 
-function keptText(source: object, options: ConstructorParameters<typeof SourceText>[0]): SourceText {
-  const key = JSON.stringify(options);
-  let texts = kept.get(source);
-  if (texts === undefined) kept.set(source, (texts = new Map()));
-  const text = texts.get(key) ?? new SourceText(options);
-  if (!texts.has(key) && texts.size >= KEPT_MAX) texts.delete(texts.keys().next().value!);
-  texts.set(key, text);
-  return text;
+function keptOf(source: object): Kept {
+  let of = keptBySource.get(source);
+  if (of === undefined) keptBySource.set(source, (of = { all: new Map() }));
+  return of;
+}
+
+/** What is kept for a source under a key, which tells what `make` makes. */
+function kept<T extends SourceSamples>(source: object, key: string, make: () => T): T {
+  const { all } = keptOf(source);
+  const one = (all.get(key) as T | undefined) ?? make();
+  if (!all.has(key) && all.size >= KEPT_MAX) all.delete(all.keys().next().value!);
+  all.set(key, one);
+  return one;
+}
+
+/**
+ * The text of a single source, as of now, if the last call had the same options. They are right then, and the checks,
+ * which take longer than the text, need not be made again.
+ */
+function recentText(source: object, options: unknown): SourceText | undefined {
+  const recent = typeof source === 'object' ? keptBySource.get(source)?.recent : undefined;
+  if (recent === undefined || !isSimple(options)) return undefined;
+  const { format = 'text', prefix = 'vmm', labels = {}, ...others } = options as ExpositionOptions;
+  if (format !== recent.format || prefix !== recent.prefix || !isSimple(labels) || Object.keys(others).length > 0) return undefined;
+  const names = Object.keys(labels);
+  const before = Object.keys(recent.labels);
+  const isSame = names.length === before.length && names.every((name, i) => name === before[i] && labels[name] === recent.labels[name]);
+  if (!isSame) return undefined;
+  recent.text.update(sampledFrom('source', source));
+  return recent.text;
+}
+
+/** Whether it is an object literal of this realm. */
+function isSimple(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** The values of a source now. */

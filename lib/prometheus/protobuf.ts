@@ -5,9 +5,9 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 import type { Sampled } from '../sampled.ts';
 import { type Family, type FamilyType, familiesOf } from './families.ts';
-import { unionOf } from './fleet-text.ts';
 import type { Labels } from './names.ts';
 import { type NumberOwner, Numbers } from './numbers.ts';
+import { unionOf } from './union.ts';
 
 /** A chunk has the families of about so many samples. */
 const CHUNK_SAMPLES = 4096;

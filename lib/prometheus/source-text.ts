@@ -4,20 +4,19 @@
 
 import type { Sampled } from '../sampled.ts';
 import { changeDigits, DECIMAL_BYTES_MAX, digitsOf, writeDecimal } from './decimal.ts';
+import { EOF } from './eof.ts';
 import { type Family, familiesOf, headerOf, type Part } from './families.ts';
 import { escapedLabel } from './names.ts';
+import type { SamplesOptions, SourceSamples } from './rendering.ts';
 import { Shape } from './values.ts';
 
-export interface TextOptions {
+export interface TextOptions extends SamplesOptions {
   readonly isOpenMetrics: boolean;
-  readonly prefix: string;
-  /** The labels of every sample, as they stand between braces; may be empty. */
-  readonly labels: string;
   /** Whether each family begins with its comment lines. Without them, families of several sources can be joined. */
   readonly hasHeaders: boolean;
 }
 
-export class SourceText {
+export class SourceText implements SourceSamples {
   readonly #options: TextOptions;
   #shape: Shape | undefined;
   #families: readonly Family[] = [];
@@ -40,19 +39,22 @@ export class SourceText {
     this.#options = options;
   }
 
-  /**
-   * The whole text. The next update overwrites it.
-   */
-  get bytes(): Uint8Array {
-    return this.#text.subarray(0, this.#length);
+  /** The whole text, as bytes that belong to the caller. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    return Buffer.from(this.#text.subarray(0, this.#length));
   }
 
-  get text(): string {
+  /** The whole text. */
+  text(): string {
     const bytes = Buffer.from(this.#text.buffer, 0, this.#length);
     return bytes.toString(this.#isAscii ? 'latin1' : 'utf8');
   }
 
-  /** The families, some of which may have no samples. */
+  /** How many bytes the text has. */
+  get length(): number {
+    return this.#length;
+  }
+
   get families(): readonly Family[] {
     return this.#families;
   }
@@ -73,10 +75,6 @@ export class SourceText {
     else for (let i = begin, j = at; i < end; i++, j++) to[j] = text[i]!;
   }
 
-  /**
-   * Shows the values of a reading.
-   * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics would have the same name.
-   */
   update(sampled: Sampled): void {
     if (this.#shape === undefined || !this.#shape.fits(sampled)) this.#render(sampled);
     else {
@@ -248,8 +246,6 @@ function withEdge(labels: string, { le }: Part): string {
 }
 
 const NEWLINE = 0x0a;
-/** The last line of OpenMetrics. */
-export const EOF = Buffer.from('# EOF\n');
 /** For one number. */
 const digits = new Uint8Array(DECIMAL_BYTES_MAX);
 /** For a text that is being made. */

@@ -6,6 +6,14 @@ import type { NativeDevice } from '../binding.ts';
 import { type DeviceGroupLayout, FIRST_BUCKET, LATENCY_MAX, LATENCY_MIN, type Layout, minimumOf } from '../layout.ts';
 import type { Sampled } from '../sampled.ts';
 
+/** The values of latencies and histograms. */
+interface Timed {
+  /** The first value of each latency or histogram metric that has values. */
+  readonly latencies: Uint32Array;
+  /** The first bucket of each histogram that has values, and the number of its buckets, in turn. */
+  readonly buckets: Uint32Array;
+}
+
 /** Which devices a reading has. Two readings of the same shape have the same series. */
 export class Shape {
   readonly layout: Layout;
@@ -14,10 +22,8 @@ export class Shape {
   readonly values: number;
   /** For each group of devices, where the values of its aggregate begin. */
   readonly aggregates: readonly number[];
-  /** The first value of each latency or histogram metric that has values. */
-  readonly #latencies: Uint32Array;
-  /** The first bucket of each histogram that has values, and the number of its buckets, in turn. */
-  readonly #buckets: Uint32Array;
+  /** What only fill() needs. */
+  #timed: Timed | undefined;
 
   constructor({ layout, totals, devices }: Sampled) {
     this.layout = layout;
@@ -29,15 +35,6 @@ export class Shape {
       return at;
     });
     this.values = next;
-    const timed = layout.entries.flatMap((entry) => {
-      if (entry.kind === 'utcTimestampMs') return [];
-      const metrics = entry.metrics.filter(({ def }) => def.kind === 'latency' || def.kind === 'histogram');
-      return this.#ownersOf(entry).flatMap((owner) => metrics.map(({ cell, scheme }) => ({ first: owner + cell, scheme })));
-    });
-    this.#latencies = Uint32Array.from(timed, ({ first }) => first);
-    this.#buckets = Uint32Array.from(
-      timed.flatMap(({ first, scheme }) => (scheme === undefined ? [] : [first + FIRST_BUCKET, scheme.buckets])),
-    );
   }
 
   /** Whether a reading has the same series. */
@@ -60,7 +57,8 @@ export class Shape {
     all.set(totals);
     for (const group of this.layout.devices) combineDevices(totals, group, devices[group.group]!, all, this.aggregates[group.group]!);
     // A cell holds the complement of a minimum.
-    for (const latency of this.#latencies) {
+    const { latencies, buckets } = (this.#timed ??= this.#findTimed());
+    for (const latency of latencies) {
       const low = 2 * (latency + LATENCY_MIN);
       if ((words[low]! | words[low + 1]!) === 0) all[latency + LATENCY_MIN] = minimumOf(0n, all[latency + LATENCY_MAX]!);
       else {
@@ -68,11 +66,23 @@ export class Shape {
         words[low + 1] = ~words[low + 1]!;
       }
     }
-    for (let i = 0; i < this.#buckets.length; i += 2) {
-      const first = this.#buckets[i]!;
-      const end = first + this.#buckets[i + 1]!;
+    for (let i = 0; i < buckets.length; i += 2) {
+      const first = buckets[i]!;
+      const end = first + buckets[i + 1]!;
       for (let bucket = first + 1; bucket < end; bucket++) all[bucket] = all[bucket]! + all[bucket - 1]!;
     }
+  }
+
+  #findTimed(): Timed {
+    const timed = this.layout.entries.flatMap((entry) => {
+      if (entry.kind === 'utcTimestampMs') return [];
+      const metrics = entry.metrics.filter(({ def }) => def.kind === 'latency' || def.kind === 'histogram');
+      return this.#ownersOf(entry).flatMap((owner) => metrics.map(({ cell, scheme }) => ({ first: owner + cell, scheme })));
+    });
+    return {
+      latencies: Uint32Array.from(timed, ({ first }) => first),
+      buckets: Uint32Array.from(timed.flatMap(({ first, scheme }) => (scheme === undefined ? [] : [first + FIRST_BUCKET, scheme.buckets]))),
+    };
   }
 
   #ownersOf(entry: Exclude<Layout['entries'][number], { kind: 'utcTimestampMs' }>): number[] {

@@ -182,7 +182,7 @@ export class Fleet {
     this.#counts = counts;
     this.#shown = [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     const shown = new Set(this.#shown);
-    for (const file of this.#files.values()) if (!shown.has(file)) file.forgetText();
+    for (const file of this.#files.values()) if (!shown.has(file)) file.forgetSamples();
     this.#judgeAll(nowMs);
   }
 
@@ -247,7 +247,7 @@ export class Fleet {
         this.#withheld(file, (error as Error).message);
       }
     }
-    if (file.values !== 'shown') file.forgetText();
+    if (file.values !== 'shown') file.forgetSamples();
   }
 
   #withheld(file: ServedFile, why: string): void {

@@ -1,10 +1,10 @@
 // The metrics of the fleet, or of one virtual machine, as bytes.
 
+import { EOF } from '../prometheus/eof.ts';
 import type { ExpositionFormat } from '../prometheus/exposition.ts';
 import type { Family } from '../prometheus/families.ts';
-import { fleetChunks } from '../prometheus/fleet-text.ts';
 import { protobufChunks } from '../prometheus/protobuf.ts';
-import { EOF } from '../prometheus/source-text.ts';
+import { renderer } from '../prometheus/renderer.ts';
 import { VERSION } from '../version.ts';
 import type { Fleet } from './fleet.ts';
 import { agentChunk, vmChunk } from './own-families.ts';
@@ -76,16 +76,16 @@ function chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] 
 }
 
 function valueChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
+  const isWanted = wantedBy(query);
   if (query.format === 'protobuf') {
     return protobufChunks(
       vms.map((vm) => vm.messages()),
-      wantedBy(query),
+      isWanted,
     );
   }
-  return fleetChunks(
-    vms.map((vm) => vm.text()),
-    query.format === 'openmetrics',
-    wantedBy(query),
+  return renderer().chunks(
+    vms.map((vm) => vm.samples()),
+    { isOpenMetrics: query.format === 'openmetrics', isWanted },
   );
 }
 
@@ -98,7 +98,9 @@ function ownOptions({ format, names }: ScrapeQuery) {
   return { format, isWanted: (name: string) => names.size === 0 || names.has(name) };
 }
 
-function wantedBy({ detail, names }: ScrapeQuery): (family: Family) => boolean {
+/** Which families are wanted; undefined: all. */
+function wantedBy({ detail, names }: ScrapeQuery): ((family: Family) => boolean) | undefined {
+  if (detail === 'device' && names.size === 0) return undefined;
   const isNamed = ({ name, parts }: Family) => names.has(name) || parts.some(({ suffix }) => names.has(`${name}${suffix}`));
   return (family) => (detail === 'device' || family.devices === undefined || family.isAggregate) && (names.size === 0 || isNamed(family));
 }

@@ -1,10 +1,11 @@
-// One region file as the agent knows it: its last reading, since when its writer is dead, and the text of its values.
+// One region file as the agent knows it: its last reading, since when its writer is dead, and what shows its values.
 
 import { layoutOf } from '../layout.ts';
 import { familiesOf } from '../prometheus/families.ts';
 import { labelsText } from '../prometheus/names.ts';
 import { MessageSource } from '../prometheus/protobuf.ts';
-import { SourceText } from '../prometheus/source-text.ts';
+import { renderer } from '../prometheus/renderer.ts';
+import type { SourceSamples } from '../prometheus/rendering.ts';
 import type { CellMap } from '../region/cell-map.ts';
 import { type RegionState, stateOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
@@ -60,7 +61,7 @@ export class ServedFile {
   slowTimes = 0;
   /** The file is not read before this time. */
   notBeforeMs = 0;
-  #text: SourceText | undefined;
+  #samples: SourceSamples | undefined;
   #messages: MessageSource | undefined;
   #counted: { readonly map: CellMap; readonly series: number } | undefined;
 
@@ -96,7 +97,7 @@ export class ServedFile {
     if (this.name === name) return;
     this.name = name;
     this.label = labelsText({ vm: name });
-    this.forgetText();
+    this.forgetSamples();
   }
 
   /** How many series its values are. Call only after take(). */
@@ -107,18 +108,18 @@ export class ServedFile {
   }
 
   /**
-   * The text of the values that were read last, without comment lines.
+   * The values that were read last, for a renderer.
    * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics of the schema have one name.
    */
-  text(): SourceText {
-    this.#text ??= new SourceText({ isOpenMetrics: false, prefix: PREFIX, labels: this.label, hasHeaders: false });
-    this.#text.update(this.sampled);
-    return this.#text;
+  samples(): SourceSamples {
+    this.#samples ??= renderer().samplesOf({ prefix: PREFIX, labels: this.label });
+    this.#samples.update(this.sampled);
+    return this.#samples;
   }
 
   /**
-   * The values that were read last, for protobuf.
-   * @throws As text().
+   * The same for protobuf.
+   * @throws As samples().
    */
   messages(): MessageSource {
     this.#messages ??= new MessageSource({ prefix: PREFIX, labels: { vm: this.name } });
@@ -133,8 +134,8 @@ export class ServedFile {
   }
 
   /** Frees what is kept for the next scrape. */
-  forgetText(): void {
-    this.#text = undefined;
+  forgetSamples(): void {
+    this.#samples = undefined;
     this.#messages = undefined;
   }
 }

@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "crash/alternate_stack.h"
 #include "node/attachment.h"
+#include "node/exposition.h"
 #include "node/file_sampling.h"
 #include "node/format_table.h"
 #include "node/known_regions.h"
@@ -90,6 +91,11 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
   exports["knownRegion"] = Napi::Function::New(env, MakeKnownRegion, "knownRegion");
   exports["readKnownRegions"] = Napi::Function::New(env, ReadKnownRegions, "readKnownRegions");
+  exports["expositionFamilies"] = Napi::Function::New(env, MakeExpositionFamilies, "expositionFamilies");
+  exports["expositionSource"] = Napi::Function::New(env, MakeExpositionSource, "expositionSource");
+  exports["expositionText"] = Napi::Function::New(env, MakeExpositionText, "expositionText");
+  exports["fillExposition"] = Napi::Function::New(env, FillExposition, "fillExposition");
+  exports["writeExposition"] = Napi::Function::New(env, WriteExposition, "writeExposition");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");
   exports["FileSampler"] = DefineFileSampling(env);
   exports["send"] = Napi::Function::New(env, Send, "send");

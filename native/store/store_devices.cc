@@ -132,6 +132,7 @@ Store::Snapshot Store::TakeSnapshot() {
   std::lock_guard<std::mutex> lock(mutex_);
   Snapshot snapshot;
   const uint32_t static_cells = program_.static_cells;
+  snapshot.totals.reserve(static_cells);
   for (uint32_t index = 0; index < static_cells; index++) snapshot.totals.push_back(cells_.Total(index));
   snapshot.ids.resize(program_.group_count);
   for (uint32_t g = 0; g < program_.group_count; g++) {

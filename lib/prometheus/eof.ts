@@ -1,0 +1,2 @@
+/** The last line of OpenMetrics. */
+export const EOF = Buffer.from('# EOF\n');

@@ -1,0 +1,26 @@
+// The texts of expositions, for JavaScript.
+//
+// Thread-safety:       a JavaScript thread, for its own environment.
+// Async-signal-safety: none.
+
+#pragma once
+
+#include <napi.h>
+
+namespace vmm {
+
+// Each of the next three returns a handle, or undefined if the spec is not consistent.
+// expositionFamilies(spec): `ExpositionFamiliesSpec` of lib/binding-exposition.ts.
+Napi::Value MakeExpositionFamilies(const Napi::CallbackInfo& info);
+// expositionSource(families, spec): `ExpositionSourceSpec`.
+Napi::Value MakeExpositionSource(const Napi::CallbackInfo& info);
+// expositionText(spec): `ExpositionTextSpec`.
+Napi::Value MakeExpositionText(const Napi::CallbackInfo& info);
+// fillExposition(source, totals): takes the values of a reading. False if the source has another number of values; then
+// it keeps its old ones.
+Napi::Value FillExposition(const Napi::CallbackInfo& info);
+// writeExposition(text, out, result): writes the next lines, and to `result` how many bytes were written, and how many
+// the next line needs at most; 0 if no line is left.
+Napi::Value WriteExposition(const Napi::CallbackInfo& info);
+
+}  // namespace vmm
