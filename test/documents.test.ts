@@ -14,13 +14,14 @@ const filesIn = (...folders: string[]) =>
     encoding: 'utf8',
   }).split('\n');
 
-const TOP = ['bench', 'docs', 'examples', 'include', 'lib', 'native', 'prebuilds', 'scripts', 'test'];
+const TOP = ['bench', 'contrib', 'docs', 'examples', 'include', 'lib', 'native', 'prebuilds', 'scripts', 'test'];
 const sources = filesIn(...TOP).filter((file) => /\.(ts|mjs|cc|h|c|sh|py|gyp|md)$|Makefile$/.test(file));
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
-  ...sources.filter((file) => /^(docs|examples|prebuilds)\/.*\.md$/.test(file)),
+  'SECURITY.md',
+  ...sources.filter((file) => /^(docs|contrib|examples|prebuilds)\/.*\.md$/.test(file)),
 ];
 
 /** The texts between backticks in a document, without its code blocks. */
@@ -39,7 +40,7 @@ describe.each(documents)('given %s', (document) => {
 
   test('when it names a path of this repository, then the path exists', () => {
     // Placeholders such as lib/cli/NAME.ts are in capitals.
-    const paths = [...text.matchAll(new RegExp(`(?<![\\w./:-])(?:${TOP.join('|')})/[\\w./-]*`, 'g'))].map(([path]) => path);
+    const paths = [...text.matchAll(new RegExp(`(?<![\\w./:-])(?:${TOP.join('|')})/[\\w.@/-]*`, 'g'))].map(([path]) => path);
     const missing = paths
       .map((path) => path.replace(/[.-]+$/, ''))
       .filter((path) => !/[A-Z]{4}\.ts$/.test(path) && !existsSync(join(root, path)) && !existsSync(join(root, dirname(document), path)));

@@ -42,6 +42,24 @@ describe('given the guide for authors and a folder with the package', () => {
   });
 });
 
+describe('given the guide for operators and a folder with the package', () => {
+  const there = installed(place());
+  const NEEDS_ROOT = 'changes the system, and needs systemd';
+  testsOfDocument('docs/guides/operators.md', there, {
+    'mkdir -p -m 0700 /run/vmm/web /run/vmm/db /var/log/vmm': ({ stderr }) => expect(stderr).toBe(''),
+    'node vmm.mjs web killed': ({ isKilled }) => expect(isKilled).toBe(true),
+    'npx vmm-metrics show /run/vmm/web/metrics.region': ({ stdout }) => expect(stdout).toMatch(/killed[\s\S]*exit_io_out +3 +\+3/),
+    'node vmm.mjs web': ({ stderr }) => expect(stderr).toBe(''),
+    'npx vmm-metrics lines /var/log/vmm/web.jsonl': ({ stdout }) => expect(stdout).toMatch(/vcpu\.exit_io_out +6/),
+    'node vmm.mjs db killed': ({ isKilled }) => expect(isKilled).toBe(true),
+    'npx vmm-metrics flush /run/vmm/db/metrics.region --to /var/log/vmm/db.jsonl': () =>
+      expect(there.firstLineOf('log/db.jsonl')).toMatchObject({ id: 'db', vcpu: { exit_io_out: 3 } }),
+    'cp contrib/systemd/vmm@.service contrib/systemd/vmm-metrics-agent.service /etc/systemd/system/': NEEDS_ROOT,
+    'systemctl daemon-reload': NEEDS_ROOT,
+    'systemctl enable --now vmm@web vmm-metrics-agent': NEEDS_ROOT,
+  });
+});
+
 describe('given the page about native writers and a folder with the package', () => {
   const document = 'docs/native-writers.md';
   const there = installed(place());
@@ -76,7 +94,7 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, Expectation>>>>
     'curl http://127.0.0.1:9910/metrics': 'needs a fixed port: test/serve.test.ts asks for /metrics',
   },
 };
-const RUN_HERE = ['docs/guides/vmm-author.md', 'docs/native-writers.md'];
+const RUN_HERE = ['docs/guides/operators.md', 'docs/guides/vmm-author.md', 'docs/native-writers.md'];
 
 test('given all pages, when their commands are collected, then each is run by a test or has a reason', () => {
   const pages = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encoding: 'utf8' }).trim().split('\n');

@@ -44,9 +44,9 @@ describe('given the packed package in an empty project without a compiler', () =
     const installed = join(project, 'node_modules', 'vmm-metrics');
     expect(readdirSync(installed).sort()).toEqual([
       'CHANGELOG.md',
-      'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'contrib',
       'dist',
       'docs',

@@ -13,7 +13,7 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** The packed package. */
     readonly tarball: string;
-    /** A folder that holds node, npm, npx and a shell, for the PATH. */
+    /** A folder that holds node, npm, npx, mkdir and a shell, for the PATH. */
     readonly tools: string;
   }
 }
@@ -30,7 +30,7 @@ export default async function setup(project: TestProject): Promise<() => void> {
   const tools = join(folder, 'tools');
   mkdirSync(tools);
   const find = (name: string) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-  for (const name of ['npm', 'npx']) symlinkSync(find(name), join(tools, name));
+  for (const name of ['npm', 'npx', 'mkdir']) symlinkSync(find(name), join(tools, name));
   symlinkSync(process.execPath, join(tools, 'node'));
   symlinkSync('/bin/sh', join(tools, 'sh'));
   project.provide('tools', tools);

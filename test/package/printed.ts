@@ -25,7 +25,7 @@ export interface Place {
   path(name: string): string;
   /** The first line of a file of the folder, parsed as JSON. */
   firstLineOf(file: string): unknown;
-  /** Replaces /dev/shm/ in a text, because others may try the document at the same time. */
+  /** Replaces the folders of the system in a text, because others may try the document at the same time. */
   printed(text: string): string;
   /** Runs a shell command in the folder. Rejects unless the command succeeds or is killed by SIGKILL. */
   run(line: string): Promise<Ran>;
@@ -52,7 +52,8 @@ export function place(): Place {
     folder,
     path: (name) => join(folder, name),
     firstLineOf: (file) => JSON.parse(readFileSync(join(folder, file), 'utf8').split('\n')[0]!),
-    printed: (text) => text.replaceAll('/dev/shm/', `${memory}/`),
+    printed: (text) =>
+      text.replaceAll('/dev/shm/', `${memory}/`).replaceAll('/run/vmm', `${memory}/run`).replaceAll('/var/log/vmm', `${folder}/log`),
     run,
   };
 }
