@@ -58,8 +58,8 @@ export interface BenchAddon {
   /** Claims as many shards of the selected store. They stay claimed. */
   claim(shards: number): void;
   /**
-   * Observes `count` durations in each shard of claim(): another part of the array in each, from index `first` on. False:
-   * the public header of the tree has no histograms.
+   * Observes `count` durations in each shard of claim(): another part of the array in each, from index `first` on.
+   * False: the public header of the tree has no histograms.
    */
   observeInEach(path: string, us: Uint32Array, first: number, count: number): boolean;
   /** Starts `threads` threads that live at the same time, count once each, and end. */

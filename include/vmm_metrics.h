@@ -21,8 +21,9 @@
  *
  * Thread-safety:       any thread may call any function, but vmm_metrics_attach needs a JS thread. Only the thread that
  *                      claimed a shard may use that shard. Handles of metrics are plain values.
- * Async-signal-safety: vmm_metrics_handler_shard, _add, _set, _observe and _observe_ns are safe, with the shared shard
- *                      and with a shard that the interrupted thread has claimed. The other functions are not.
+ * Async-signal-safety: vmm_metrics_handler_shard, _add, _set, _observe, _observe_ns, _histogram_observe and
+ *                      _histogram_observe_ns are safe, with the shared shard and with a shard that the interrupted
+ *                      thread has claimed. The other functions are not.
  * Memory ordering:     relaxed. A metric publishes nothing but itself.
  * Units:               those of the schema. Latencies are in microseconds; vmm_metrics_observe_ns takes nanoseconds.
  * Lifetime:            cells stay mapped from attach to detach, even after JavaScript has closed the store. Increments

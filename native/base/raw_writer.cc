@@ -39,7 +39,7 @@ void RawWriter::List(const uint64_t* numbers, size_t count) {
   char* at = at_;
   for (size_t i = 0; i < count; i++) {
     const uint64_t number = numbers[i];
-    // Many numbers are short, and neighbours have different lengths, so no branch depends on the length of such a number.
+    // Many numbers are short, and neighbours have different lengths, so no branch depends on these lengths.
     if (number < 1'000) {
       std::memcpy(at, &kListed.texts[number], sizeof(kListed.texts[number]));
       at += 2 + (number >= 10) + (number >= 100);

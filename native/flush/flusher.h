@@ -62,7 +62,7 @@ class Flusher {
 
   // Calls `work` while no thread walks the lists of devices or reads a bank: no flush is under way, and a crash handler
   // on another thread waits until `work` returns, so `work` must be short. False: a flush or a crash handler is at
-  // work, and nothing was done. Never waits.
+  // work, or a crash handler waits, and nothing was done. Never waits.
   bool TryQuiet(void (*work)(void* context), void* context);
 
   LineSender& sender() { return sender_; }

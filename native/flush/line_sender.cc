@@ -159,6 +159,8 @@ bool LineSender::HasUnflushed() const {
 }
 
 bool LineSender::DoQuiet(void (*work)(void* context), void* context) {
+  // Between two calls, the phase is free for less time than a waiting handler sleeps.
+  if (waiting_.load(std::memory_order_relaxed) != 0) return false;
   const Status status = InSending(kIdle, [&] {
     work(context);
     return Status{};
@@ -208,6 +210,13 @@ bool LineSender::SendBy(int64_t deadline_ms, Send send) {
 }
 
 bool LineSender::TakePhase(int64_t deadline_ms) {
+  waiting_.fetch_add(1, std::memory_order_relaxed);
+  const bool is_taken = TryPhaseUntil(deadline_ms);
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return is_taken;
+}
+
+bool LineSender::TryPhaseUntil(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_acquire);
     if (phase == kTaken) return false;
@@ -216,9 +225,9 @@ bool LineSender::TakePhase(int64_t deadline_ms) {
       if (is_own) SettleInterrupted();
       return true;
     }
-    // Another thread is between the first byte and the commit of its line. That thread has its signals blocked and
-    // never waits for a reader, so our wait is short. It is long only if the disk hangs, and then our own write would
-    // hang too.
+    // Another thread is between the first byte and the commit of its line, or retires devices. That thread has its
+    // signals blocked and never waits for a reader, so our wait is short. It is long only if the disk hangs, and then
+    // our own write would hang too.
     if (MonotonicMs() >= deadline_ms) return false;
     SleepUs(50);
   }

@@ -73,7 +73,7 @@ class LineSender {
   bool HasUnflushed() const;
 
   // Calls `work` while no line is built or sent: a crash handler on another thread waits until `work` returns. False: a
-  // crash handler is at work, and nothing was done.
+  // crash handler is at work or waits, and nothing was done. So a handler waits for one call at most.
   bool DoQuiet(void (*work)(void* context), void* context);
 
   void CountMissed();
@@ -119,6 +119,7 @@ class LineSender {
   bool SendBy(int64_t deadline_ms, Send send);
   // Takes the phase, until Revive. False: the deadline has passed, or the phase was taken before.
   bool TakePhase(int64_t deadline_ms);
+  bool TryPhaseUntil(int64_t deadline_ms);
   // This thread had a fault between the first byte and the commit of a line: finds out how much of the line is out.
   void SettleInterrupted();
 
@@ -129,6 +130,8 @@ class LineSender {
   const KvmSamples* const kvm_;
   std::atomic<uint32_t> phase_{kIdle};
   std::atomic<bool> is_open_{false};
+  // How many last lines wait for the phase. Relaxed: it publishes nothing.
+  std::atomic<uint32_t> waiting_{0};
   // The thread that has the phase at kSending; 0: none. Relaxed: a thread looks only for itself.
   std::atomic<uintptr_t> sending_thread_{0};
   // The line that `sending_thread_` hands to the sink. Relaxed: only a handler on the same thread takes it away.

@@ -2,6 +2,15 @@
 
 namespace vmm {
 
+namespace {
+
+// Most words are 0 already, and a store to one of them would make a page of the region's file dirty.
+void SetToZero(Cell& cell) {
+  if (Read(cell) != 0) Set(cell, 0);
+}
+
+}  // namespace
+
 Status Retirement::Create(const std::vector<std::vector<CellKind>>& kinds) {
   groups_.resize(kinds.size());
   for (uint32_t g = 0; g < kinds.size(); g++) {
@@ -86,7 +95,8 @@ void Retirement::Fold(uint32_t from, uint32_t to, bool is_first) {
   const CellKind kind = cells_.kind(from);
   if (kind == CellKind::kNone || kind == CellKind::kStore) return;
   const Region& region = cells_.region();
-  const uint64_t total = cells_.Total(from);
+  // No thread has ever written to a copy in its own shard.
+  const uint64_t total = is_first ? Read(cells_.Shared(from)) : cells_.Total(from);
   Cell& cell = cells_.Shared(to);
   if (!IsSum(kind)) {
     // Nobody is shown the extremes of retired devices. They tell flushes which buckets to read.
@@ -111,8 +121,8 @@ void Retirement::Clear(uint32_t first_cell, uint32_t count) {
   const Region& region = cells_.region();
   const uint32_t shards = cells_.shards_used();
   for (uint32_t index = first_cell; index < first_cell + count; index++) {
-    for (uint32_t shard = 0; shard < shards; shard++) Set(region.InShard(shard, index), 0);
-    for (uint32_t bank = 0; bank < kBanks; bank++) Set(region.InBank(bank, index), 0);
+    for (uint32_t shard = 0; shard < shards; shard++) SetToZero(region.InShard(shard, index));
+    for (uint32_t bank = 0; bank < kBanks; bank++) SetToZero(region.InBank(bank, index));
     cells_.idle().Forget(index);
     Stored();
   }

@@ -41,6 +41,11 @@ struct OpenConflict {
 
 class Store {
  public:
+  // How many words of the region are read and set to 0 at once when devices are retired, unless one device has more. A
+  // crash handler may have to wait for this work, which takes a few milliseconds. A device has a word for each of its
+  // cells in each shard and bank, and each histogram has hundreds of cells.
+  static constexpr uint64_t kRetiredWordsAtOnce = uint64_t{1} << 19;
+
   // Attaches to the open store of that name, or makes the store. The caller owns one attachment. When the open store
   // has another schema_text, `*store` is null, the status is ok, and `conflict` holds the other text.
   static Status Open(StoreSpec&& spec, Store** store, OpenConflict* conflict);
@@ -179,8 +184,10 @@ class Store {
   // Under the lock. Retires leaving devices, if that is possible without waiting. False: nothing more can be retired
   // now.
   bool RetireLeaving();
+  // How many devices of the largest group are retired at once.
+  size_t RetiredAtOnce() const;
   // Under the lock, where no thread walks the lists of devices.
-  void RetireQuietly(size_t* retired);
+  void RetireQuietly(size_t most, size_t* retired);
 
   const StoreSpec spec_;
   const ProgramView program_;

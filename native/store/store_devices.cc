@@ -10,8 +10,7 @@ namespace vmm {
 
 namespace {
 
-// How many devices are retired at once. A crash handler may have to wait for this work, so it takes a few milliseconds
-// at most.
+// The most devices that are retired at once. See also Store::kRetiredWordsAtOnce.
 constexpr size_t kRetiredAtOnce = 256;
 
 // The time between retirements: a reader in another process needs some time without a retirement. Retirements do not
@@ -159,23 +158,31 @@ bool Store::RetireLeaving() {
   FreeKvm();
   struct Work {
     Store* store;
+    size_t most;
     size_t retired;
-  } work = {this, 0};
+  } work = {this, RetiredAtOnce(), 0};
   const bool was_quiet = flusher_.TryQuiet(
       [](void* context) {
         Work* const here = static_cast<Work*>(context);
-        here->store->RetireQuietly(&here->retired);
+        here->store->RetireQuietly(here->most, &here->retired);
       },
       &work);
   if (work.retired != 0) next_retirement_ms_ = MonotonicMs() + kRetirementGapMs;
-  return was_quiet && work.retired == kRetiredAtOnce;
+  return was_quiet && work.retired == work.most;
 }
 
-void Store::RetireQuietly(size_t* retired) {
+size_t Store::RetiredAtOnce() const {
+  uint64_t cells = 1;
+  for (uint32_t g = 0; g < program_.group_count; g++) cells = std::max<uint64_t>(cells, program_.groups[g].cells);
+  const uint64_t words = cells * (cells_.shards_used() + kBanks);
+  return std::clamp<size_t>(kRetiredWordsAtOnce / words, 1, kRetiredAtOnce);
+}
+
+void Store::RetireQuietly(size_t most, size_t* retired) {
   const uint64_t ended = profiler_.ended();
   if (ended != profiles_ended_) leaving_.AskAgain();
   profiles_ended_ = ended;
-  const std::vector<Removed> free = leaving_.Take(kRetiredAtOnce, cells_.region().commit(), [this](const Removed& one) {
+  const std::vector<Removed> free = leaving_.Take(most, cells_.region().commit(), [this](const Removed& one) {
     return retirement_.IsFullyFlushed(one) && !profiler_.Samples(one.device->first_cell, program_.groups[one.group].cells);
   });
   *retired = free.size();

@@ -108,6 +108,29 @@ TEST("given a half-sent line and a process that survives its last line, when it 
   CHECK_EQ(lines.count(), rig.commits());
 }
 
+TEST("given work that follows upon work, when a last line waits, then it waits for the work that is under way, and no other") {
+  CheckInChild([] {
+    TemporaryFolder folder;
+    Rig rig(SmallSchema());
+    CHECK(rig.Init(folder / "f"));
+    std::atomic<int> works{0};
+    std::thread worker([&] {
+      // As long as nothing waits, each piece of work is followed by another one at once.
+      const auto work = [](void* count) {
+        (*static_cast<std::atomic<int>*>(count))++;
+        SleepMs(2);
+      };
+      while (works < 1'000 && rig.flusher.TryQuiet(work, &works)) {
+      }
+    });
+    while (works == 0) SleepMs(1);
+    const int before = works;
+    CHECK(rig.flusher.sender().LastLine(MonotonicMs() + kChildLimitMs));
+    CHECK(works <= before + 2);
+    worker.join();
+  });
+}
+
 TEST("given a last line that a pipe takes only in part, when the process survives and flushes, then its tail goes first") {
   TemporaryFolder folder;
   Fifo fifo(folder / "fifo");
