@@ -30,17 +30,20 @@ gets an underscore at its end.
   --check            write nothing; fail if FILE is not what would be written
 `;
 
+const OPTIONS = {
+  output: { type: 'string', short: 'o', value: 'file' },
+  export: { type: 'string' },
+  namespace: { type: 'string' },
+  check: { type: 'boolean' },
+} as const;
+
 export const codegen: Command = {
   summary: 'write a C++ header with a constant for each metric of a schema',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = {
-      output: { type: 'string', short: 'o' },
-      export: { type: 'string' },
-      namespace: { type: 'string' },
-      check: { type: 'boolean' },
-    } as const;
-    const { values, operands } = parsed(args, options, ['SCHEMA.js']);
+    const { values, operands } = parsed(args, OPTIONS, ['SCHEMA.js']);
     const module = asUsageError(() => checkedPath('SCHEMA.js', operands[0]!));
     if (values.output === undefined) throw new UsageError('-o FILE.gen.h is missing');
     const output = asUsageError(() => checkedPath('FILE.gen.h', values.output!));

@@ -2,13 +2,17 @@
 
 import { parseArgs } from 'node:util';
 
+import { whatThereIs } from '../unknown-names.ts';
 import { plain } from './terminal-text.ts';
 
 export interface Command {
   /** For the list of commands: one line. */
   readonly summary: string;
-  /** What `--help` prints. */
+  /** What `--help` prints. Each option has its lines there, which also describe it to the shells that complete it. */
   readonly help: string;
+  readonly options: Options;
+  /** What the other arguments are: paths, or some of these words. */
+  readonly operands: 'file' | readonly string[];
   /**
    * Returns the exit code: 0, or 1 for a failure that the command has reported. Throws UsageError for wrong arguments,
    * and any other error for a failure that main.ts reports.
@@ -20,7 +24,14 @@ export interface Command {
 export class UsageError extends Error {}
 
 /** The options of a command, by name. */
-export type Options = Readonly<Record<string, { readonly type: 'boolean' | 'string'; readonly short?: string }>>;
+export type Options = Readonly<Record<string, Option>>;
+
+export interface Option {
+  readonly type: 'boolean' | 'string';
+  readonly short?: string;
+  /** What the value of the option is, for shells that complete it: a path, or one of these words. */
+  readonly value?: 'file' | readonly string[];
+}
 
 export interface Parsed<O extends Options> {
   readonly values: { readonly [K in keyof O]?: O[K]['type'] extends 'boolean' ? boolean : string };
@@ -52,7 +63,10 @@ function parsedArgs(args: readonly string[], options: Options): { values: object
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
     // Node's first sentence says what is wrong; the rest gives hints to programmers.
-    throw new UsageError((error as Error).message.split(/\.\s/)[0]!, { cause: error });
+    const message = (error as Error).message.split(/\.\s/)[0]!;
+    const [, unknown] = /^Unknown option '(-.*)'$/s.exec(message) ?? [];
+    const names = Object.keys(options).map((name) => `--${name}`);
+    throw new UsageError(unknown === undefined ? message : `${message}; ${whatThereIs(unknown, [...names, '--help'])}`, { cause: error });
   }
 }
 

@@ -18,11 +18,15 @@ reader to take the line. If the process is still running, or if the whole line
 cannot be written, nothing counts as flushed and the exit code is 1.
 `;
 
+const OPTIONS = { to: { type: 'string', value: 'file' } } as const;
+
 export const flush: Command = {
   summary: 'write the last line of a dead process',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const { values, operands } = parsed(args, { to: { type: 'string' } } as const, ['FILE']);
+    const { values, operands } = parsed(args, OPTIONS, ['FILE']);
     if (values.to === undefined) throw new UsageError('--to SINK is missing');
     const path = operands[0]!;
     asUsageError(() => checkedPath('FILE', path));

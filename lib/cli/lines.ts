@@ -50,20 +50,23 @@ and the last line.
 /** How many points of each metric a page contains at most. */
 const POINTS = 5000;
 
+const OPTIONS = {
+  metrics: { type: 'string' },
+  all: { type: 'boolean' },
+  json: { type: 'boolean' },
+  plot: { type: 'string', value: 'file' },
+  follow: { type: 'boolean', short: 'f' },
+  schema: { type: 'string', value: 'file' },
+  export: { type: 'string' },
+} as const;
+
 export const lines: Command = {
   summary: 'sum up flushed lines, or follow them',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = {
-      metrics: { type: 'string' },
-      all: { type: 'boolean' },
-      json: { type: 'boolean' },
-      plot: { type: 'string' },
-      follow: { type: 'boolean', short: 'f' },
-      schema: { type: 'string' },
-      export: { type: 'string' },
-    } as const;
-    const { values, operands } = parsedMany(args, options, 'FILE');
+    const { values, operands } = parsedMany(args, OPTIONS, 'FILE');
     const forms = (['json', 'plot', 'follow'] as const).filter((name) => values[name] !== undefined);
     if (forms.length > 1) throw new UsageError(`--${forms[0]} and --${forms[1]} cannot be used together`);
     if (operands.length > 1 && values.follow) throw new UsageError(`--follow takes one FILE; got ${operands.length}`);

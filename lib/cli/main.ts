@@ -6,6 +6,7 @@ import { whatThereIs } from '../unknown-names.ts';
 import { VERSION } from '../version.ts';
 import { codegen } from './codegen.ts';
 import { type Command, report, UsageError } from './command.ts';
+import { completionsOf } from './completions.ts';
 import { flush } from './flush.ts';
 import { lines } from './lines.ts';
 import { plot } from './plot.ts';
@@ -14,13 +15,16 @@ import { serve } from './serve.ts';
 import { show } from './show.ts';
 import { watch } from './watch.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { show, watch, flush, profile, plot, codegen, serve, lines };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  ...{ show, watch, flush, profile, plot, codegen, serve, lines },
+  completions: completionsOf(() => COMMANDS),
+};
 
 const USAGE = `Usage: vmm-metrics COMMAND [ARGUMENT]...
 
 Commands:
 ${Object.entries(COMMANDS)
-  .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(12)} ${summary}`)
   .join('\n')}
 
   vmm-metrics COMMAND --help  explains a command

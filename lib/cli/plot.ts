@@ -33,12 +33,15 @@ their lines are on one clock; otherwise each line begins at 0.
 const POINTS = 5000;
 const MAX_POINTS = 1_000_000;
 
+const OPTIONS = { output: { type: 'string', short: 'o', value: 'file' }, title: { type: 'string' }, points: { type: 'string' } } as const;
+
 export const plot: Command = {
   summary: 'make a page from profiles',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = { output: { type: 'string', short: 'o' }, title: { type: 'string' }, points: { type: 'string' } } as const;
-    const { values, operands } = parsedMany(args, options, 'FILE.tsv');
+    const { values, operands } = parsedMany(args, OPTIONS, 'FILE.tsv');
     if (values.output === undefined) throw new UsageError('-o FILE.html is missing');
     const points = numberOf(values.points ?? `${POINTS}`, (value) => checkedInteger('--points', value, 2, MAX_POINTS));
     for (const input of operands) asUsageError(() => checkedPath('FILE.tsv', input));

@@ -50,17 +50,20 @@ const MAX_SECONDS = 1e9;
 const STANDARD_OUTPUT: SamplingOutput = { fd: 1, name: 'standard output' };
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
+const OPTIONS = {
+  metrics: { type: 'string' },
+  output: { type: 'string', short: 'o', value: 'file' },
+  'interval-us': { type: 'string' },
+  seconds: { type: 'string' },
+} as const;
+
 export const profile: Command = {
   summary: 'sample the metrics of other processes at a fixed rate',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = {
-      metrics: { type: 'string' },
-      output: { type: 'string', short: 'o' },
-      'interval-us': { type: 'string' },
-      seconds: { type: 'string' },
-    } as const;
-    const { values, operands } = parsedMany(args, options, 'PATH');
+    const { values, operands } = parsedMany(args, OPTIONS, 'PATH');
     if (values.metrics === undefined) throw new UsageError('--metrics NAMES is missing');
     if (values.output === undefined) throw new UsageError('-o FILE.tsv is missing');
     const intervalUs = numberOf(values['interval-us'] ?? `${DEFAULT_INTERVAL_US}`, (value) =>

@@ -12,8 +12,8 @@ PATTERN is a region file, a folder, or a path in which * stands for any text
 within one part, such as '/run/*/metrics.region'; quote it for the shell. A
 folder stands for all region files in it, in depth. Files may come and go.
 
-  --listen ADDR        HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH
-                       (default: 127.0.0.1:9910)
+  --listen ADDR        where to listen: HOST:PORT, [IPV6]:PORT, :PORT or
+                       unix:PATH (default: 127.0.0.1:9910)
   --token-file FILE    a file with a token. Clients then send the header
                        'Authorization: Bearer TOKEN'. Needed to listen on an
                        address that other machines can reach
@@ -46,23 +46,26 @@ docs/serve.md explains the metrics.
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SERIES_MAX = 100_000;
 
+const OPTIONS = {
+  listen: { type: 'string' },
+  'token-file': { type: 'string', value: 'file' },
+  'name-from': { type: 'string', value: ['path', 'id', 'name'] },
+  detail: { type: 'string', value: ['vm', 'device'] },
+  keep: { type: 'string' },
+  forget: { type: 'string' },
+  'max-series': { type: 'string' },
+  'other-users': { type: 'boolean' },
+  otlp: { type: 'string' },
+  'otlp-interval': { type: 'string' },
+} as const;
+
 export const serve: Command = {
   summary: 'serve the metrics of all virtual machines to Prometheus',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = {
-      listen: { type: 'string' },
-      'token-file': { type: 'string' },
-      'name-from': { type: 'string' },
-      detail: { type: 'string' },
-      keep: { type: 'string' },
-      forget: { type: 'string' },
-      'max-series': { type: 'string' },
-      'other-users': { type: 'boolean' },
-      otlp: { type: 'string' },
-      'otlp-interval': { type: 'string' },
-    } as const;
-    const { values, operands } = parsedMany(args, options, 'PATTERN');
+    const { values, operands } = parsedMany(args, OPTIONS, 'PATTERN');
     for (const operand of operands) asUsageError(() => checkedPath('PATTERN', operand));
     const { addressFrom, DEFAULT_LISTEN, DETAILS, NAME_SOURCES, otlpUrl, startAgent } = await import('../serve/agent.ts');
     const listen = asUsageError(() => addressFrom(values.listen ?? DEFAULT_LISTEN));

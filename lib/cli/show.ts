@@ -36,17 +36,20 @@ If one of several files cannot be read, the others are still shown, and the exit
 code is 1.
 `;
 
+const OPTIONS = {
+  all: { type: 'boolean' },
+  json: { type: 'boolean' },
+  line: { type: 'boolean' },
+  histogram: { type: 'string' },
+} as const;
+
 export const show: Command = {
   summary: 'show the metrics in region files',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const options = {
-      all: { type: 'boolean' },
-      json: { type: 'boolean' },
-      line: { type: 'boolean' },
-      histogram: { type: 'string' },
-    } as const;
-    const { values, operands } = parsedMany(args, options, 'PATH');
+    const { values, operands } = parsedMany(args, OPTIONS, 'PATH');
     if (values.json && values.line) throw new UsageError('--json and --line cannot be used together');
     if (values.all && (values.json || values.line)) {
       throw new UsageError('--all is only for the table; --json and --line always include every metric');

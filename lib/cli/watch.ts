@@ -22,11 +22,15 @@ Keys: / filter, s sort, a show or hide zeros, arrow and page keys scroll,
 
 const INTERVAL_MS = 1000;
 
+const OPTIONS = { interval: { type: 'string' } } as const;
+
 export const watch: Command = {
   summary: 'show the metrics as they change, with rates per second',
   help: HELP,
+  options: OPTIONS,
+  operands: 'file',
   async run(args) {
-    const { values, operands } = parsedMany(args, { interval: { type: 'string' } } as const, 'PATH');
+    const { values, operands } = parsedMany(args, OPTIONS, 'PATH');
     const intervalMs = numberOf(values.interval ?? `${INTERVAL_MS}`, (value) =>
       checkedInteger('--interval, in milliseconds,', value, 100, 3_600_000),
     );
