@@ -9,9 +9,9 @@ import { throwsForUnknown } from './unknown-names.ts';
 
 /** The accessors of a schema, nested as the schema is. */
 export type Accessors<S extends SchemaShape> = {
-  readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
+  readonly [K in keyof S as NonNullable<S[K]> extends TimestampDef ? never : K]: NonNullable<S[K]> extends GroupDef<infer F>
     ? { readonly [N in keyof F]: AccessorOf<F[N]> }
-    : S[K] extends PerDeviceDef<infer F>
+    : NonNullable<S[K]> extends PerDeviceDef<infer F>
       ? Devices<F>
       : RunTimeGroup;
 };

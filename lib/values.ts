@@ -71,9 +71,9 @@ export interface DeviceValues<F extends Fields> {
  * group has the type of a plain group or of a group of devices.
  */
 export type MetricsSnapshot<S extends SchemaShape> = {
-  readonly [K in keyof S as S[K] extends TimestampDef ? never : K]: S[K] extends GroupDef<infer F>
+  readonly [K in keyof S as NonNullable<S[K]> extends TimestampDef ? never : K]: NonNullable<S[K]> extends GroupDef<infer F>
     ? FieldValues<F>
-    : S[K] extends PerDeviceDef<infer F>
+    : NonNullable<S[K]> extends PerDeviceDef<infer F>
       ? DeviceValues<F>
       : FieldValues<Fields> | DeviceValues<Fields>;
 };

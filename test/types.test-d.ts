@@ -213,6 +213,13 @@ describe('given the fields of KVM', () => {
       const metrics = Metrics.open(defineSchema({ vm: group(kvm!.vm), vcpu: perDevice(kvm!.vcpu) }));
       expectTypeOf(metrics.snapshot().vcpu.devices['0']!['exits']).toEqualTypeOf<bigint | undefined>();
       metrics.sampleKvm({ vm: 3, vcpus: { 0: 4, one: null } });
+      // Where there may be no KVM, its groups are optional.
+      const perhaps = Metrics.open(defineSchema({ g: group({ n: inc('n') }), ...(kvm && { vcpu: perDevice(kvm.vcpu) }) }));
+      expectTypeOf(perhaps.snapshot().vcpu?.devices['0']?.['exits']).toEqualTypeOf<bigint | undefined>();
+      expectTypeOf(perhaps.app.vcpu?.remove('0')).toEqualTypeOf<boolean | undefined>();
+      perhaps.startProfiling({ metrics: ['g.n', 'vcpu_0.exits'], output: 'p.tsv' });
+      // @ts-expect-error a group that may be missing
+      perhaps.snapshot().vcpu.devices;
       // @ts-expect-error a misspelt option
       metrics.sampleKvm({ vcpu: { 0: 4 } });
       // @ts-expect-error a descriptor that is no number

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { BootTimer } from './boot-timer.ts';
 import { Disk, SECTOR_BYTES } from './disk.ts';
-import { exitsSeen, watchKvm } from './kvm-exits.ts';
+import { exitsSeen, kvmTable } from './kvm-exits.ts';
 import { Pmem } from './pmem.ts';
 import { plotProfile, startProfile } from './profile.ts';
 import { Serial } from './serial.ts';
@@ -44,7 +44,8 @@ export function metricsFileOf(directory: string, settings: Settings): string {
 }
 
 async function runIn(directory: string, settings: Settings): Promise<number> {
-  const metrics = openMetrics(regionOf(directory));
+  const problem = settings.simulate ? '--simulate' : kvmProblem();
+  const metrics = openMetrics(regionOf(directory), problem === undefined);
   const metricsFile = metricsFileOf(directory, settings);
   metrics.init(metricsFile);
   metrics.captureSignals();
@@ -52,7 +53,6 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   metrics.startPeriodicFlush({ intervalMs: 1000 });
   reportStart(metrics);
 
-  const problem = settings.simulate ? '--simulate' : kvmProblem();
   process.stdout.write(problem === undefined ? 'Running on KVM\n' : `Running a simulated vCPU (${problem})\n`);
 
   const files = makeFiles(directory);
@@ -70,7 +70,6 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
     exitsPerSecond: settings.exitsPerSecond,
     onEnd: end.resolve,
   });
-  const kvmTable = watchKvm(vm);
   const profile = settings.profile ? startProfile(metrics) : undefined;
   const startedMs = performance.now();
   const timers = [
@@ -99,8 +98,8 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
 ${exits} guest exits in ${(ranMs / 1000).toFixed(2)} s: ${Math.round((exits / ranMs) * 1000)} per second
 ${lines} metrics ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
-  if (kvmTable !== undefined)
-    process.stdout.write(`\nExits that reached this program, and what KVM has counted:\n${kvmTable(snapshot.vcpu)}`);
+  const table = kvmTable(snapshot);
+  if (table !== undefined) process.stdout.write(`\nExits that reached this program, and what KVM has counted:\n${table}`);
   process.stdout.write(stats === undefined ? '\nNext, try: npm run demo -- --crash, --kill or --profile\n' : plotProfile(stats));
   const trouble = failure === undefined ? troubleShowing : `the vCPU failed: ${failure}`;
   if (trouble === undefined) return 0;

@@ -5,15 +5,24 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-import { Metrics } from 'vmm-metrics';
+import { defineSchema, group, Metrics, perDevice } from 'vmm-metrics';
 import { firecrackerX86_64 } from 'vmm-metrics/firecracker';
+import { kvmFields } from 'vmm-metrics/kvm';
 
 /**
- * Opens the store that the devices and the vCPU thread share. The file `region` outlives the process.
- * `native/metrics.gen.h` was made from the same schema. The guest is x86 code, on whatever machine it is simulated.
+ * Opens the store that the devices, the vCPU thread and KVM share. The file `region` outlives the process.
+ *
+ * `native/metrics.gen.h` was made from Firecracker's schema for x86-64: the guest is x86 code, on whatever machine it is
+ * simulated. What KVM counts depends on the running kernel, so these groups stand behind those of the header, and only
+ * where the guest runs on KVM.
  */
-export function openMetrics(region: string) {
-  return Metrics.open(firecrackerX86_64, { name: 'kvm-vmm', file: region });
+export function openMetrics(region: string, isOnKvm: boolean) {
+  const kvm = isOnKvm ? kvmFields() : undefined;
+  const schema = defineSchema({
+    ...firecrackerX86_64.shape,
+    ...(kvm && { kvm_vm: group(kvm.vm), kvm_vcpu: perDevice(kvm.vcpu) }),
+  });
+  return Metrics.open(schema, { name: 'kvm-vmm', file: region });
 }
 
 export type VmMetrics = ReturnType<typeof openMetrics>;
@@ -72,11 +81,8 @@ export class Vm {
     const nativeOptions = { metrics: metrics.native, memoryFile, simulate, exitsPerSecond, disk: devices.disk.id };
     this.#machine = addon().start(nativeOptions, () => this.#serve());
     this.#machine.setSectors(devices.disk.sectors);
-  }
-
-  /** The descriptors of the VM and its vCPU, which stay the machine's; `undefined` if the guest does not run on KVM. */
-  get kvmDescriptors(): { readonly vm: number; readonly vcpu: number } | undefined {
-    return this.#machine.kvmDescriptors();
+    const kvm = this.#machine.kvmDescriptors();
+    if (kvm !== undefined) metrics.sampleKvm({ vm: kvm.vm, vcpus: { 0: kvm.vcpu } });
   }
 
   /** Sends bytes to the guest's serial port. Returns how many fitted into the receive buffer. */
@@ -140,6 +146,7 @@ interface NativeMachine {
   endReason(): string | undefined;
   /** Asks for one call of `onWake`: at the next event, or at once if there is an event already. */
   wakeMe(): void;
+  /** The descriptors of the VM and its vCPU, which stay the machine's; `undefined` if the guest does not run on KVM. */
   kvmDescriptors(): { readonly vm: number; readonly vcpu: number } | undefined;
   input(bytes: Uint8Array): number;
   overflow(): void;

@@ -18,9 +18,9 @@ import { fieldOf, TIME_FIELD } from './fields.ts';
 
 /** The names that a profile of a schema may list. The name of a device's metric contains the id of the device. */
 export type ProfileName<S extends SchemaShape> = {
-  [K in keyof S & string]: S[K] extends GroupDef<infer F>
+  [K in keyof S & string]: NonNullable<S[K]> extends GroupDef<infer F>
     ? `${K}.${ColumnName<F>}`
-    : S[K] extends PerDeviceDef<infer F>
+    : NonNullable<S[K]> extends PerDeviceDef<infer F>
       ? `${K}_${string}.${ColumnName<F>}`
       : never;
 }[keyof S & string];

@@ -153,7 +153,8 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   options.simulate = given.Get("simulate").As<Napi::Boolean>();
 
   vmm_metrics_store store;
-  const std::string difference = metrics::attach(env, given.Get("metrics"), &store);
+  // Behind the groups of the header, the schema may have those of KVM.
+  const std::string difference = metrics::attach(env, given.Get("metrics"), &store, VMM_METRICS_BEGINNING);
   if (!difference.empty()) throw Napi::Error::New(env, "metrics: " + difference);
 
   auto running = std::make_shared<Running>();
