@@ -1,5 +1,6 @@
 // The values of all metrics as plain data, nested as the schema. Pure: callers pass in what was read.
 
+import { combineDevices } from './aggregate.ts';
 import type { NativeDevice } from './binding.ts';
 import type { Scheme } from './histogram/scheme.ts';
 import { HistogramValue } from './histogram/value.ts';
@@ -114,42 +115,19 @@ type Form = Pick<Layout, 'latencyCells'> & { readonly what: 'totals' | 'pending'
 function deviceValuesOf(form: Form, group: DeviceGroupLayout, totals: BigUint64Array, all: readonly NativeDevice[]): DeviceValues<Fields> {
   // Devices that were made after the totals were read are left out.
   const read = all.filter(({ firstCell }) => firstCell + group.cellKinds.length <= totals.length);
-  const living = read.filter(({ removed }) => !removed);
   // Without a prototype: a device may be called `__proto__`.
   const devices: Record<string, FieldValues<Fields>> = Object.create(null);
-  for (const { id, firstCell } of living) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(form, metric, totals, firstCell));
-
-  const sum = (of: readonly NativeDevice[], cell: number) =>
-    of.reduce((total, { firstCell }) => BigInt.asUintN(64, total + totals[firstCell + cell]!), 0n);
-  const largest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b > a ? b : a), 0n);
-  const smallest = (cell: number) => living.map(({ firstCell }) => totals[firstCell + cell]!).reduce((a, b) => (b < a ? b : a));
+  for (const { id, removed, firstCell } of read) {
+    if (!removed) devices[id] = fieldsOf(group.metrics, (metric) => valueAt(form, metric, totals, firstCell));
+  }
+  const combined = new BigUint64Array(group.cellKinds.length);
+  combineDevices(totals, group, read, combined, 0);
+  const hasNoExtremes = ({ kind }: MetricDef) => kind === 'latency' && group.latencyAggregate === 'zero';
   const aggregate = fieldsOf(group.metrics, (metric) => {
-    const { def, cell } = metric;
-    if (def.kind === 'inc') return sum(read, cell);
-    if (def.kind === 'latency' || def.kind === 'histogram') {
-      const value = durationsAt(form, metric, (part) => (part <= LATENCY_MAX ? largest(cell + part) : sum(read, cell + part)));
-      return group.latencyAggregate === 'zero' && !(value instanceof HistogramValue) ? { ...value, min_us: 0n, max_us: 0n } : value;
-    }
-    if (def.aggregate === 'max') return largest(cell);
-    if (def.aggregate === 'min') return living.length === 0 ? 0n : smallest(cell);
-    return sum(living, cell);
+    const value = valueAt(form, metric, combined, 0);
+    return hasNoExtremes(metric.def) ? { ...(value as LatencyValue), min_us: 0n, max_us: 0n } : value;
   });
   return { devices, aggregate };
-}
-
-/** The value of a latency or a histogram, whose cells `at` gives. */
-function durationsAt(
-  { latencyCells, what }: Form,
-  { def, scheme }: MetricLayout,
-  at: (part: number) => bigint,
-): LatencyValue | HistogramValue {
-  const [min, max, sum] = [minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), at(LATENCY_MAX), at(LATENCY_SUM)];
-  // No line contains the buckets of a latency, so none of them is pending.
-  const hasHistogram = def.kind === 'histogram' || what === 'totals';
-  const histogram = scheme && hasHistogram ? histogramOf(scheme, { min, max, sum }, at) : undefined;
-  if (def.kind === 'histogram') return histogram!;
-  if (histogram !== undefined) return { count: histogram.count, min_us: min, max_us: max, sum_us: sum, histogram };
-  return { count: latencyCells === 'counted' ? at(LATENCY_COUNT) : 0n, min_us: min, max_us: max, sum_us: sum };
 }
 
 /** What a histogram has counted. `at` gives its cells. */
@@ -163,10 +141,21 @@ export function histogramOf(
 
 type MetricValue = bigint | LatencyValue | HistogramValue;
 
-function valueAt(form: Form, metric: MetricLayout, totals: BigUint64Array, firstCell: number): MetricValue {
-  const { def, cell } = metric;
-  if (def.kind === 'inc' || def.kind === 'store') return totals[firstCell + cell]!;
-  return durationsAt(form, metric, (part) => totals[firstCell + cell + part]!);
+function valueAt(
+  { latencyCells, what }: Form,
+  { def, cell, scheme }: MetricLayout,
+  totals: BigUint64Array,
+  firstCell: number,
+): MetricValue {
+  const at = (part: number) => totals[firstCell + cell + part]!;
+  if (def.kind === 'inc' || def.kind === 'store') return at(0);
+  const [min, max, sum] = [minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), at(LATENCY_MAX), at(LATENCY_SUM)];
+  // No line contains the buckets of a latency, so none of them is pending.
+  const hasHistogram = def.kind === 'histogram' || what === 'totals';
+  const histogram = scheme && hasHistogram ? histogramOf(scheme, { min, max, sum }, at) : undefined;
+  if (def.kind === 'histogram') return histogram!;
+  if (histogram !== undefined) return { count: histogram.count, min_us: min, max_us: max, sum_us: sum, histogram };
+  return { count: latencyCells === 'counted' ? at(LATENCY_COUNT) : 0n, min_us: min, max_us: max, sum_us: sum };
 }
 
 const makers = new WeakMap<readonly MetricLayout[], ObjectMaker<MetricLayout>>();
