@@ -36,10 +36,11 @@ interface Found {
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    JSON.parse(text);
+    let value: unknown = JSON.parse(text);
     // JSON.parse rounds long integers, so they become strings first. NUL occurs in no string that a line contains.
-    const exact = LONG.test(text) ? text.replace(STRING_OR_LONG, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`)) : text;
-    const value: unknown = JSON.parse(exact);
+    if (LONG.test(text)) {
+      value = JSON.parse(text.replace(STRING_OR_LONG, (token) => (token.startsWith('"') ? token : `"\\u0000${token}"`)));
+    }
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 // ShardClaims are the owners of shards: which shards a thread has claimed, and how often that has changed.
 //
-// Thread-safety:       Claim, GiveBack and IsClaimed are called under the store's lock; the rest by any thread.
+// Thread-safety:       Claim and GiveBack are called under the store's lock; the rest by any thread.
 // Async-signal-safety: safe.
 // Memory ordering:     each change is counted with release, after the set of shards has changed; readers acquire the
 //                      count, and then read the set. So a reader that finds the count of a GiveBack also sees the last
