@@ -19,7 +19,7 @@ const prebuiltFor = (libc: LibC) => `vmm-metrics.${libc}.node`;
 type LibC = 'glibc' | 'musl';
 
 /** The C library that a process uses, by the text of its /proc/self/maps. */
-export function libcOf(maps: string): LibC {
+function libcOf(maps: string): LibC {
   // The loader of musl is musl itself. The file is ld-musl-<arch>.so.1, or this name is a link to libc.so, as on Void
   // and Debian. With glibc no file of these names is mapped: its libc.so is a text for the linker.
   return /\/(?:ld-musl-[^/\n]+|libc\.so)$/m.test(maps) ? 'musl' : 'glibc';

@@ -107,12 +107,7 @@ export interface RegionReading {
  * half a second gives no consistent reading.
  */
 export async function readRegion(path: string): Promise<RegionReading> {
-  return readRegionNow(checkedPath('readRegion(): path', path));
-}
-
-/** The same without a promise. */
-export function readRegionNow(path: string): RegionReading {
-  const region = new KeptRegion(path);
+  const region = new KeptRegion(checkedPath('readRegion(): path', path));
   try {
     return readingOf(path, region.read());
   } finally {

@@ -5,7 +5,7 @@ import { firecrackerSchema } from '../../dist/lib/firecracker.js';
 import { defineSchema, Metrics } from '../../dist/lib/index.js';
 import { exposition } from '../../dist/lib/prometheus.js';
 
-/** `{ key, def, families: [{ name, type, help, isAggregate, isOfDevices }] }` for each group. */
+/** `{ key, def, families: [{ name, type, isAggregate }] }` for each group. */
 export function groupsOfFirecracker() {
   const { shape } = firecrackerSchema({ version: '1.16', arch: 'x86_64' });
   return Object.entries(shape).flatMap(([key, def]) => {
@@ -19,13 +19,9 @@ export function groupsOfFirecracker() {
 }
 
 function familiesIn(text, key) {
-  const helpOf = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, help]));
-  const ofDevices = new Set([...text.matchAll(/^(\w+)\{device=/gm)].map(([, name]) => name.replace(/_(count|sum)$/, '')));
   return [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => ({
     name,
     type,
-    help: helpOf.get(name),
-    isOfDevices: ofDevices.has(name) || ofDevices.has(`${name}`),
     isAggregate: name.startsWith(`vmm_${key}_all_`),
   }));
 }
