@@ -47,10 +47,12 @@ async function buildAll() {
   if (areUpToDate()) return console.log('The prebuilt addons are those of these sources.');
   const zig = installZig();
   const began = performance.now();
+  const sources = sourcesDigest(zig.version);
   clear();
   const work = mkdtempSync(join(tmpdir(), 'vmm-metrics-prebuild-'));
   try {
     const files = await build({ zig, folder: root, work, out: prebuilds, cache: CACHE });
+    if (sourcesDigest(zig.version) !== sources) throw new Error('the sources changed during the build');
     writeFileSync(join(prebuilds, 'LICENSES.txt'), licencesOf(zig));
     writeFileSync(join(prebuilds, 'sbom.cdx.json'), billOf(files, zig));
     writeFileSync(SUMS, sumsOf(files, zig)); // last: this file says that everything is there

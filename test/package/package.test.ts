@@ -1,10 +1,11 @@
 // The package as users get it: packed, and installed into an empty project on a machine without a compiler.
 
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 const run = promisify(execFile);
@@ -25,6 +26,13 @@ beforeAll(async () => {
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: project, env });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Every file in a folder and in the folders below it. */
+function filesIn(path: string): string[] {
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(path, name))
+    .filter((file) => statSync(file).isFile());
+}
 
 /** Runs a program of the project. The result includes how the program ended. */
 async function program(name: string, text: string, ...args: string[]) {
@@ -58,23 +66,28 @@ describe('given the packed package in an empty project without a compiler', () =
     expect(readdirSync(join(installed, 'source')).sort()).toEqual(['binding.gyp', 'include', 'native']);
   });
 
-  test('when a debugger follows its source maps, then each map has its sources', () => {
-    const lib = join(project, 'node_modules', 'vmm-metrics', 'dist', 'lib');
-    const maps = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
-    expect(maps.sort()).toEqual([
-      'cli/main.js.map',
-      'firecracker.js.map',
-      'index.js.map',
-      'kvm.js.map',
-      'opentelemetry.js.map',
-      'prometheus.js.map',
-      'serve/agent.js.map',
-    ]);
-    for (const file of maps) {
-      const { sources, sourcesContent } = JSON.parse(readFileSync(join(lib, file), 'utf8')) as Record<string, unknown[]>;
-      expect(sourcesContent, file).toHaveLength(sources!.length);
-      expect(sourcesContent, file).not.toContain(null);
+  test('when its files of JavaScript are read, then no source map is there, and none is named', () => {
+    const files = filesIn(join(project, 'node_modules', 'vmm-metrics', 'dist'));
+    expect(files.filter((file) => file.endsWith('.map'))).toEqual([]);
+    for (const file of files.filter((name) => name.endsWith('.js'))) {
+      expect(readFileSync(file, 'utf8').includes('sourceMappingURL'), file).toBe(false);
     }
+  });
+
+  test('when its types are followed from file to file, then each file is there', () => {
+    const files = filesIn(join(project, 'node_modules', 'vmm-metrics', 'dist')).filter((file) => file.endsWith('.d.ts'));
+    const imports = files.flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/(?:from|import\() ?['"](\.[^'"]+)['"]/g)].map(([, path]) => join(dirname(file), path!)),
+    );
+    expect(imports.length).toBeGreaterThan(50);
+    expect(imports.map((path) => path.replace(/\.[jt]s$/, '.d.ts')).filter((path) => !files.includes(path))).toEqual([]);
+  });
+
+  test('when it is packed, then it has at most 600 kB besides its addons', () => {
+    const prebuilds = join(project, 'node_modules', 'vmm-metrics', 'prebuilds');
+    const addons = filesIn(prebuilds).filter((file) => file.endsWith('.node'));
+    const bytes = addons.map((file) => gzipSync(readFileSync(file), { level: 9 }).length);
+    expect(bytes.reduce((sum, some) => sum - some, statSync(tarball).size)).toBeLessThan(600_000);
   });
 
   test('when a program imports it, then it loads, counts and flushes', async () => {
