@@ -12,9 +12,9 @@ import { kvmFields } from 'vmm-metrics/kvm';
 /**
  * Opens the store that the devices, the vCPU thread and KVM share. The file `region` outlives the process.
  *
- * `native/metrics.gen.h` was made from Firecracker's schema for x86-64: the guest is x86 code, on whatever machine it is
- * simulated. What KVM counts depends on the running kernel, so these groups stand behind those of the header, and only
- * where the guest runs on KVM.
+ * `native/metrics.gen.h` was made from Firecracker's schema for x86-64: the guest is x86 code, on whatever machine it
+ * is simulated. What KVM counts depends on the running kernel, so these groups stand behind those of the header, and
+ * only where the guest runs on KVM.
  */
 export function openMetrics(region: string, isOnKvm: boolean) {
   const kvm = isOnKvm ? kvmFields() : undefined;

@@ -79,10 +79,16 @@ abstract class LatencyBase implements LatencyMetric, Observer, Movable {
     this.takeLong(BigInt(Math.floor(ns / 1000)), BigInt(Math.floor(sumNs / 1000)));
   }
 
-  abstract observe(us: number | bigint): void;
+  observe(us: number | bigint): void {
+    const value = checkedMeasure('observe(): us', us);
+    this.takeLong(value, value);
+  }
 
   /** Takes `us` into the extremes, and adds `sumUs` to the sum. Both are below 2^32. */
-  protected abstract take(us: number, sumUs: number): void;
+  protected take(us: number, sumUs: number): void {
+    this.takeLong(BigInt(us), BigInt(sumUs));
+  }
+  /** The same for numbers of any size. */
   protected abstract takeLong(us: bigint, sumUs: bigint): void;
 }
 
@@ -125,7 +131,7 @@ export class OwnLatency extends LatencyBase {
     this.#map(cells, cell);
   }
 
-  observe(us: number | bigint): void {
+  override observe(us: number | bigint): void {
     if (typeof us === 'number' && (us & 0x3fff_ffff) === us) {
       this.take(us, us);
       return;
@@ -193,15 +199,6 @@ export class SharedLatency extends LatencyBase {
     this.#map(cells, cell);
   }
 
-  observe(us: number | bigint): void {
-    const value = checkedMeasure('observe(): us', us);
-    this.takeLong(value, value);
-  }
-
-  protected override take(us: number, sumUs: number): void {
-    this.takeLong(BigInt(us), BigInt(sumUs));
-  }
-
   protected override takeLong(us: bigint, sumUs: bigint): void {
     raiseShared(this.#view, this.#index + LATENCY_MIN, complementOf(us));
     raiseShared(this.#view, this.#index + LATENCY_MAX, us);
@@ -236,15 +233,6 @@ export class NativeLatency extends LatencyBase {
     super(cells, cell);
     this.#cells = cells;
     this.#cell = cell;
-  }
-
-  observe(us: number | bigint): void {
-    const value = checkedMeasure('observe(): us', us);
-    this.takeLong(value, value);
-  }
-
-  protected override take(us: number, sumUs: number): void {
-    this.takeLong(BigInt(us), BigInt(sumUs));
   }
 
   protected override takeLong(us: bigint, sumUs: bigint): void {

@@ -50,6 +50,13 @@ function alertRules(groups) {
     labels: { severity: 'critical' },
     annotations: { summary: `The VMM of {{ $labels.vm }} ${what}` },
   });
+  const warning = (alert, expr, summary, wait) => ({
+    alert,
+    expr,
+    ...(wait !== undefined && { for: wait }),
+    labels: { severity: 'warning' },
+    annotations: { summary },
+  });
   return [
     'vmm.alerts',
     [
@@ -64,53 +71,42 @@ function alertRules(groups) {
       },
       ended('panicked', 'ended by an uncaught error'),
       ended('killed', 'is gone and left no reason; the OOM killer kills so'),
-      {
-        alert: 'VmmUnreadable',
-        expr: 'vmm_up == 0 unless on (instance, vm) (sum by (instance, vm) (vmm_state) > 0)',
-        for: '5m',
-        labels: { severity: 'warning' },
-        annotations: { summary: 'The metrics of {{ $labels.vm }} cannot be read' },
-      },
-      {
-        alert: 'VmmDegraded',
-        expr: 'vmm_degraded == 1',
-        labels: { severity: 'warning' },
-        annotations: { summary: 'The VMM of {{ $labels.vm }} has lost memory of its metrics, and values with it' },
-      },
-      {
-        alert: 'VmmMissesLines',
-        expr: `increase(${marked('onMissedFlush')}[15m]) > 0`,
-        for: '15m',
-        labels: { severity: 'warning' },
-        annotations: { summary: 'Lines of {{ $labels.vm }} do not get out; their deltas stay pending' },
-      },
-      {
-        alert: 'VmmMetricsTrouble',
-        expr: `increase(${marked('onError')}[15m]) > 0`,
-        labels: { severity: 'warning' },
-        annotations: { summary: 'The metrics store of {{ $labels.vm }} has trouble: lost memory, or a replaced signal handler' },
-      },
-      {
-        alert: 'VmmFailures',
-        expr: 'vm:failures:increase10m > 10',
-        for: '10m',
-        labels: { severity: 'warning' },
-        annotations: { summary: '{{ $value | humanize }} operations of {{ $labels.vm }} failed in 10 minutes' },
-      },
-      {
-        alert: 'VmmAgentSlow',
-        expr: 'vmm_agent_scrape_duration_seconds > 5',
-        for: '10m',
-        labels: { severity: 'warning' },
-        annotations: { summary: 'The agent {{ $labels.instance }} needs {{ $value | humanizeDuration }} for a scrape' },
-      },
-      {
-        alert: 'VmmFilesUnreadable',
-        expr: 'vmm_agent_files{state="unreadable"} > 0',
-        for: '10m',
-        labels: { severity: 'warning' },
-        annotations: { summary: 'The agent {{ $labels.instance }} cannot read {{ $value }} region files' },
-      },
+      warning(
+        'VmmUnreadable',
+        'vmm_up == 0 unless on (instance, vm) (sum by (instance, vm) (vmm_state) > 0)',
+        'The metrics of {{ $labels.vm }} cannot be read',
+        '5m',
+      ),
+      warning('VmmDegraded', 'vmm_degraded == 1', 'The VMM of {{ $labels.vm }} has lost memory of its metrics, and values with it'),
+      warning(
+        'VmmMissesLines',
+        `increase(${marked('onMissedFlush')}[15m]) > 0`,
+        'Lines of {{ $labels.vm }} do not get out; their deltas stay pending',
+        '15m',
+      ),
+      warning(
+        'VmmMetricsTrouble',
+        `increase(${marked('onError')}[15m]) > 0`,
+        'The metrics store of {{ $labels.vm }} has trouble: lost memory, or a replaced signal handler',
+      ),
+      warning(
+        'VmmFailures',
+        'vm:failures:increase10m > 10',
+        '{{ $value | humanize }} operations of {{ $labels.vm }} failed in 10 minutes',
+        '10m',
+      ),
+      warning(
+        'VmmAgentSlow',
+        'vmm_agent_scrape_duration_seconds > 5',
+        'The agent {{ $labels.instance }} needs {{ $value | humanizeDuration }} for a scrape',
+        '10m',
+      ),
+      warning(
+        'VmmFilesUnreadable',
+        'vmm_agent_files{state="unreadable"} > 0',
+        'The agent {{ $labels.instance }} cannot read {{ $value }} region files',
+        '10m',
+      ),
     ],
   ];
 }

@@ -1,45 +1,10 @@
 // Reads Prometheus' protobuf format with protobufjs, which has nothing in common with the writer. The definitions are
 // those of `metrics.proto` in Prometheus' repository client_model.
 
+import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 
-const PROTO = `
-syntax = "proto2";
-package io.prometheus.client;
-message LabelPair { optional string name = 1; optional string value = 2; }
-enum MetricType { COUNTER = 0; GAUGE = 1; SUMMARY = 2; UNTYPED = 3; HISTOGRAM = 4; GAUGE_HISTOGRAM = 5; }
-message Gauge { optional double value = 1; }
-message Counter { optional double value = 1; }
-message Quantile { optional double quantile = 1; optional double value = 2; }
-message Summary { optional uint64 sample_count = 1; optional double sample_sum = 2; repeated Quantile quantile = 3; }
-message Bucket { optional uint64 cumulative_count = 1; optional double upper_bound = 2; }
-message BucketSpan { optional sint32 offset = 1; optional uint32 length = 2; }
-message Histogram {
-  optional uint64 sample_count = 1;
-  optional double sample_sum = 2;
-  repeated Bucket bucket = 3;
-  optional sint32 schema = 5;
-  optional double zero_threshold = 6;
-  optional uint64 zero_count = 7;
-  repeated BucketSpan positive_span = 12;
-  repeated sint64 positive_delta = 13;
-}
-message Metric {
-  repeated LabelPair label = 1;
-  optional Gauge gauge = 2;
-  optional Counter counter = 3;
-  optional Summary summary = 4;
-  optional Histogram histogram = 7;
-  optional int64 timestamp_ms = 6;
-}
-message MetricFamily {
-  optional string name = 1;
-  optional string help = 2;
-  optional MetricType type = 3;
-  repeated Metric metric = 4;
-  optional string unit = 5;
-}
-`;
+const PROTO = readFileSync(new URL('../fixtures/metrics.proto', import.meta.url), 'utf8');
 
 const MetricFamily = protobuf.parse(PROTO, { keepCase: true }).root.lookupType('io.prometheus.client.MetricFamily');
 

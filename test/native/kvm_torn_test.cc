@@ -4,13 +4,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <utility>
-#include <vector>
 
 #include "check.h"
 #include "child.h"
-#include "kvm/watches.h"
 #include "kvm_bytes.h"
+#include "kvm_scene.h"
 #include "line_reader.h"
 #include "schema_builder.h"
 #include "store/store.h"
@@ -46,48 +46,30 @@ namespace vmm {
 namespace {
 
 TEST("given a counter that carries in the middle of its copy, when it is sampled, then the cell has no more than was counted") {
-  const std::vector<CellKind> kinds = {CellKind::kInc};
-  Cells cells;
-  uint32_t first = 0;
-  CHECK(cells.Create({1}).ok());
-  CHECK(cells.Reserve(kinds.data(), 1, &first).ok());
-  cells.Publish();
-  const KvmBytes bytes({{"exits"}});
-  KvmSamples samples;
-  KvmWatches watches(samples, cells);
-  KvmWatches::Prepared prepared;
-  CHECK(KvmWatches::Prepare(bytes.fd(), {{"exits", 0}}, kinds, &prepared).ok());
-  watches.Begin(KvmWatches::kVm, std::move(prepared));
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
+  CHECK(scene.Watch(bytes).ok());
   for (const uint64_t before : {0xffull, 0x12ffull, 0xffffull, 0xffffffull}) {
     bytes.Set("exits", before);
     g_torn = &bytes.Word("exits");
-    samples.Sample();
-    CHECK_EQ(cells.Total(0), before + 1);
+    scene.samples.Sample();
+    CHECK_EQ(scene.At(0), before + 1);
   }
 }
 
 TEST("given a counter that has not carried since the last sample, when it is sampled, then it is read once") {
-  const std::vector<CellKind> kinds = {CellKind::kInc};
-  Cells cells;
-  uint32_t first = 0;
-  CHECK(cells.Create({1}).ok());
-  CHECK(cells.Reserve(kinds.data(), 1, &first).ok());
-  cells.Publish();
-  const KvmBytes bytes({{"exits"}});
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   bytes.Set("exits", 0x1200);
-  KvmSamples samples;
-  KvmWatches watches(samples, cells);
-  KvmWatches::Prepared prepared;
-  CHECK(KvmWatches::Prepare(bytes.fd(), {{"exits", 0}}, kinds, &prepared).ok());
-  watches.Begin(KvmWatches::kVm, std::move(prepared));
+  CHECK(scene.Watch(bytes).ok());
   g_reads = 0;
   bytes.Set("exits", 0x12ff);
-  samples.Sample();
+  scene.samples.Sample();
   CHECK_EQ(g_reads, 1);
   bytes.Set("exits", 0x1300);
-  samples.Sample();
+  scene.samples.Sample();
   CHECK_EQ(g_reads, 3);
-  CHECK_EQ(cells.Total(0), 0x1300u);
+  CHECK_EQ(scene.At(0), 0x1300u);
 }
 
 TEST("given a flush that is sampling KVM, when the process dies in the middle, then the last line has each count once") {

@@ -8,40 +8,14 @@
 #include "kvm/columns.h"
 #include "kvm/watches.h"
 #include "kvm_bytes.h"
-#include "schema_builder.h"
+#include "kvm_scene.h"
 
 namespace vmm {
 namespace {
 
-// One VM with two counters and a gauge.
-struct Scene {
-  Scene() {
-    uint32_t first = 0;
-    CHECK(cells.Create({1}).ok());
-    CHECK(cells.Reserve(kinds.data(), 4, &first).ok());
-    cells.Publish();
-    samples.CountErrorsIn(&cells.Shared(3));
-  }
-  static std::vector<KvmByte> Statistics() { return {{"exits"}, {"pages", kInstantFlags}, {"wait_ns", 0x20, -9}, {"unknown"}}; }
-
-  Status Watch(const KvmBytes& bytes) {
-    KvmWatches::Prepared prepared;
-    const Status status = KvmWatches::Prepare(bytes.fd(), metrics, kinds, &prepared);
-    if (status.ok()) watches.Begin(KvmWatches::kVm, std::move(prepared));
-    return status;
-  }
-  uint64_t At(uint32_t cell) { return cells.Total(cell); }
-
-  const std::vector<CellKind> kinds = {CellKind::kInc, CellKind::kStore, CellKind::kInc, CellKind::kInc};
-  const std::vector<KvmMetric> metrics = {{"exits", 0}, {"pages", 1}, {"wait_ns", 2}, {"missing", 3}};
-  Cells cells;
-  KvmSamples samples;
-  KvmWatches watches{samples, cells};
-};
-
 TEST("given a descriptor, when it is watched and sampled, then counters and gauges have its values, past ones too") {
-  Scene scene;
-  const KvmBytes bytes(Scene::Statistics());
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   bytes.Set("exits", 1000);
   bytes.Set("pages", 7);
   CHECK(scene.Watch(bytes).ok());
@@ -60,8 +34,8 @@ TEST("given a descriptor, when it is watched and sampled, then counters and gaug
 }
 
 TEST("given a watch, when the host closes its descriptor and the number is reused, then the watch goes on") {
-  Scene scene;
-  auto bytes = std::make_unique<KvmBytes>(Scene::Statistics());
+  KvmScene scene;
+  auto bytes = std::make_unique<KvmBytes>(KvmScene::Statistics());
   CHECK(scene.Watch(*bytes).ok());
   bytes->Set("exits", 5);
   const int number = bytes->fd();
@@ -74,8 +48,8 @@ TEST("given a watch, when the host closes its descriptor and the number is reuse
 }
 
 TEST("given a descriptor that vanishes, when it is sampled, then the values stay, and the error cell goes up once") {
-  Scene scene;
-  const KvmBytes bytes(Scene::Statistics());
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   bytes.Set("exits", 9);
   CHECK(scene.Watch(bytes).ok());
   CHECK(scene.watches.TakeLosses().empty());
@@ -89,8 +63,8 @@ TEST("given a descriptor that vanishes, when it is sampled, then the values stay
 }
 
 TEST("given a watch, when it ends, then it was sampled once more, and its descriptor is closed when nobody reads it") {
-  Scene scene;
-  const KvmBytes bytes(Scene::Statistics());
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   CHECK(scene.Watch(bytes).ok());
   bytes.Set("exits", 4);
   CHECK(scene.watches.End(KvmWatches::kVm));
@@ -111,8 +85,9 @@ TEST("given a watch, when it ends, then it was sampled once more, and its descri
 }
 
 TEST("given a VM, when another one takes its place, then the counts add up; when the same one comes back, then none doubles") {
-  Scene scene;
-  const KvmBytes first(Scene::Statistics(), "kvm-1"), second(Scene::Statistics(), "kvm-1"), third(Scene::Statistics(), "kvm-2");
+  KvmScene scene;
+  const KvmBytes first(KvmScene::Statistics(), "kvm-1"), second(KvmScene::Statistics(), "kvm-1"),
+      third(KvmScene::Statistics(), "kvm-2");
   first.Set("exits", 100);
   CHECK(scene.Watch(first).ok());
   first.Set("exits", 110);
@@ -133,7 +108,7 @@ TEST("given a VM, when another one takes its place, then the counts add up; when
 }
 
 TEST("given descriptors that do not fit, when they are watched, then each is refused, and nothing changes") {
-  Scene scene;
+  KvmScene scene;
   const KvmBytes none({{"a"}, {"b"}}), kind({{"exits", kInstantFlags}}), histogram({{"exits", kLogFlags, 0, 4}});
   for (const KvmBytes* bytes : {&none, &kind, &histogram}) CHECK_EQ(scene.Watch(*bytes).code, Code::kWrongFile);
   CHECK(scene.samples.is_empty());
@@ -167,11 +142,11 @@ TEST("given more words than are read at once, when they are sampled, then every 
 }
 
 TEST("given columns of a profile, when they are sampled, then only descriptors with a column are read, also later ones") {
-  Scene scene;
+  KvmScene scene;
   KvmColumns exits(&scene.samples, scene.cells, {3, 0}), other(&scene.samples, scene.cells, {3});
   exits.Sample();
   CHECK_EQ(exits.sources(), 0u);
-  const KvmBytes bytes(Scene::Statistics());
+  const KvmBytes bytes(KvmScene::Statistics());
   CHECK(scene.Watch(bytes).ok());
   bytes.Set("exits", 3);
   other.Sample();
@@ -188,8 +163,8 @@ TEST("given columns of a profile, when they are sampled, then only descriptors w
 TEST(
     "given counters that are added to all the time, when they are sampled over and over, then none is too large, and the last is "
     "exact") {
-  Scene scene;
-  const KvmBytes bytes(Scene::Statistics());
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   CHECK(scene.Watch(bytes).ok());
   std::atomic<uint64_t>&exits = bytes.Word("exits"), &wait = bytes.Word("wait_ns");
   std::atomic<bool> is_over{false};
@@ -216,8 +191,8 @@ TEST(
 }
 
 TEST("given threads that sample, and one that begins and ends watches, when all is over, then no count is lost or doubled") {
-  Scene scene;
-  const KvmBytes bytes(Scene::Statistics());
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
   CHECK(scene.Watch(bytes).ok());
   std::atomic<bool> is_over{false};
   std::vector<std::thread> threads;

@@ -177,42 +177,48 @@ TEST("given a region that is no longer guarded, when its memory is lost, then th
   CHECK_EQ(death.signal, SIGBUS);
 }
 
+// Calls `step(t, i)` on three threads, of the numbers t, over and over while `work` runs, and `least` times at least.
+template <typename Step, typename Work>
+void WhileThreadsStep(uint32_t least, Step step, Work work) {
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 3; t++) {
+    threads.emplace_back([&, t] {
+      for (uint32_t i = 0; !done || i < least; i++) step(t, i);
+    });
+  }
+  work();
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST("given threads whose rows come and go, when memory is lost meanwhile, then each row still has its own memory") {
   if (!kMayLoseMemory) return (void)CHECK(true);
   for (int round = 0; round < 6; round++) {
     FileRegion file;
     Region& region = file.region;
-    std::atomic<bool> done{false};
-    std::vector<std::thread> threads;
-    for (uint32_t t = 0; t < 3; t++) {
-      threads.emplace_back([&, t] {
-        uint64_t added = 0;
-        for (int i = 0; !done || i < 10; i++) {
-          const uint32_t shard = 1 + 2 * t + static_cast<uint32_t>(i % 2);
-          void* const row = file.MapRow(shard);
-          const uint64_t before = Read(region.InShard(shard, t));
-          Word(row, t).fetch_add(1, std::memory_order_relaxed);
-          const uint64_t after = Read(region.InShard(shard, t));
-          // The value is one more, unless the memory was lost between the two reads.
-          CHECK(after == before + 1 || after <= 1);
-          added++;
-          if (i % 3 == 0) {
-            region.DisconnectRow(row);
-            Word(row, t) = 1000;
-            region.UnmapRow(row, region.granule_bytes());
-          } else {
-            file.UnmapRow(row);
-          }
-        }
-        CHECK(added >= 10);
-      });
-    }
-    for (uint32_t shard = FileRegion::kBackedShards; shard-- > 0;) {
-      file.Cut(region.OffsetOf(kFirstShardRow + shard, 0));
-      SleepMs(1);
-    }
-    done = true;
-    for (std::thread& thread : threads) thread.join();
+    const auto step = [&](uint32_t t, uint32_t i) {
+      const uint32_t shard = 1 + 2 * t + i % 2;
+      void* const row = file.MapRow(shard);
+      const uint64_t before = Read(region.InShard(shard, t));
+      Word(row, t).fetch_add(1, std::memory_order_relaxed);
+      const uint64_t after = Read(region.InShard(shard, t));
+      // The value is one more, unless the memory was lost between the two reads.
+      CHECK(after == before + 1 || after <= 1);
+      if (i % 3 == 0) {
+        region.DisconnectRow(row);
+        Word(row, t) = 1000;
+        region.UnmapRow(row, region.granule_bytes());
+      } else {
+        file.UnmapRow(row);
+      }
+    };
+    WhileThreadsStep(10, step, [&] {
+      for (uint32_t shard = FileRegion::kBackedShards; shard-- > 0;) {
+        file.Cut(region.OffsetOf(kFirstShardRow + shard, 0));
+        SleepMs(1);
+      }
+    });
     for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) {
       for (uint32_t t = 0; t < 3; t++) CHECK(Read(region.InShard(shard, t)) < 1000 || shard - 1 - 2 * t <= 1);
     }
@@ -224,32 +230,26 @@ TEST("given repairs of memory that is not lost, when rows come and go meanwhile,
   for (int round = 0; round < 8; round++) {
     FileRegion file;
     Region& region = file.region;
-    std::atomic<bool> done{false};
-    std::vector<std::thread> threads;
-    for (uint32_t t = 0; t < 3; t++) {
-      threads.emplace_back([&, t] {
-        for (uint32_t i = 0; !done || i < 30; i++) {
-          const uint32_t shard = (t + i) % FileRegion::kBackedShards;
-          void* const row = file.MapRow(shard);
-          // No granule is repaired twice: if the first write is lost, the second one stays.
-          bool is_there = false;
-          for (int tries = 0; tries < 3 && !is_there; tries++) {
-            Word(row, 10 + t).store(i + 1, std::memory_order_relaxed);
-            // ThreadSanitizer takes the replacement of the memory for a write to it.
-            is_there = !kMayLoseMemory || Read(region.InShard(shard, 10 + t)) == i + 1;
-            if (!is_there) SleepMs(1);
-          }
-          CHECK(is_there);
-          file.UnmapRow(row);
-        }
-      });
-    }
-    for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) {
-      CHECK(region.Repair(&region.InShard(shard, 0)));
-      CHECK(region.Repair(&region.InShard(shard, 1)));
-    }
-    done = true;
-    for (std::thread& thread : threads) thread.join();
+    const auto step = [&](uint32_t t, uint32_t i) {
+      const uint32_t shard = (t + i) % FileRegion::kBackedShards;
+      void* const row = file.MapRow(shard);
+      // No granule is repaired twice: if the first write is lost, the second one stays.
+      bool is_there = false;
+      for (int tries = 0; tries < 3 && !is_there; tries++) {
+        Word(row, 10 + t).store(i + 1, std::memory_order_relaxed);
+        // ThreadSanitizer takes the replacement of the memory for a write to it.
+        is_there = !kMayLoseMemory || Read(region.InShard(shard, 10 + t)) == i + 1;
+        if (!is_there) SleepMs(1);
+      }
+      CHECK(is_there);
+      file.UnmapRow(row);
+    };
+    WhileThreadsStep(30, step, [&] {
+      for (uint32_t shard = 0; shard < FileRegion::kBackedShards; shard++) {
+        CHECK(region.Repair(&region.InShard(shard, 0)));
+        CHECK(region.Repair(&region.InShard(shard, 1)));
+      }
+    });
     CHECK(file.SaysDegraded());
   }
 }
