@@ -7,10 +7,10 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vm
 import { FILE_STATES } from '../lib/serve/file-state.ts';
 import { exactJson } from '../lib/serve/page/exact-json.ts';
 import { History, POINTS } from '../lib/serve/page/history.ts';
-import { isZero, type Metric, valueText } from '../lib/serve/page/metric-values.ts';
-import { sparkPath } from '../lib/serve/page/spark.ts';
+import { isZero, type Metric, quantilesText, valueText } from '../lib/serve/page/metric-values.ts';
+import { barsPath, sparkPath } from '../lib/serve/page/spark.ts';
 import { type FleetData, SORTS, STATES, shownIn, type Vm, vmsOf } from '../lib/serve/page/vms.ts';
-import { digits, fate, shellWord, short, span } from '../lib/serve/page/words.ts';
+import { digits, fate, notShown, shellWord, short, span } from '../lib/serve/page/words.ts';
 import { runAgent } from './helpers/agent.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
@@ -71,6 +71,8 @@ describe('given what the page says', () => {
   test('when a process is dead, then the page says how it died', () => {
     const crash = { signal: 'SIGBUS', code: 2, address: '0x7f10', threadId: 9, at: '2026-11-21T00:00:00.000Z' };
     expect(fate(vm('a', { state: 'crashed', crash }), 0)).toBe('SIGBUS at 0x7f10');
+    // The address is that of a fault only if the kernel sent the signal.
+    expect(fate(vm('a', { state: 'crashed', crash: { ...crash, code: 0 } }), 0)).toBe('SIGBUS, raised by a process');
     expect(fate(vm('a', { state: 'killed' }), 0)).toContain('SIGKILL');
     expect(fate(vm('a', { state: 'panicked', exitCode: 7 }), 0)).toContain('exit code 7');
     expect(fate(vm('a', { state: 'exited', exitCode: 3 }), 0)).toContain('exit code 3');
@@ -87,6 +89,11 @@ describe('given what the page says', () => {
     const metric = (value: object) => ({ kind: 'latency', unit: 'us', value }) as unknown as Metric;
     expect(valueText(metric({ count: 4, min_us: 1, max_us: 90, sum_us: 100 }))).toBe('mean 25 µs, max 90 µs');
     expect(valueText(metric({ count: 4, min_us: 0, max_us: 0, sum_us: 100 }))).toBe('mean 25 µs');
+    const histogram = { count: 4, min_us: 1, max_us: 90, sum_us: 100, histogram: {} };
+    const withQuantiles = { ...metric(histogram), quantiles: [12, 80, 89.6] } as Metric;
+    expect(valueText(withQuantiles)).toBe('median 12 µs, max 90 µs');
+    expect(quantilesText(withQuantiles)).toBe('median 12 µs · 90 % 80 µs · 99 % 90 µs');
+    expect(quantilesText(metric({ count: 0 }))).toBe('');
     expect(isZero(metric({ count: 0, min_us: 0, max_us: 0, sum_us: 0 }))).toBe(true);
   });
 });
@@ -136,6 +143,9 @@ describe('given many virtual machines', () => {
     expect(history.ratesOf('a')).toEqual([]);
     for (let i = 1; i <= 2 * POINTS; i++) history.take('a', '2', 5000 + i, 5000 + 1000 * i);
     expect(history.ratesOf('a')).toEqual(Array.from({ length: POINTS }, () => 1));
+    history.take('a', '2', 15_000, 5000 + 1000 * 2 * POINTS + 10_000); // after a pause of five points
+    expect(history.ratesOf('a').slice(-6).map(Math.round)).toEqual([1, 988, 988, 988, 988, 988]);
+    expect(history.ratesOf('a')).toHaveLength(POINTS);
     history.keepOnly(new Set());
     expect(history.ratesOf('a')).toEqual([]);
   });
@@ -144,6 +154,20 @@ describe('given many virtual machines', () => {
     expect(sparkPath([1], 59, 10)).toBe('');
     expect(sparkPath([0, 4, 2], 59, 10)).toBe('M57.0 10.0L58.0 0.0L59.0 5.0');
     expect(sparkPath([0, 0], 59, 10)).toBe('M58.0 10.0L59.0 10.0');
+  });
+
+  test('when a distribution is drawn, then the tallest bar has the whole height, and a single bar is narrow and in the middle', () => {
+    expect(barsPath([2n, 0, 4], 24, 10)).toBe('M10.50 10v-5.00h0.90v5.00zM11.50 10v0.00h0.90v0.00zM12.50 10v-10.00h0.90v10.00z');
+    expect(barsPath([7], 24, 10)).toBe('M11.50 10v-10.00h0.90v10.00z');
+    expect(barsPath([], 24, 10)).toBe('');
+  });
+
+  test('when files are not shown, then their number and the reason are', () => {
+    expect(notShown({ running: 3 }, 0)).toBe('');
+    expect(notShown({ unreadable: 2 }, 2)).toBe('');
+    expect(notShown({ duplicate: 1, forgotten: 2000, unreadable: 3 }, 1)).toBe(
+      'Region files not shown: 1 with the name of another, 2,000 dead for too long, 2 that cannot be read',
+    );
   });
 });
 

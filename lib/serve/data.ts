@@ -42,7 +42,7 @@ export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
   });
 }
 
-/** One virtual machine with all its metrics, as `collect()` returns them; null while its file cannot be read. */
+/** One virtual machine with its metrics: those of `collect()` with quantiles, or null while its file cannot be read. */
 export function vmData(vm: ServedFile, nowMs: number): string {
   const { name, path, state, writer, endedAtMs, content, error } = vm;
   return jsonText({
@@ -59,7 +59,17 @@ export function vmData(vm: ServedFile, nowMs: number): string {
     sinkPath: content?.header.sinkPath,
     error: error?.message,
     pending: content === undefined ? null : pendingOf(content),
-    metrics: content === undefined ? null : collected(content.layout, content.totals, ({ group }) => content.map.devices[group]!),
+    metrics: content === undefined ? null : metricsOf(content),
+  });
+}
+
+/** All metrics, and for a distribution with values, what half, 90 % and 99 % of its values are at most. */
+function metricsOf({ layout, totals, map }: SettledContent): object[] {
+  return collected(layout, totals, ({ group }) => map.devices[group]!).map((metric) => {
+    const { value } = metric;
+    const distribution = typeof value === 'bigint' ? undefined : 'bucketCounts' in value ? value : value.histogram;
+    if (distribution === undefined || distribution.count === 0n) return metric;
+    return { ...metric, quantiles: [0.5, 0.9, 0.99].map((q) => distribution.quantile(q)) };
   });
 }
 

@@ -53,6 +53,7 @@ const DOCUMENT = `<!doctype html>
 <form id="login" hidden><label>This agent needs its token: <input id="token" type="password" autocomplete="off"></label> <button>Open</button></form>
 </header>
 <main>
+<div id="heads" class="row" aria-hidden="true"><div>state</div><div>name</div><div>what happened</div><div class="rate">events</div><div class="trend">last two minutes</div><div></div></div>
 <div id="table" role="grid" aria-label="Virtual machines"></div>
 <p id="empty" class="quiet" hidden></p>
 <p id="others" class="quiet"></p>
@@ -77,8 +78,8 @@ const STYLE = `
 * { box-sizing: border-box }
 [hidden] { display: none !important }
 html, body { height: 100% }
-body { margin: 0; display: grid; grid-template: auto 1fr / 1fr; font: 14px/1.4 system-ui, sans-serif; color: var(--text); background: var(--paper); font-variant-numeric: tabular-nums }
-body.has-panel { grid-template-columns: 1fr minmax(26rem, 38%) }
+body { margin: 0; display: grid; grid-template: auto minmax(0, 1fr) / minmax(0, 1fr); font: 14px/1.4 system-ui, sans-serif; color: var(--text); background: var(--paper); font-variant-numeric: tabular-nums }
+body.has-panel { grid-template-columns: minmax(0, 1fr) minmax(30rem, 42%) }
 #top { grid-column: 1 / -1; padding: 0.8rem 1rem 0.7rem; border-bottom: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center }
 h1 { font-size: 1.15rem; margin: 0 }
 h1 small { font-weight: 400; color: var(--quiet); font-size: 0.85rem; margin-left: 0.4rem }
@@ -97,10 +98,12 @@ input[type=search], input[type=password], select { background: var(--raised); bo
 .state { color: var(--c); font-weight: 600; white-space: nowrap }
 .state::before { content: ''; display: inline-block; width: 0.55em; height: 0.55em; border-radius: 50%; background: var(--c); margin-right: 0.5em }
 main { min-height: 0; min-width: 0; display: flex; flex-direction: column }
-#table { --row: 40px; flex: 1; min-height: 0; overflow: auto; position: relative }
+#table { --row: 40px; flex: 1; min-height: 0; overflow: auto; position: relative; scrollbar-gutter: stable }
 .rows { position: relative }
-.row { position: absolute; inset: 0 0 auto; height: var(--row); display: grid; grid-template-columns: 7rem minmax(9rem, 1.4fr) minmax(10rem, 1.4fr) 5.5rem 8rem 6rem; gap: 0 0.8rem; align-items: center; padding: 0 1rem; border-bottom: 1px solid var(--line); cursor: pointer }
-.row:hover { background: var(--raised) }
+.row { display: grid; grid-template-columns: 7rem minmax(9rem, 1.4fr) minmax(10rem, 1.4fr) 5.5rem 8rem 6rem; gap: 0 0.8rem; align-items: center; padding: 0 1rem; border-bottom: 1px solid var(--line) }
+#table .row { position: absolute; inset: 0 0 auto; height: var(--row); cursor: pointer }
+#heads { padding-block: 0.25rem; font-size: 0.8rem; color: var(--quiet); overflow: hidden; scrollbar-gutter: stable }
+#table .row:hover { background: var(--raised) }
 .row > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .row small { color: var(--quiet); margin-left: 0.7em }
 .rate { text-align: right }
@@ -128,11 +131,14 @@ dd { margin: 0; overflow-wrap: anywhere }
 #panel .bar input[type=search] { flex: 1 }
 section { margin: 0 0 0.8rem }
 h3 { font-size: 0.85rem; color: var(--quiet); font-weight: 600; margin: 0; padding: 0.3rem 1rem; background: var(--raised); overflow-wrap: anywhere }
-.metric { width: 100%; display: grid; grid-template-columns: 1fr 5rem auto; gap: 0.8rem; padding: 0.25rem 1rem; border: 0; border-bottom: 1px solid var(--line); background: none; text-align: left; cursor: pointer }
+.metric { width: 100%; display: grid; grid-template-columns: minmax(6rem, 1fr) 72px 4.5rem 12.5rem; align-items: center; gap: 0.8rem; padding: 0.25rem 1rem; border: 0; border-bottom: 1px solid var(--line); background: none; text-align: left; cursor: pointer }
 .metric:hover { background: var(--raised) }
 .metric .name { overflow-wrap: anywhere }
-.metric .rate { color: var(--quiet) }
-.metric .value { text-align: right; min-width: 6rem }
+.metric .rate { color: var(--quiet); text-align: right }
+.metric .value { text-align: right }
+.mini { height: 18px }
+.mini svg { width: 72px; height: 18px; margin: 0; border: 0 }
+.edges { display: flex; justify-content: space-between; font-size: 0.8rem; color: var(--quiet); margin: 0 !important }
 .detail { padding: 0.4rem 1rem 0.8rem; background: var(--raised) }
 .detail p { margin: 0.2rem 0 }
 .detail code { color: var(--quiet) }
@@ -142,7 +148,7 @@ h3 { font-size: 0.85rem; color: var(--quiet); font-weight: 600; margin: 0; paddi
 .has-panel .row { grid-template-columns: 6.5rem minmax(6rem, 1fr) minmax(8rem, 1.6fr) 5rem 5.5rem }
 .has-panel .trend, .has-panel .row .name small { display: none }
 @media (max-width: 60rem) {
-  body.has-panel { grid-template-columns: 1fr }
+  body.has-panel { grid-template-columns: minmax(0, 1fr) }
   #panel { position: fixed; inset: 0; z-index: 5; border: 0 }
 }
 @media (max-width: 48rem) {
@@ -152,13 +158,15 @@ h3 { font-size: 0.85rem; color: var(--quiet); font-weight: 600; margin: 0; paddi
   .chip { white-space: nowrap }
   #search { flex: 1 }
   #table { --row: 64px }
-  .row { grid-template: auto auto / auto 1fr auto; gap: 0 0.7rem; align-content: center; padding: 0 0.8rem }
+  #heads { display: none }
+  #table .row { grid-template: auto auto / auto minmax(0, 1fr) auto; gap: 0 0.7rem; align-content: center; padding: 0 0.8rem }
   .row .state { grid-area: 1 / 1 } .row .name { grid-area: 1 / 2 } .row .rate { grid-area: 1 / 3 }
   .row .fate { grid-area: 2 / 1 / 3 / 3; color: var(--quiet) } .row .pending, .row .trend { grid-area: 2 / 3 }
   .row .trend { justify-self: end } .row .pending:empty, .row:has(.pending:not(:empty)) .trend { display: none }
-  .spark { width: 80px }
+  .trend .spark { width: 80px }
   .row .name small { display: none }
-  .metric { grid-template-columns: 1fr auto; gap: 0 0.8rem }
-  .metric .rate { grid-area: 2 / 1; text-align: left }
+  .metric { grid-template-columns: minmax(0, 1fr) auto 4.5rem; gap: 0 0.8rem }
+  .metric .name { grid-area: 1 / 1 } .metric .value { grid-area: 1 / 2 / 2 / 4 }
+  .metric .mini { grid-area: 2 / 1 } .metric .rate { grid-area: 2 / 2 / 3 / 4 }
 }
 `;

@@ -20,7 +20,10 @@ export function keepToken(token: string): void {
   sessionStorage.setItem(TOKEN_KEY, token);
 }
 
-/** Reads events for ever, and begins again whenever they end. Returns a function that begins again at once. */
+/**
+ * Reads events for ever, and begins again whenever they end. A browser keeps six connections to a host, so a page that
+ * nobody sees gives its connection back. Returns a function that begins again at once.
+ */
 export function follow<T>(path: string, onData: (data: T) => void, onLink: (link: Link) => void): () => void {
   let again = () => {};
   const wait = (ms: number | undefined) =>
@@ -30,23 +33,37 @@ export function follow<T>(path: string, onData: (data: T) => void, onLink: (link
     });
   const run = async () => {
     for (;;) {
+      await untilSeen();
       let link: Link = 'lost';
+      const stop = new AbortController();
+      const stopIfHidden = () => document.hidden && stop.abort();
+      document.addEventListener('visibilitychange', stopIfHidden);
       try {
-        const response = await request(path);
+        const response = await request(path, stop.signal);
         if (response.status === 401) link = 'needs a token';
         else if (response.ok && response.body !== null) {
           onLink('live');
           await readEvents(response.body, onData);
         }
       } catch {
-        // The agent is not there, or went away.
+        // The agent is not there, or went away, or nobody sees the page.
+      } finally {
+        document.removeEventListener('visibilitychange', stopIfHidden);
       }
+      if (stop.signal.aborted) continue;
       onLink(link);
       await wait(link === 'lost' ? RETRY_MS : undefined);
     }
   };
   void run();
   return () => again();
+}
+
+function untilSeen(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.hidden) document.addEventListener('visibilitychange', () => resolve(untilSeen()), { once: true });
+    else resolve();
+  });
 }
 
 async function readEvents<T>(body: ReadableStream<Uint8Array>, onData: (data: T) => void): Promise<void> {

@@ -1,5 +1,6 @@
 // How fast counters rise: the last rates of each, made from the values that arrive. Pure.
 
+const INTERVAL_MS = 2000;
 /** Two minutes, at one value every two seconds. */
 export const POINTS = 60;
 
@@ -23,8 +24,11 @@ export class History {
       return;
     }
     if (atMs <= trace.atMs) return;
-    trace.rates.push((Number(now - trace.value) * 1000) / (atMs - trace.atMs));
-    if (trace.rates.length > POINTS) trace.rates.shift();
+    const rate = (Number(now - trace.value) * 1000) / (atMs - trace.atMs);
+    // After a pause, the mean rate stands for each point that is missing.
+    const points = Math.min(POINTS, Math.max(1, Math.round((atMs - trace.atMs) / INTERVAL_MS)));
+    for (let i = 0; i < points; i++) trace.rates.push(rate);
+    trace.rates.splice(0, trace.rates.length - POINTS);
     trace.value = now;
     trace.atMs = atMs;
   }

@@ -7,7 +7,7 @@ import { FleetTable } from './fleet-table.ts';
 import { History } from './history.ts';
 import { VmPanel } from './vm-panel.ts';
 import { type FleetData, type Sort, STATES, shownIn, stateOf, type View, type Vm, vmsOf } from './vms.ts';
-import { digits, fate } from './words.ts';
+import { digits, fate, notShown } from './words.ts';
 
 const history = new History();
 const states = new Set<string>();
@@ -57,11 +57,7 @@ function take(data: FleetData): void {
     setText(chip.querySelector('b')!, digits(count));
     chip.hidden = count === 0 && !states.has(state);
   }
-  const { duplicate = 0, forgotten = 0 } = data.files;
-  const others = [duplicate > 0 ? `${duplicate} with the name of another` : '', forgotten > 0 ? `${forgotten} forgotten` : ''].filter(
-    Boolean,
-  );
-  setText(byId('others'), others.length === 0 ? '' : `Not shown: ${others.join(', ')}`);
+  setText(byId('others'), notShown(data.files, counts.get('unreadable')?.length ?? 0));
   show();
   showPanel();
 }

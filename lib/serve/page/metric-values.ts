@@ -28,6 +28,8 @@ export interface Metric {
   readonly unit: string;
   readonly doc: string;
   readonly value: number | bigint | Latency | Distribution;
+  /** Of a distribution with values: what half, 90 % and 99 % of the values are at most, in `unit`. */
+  readonly quantiles?: readonly [number, number, number];
 }
 
 export interface VmData {
@@ -52,8 +54,8 @@ export function isZero({ value }: Metric): boolean {
   return BigInt(typeof value === 'object' ? value.count : value) === 0n;
 }
 
-/** The value as text: a number, or the mean and the largest value. */
-export function valueText({ value, unit }: Metric): string {
+/** The value as text: a number; or the median, or else the mean, and the largest value. */
+export function valueText({ value, unit, quantiles }: Metric): string {
   if (typeof value !== 'object') return digits(value);
   if (BigInt(value.count) === 0n) return '0';
   const isLatency = 'sum_us' in value;
@@ -61,8 +63,16 @@ export function valueText({ value, unit }: Metric): string {
   const name = isLatency ? 'µs' : unitName(unit);
   const suffix = name && ` ${name}`;
   const mean = Number(sum) / Number(value.count);
+  const middle = quantiles === undefined ? `mean ${short(mean)}` : `median ${short(quantiles[0])}`;
   // Firecracker's aggregates have 0 for a maximum that nobody knows.
-  return `mean ${short(mean)}${suffix}${Number(max) < Math.floor(mean) ? '' : `, max ${digits(max)}${suffix}`}`;
+  return `${middle}${suffix}${Number(max) < Math.floor(mean) ? '' : `, max ${digits(max)}${suffix}`}`;
+}
+
+/** What the quantiles of a distribution are; empty if they are not known. */
+export function quantilesText({ quantiles, unit }: Metric): string {
+  if (quantiles === undefined) return '';
+  const suffix = unitName(unit) && ` ${unitName(unit)}`;
+  return ['median', '90 %', '99 %'].map((name, i) => `${name} ${short(quantiles[i]!)}${suffix}`).join(' · ');
 }
 
 /** The name of a unit; empty for a plain count. */

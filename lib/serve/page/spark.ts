@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// A line of the last values, as one path of SVG.
+// A line of the last values, or the bars of a distribution, as one path of SVG.
 
 import { POINTS } from './history.ts';
 
@@ -28,16 +28,17 @@ export function sparkLine(width: number, height: number): { readonly svg: SVGSVG
   return { svg, path };
 }
 
-/** Bars of a distribution, each with its height relative to the highest one. */
-export function bars(counts: readonly (number | bigint)[], width: number, height: number): SVGSVGElement {
-  const { svg, path } = sparkLine(width, height);
-  svg.classList.replace('spark', 'bars');
+/** A chart with fewer bars than these has room at its sides, so that no bar is very wide. */
+const BARS_MIN = 24;
+
+/** The text of a path with the bars of a distribution, each with its height relative to the highest one. */
+export function barsPath(counts: readonly (number | bigint)[], width: number, height: number): string {
   const most = Math.max(1, ...counts.map(Number));
-  const step = width / Math.max(counts.length, 1);
+  const step = width / Math.max(counts.length, BARS_MIN);
+  const begin = (width - counts.length * step) / 2;
   const bar = (count: number | bigint, i: number) => {
     const tall = (Number(count) / most) * height;
-    return `M${(i * step).toFixed(2)} ${height}v${(-tall).toFixed(2)}h${(step * 0.9).toFixed(2)}v${tall.toFixed(2)}z`;
+    return `M${(begin + i * step).toFixed(2)} ${height}v${(-tall).toFixed(2)}h${(step * 0.9).toFixed(2)}v${tall.toFixed(2)}z`;
   };
-  path.setAttribute('d', counts.map(bar).join(''));
-  return svg;
+  return counts.map(bar).join('');
 }

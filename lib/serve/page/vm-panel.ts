@@ -5,18 +5,22 @@ import { element, setText } from './element.ts';
 import { exactJson } from './exact-json.ts';
 import { request } from './feed.ts';
 import { History } from './history.ts';
-import { counterOf, distributionOf, isZero, type Metric, unitName, type VmData, valueText } from './metric-values.ts';
-import { bars, sparkLine, sparkPath } from './spark.ts';
+import { counterOf, distributionOf, isZero, type Metric, quantilesText, unitName, type VmData, valueText } from './metric-values.ts';
+import { barsPath, sparkLine, sparkPath } from './spark.ts';
 import { stateOf, type Vm } from './vms.ts';
 import { digits, fate, shellWord, short, span } from './words.ts';
 
 const CHART_WIDTH = 600;
 const CHART_HEIGHT = 80;
+const MINI_WIDTH = 72;
+const MINI_HEIGHT = 16;
 
 interface Line {
   readonly root: HTMLElement;
   readonly value: HTMLElement;
   readonly rate: HTMLElement;
+  /** A small chart: of the last rates, or of the distribution. */
+  readonly mini: { readonly svg: SVGSVGElement; readonly path: SVGPathElement };
   readonly detail: HTMLElement;
   metric: Metric;
 }
@@ -85,8 +89,8 @@ export class VmPanel {
     const time = (ms: number | null) => (ms === null ? '' : `${new Date(ms).toLocaleString()} (${span(atMs - ms)} ago)`);
     const { crash, pid, id, store, properties } = vm;
     const facts: readonly [string, string][] = [
-      ['what happened', fate(vm, atMs)],
-      ['crash', crash === null ? '' : `${crash.signal}, code ${crash.code}, address ${crash.address}, thread ${crash.threadId}`],
+      ['what happened', stateOf(vm) === 'running' ? '' : fate(vm, atMs)],
+      ['crash', crash === null ? '' : `code ${crash.code}, ${crash.code > 0 ? `address ${crash.address}, ` : ''}thread ${crash.threadId}`],
       ['ended', time(vm.endedAtMs)],
       ['started', time(vm.startedAtMs)],
       ['process', pid === null ? '' : `${pid}`],
@@ -163,12 +167,20 @@ export class VmPanel {
       line.metric = metric;
       const counter = counterOf(metric);
       if (counter !== undefined) this.#history.take(keyOf(metric), life, counter, atMs);
-      setText(line.value, valueText(metric));
-      const rates = this.#history.ratesOf(keyOf(metric));
-      setText(line.rate, rates.length === 0 || stateOf(this.#vm!) !== 'running' ? '' : `${short(rates.at(-1)!)}/s`);
-      if (!line.detail.hidden) this.#draw(line);
     }
     this.#choose();
+  }
+
+  #fill({ value, rate, mini, detail, metric }: Line): void {
+    setText(value, valueText(metric));
+    const rates = this.#history.ratesOf(keyOf(metric));
+    setText(rate, rates.length === 0 || stateOf(this.#vm!) !== 'running' ? '' : `${short(rates.at(-1)!)}/s`);
+    const distribution = distributionOf(metric);
+    const isDistribution = distribution !== undefined && BigInt(distribution.count) > 0n;
+    const path = isDistribution ? barsPath(distribution.bucketCounts, MINI_WIDTH, MINI_HEIGHT) : sparkPath(rates, MINI_WIDTH, MINI_HEIGHT);
+    mini.svg.classList.toggle('bars', isDistribution);
+    if (mini.path.getAttribute('d') !== path) mini.path.setAttribute('d', path);
+    if (!detail.hidden) this.#draw({ detail, metric });
   }
 
   #build(metrics: readonly Metric[], paths: string): void {
@@ -194,11 +206,12 @@ export class VmPanel {
 
   #newLine(metric: Metric): Line {
     const [value, rate, detail] = [element('span', 'value'), element('span', 'rate'), element('div', 'detail')];
-    const button = element('button', 'metric', element('span', 'name', metric.name), rate, value);
+    const mini = sparkLine(MINI_WIDTH, MINI_HEIGHT);
+    const button = element('button', 'metric', element('span', 'name', metric.name), element('span', 'mini', mini.svg), rate, value);
     button.title = metric.doc;
     button.setAttribute('aria-expanded', 'false');
     detail.hidden = true;
-    const line: Line = { root: element('div', '', button, detail), value, rate, detail, metric };
+    const line: Line = { root: element('div', '', button, detail), value, rate, mini, detail, metric };
     button.addEventListener('click', () => {
       detail.hidden = !detail.hidden;
       button.setAttribute('aria-expanded', `${!detail.hidden}`);
@@ -207,7 +220,7 @@ export class VmPanel {
     return line;
   }
 
-  #draw({ detail, metric }: Line): void {
+  #draw({ detail, metric }: Pick<Line, 'detail' | 'metric'>): void {
     const { doc, unit, path } = metric;
     const parts: Node[] = [element('p', '', doc, ' ', element('code', '', path))];
     const rates = this.#history.ratesOf(keyOf(metric));
@@ -216,19 +229,21 @@ export class VmPanel {
       line.setAttribute('d', sparkPath(rates, CHART_WIDTH, CHART_HEIGHT));
       svg.classList.add('chart');
       const name = typeof metric.value === 'object' ? 'values' : unitName(unit);
-      parts.push(
-        svg,
-        element('p', 'quiet', `${name && `${name} `}per second since the panel was opened; at most ${short(Math.max(...rates))}`),
-      );
+      parts.push(svg, edges('two minutes ago', `${name && `${name} `}per second, at most ${short(Math.max(...rates))}`, 'now'));
     }
     const distribution = distributionOf(metric);
     if (distribution !== undefined && BigInt(distribution.count) > 0n) {
       const name = unitName(unit);
-      const range = `${digits(distribution.min)} to ${digits(distribution.max)} ${name}`;
+      const withUnit = (value: number | bigint) => `${digits(value)}${name && ` ${name}`}`;
+      const { svg, path: shape } = sparkLine(CHART_WIDTH, CHART_HEIGHT);
+      svg.classList.add('bars', 'chart');
+      shape.setAttribute('d', barsPath(distribution.bucketCounts, CHART_WIDTH, CHART_HEIGHT));
       parts.push(
-        bars(distribution.bucketCounts, CHART_WIDTH, CHART_HEIGHT),
-        element('p', 'quiet', `${digits(distribution.count)} values, ${range}, on a logarithmic axis`),
+        svg,
+        edges(withUnit(distribution.min), `${digits(distribution.count)} values, logarithmic axis`, withUnit(distribution.max)),
       );
+      const quantiles = quantilesText(metric);
+      if (quantiles !== '') parts.push(element('p', '', quantiles));
     }
     detail.replaceChildren(...parts);
   }
@@ -242,11 +257,18 @@ export class VmPanel {
         const text = `${line.metric.path} ${line.metric.doc}`.toLowerCase();
         const isShown = words.every((word) => text.includes(word)) && (this.#zeros.checked || words.length > 0 || !isZero(line.metric));
         line.root.hidden = !isShown;
-        if (isShown) isEmpty = false;
+        if (!isShown) continue;
+        isEmpty = false;
+        this.#fill(line);
       }
       root.hidden = isEmpty;
     }
   }
+}
+
+/** What stands below the edges and the middle of a chart. */
+function edges(...texts: readonly string[]): HTMLElement {
+  return element('p', 'edges', ...texts.map((text) => element('span', '', text)));
 }
 
 const keyOf = ({ path, aggregate }: Metric) => `${path}${aggregate ? ' of all' : ''}`;

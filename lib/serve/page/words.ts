@@ -1,6 +1,6 @@
 // Times, numbers and deaths as people read them. Pure.
 
-import type { Vm } from './vms.ts';
+import type { Crash, Vm } from './vms.ts';
 
 /** A whole number with a comma between groups of three digits. */
 export function digits(value: number | bigint): string {
@@ -37,7 +37,7 @@ export function fate({ state, startedAtMs, exitCode, crash, error }: Vm, nowMs: 
     case 'running':
       return startedAtMs === null ? '' : `up ${span(nowMs - startedAtMs)}`;
     case 'crashed':
-      return crash === null ? '' : `${crash.signal} at ${crash.address}`;
+      return crash === null ? '' : crashText(crash);
     case 'killed':
       return 'no handler ran (SIGKILL)';
     case 'panicked':
@@ -51,7 +51,24 @@ export function fate({ state, startedAtMs, exitCode, crash, error }: Vm, nowMs: 
   }
 }
 
+/** The address is that of a fault only if the kernel sent the signal. */
+export function crashText({ signal, code, address }: Crash): string {
+  return code > 0 ? `${signal} at ${address}` : `${signal}, raised by a process`;
+}
+
 /** A path as one word of a shell. */
 export function shellWord(path: string): string {
   return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+/** Which region files the table does not show; empty if there are none. `unreadableShown` files are shown. */
+export function notShown(files: Readonly<Record<string, number>>, unreadableShown: number): string {
+  const { duplicate = 0, forgotten = 0, unreadable = 0 } = files;
+  const parts: readonly [number, string][] = [
+    [duplicate, 'with the name of another'],
+    [forgotten, 'dead for too long'],
+    [unreadable - unreadableShown, 'that cannot be read'],
+  ];
+  const texts = parts.filter(([count]) => count > 0).map(([count, what]) => `${digits(count)} ${what}`);
+  return texts.length === 0 ? '' : `Region files not shown: ${texts.join(', ')}`;
 }
