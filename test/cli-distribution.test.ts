@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics } from 'vmm-metrics';
 
+import { distributionOf } from '../lib/cli/distribution.ts';
+import { bucketIndexOf, bucketOf } from '../lib/histogram/bucket-index.ts';
+import { schemeOf } from '../lib/histogram/scheme.ts';
+import { HistogramValue } from '../lib/histogram/value.ts';
 import { cli } from './helpers/command.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
 
@@ -57,5 +61,32 @@ describe('given 90 durations of 3 us and 10 of 1,000 us', () => {
     const { code, stdout, stderr } = await cli('show', file, '--histogram', path);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toContain(says);
+  });
+});
+
+describe('given a histogram with a value of 0 and large ones', () => {
+  const scheme = schemeOf('us');
+  const counts = new BigUint64Array(scheme.buckets);
+  for (const ns of [0, 1e9, 1e9, 3e9]) counts[bucketOf(bucketIndexOf(scheme), ns)]! += 1n;
+  const value = new HistogramValue(scheme, { sum: 5_000_000n, min: 0n, max: 3_000_000n, counts });
+
+  test('when it is drawn, then the empty powers of two behind the zero bucket are one line, and each line begins where the last one ends', () => {
+    const lines = distributionOf(value, 80);
+    const rows = lines.slice(1, lines.indexOf('')).map((line) => line.trim().split(/ {2,}/));
+    expect(rows.map(([above, upTo, count]) => [above, upTo, count])).toEqual([
+      ['0 ns', '91.9 ns', '1'],
+      ['91.9 ns', '500 ms', '0'],
+      ['500 ms', '1 s', '2'],
+      ['1 s', '2 s', '0'],
+      ['2 s', '4 s', '1'],
+    ]);
+  });
+
+  test.each([120, 80, 50, 40, 34])('when the terminal is %i columns wide, then no line is wider, and each count has its bar', (width) => {
+    const lines = distributionOf(value, width);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width);
+    expect(lines.filter((line) => line.includes('█'))).toHaveLength(3);
+    expect(lines.some((line) => line.includes('%'))).toBe(width > 40);
+    expect(lines.join(' ')).toContain('count 4, mean 1.25 s, min 0 ns, max 3 s');
   });
 });

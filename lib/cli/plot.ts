@@ -1,4 +1,4 @@
-// `vmm-metrics plot`: makes a page from the table of a profile.
+// `vmm-metrics plot`: makes a page from the tables of profiles, or from region files.
 
 import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
 
@@ -6,13 +6,16 @@ import { checkedInteger, checkedPath } from '../arguments.ts';
 import { profilePage } from '../profile/page.ts';
 import { profileSeriesOf } from '../profile/series.ts';
 import { type ProfileTable, ProfileTextError, profileTableOf } from '../profile/table.ts';
+import { fileKind } from '../region/file.ts';
 import { chartLibrary } from './chart-library.ts';
 import { asUsageError, type Command, numberOf, parsedMany, UsageError } from './command.ts';
 import { namesOf, titleOf } from './page-names.ts';
+import { pageOfRegions } from './plot-regions.ts';
 import { refuseRegion } from './regions.ts';
 import { withContext, writeWhole } from './whole-file.ts';
 
 const HELP = `Usage: vmm-metrics plot FILE.tsv... -o FILE.html [--title TEXT] [--points N]
+       vmm-metrics plot FILE.region... -o FILE.html [--title TEXT]
 
 Makes a page from the tables of profiles: counters as rates, gauges as values.
 A counter of time is shown as the share of a core that it takes. Where samples
@@ -22,6 +25,9 @@ minimum and maximum. The page needs no network.
 With several files, or with a table of several processes, each metric has one
 chart with a line for each process. If the files were sampled at the same time,
 their lines are on one clock; otherwise each line begins at 0.
+
+From region files, makes a page of their distributions: those of histograms, and
+of latencies with a histogram. The process may be running or dead.
 
   -o, --output FILE  the page; - for standard output
   --title TEXT       the title of the page (default: the names of the files)
@@ -36,7 +42,7 @@ const MAX_POINTS = 1_000_000;
 const OPTIONS = { output: { type: 'string', short: 'o', value: 'file' }, title: { type: 'string' }, points: { type: 'string' } } as const;
 
 export const plot: Command = {
-  summary: 'make a page from profiles',
+  summary: 'make a page from profiles, or of distributions',
   help: HELP,
   options: OPTIONS,
   operands: 'file',
@@ -50,7 +56,12 @@ export const plot: Command = {
     refuseRegion(output);
     for (const input of operands) if (isSameFile(output, input)) throw new UsageError(`-o would overwrite the profile '${input}'`);
 
-    const page = pageOf(operands, values.title, points);
+    const regions = operands.filter((input) => fileKind(input) === 'region');
+    if (regions.length > 0 && regions.length < operands.length) {
+      throw new UsageError(`'${regions[0]}' is a region file; a page is of profiles or of region files, not of both`);
+    }
+    if (regions.length > 0 && values.points !== undefined) throw new UsageError('--points is only for profiles');
+    const page = regions.length > 0 ? pageOfRegions(regions, values.title) : pageOf(operands, values.title, points);
     if (output === '-') process.stdout.write(page);
     else writeWhole('the page', output, page);
     return 0;

@@ -3,7 +3,9 @@
 import { checkedPath, shown } from '../arguments.ts';
 import { ErrorCode, MetricsError } from '../errors.ts';
 import { fileKind } from '../region/file.ts';
+import { KeptRegion } from '../region/kept-region.ts';
 import { type FoundRegion, findRegions } from '../region/region-paths.ts';
+import type { SettledContent } from '../region/settled.ts';
 import { asUsageError, UsageError } from './command.ts';
 
 export interface CommandRegion extends FoundRegion {
@@ -48,4 +50,14 @@ function nothingIn(path: string): MetricsError {
 /** @throws UsageError if the output is a region file: writing there would destroy the metrics of a process. */
 export function refuseRegion(output: string): void {
   if (fileKind(output) === 'region') throw new UsageError(`-o '${output}' is a region file; writing to it would destroy its metrics`);
+}
+
+/** Reads a region file once. The content is valid until `work` returns. */
+export function fromRegion<T>(file: string, work: (content: SettledContent) => T): T {
+  const region = new KeptRegion(file);
+  try {
+    return work(region.read());
+  } finally {
+    region.close();
+  }
 }

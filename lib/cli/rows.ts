@@ -1,6 +1,7 @@
 // The values of a region as rows for people, in the order of the schema.
 
 import { combineDevices } from '../aggregate.ts';
+import { meanText, quantilesText } from '../distribution/text.ts';
 import type { HistogramValue } from '../histogram/value.ts';
 import { type DeviceGroupLayout, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM, type MetricLayout, minimumOf } from '../layout.ts';
 import type { MappedDevice } from '../region/cell-map.ts';
@@ -8,7 +9,6 @@ import type { SettledContent } from '../region/settled.ts';
 import { unitOf } from '../schema.ts';
 import { digits } from '../text.ts';
 import { histogramOf } from '../values.ts';
-import { meanText, quantilesText } from './distribution.ts';
 import { plain } from './terminal-text.ts';
 
 /** One metric, or the sum of a latency or histogram metric with its extremes. */

@@ -2,14 +2,13 @@
 
 import { HistogramValue } from '../histogram/value.ts';
 import { jsonText } from '../json.ts';
-import { KeptRegion } from '../region/kept-region.ts';
 import { type RegionSummary, readingOf, summaryOf } from '../region/reader.ts';
 import type { SettledContent } from '../region/settled.ts';
 import { digits } from '../text.ts';
 import { type Column, lineMaker } from './columns.ts';
 import { type Command, parsedMany, report, UsageError } from './command.ts';
 import { distributionOf } from './distribution.ts';
-import { regionsOf } from './regions.ts';
+import { fromRegion, regionsOf } from './regions.ts';
 import { latencyNote, type MetricRow, pendingText, rowsOf } from './rows.ts';
 import { describeState } from './state.ts';
 import { cut, plain, styled, wrapped } from './terminal-text.ts';
@@ -65,7 +64,7 @@ export const show: Command = {
     for (const { path: file } of regions) {
       try {
         // Makes the whole text before printing it, so that a failure does not leave half of it on the screen.
-        const text = textOf(file, (content) => {
+        const text = fromRegion(file, (content) => {
           if (values.histogram !== undefined) return pictureOf(file, content, values.histogram);
           if (values.json) return documentOf(file, content);
           return values.line ? readingOf(file, content).line() : tableOf(file, content, values.all ?? false);
@@ -81,15 +80,6 @@ export const show: Command = {
     return hasFailed ? 1 : 0;
   },
 };
-
-function textOf(file: string, text: (content: SettledContent) => string): string {
-  const region = new KeptRegion(file);
-  try {
-    return text(region.read());
-  } finally {
-    region.close();
-  }
-}
 
 function documentOf(file: string, content: SettledContent): string {
   const { schema, ...rest } = readingOf(file, content);
@@ -107,7 +97,8 @@ function pictureOf(file: string, content: SettledContent, path: string): string 
     throw new Error(`Region file '${file}': ${found === undefined ? 'there is no metric' : 'no distribution in'} '${path}'; ${known}`);
   }
   const width = process.stdout.isTTY ? process.stdout.columns : WIDE;
-  return `${[plain(file), `${plain(path)}: ${plain(found!.doc)}`, '', ...distributionOf(histogram, width)].join('\n')}\n`;
+  const head = [plain(file), ...wrapped(`${plain(path)}: ${plain(found!.doc)}`, width)];
+  return `${[...head, '', ...distributionOf(histogram, width)].join('\n')}\n`;
 }
 
 /** From this width on, descriptions fit beside the numbers. */

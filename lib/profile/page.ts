@@ -1,6 +1,7 @@
 // A profile as one page that needs nothing else: it contains the chart library, the numbers and the code. Pure: all
 // texts are passed in.
 
+import { inHtml } from '../html.ts';
 import { digits } from '../text.ts';
 import { BUCKET_PARTS, bucketsOf } from './buckets.ts';
 import { drawChart } from './chart.ts';
@@ -129,12 +130,6 @@ function totalRow({ name, unit, first, last, difference, perSecond, rateUnit = '
   const cells = { first: exact(first), last: exact(last), difference: exact(difference), 'per second': rate };
   const of = Object.entries(cells).map(([column, text]) => `<td data-of="${column}">${text}`);
   return `<tr><th>${inHtml(`${name} (${unit})`)}${of.join('')}</tr>`;
-}
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-function inHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => ENTITIES[character]!);
 }
 
 /**
