@@ -146,6 +146,7 @@ void Store::NoteEnding(const Ending& ending) {
 }
 
 void Store::EndWithProcess(int32_t exit_code) {
+  troubles_.End();
   looked_ms_.store(kNeverLooked, std::memory_order_relaxed);  // as in Close
   BeforeFlush();
   kvm_samples_.Sample();  // what KVM has counted since the last line is unflushed, too

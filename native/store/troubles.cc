@@ -27,6 +27,7 @@ void Troubles::Unlisten(const void* owner) {
 }
 
 void Troubles::AddMissed(const Status& status) {
+  if (has_ended()) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (owner_ == nullptr) return;
   if (waiting_.missed.size() == kMissedMax) waiting_.missed.erase(waiting_.missed.begin());
@@ -35,6 +36,7 @@ void Troubles::AddMissed(const Status& status) {
 }
 
 void Troubles::AddDegraded() {
+  if (has_ended()) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (owner_ == nullptr || std::exchange(was_degraded_, true)) return;
   waiting_.is_degraded = true;
@@ -42,6 +44,7 @@ void Troubles::AddDegraded() {
 }
 
 void Troubles::AddDisplaced(SignalSet signals) {
+  if (has_ended()) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (owner_ == nullptr || signals == 0) return;
   waiting_.displaced |= signals;
@@ -49,6 +52,7 @@ void Troubles::AddDisplaced(SignalSet signals) {
 }
 
 void Troubles::AddLostKvm() {
+  if (has_ended()) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (owner_ == nullptr) return;
   waiting_.has_lost_kvm = true;

@@ -3,11 +3,13 @@
 // that opened the store.
 //
 // Thread-safety:       any thread may call any function.
-// Async-signal-safety: none. What a signal handler finds is added at the next flush.
+// Async-signal-safety: End is safe, and so are the Add functions after End; the others are not. What a signal handler
+//                      finds is added at the next flush.
 // Lifetime:            the listener's `call` is used from Listen to Unlisten.
 
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -53,11 +55,19 @@ class Troubles {
   // What was added since the last call.
   Taken Take();
 
+  // The process is in exit(): from now on, the Add functions do nothing. A signal handler may have called exit() on a
+  // thread that has the lock.
+  void End() { has_ended_.store(true, std::memory_order_relaxed); }  // publishes nothing
+
  private:
   // Under the lock.
   void Tell();
 
+  // Relaxed: publishes nothing.
+  bool has_ended() const { return has_ended_.load(std::memory_order_relaxed); }
+
   std::mutex mutex_;
+  std::atomic<bool> has_ended_{false};
   const void* owner_ = nullptr;
   std::function<void()> call_;
   bool had_owner_ = false;

@@ -136,6 +136,22 @@ TEST("given a thread that never gives the flusher's lock back, when the process 
   CHECK_EQ(death.exit_code, 7);
 }
 
+TEST("given a thread that tells the listener of a trouble, when a signal handler calls exit() on it, then the process ends") {
+  TemporaryFolder folder;
+  const std::string sink = folder / "f";
+  const Death death = InChild([&] {
+    Scene scene("troubles");
+    scene.Capture(sink);
+    scene.Add(3);
+    signal(SIGUSR1, [](int) { std::exit(42); });
+    scene.store->troubles().Listen(&scene, [] { raise(SIGUSR1); });  // here the thread has the lock of the troubles
+    scene.store->troubles().AddMissed({Code::kWrite, EAGAIN, "write"});
+  });
+  CHECK_EQ(death.exit_code, 42);
+  const Lines lines(TextOf(sink));
+  CHECK_EQ(lines.Sum("g.i"), 3);
+}
+
 TEST(
     "given a last line that waits for its reader, when the last attachment is given up meanwhile, then the line comes out as "
     "soon as the pipe is read") {
