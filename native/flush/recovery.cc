@@ -156,7 +156,8 @@ Status Recoveries::Send(Sink& sink) {
     struct stat open_file, named;
     const bool is_out = first->sent == first->end;
     if (is_out && first->remove_path[0] != '\0' && fstat(first->file, &open_file) == 0 &&
-        lstat(first->remove_path, &named) == 0 && named.st_dev == open_file.st_dev && named.st_ino == open_file.st_ino) {
+        fstatat(AT_FDCWD, first->remove_path, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == open_file.st_dev &&
+        named.st_ino == open_file.st_ino) {
       unlink(first->remove_path);
     }
     first_.store(first->newer, std::memory_order_relaxed);

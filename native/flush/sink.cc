@@ -92,7 +92,7 @@ Status Sink::OpenPath(const char* path) {
 
 Status Sink::OpenOwnSocket(const char* path) {
   struct stat named, own;
-  if (stat(path, &named) == 0 && S_ISSOCK(named.st_mode)) {
+  if (fstatat(AT_FDCWD, path, &named, 0) == 0 && S_ISSOCK(named.st_mode)) {
     for (int fd = 0; fd <= 2; fd++) {
       if (fstat(fd, &own) != 0 || own.st_dev != named.st_dev || own.st_ino != named.st_ino) continue;
       int duplicate = -1;
@@ -199,12 +199,12 @@ Status Sink::ReopenIfReplaced(bool* replaced) {
     }
   }
   if (!follows_path_) return {};
-  if (stat(path_, &info) == 0) {
+  if (fstatat(AT_FDCWD, path_, &info, 0) == 0) {
     if (info.st_dev == device_ && info.st_ino == inode_) {
       if (kind_ == Kind::kFile) end_ = info.st_size;
       return {};
     }
-  } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && lstat(path_, &info) != 0)) {
+  } else if ((errno != ENOENT && errno != ENOTDIR) || (is_pipe_ && fstatat(AT_FDCWD, path_, &info, AT_SYMLINK_NOFOLLOW) != 0)) {
     // The path cannot be looked at now. Or a pipe was removed: its reader may still have it open, and nobody would read
     // a file made in its place. (A symbolic link without a target does get a file.)
     return {};

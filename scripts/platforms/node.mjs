@@ -1,7 +1,7 @@
 // The core cases with the packed addon: on this Node, and on Node for arm64, emulated.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { checkCore } from '../../test/everywhere/check.mjs';
@@ -68,7 +68,8 @@ function testAddonForArm64() {
   const headers = ['../../include', '../native', '../../node_modules/node-api-headers/include'].map((path) => `-I${path}`);
   const header = join(folder, 'header_is_c.o');
   zigRun(['cc', ...target, ...headers, '-DNAPI_VERSION=8', '-c', 'header_is_c.c', '-o', header]);
-  const sources = ['addon', 'confined', 'deaths', 'handlers', 'ledger', 'turnover', 'writers'].map((name) => `${name}.cc`);
+  const [binding] = JSON.parse(readFileSync(join(root, 'test/addon/binding.gyp'), 'utf8')).targets;
+  const sources = binding.sources.filter((file) => file.endsWith('.cc'));
   const out = join(folder, 'vmm_test.node');
   zigRun(['c++', ...target, ...headers, '-DNAPI_VERSION=8', '-std=c++17', '-shared', ...sources, header, '-o', out]);
   built = out;
