@@ -89,7 +89,13 @@ class LineSender {
   void Revive();
 
  private:
-  enum Phase : uint32_t { kIdle, kBuilding, kSending, kTaken };
+  // Who may build a line and use the sink.
+  enum Phase : uint32_t {
+    kIdle,      // nobody
+    kBuilding,  // a flush, which has written nothing yet: a crash handler takes over
+    kSending,   // a flush until its line is out and committed, or DoQuiet: a crash handler on another thread waits
+    kTaken,     // a crash handler, until Revive
+  };
 
   // Calls `work` under a SignalMask, with the phase at kSending. Flushes use the sink and a held line only there.
   // `from` is the phase to leave. kCrashing: a crash handler has the phase already.

@@ -70,13 +70,13 @@ bool ProfileOutput::YieldToCrashHandler() {
   int64_t crash_ms = crash_ms_.load(std::memory_order_relaxed);
   if (crash_ms == 0) return false;
   if (MonotonicMs() - crash_ms < kSurvivedMs) return true;
-  uint32_t phase = kTaken;
+  uint32_t phase = kLastSent;
   // Acquire: pairs with the release store in SendLast, so the next load sees the time that SendLast stored before it.
   if (phase_.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel) &&
       crash_ms_.load(std::memory_order_relaxed) != crash_ms) {
     // A handler has written the last rows only now, since its time limit is long. The process may be about to die.
     phase = kIdle;
-    phase_.compare_exchange_strong(phase, kTaken, std::memory_order_acq_rel);  // as in SendLast; publishes nothing new
+    phase_.compare_exchange_strong(phase, kLastSent, std::memory_order_acq_rel);  // as in SendLast; publishes nothing new
     return true;
   }
   // This fails when another crash handler has asked for the output meanwhile.
@@ -152,13 +152,13 @@ void ProfileOutput::SendLast(int64_t deadline_ms) {
     }
   }
   crash_ms_.store(MonotonicMs(), std::memory_order_relaxed);
-  phase_.store(kTaken, std::memory_order_release);
+  phase_.store(kLastSent, std::memory_order_release);
 }
 
 bool ProfileOutput::TakePhase(int64_t deadline_ms) {
   for (;;) {
     uint32_t phase = phase_.load(std::memory_order_relaxed);
-    if (phase == kTaken || phase == kClosed) return false;
+    if (phase == kLastSent || phase == kClosed) return false;
     // Acquire-release: as in WriteSome.
     if (phase == kIdle && phase_.compare_exchange_strong(phase, kSending, std::memory_order_acq_rel)) return true;
     if (MonotonicMs() >= deadline_ms) return false;
@@ -168,7 +168,7 @@ bool ProfileOutput::TakePhase(int64_t deadline_ms) {
 
 void ProfileOutput::Close() {
   // Acquire-release: as in WriteSome.
-  for (uint32_t phase : {kIdle, kTaken}) {
+  for (uint32_t phase : {kIdle, kLastSent}) {
     if (phase_.compare_exchange_strong(phase, kClosed, std::memory_order_acq_rel)) CloseSink();
   }
 }

@@ -74,7 +74,14 @@ class ProfileOutput {
   bool is_own() const { return ForkGeneration::IsOwn(process_); }
 
  private:
-  enum Phase : uint32_t { kIdle, kSending, kTaken, kClosed };
+  // Who may use the sink. The writing thread and a crash handler both send in kSending, and take it from kIdle only. The
+  // phases of a LineSender are others: there, a handler also takes over a line that is being built.
+  enum Phase : uint32_t {
+    kIdle,      // nobody
+    kSending,   // who has set it: the writing thread, or a crash handler
+    kLastSent,  // nobody: a crash handler has sent the last rows. If the process survives, the writing thread goes on
+    kClosed,    // nobody, for good
+  };
 
   // For the owner of the phase sending. Rows from `end_row` on stay in the ring.
   Progress SendSome(uint64_t end_row, Status* status);
