@@ -149,6 +149,21 @@ describe('given an agent that sends to an OpenTelemetry receiver', () => {
     expect(agent.report()).toContain('accepts metrics again');
   });
 
+  test('when the receiver refuses one request, then the virtual machines of the others still arrive, and that is said once', async () => {
+    const folder = temporaryFolder();
+    for (let i = 10; i < 40; i++) vm(folder, `vm${i}`).close();
+    const receiver = await runReceiver((response, n) => {
+      response.statusCode = resourcesIn(receiver.bodies[n - 1]!).has('vm10') ? 400 : 200;
+      response.end();
+    });
+    const agent = await runAgent([folder], ['--otlp', receiver.url, '--otlp-interval', '100ms']);
+    await receiver.until(5);
+    const sent = receiver.bodies.slice(0, 4).map((body) => [...resourcesIn(body).keys()]);
+    expect(sent.map((names) => names.includes('vm39'))).toEqual([false, true, false, true]);
+    expect(agent.report().match(/does not take metrics: it answered 400/g)).toHaveLength(1);
+    expect(agent.report()).not.toContain('accepts metrics again');
+  });
+
   test('when the receiver never answers, then scrapes are answered, and the agent ends when it is told to', async () => {
     const folder = temporaryFolder();
     vm(folder, 'vm0');

@@ -81,13 +81,18 @@ export class OtlpExporter {
     this.#stop.abort();
   }
 
-  /** Returns undefined, or how many milliseconds to wait at least before the next attempt. */
+  /** Returns how many milliseconds to wait at least before the next attempt; undefined: until the next interval. */
   async #sendAll(): Promise<number | undefined> {
     this.#fleet.refreshIfOlder(SHARED_MS);
     const vms = [...this.#fleet.shown];
+    const failedBefore = this.failed;
     for (let i = 0; i < vms.length && !this.#stop.signal.aborted; i += VMS_MAX) {
       const wish = await this.#send(this.#requests.of(vms.slice(i, i + VMS_MAX), this.#options.now()));
       if (wish !== undefined) return wish;
+    }
+    if (this.#failure !== undefined && this.failed === failedBefore && vms.length > 0) {
+      this.#options.report(`the OpenTelemetry receiver ${this.#options.url.origin} accepts metrics again`);
+      this.#failure = undefined;
     }
     return undefined;
   }
@@ -107,13 +112,11 @@ export class OtlpExporter {
       await response.body?.cancel();
       if (response.ok) {
         this.accepted++;
-        if (this.#failure !== undefined) this.#options.report(`the OpenTelemetry receiver ${url.origin} accepts metrics again`);
-        this.#failure = undefined;
         return undefined;
       }
       this.#fails(`it answered ${response.status}`);
-      // Any other answer will not change soon: then the next attempt has time until the next interval.
-      if (!TRY_AGAIN.includes(response.status)) return this.#options.intervalMs;
+      // Any other answer will not change soon. It may be about these virtual machines alone, so the others have their turn.
+      if (!TRY_AGAIN.includes(response.status)) return undefined;
       return 1000 * Math.min(Math.max(Number(response.headers.get('retry-after')) || 0, 0), 3600);
     } catch (error) {
       if (this.#stop.signal.aborted) return 0;
