@@ -115,7 +115,7 @@ export class OtlpExporter {
         return undefined;
       }
       this.#fails(`it answered ${response.status}`);
-      // Any other answer will not change soon. It may be about these virtual machines alone, so the others have their turn.
+      // Any other answer will not change soon. It may be about these virtual machines alone, so the others come next.
       if (!TRY_AGAIN.includes(response.status)) return undefined;
       return 1000 * Math.min(Math.max(Number(response.headers.get('retry-after')) || 0, 0), 3600);
     } catch (error) {

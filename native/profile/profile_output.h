@@ -74,8 +74,8 @@ class ProfileOutput {
   bool is_own() const { return ForkGeneration::IsOwn(process_); }
 
  private:
-  // Who may use the sink. The writing thread and a crash handler both send in kSending, and take it from kIdle only. The
-  // phases of a LineSender are others: there, a handler also takes over a line that is being built.
+  // Who may use the sink. The writing thread and a crash handler both send in kSending, and take it from kIdle only.
+  // The phases of a LineSender are others: there, a handler also takes over a line that is being built.
   enum Phase : uint32_t {
     kIdle,      // nobody
     kSending,   // who has set it: the writing thread, or a crash handler
