@@ -1,7 +1,7 @@
 // The code and commands that the README shows are the ones that run.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import * as surface from 'vmm-metrics';
@@ -23,6 +23,14 @@ describe('README', () => {
     const [first, line] = output.split('\n');
     expect(first).toBe('1n { read_bytes: 4096n }');
     expect(at(parseLine(line!), 'block_rootfs.read_bytes')).toBe(4096n);
+  });
+
+  test('when it is measured, then it is a front page: 200 lines, and pictures that are small', () => {
+    const lines = read('README.md').trimEnd().split('\n');
+    expect(lines.length).toBeLessThanOrEqual(200);
+    const pictures = [...read('README.md').matchAll(/!\[[^\]]+\]\(([^)]+)\)/g)].map(([, path]) => path!);
+    expect(pictures).toHaveLength(4);
+    for (const path of pictures) expect(statSync(`${root}${path}`).size, path).toBeLessThan(150_000);
   });
 
   test('when its two commands are read, then .ci/run runs the command for the tests', () => {

@@ -10,6 +10,15 @@ import { VERSION } from '../lib/version.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
+test('given the changelog, when its headings are read, then it keeps its form, and the newest section is that of the package', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const [unreleased, ...released] = [...readFileSync(join(root, 'CHANGELOG.md'), 'utf8').matchAll(/^## (.*)$/gm)].map(([, text]) => text!);
+  expect(unreleased).toBe('[Unreleased]');
+  expect(released[0]).toMatch(new RegExp(`^\\[${version}\\] - \\d{4}-\\d\\d-\\d\\d$`));
+  const kinds = [...readFileSync(join(root, 'CHANGELOG.md'), 'utf8').matchAll(/^### (.*)$/gm)].map(([, text]) => text!);
+  expect(kinds.filter((kind) => !['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'].includes(kind))).toEqual([]);
+});
+
 test('given the package, when its versions are compared, then package.json, the JavaScript and the addon have the same one', () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   expect(VERSION).toBe(version);

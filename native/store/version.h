@@ -8,6 +8,6 @@
 
 namespace vmm {
 
-constexpr char kVersion[] = "0.1.0";
+constexpr char kVersion[] = "0.2.0";
 
 }  // namespace vmm
