@@ -29,7 +29,16 @@ export interface MetricRow {
   readonly count: bigint | undefined;
   /** What a metric with buckets has counted. */
   readonly histogram: HistogramValue | undefined;
+  /** What a latency or histogram metric has counted since the earlier reading; undefined if that is not known. */
+  readonly interval: Interval | undefined;
   readonly doc: string;
+}
+
+/** Values between two readings. */
+export interface Interval {
+  readonly count: bigint;
+  readonly sum: bigint;
+  readonly histogram: HistogramValue | undefined;
 }
 
 /** The values that rows are made of. */
@@ -111,6 +120,7 @@ class RowMaker implements Rows {
         continue;
       }
       const hasCount = isMeasured && (this.#areCounted || metric.scheme !== undefined);
+      const count = histogram?.count ?? (hasCount ? part(LATENCY_COUNT) : undefined);
       this.rows.push({
         section,
         name,
@@ -121,8 +131,10 @@ class RowMaker implements Rows {
         unit,
         min,
         max,
-        count: histogram?.count ?? (hasCount ? part(LATENCY_COUNT) : undefined),
+        count,
         histogram,
+        interval:
+          count === undefined || earlier === undefined ? undefined : intervalOf(metric, first, { total, count, histogram }, earlier),
         doc,
       });
     }
@@ -161,13 +173,46 @@ function textOf(metric: MetricLayout): MetricText {
   return text;
 }
 
-/** For a latency or histogram metric: says that the number is a sum, and gives extremes, count, mean and quantiles. */
-export function latencyNote({ kind, total, unit, min, max, count, histogram }: MetricRow): string {
+/** What a metric with a count has counted since an earlier reading. */
+function intervalOf(
+  { cell, scheme }: MetricLayout,
+  first: number,
+  now: { readonly total: bigint; readonly count: bigint; readonly histogram: HistogramValue | undefined },
+  earlier: BigUint64Array,
+): Interval | undefined {
+  const part = (i: number) => earlier[first + cell + i]!;
+  const sum = BigInt.asUintN(64, now.total - part(LATENCY_SUM));
+  if (scheme === undefined || now.histogram === undefined)
+    return { count: BigInt.asUintN(64, now.count - part(LATENCY_COUNT)), sum, histogram: undefined };
+  const [max, complement] = [part(LATENCY_MAX), part(LATENCY_MIN)];
+  const before = histogramOf(scheme, { sum: part(LATENCY_SUM), min: minimumOf(complement, max), max }, part);
+  // After a loss of memory, less may have been counted than before.
+  if (now.count < before.count) return undefined;
+  const histogram = sinceOrNone(now.histogram, before);
+  return histogram && { count: histogram.count, sum, histogram };
+}
+
+function sinceOrNone(now: HistogramValue, before: HistogramValue): HistogramValue | undefined {
+  try {
+    return now.since(before);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined; // one of the buckets was lost
+    throw error;
+  }
+}
+
+/**
+ * For a latency or histogram metric: says that the number is a sum, and gives extremes, count, mean and quantiles. If
+ * there was an earlier reading, the last three are those of the values since then.
+ */
+export function latencyNote({ kind, total, unit, min, max, count, histogram, interval }: MetricRow): string {
   if (kind !== 'latency' && kind !== 'histogram') return '';
   const extremes = min === undefined || max === undefined ? 'sum' : `sum; min ${digits(min)}, max ${digits(max)}`;
   if (count === undefined || count === 0n) return extremes;
-  const mean = `${extremes}; mean ${meanText(total, count, unit)} of ${digits(count)}`;
-  return histogram === undefined ? mean : `${mean}; ${quantilesText(histogram)}`;
+  if (interval?.count === 0n) return `${extremes}; nothing new`;
+  const shown = interval ?? { count, sum: total, histogram };
+  const mean = `mean ${meanText(shown.sum, shown.count, unit)} of ${digits(shown.count)}${interval === undefined ? '' : ' new'}`;
+  return [extremes, mean, ...(shown.histogram === undefined ? [] : [quantilesText(shown.histogram)])].join('; ');
 }
 
 /** What no flushed line contains yet. */
