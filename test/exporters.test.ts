@@ -1,18 +1,15 @@
 // The adapters for other packages: prom-client, its successor, and OpenTelemetry's SDK.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ValueType } from '@opentelemetry/api';
 import { AggregationTemporality, DataPointType, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import * as successor from '@prometheus-io/client';
 import * as promClient from 'prom-client';
 import { describe, expect, test } from 'vitest';
-import { defineSchema, group, inc, latency, Metrics, perDevice, readRegion, store, utcTimestampMs } from 'vmm-metrics';
+import { defineSchema, group, inc, latency, Metrics, perDevice, store, utcTimestampMs } from 'vmm-metrics';
 import { metricProducer } from 'vmm-metrics/opentelemetry';
 import { collectors, exposition } from 'vmm-metrics/prometheus';
 
-import { cli } from './helpers/command.ts';
-import { closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
+import { closing, freshName } from './helpers/workplace.ts';
 
 const schema = defineSchema({
   utc_timestamp_ms: utcTimestampMs(),
@@ -20,8 +17,8 @@ const schema = defineSchema({
   disk: perDevice({ read_bytes: inc('Data read'), time: latency('Time of a request') }, { latencyAggregate: 'zero' }),
 });
 
-function counted(file?: string) {
-  const metrics = closing(Metrics.open(schema, { name: freshName(), ...(file !== undefined && { file }) }));
+function counted() {
+  const metrics = closing(Metrics.open(schema, { name: freshName() }));
   const { vcpu, disk } = metrics.app;
   vcpu.exits.add(2 ** 53 - 1);
   vcpu.start_ms.store(1500);
@@ -166,46 +163,4 @@ test.each([
   },
 ])('given $what, when it is called, then the error names it', ({ call, error }) => {
   expect(call).toThrow(error);
-});
-
-test('given one increment, when it is read in every way, then each way gives the same number', async () => {
-  const folder = temporaryFolder();
-  const file = join(folder, 'vm0.region');
-  const sink = join(folder, 'lines');
-  const metrics = counted(file);
-  metrics.init(sink);
-  const before = metrics.app.vcpu.exits.count();
-  metrics.app.disk.alloc('c').read_bytes.add(1_234_567);
-  metrics.app.disk.alloc('c').read_bytes.inc();
-  metrics.write();
-
-  const { stdout } = await cli('show', '--json', file);
-  const registry = new promClient.Registry();
-  for (const collector of collectors(metrics)) registry.registerMetric(collector);
-  const reader = new Reader({ metricProducers: [metricProducer(metrics)] });
-  new MeterProvider({ readers: [reader] });
-  const { resourceMetrics } = await reader.collect();
-  const sum = resourceMetrics.scopeMetrics[0]!.metrics.find(({ descriptor }) => descriptor.name === 'vmm.disk.read_bytes')!;
-  const sample = /^vmm_disk_read_bytes_total\{device="c"\} (\d+)$/m;
-  const reading = await readRegion(file);
-  expect({
-    accessor: metrics.app.disk.alloc('c').read_bytes.count(),
-    line: (linesIn(sink)[0] as { disk_c: { read_bytes: bigint } }).disk_c.read_bytes,
-    snapshot: metrics.snapshot().disk.devices['c']!.read_bytes,
-    collect: metrics.collect().find(({ path }) => path === 'disk_c.read_bytes')!.value,
-    show: BigInt(/"c":\{"read_bytes":(\d+)/.exec(stdout)![1]!),
-    promClient: BigInt(sample.exec(await registry.metrics())![1]!),
-    openTelemetry: BigInt(sum.dataPoints.find(({ attributes }) => attributes['device'] === 'c')!.value as number),
-    scrape: BigInt(sample.exec(exposition(metrics))![1]!),
-    scrapeOfRegion: BigInt(sample.exec(exposition(reading))![1]!),
-  }).toEqual(
-    Object.fromEntries(
-      ['accessor', 'line', 'snapshot', 'collect', 'show', 'promClient', 'openTelemetry', 'scrape', 'scrapeOfRegion'].map((way) => [
-        way,
-        1_234_568n,
-      ]),
-    ),
-  );
-  expect(metrics.app.vcpu.exits.count()).toBe(before);
-  expect(readFileSync(sink, 'utf8').endsWith('\n')).toBe(true);
 });

@@ -106,6 +106,6 @@ function chipOf(state: string): HTMLButtonElement {
 }
 
 function textOf(vm: Vm): string {
-  const properties = Object.entries(vm.properties ?? {}).flat();
+  const properties = Object.entries(vm.properties ?? {}).map(([key, value]) => `${key}=${value}`);
   return [vm.name, vm.id ?? '', vm.store ?? '', vm.file, stateOf(vm), fate(vm, atMs), ...properties].join(' ');
 }
