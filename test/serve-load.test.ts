@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { group, inc, perDevice } from 'vmm-metrics';
 
+import { ChunkMemory } from '../lib/serve/chunk-memory.ts';
 import { Renderings, SHARED_MS } from '../lib/serve/renderings.ts';
 import { type RunningAgent, runAgent } from './helpers/agent.ts';
 import { Model, NOTHING } from './helpers/model.ts';
@@ -69,6 +70,22 @@ describe('given answers that clients share', () => {
     lease.release();
     lease.release();
     for (const one of await Promise.all(waiting)) expect(one.bytes).toBe(10);
+  });
+
+  test('when nobody reads an answer any more, then its memory is given back once; the memory of an answer that is read, never', async () => {
+    const memory = new ChunkMemory();
+    const renderings = new Renderings({ giveBack: memory.giveBack });
+    const make = () => [memory.take(10), new Uint8Array(3), memory.take(1 << 20)];
+    const first = await renderings.lease('a', make, never);
+    await untilOld();
+    const second = await renderings.lease('a', make, never);
+    expect(second.chunks[0]!.buffer).not.toBe(first.chunks[0]!.buffer);
+    first.release();
+    first.release();
+    const taken = [memory.take(1 << 18), memory.take(1 << 18)].map(({ buffer }) => buffer);
+    expect(taken[0]).toBe(first.chunks[0]!.buffer);
+    expect(new Set([...taken, second.chunks[0]!.buffer]).size).toBe(3);
+    expect(memory.take(1 << 20).length).toBe(1 << 20);
   });
 
   test('when a compressed answer is asked for twice, then it is compressed once', async () => {

@@ -2,12 +2,10 @@
 // family that begins twice.
 
 import { headerBytes } from './header-bytes.ts';
-import type { ChunkOptions, Renderer, SamplesOptions, SourceSamples } from './rendering.ts';
+import { CHUNK_BYTES, type ChunkOptions, type Renderer, type SamplesOptions, type SourceSamples } from './rendering.ts';
 import { SourceText } from './source-text.ts';
 import { unionOf } from './union.ts';
 
-/** How many bytes a chunk has at least, but for the last chunk. */
-const CHUNK_BYTES = 1 << 18;
 /** About as many bytes as the comment lines of a family take. */
 const HEADER_BYTES_USUAL = 256;
 

@@ -8,7 +8,7 @@ import { type Family, familiesOf } from './families.ts';
 import { headerBytes } from './header-bytes.ts';
 import { escapedLabel } from './names.ts';
 import { nativeFamilies } from './native-families.ts';
-import type { ChunkOptions, Renderer, SamplesOptions, SourceSamples } from './rendering.ts';
+import { CHUNK_BYTES, type ChunkOptions, type Renderer, type SamplesOptions, type SourceSamples } from './rendering.ts';
 import { unionOf } from './union.ts';
 import { Shape } from './values.ts';
 
@@ -22,9 +22,6 @@ export function nativeRenderer(): Renderer | undefined {
   }
   return typeof native.writeExposition === 'function' ? new NativeRenderer(native) : undefined;
 }
-
-/** How long a chunk is. */
-const CHUNK_BYTES = 1 << 18;
 
 class NativeRenderer implements Renderer {
   readonly #native: Binding;

@@ -22,11 +22,14 @@ export interface SourceSamples {
   update(sampled: Sampled): void;
 }
 
+/** How long a chunk is, about. */
+export const CHUNK_BYTES = 1 << 18;
+
 export interface ChunkOptions {
   readonly isOpenMetrics: boolean;
   /** Which families are part of the text. Left out: all. */
   readonly isWanted?: ((family: Family) => boolean) | undefined;
-  /** Makes the memory of a chunk that is about this long. Default: new memory. */
+  /** Gives the memory of a chunk, which has at least that many bytes. Default: new memory. */
   readonly memory?: ((bytes: number) => Uint8Array) | undefined;
 }
 

@@ -136,7 +136,12 @@ class Builder {
       const all = sorted.map((device, i) => (sorted[i + 1]?.id === device.id ? { ...device, removed: true } : device));
       return [...all, { id: '', removed: true, firstCell: this.#restSlots[number]!, regionCell: -1, entry: -1, state: 0 }];
     });
-    return make(this.#kinds, this.#slots, Uint8Array.from(this.#slotKinds), devices);
+    return make(
+      interned('kinds', this.#kinds),
+      interned('slots', this.#slots),
+      interned('slotKinds', Uint8Array.from(this.#slotKinds)),
+      devices,
+    );
   }
 
   /** The state of an entry in this epoch. */
@@ -201,3 +206,21 @@ const RETIRED = -1;
 
 // ignoreBOM keeps a U+FEFF at the beginning: an id may begin with one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The arrays of the last map. The files of a host often have the same ones, and then share them. */
+const last: { kinds: Uint8Array; slots: Uint32Array; slotKinds: Uint8Array } = {
+  kinds: new Uint8Array(),
+  slots: new Uint32Array(),
+  slotKinds: new Uint8Array(),
+};
+/** No longer array is kept for that: a hostile file may have millions of cells. */
+const INTERNED_MAX = 65_536;
+
+/** The array of the last map, if it has the same elements. */
+function interned<K extends keyof typeof last>(key: K, array: (typeof last)[K]): (typeof last)[K] {
+  if (array.length > INTERNED_MAX) return array;
+  if (Buffer.compare(bytesOf(array), bytesOf(last[key])) !== 0) last[key] = array;
+  return last[key];
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Uint8Array | Uint32Array) => new Uint8Array(buffer, byteOffset, byteLength);

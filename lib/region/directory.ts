@@ -21,10 +21,13 @@ const READ_AGAIN_MAX = 10;
 const KEPT_ENTRIES_MAX = 4096;
 
 export class Directory {
-  /** The entries of the last eachEntry(); undefined if they were not kept, or if `take` threw. */
+  /**
+   * The entries of the last eachEntry(); undefined if they were not kept, or if `take` threw. Empty if the writer
+   * counts the changes of the directory: then nobody compares entries.
+   */
   #kept: Buffer | undefined;
 
-  /** The bytes of these entries, if they were kept. */
+  /** The bytes that tell whether the directory has changed. */
   get kept(): Uint8Array | undefined {
     return this.#kept;
   }
@@ -32,10 +35,9 @@ export class Directory {
   /** Reads all entries, and passes them to `take` in order. */
   eachEntry(file: RegionFile, header: RegionHeader, take: (entry: DirectoryEntry) => void): void {
     this.#kept = undefined;
-    const kept = header.devicesUsed <= KEPT_ENTRIES_MAX ? Buffer.alloc(header.devicesUsed * DIRECTORY_ENTRY_BYTES) : undefined;
-    const perChunk = header.granuleBytes / 8;
-    let buffer = Buffer.allocUnsafe(Math.min(perChunk, header.devicesUsed) * DIRECTORY_ENTRY_BYTES);
-    let again = Buffer.allocUnsafe(buffer.length);
+    const keptEntries = header.directoryChanges === 0n ? header.devicesUsed : 0;
+    const kept = keptEntries <= KEPT_ENTRIES_MAX ? Buffer.alloc(keptEntries * DIRECTORY_ENTRY_BYTES) : undefined;
+    let [buffer, again] = twoBuffers(Math.min(header.granuleBytes / 8, header.devicesUsed) * DIRECTORY_ENTRY_BYTES);
     for (const { first, count, offset } of chunksOf(header)) {
       const bytes = count * DIRECTORY_ENTRY_BYTES;
       file.read(buffer, offset, bytes);
@@ -45,7 +47,7 @@ export class Directory {
         if (buffer.compare(again, 0, bytes, 0, bytes) === 0) break;
         [buffer, again] = [again, buffer];
       }
-      kept?.set(buffer.subarray(0, bytes), first * DIRECTORY_ENTRY_BYTES);
+      if (keptEntries > 0) kept?.set(buffer.subarray(0, bytes), first * DIRECTORY_ENTRY_BYTES);
       for (let i = 0; i < count; i++) take(entryAt(buffer, i, first));
     }
     this.#kept = kept;
@@ -68,6 +70,17 @@ export class Directory {
     return true;
   }
 }
+
+/** Two buffers of zeros with at least that many bytes. All callers in a thread share them, until the next call. */
+function twoBuffers(bytes: number): [Buffer, Buffer] {
+  if (bytes > SHARED_BYTES_MAX) return [Buffer.alloc(bytes), Buffer.alloc(bytes)];
+  if (shared[0].length < bytes) shared = [Buffer.allocUnsafeSlow(bytes), Buffer.allocUnsafeSlow(bytes)];
+  for (const buffer of shared) buffer.fill(0, 0, bytes);
+  return shared;
+}
+
+let shared: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
+const SHARED_BYTES_MAX = 1 << 18;
 
 function* chunksOf({ devicesUsed, granuleBytes, chunksOffset }: RegionHeader) {
   const perChunk = granuleBytes / 8;

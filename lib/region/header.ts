@@ -27,7 +27,7 @@ import {
   SHARDS,
   SINK_PATH_BYTES_MAX,
 } from './format.ts';
-import { pages, scratchPages } from './pages.ts';
+import { scratchPages } from './pages.ts';
 
 /** What the crash handler recorded. */
 export interface CrashReport {
@@ -99,9 +99,8 @@ export function readHeader(file: RegionFile): RegionHeader {
 
 /** Reads a header repeatedly, and decodes it only when its bytes have changed. */
 export class HeaderReader {
-  /** The bytes that were read last, and those that `#header` was decoded from. */
-  #bytes = pages(HEADER_BYTES);
-  #decoded = pages(HEADER_BYTES);
+  /** The bytes that `#header` was decoded from. */
+  readonly #decoded = Buffer.allocUnsafeSlow(HEADER_BYTES);
   #header: RegionHeader | undefined;
 
   /**
@@ -110,15 +109,11 @@ export class HeaderReader {
    * @throws MetricsError `ERR_METRICS_REGION` if the header is damaged, or if the file is shorter than the header says.
    */
   read(file: RegionFile, sizeBefore = 0): RegionHeader {
-    const bytes = this.#bytes;
+    const bytes = scratchPages(HEADER_BYTES).bytes.subarray(0, HEADER_BYTES);
     readBytes(file, bytes);
-    if (this.#header === undefined || bytes.compare(this.#decoded) !== 0) {
-      this.#header = undefined;
-      this.#header = headerOf(file, bytes);
-      [this.#bytes, this.#decoded] = [this.#decoded, bytes];
-    }
-    checkLength(file, this.#header, sizeBefore);
-    return this.#header;
+    if (this.#header === undefined || bytes.compare(this.#decoded) !== 0) this.decode(file, bytes);
+    checkLength(file, this.#header!, sizeBefore);
+    return this.#header!;
   }
 
   /** The bytes of the header that was read last. */
@@ -126,7 +121,7 @@ export class HeaderReader {
     return this.#decoded;
   }
 
-  /** The header that native code has read again. Its size was checked. */
+  /** Takes the bytes of a header that were just read. */
   decode(file: RegionFile, bytes: Buffer): RegionHeader {
     this.#header = undefined;
     this.#header = headerOf(file, bytes);

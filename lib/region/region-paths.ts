@@ -28,7 +28,7 @@ export interface FoundRegions {
 }
 
 export interface SearchOptions {
-  /** The paths of files that are known as regions. They are not opened. */
+  /** The paths of files that are known as regions. They are not opened, and may have gone. */
   readonly known?: { has(path: string): boolean };
   /** How many entries of folders are looked at. The search fails at the folder that exceeds it. Default: 200,000. */
   readonly entriesMax?: number;
@@ -101,7 +101,7 @@ class Search {
   }
 
   #matched(path: string, name: string): void {
-    const info = statOf(path);
+    const info = this.#known.has(path) ? KNOWN : statOf(path);
     if (info?.isDirectory()) this.#below(path, name);
     else if (info?.isFile()) this.#addRegion(path, isGeneration(path) ? withoutGeneration(name) : name);
   }
@@ -159,6 +159,9 @@ const withoutGeneration = (name: string) => name.replace(GENERATION, '');
 const isTemporary = (path: string) => /^\..*\.tmp$/.test(basename(path));
 
 const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+
+/** What a known path names: a file. */
+const KNOWN = { isFile: () => true, isDirectory: () => false };
 
 /** What the path names, through links; undefined if nobody can tell. */
 function statOf(path: string): Stats | undefined {

@@ -56,7 +56,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   const exporter = options.otlp && new OtlpExporter(fleet, { ...options.otlp, report: options.report, now });
   const scrapes = new Scrapes(fleet, exporter);
-  const site: Site = { fleet, scrapes, renderings: new Renderings(), events: new Events(data), token, detail: options.detail, now };
+  const renderings = new Renderings({ giveBack: (chunks) => scrapes.giveBack(chunks) });
+  const site: Site = { fleet, scrapes, renderings, events: new Events(data), token, detail: options.detail, now };
   const server = serverOf(site, options.report);
   const timer = setInterval(() => fleet.refreshIfOlder(BACKGROUND_MS - SHARED_MS), BACKGROUND_MS);
   const end = () => {

@@ -123,7 +123,9 @@ export class Fleet {
   }
 
   #find(): void {
-    const { regions, failures } = findRegions(this.#options.patterns, { known: this.#files });
+    // A file that could be read is not looked at here: the next reading finds out whether it is still there.
+    const known = { has: (path: string) => this.#files.get(path)?.content !== undefined };
+    const { regions, failures } = findRegions(this.#options.patterns, { known });
     const paths = new Set(regions.map(({ path }) => path));
     for (const [path, file] of this.#files) {
       if (paths.has(path)) continue;
@@ -152,6 +154,7 @@ export class Fleet {
     const isGone = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     if (isGone && this.#files.delete(file.path) && file.writer !== undefined) this.vanished++;
     else if (!isGone && file.error?.message !== error.message) this.#options.report(error.message);
+    if (isGone) this.#regions.closeOne(file.path);
     file.refuse(error);
   }
 

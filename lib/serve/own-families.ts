@@ -180,32 +180,69 @@ export interface OwnOptions {
 
 /** The families of virtual machines, each over all of them. */
 export function vmChunk(vms: readonly ServedFile[], options: OwnOptions): Uint8Array {
-  return chunkOf(VM_FAMILIES, vms, ({ name, label }) => ({ labels: { vm: name }, text: label }), options);
+  return chunkOf(VM_FAMILIES, vms, ({ name }) => ({ vm: name }), keptLines, options);
 }
 
 export function agentChunk(facts: AgentFacts, options: OwnOptions): Uint8Array {
-  return chunkOf(AGENT_FAMILIES, [facts], () => ({ labels: {}, text: '' }), options);
+  return chunkOf(
+    AGENT_FAMILIES,
+    [facts],
+    () => ({}),
+    () => AGENT_FAMILIES.map((family) => linesOf(family, facts, '')),
+    options,
+  );
 }
 
-/** Labels that all samples of a thing have, also as they stand between braces. */
-type Base<T> = (one: T) => { readonly labels: Labels; readonly text: string };
+/** The lines of a virtual machine, a text for each family. They are kept until something else is to be said. */
+interface VmLines {
+  readonly label: string;
+  readonly state: ServedFile['state'];
+  readonly writer: ServedFile['writer'];
+  readonly header: object | undefined;
+  readonly lines: readonly string[];
+}
 
-function chunkOf<T>(families: readonly OwnFamily<T>[], all: readonly T[], base: Base<T>, { format, isWanted }: OwnOptions): Uint8Array {
+const vmLines = new WeakMap<ServedFile, VmLines>();
+
+function keptLines(vm: ServedFile): readonly string[] {
+  const { label, state, writer } = vm;
+  const header = vm.content?.header;
+  const kept = vmLines.get(vm);
+  if (kept?.label === label && kept.state === state && kept.writer === writer && kept.header === header) return kept.lines;
+  const lines = VM_FAMILIES.map((family) => linesOf(family, vm, label));
+  vmLines.set(vm, { label, state, writer, header, lines });
+  return lines;
+}
+
+/** The samples of a thing as lines. `base`: the labels of all of them, as they stand between braces. */
+function linesOf<T>({ name, samples }: OwnFamily<T>, one: T, base: string): string {
+  const lines = samples(one).map(({ labels, value }) => {
+    const own = labels === undefined ? '' : labelsText(labels);
+    const both = base === '' || own === '' ? base + own : `${base},${own}`;
+    return both === '' ? `${name} ${value}\n` : `${name}{${both}} ${value}\n`;
+  });
+  return lines.join('');
+}
+
+/** `base`: the labels of all samples of a thing. `lines`: its lines, a text for each family. */
+function chunkOf<T>(
+  families: readonly OwnFamily<T>[],
+  all: readonly T[],
+  base: (one: T) => Labels,
+  lines: (one: T) => readonly string[],
+  { format, isWanted }: OwnOptions,
+): Uint8Array {
   const wanted = families.filter(({ name }) => isWanted(name) || isWanted(stemOf(name)));
-  if (format !== 'protobuf') return Buffer.from(wanted.map((family) => familyText(family, all, base, format === 'openmetrics')).join(''));
+  if (format !== 'protobuf') {
+    const texts = all.map(lines);
+    const isOpenMetrics = format === 'openmetrics';
+    const ofFamily = (family: OwnFamily<T>) => texts.map((one) => one[families.indexOf(family)]!).join('');
+    return Buffer.from(wanted.map((family) => familyText(family, ofFamily(family), isOpenMetrics)).join(''));
+  }
   return Buffer.concat(wanted.map((family) => familyMessage(family, all, base)));
 }
 
-function familyText<T>({ name, type, help, samples }: OwnFamily<T>, all: readonly T[], base: Base<T>, isOpenMetrics: boolean): string {
-  let lines = '';
-  for (const one of all) {
-    const { text } = base(one);
-    for (const { labels, value } of samples(one)) {
-      const own = labels === undefined ? '' : labelsText(labels);
-      const both = text === '' || own === '' ? text + own : `${text},${own}`;
-      lines += both === '' ? `${name} ${value}\n` : `${name}{${both}} ${value}\n`;
-    }
-  }
+function familyText<T>({ name, type, help }: OwnFamily<T>, lines: string, isOpenMetrics: boolean): string {
   if (lines === '') return '';
   if (!isOpenMetrics) return `# HELP ${name} ${escapedHelp(help, false)}\n# TYPE ${name} ${typeOf(type)}\n${lines}`;
   const stem = type === 'gauge' ? name : stemOf(name);
@@ -213,9 +250,9 @@ function familyText<T>({ name, type, help, samples }: OwnFamily<T>, all: readonl
   return `# TYPE ${stem} ${type}\n${unit}# HELP ${stem} ${escapedHelp(help, true)}\n${lines}`;
 }
 
-function familyMessage<T>({ name, type, help, samples }: OwnFamily<T>, all: readonly T[], base: Base<T>): Uint8Array {
+function familyMessage<T>({ name, type, help, samples }: OwnFamily<T>, all: readonly T[], base: (one: T) => Labels): Uint8Array {
   const labelled = all.flatMap((one) => {
-    const { labels: common } = base(one);
+    const common = base(one);
     return samples(one).map(({ labels, value }) => ({ labels: { ...common, ...labels }, value }));
   });
   return labelled.length === 0 ? new Uint8Array() : simpleFamily({ name, help, type: typeOf(type) }, labelled);

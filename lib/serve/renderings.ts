@@ -23,6 +23,8 @@ export interface Lease {
 }
 
 export interface RenderingsOptions {
+  /** Takes back the chunks of an answer that nobody reads any more. Default: the garbage collector does. */
+  readonly giveBack?: (chunks: readonly Uint8Array[]) => void;
   readonly bytesMax?: number;
   readonly patienceMs?: number;
   readonly crowdedMs?: number;
@@ -32,6 +34,7 @@ export class Renderings {
   readonly #bytesMax: number;
   readonly #patienceMs: number;
   readonly #crowdedMs: number;
+  readonly #giveBack: (chunks: readonly Uint8Array[]) => void;
   /** The oldest one first. */
   readonly #all = new Set<Rendering>();
   /** How long each kind of answer was the last time. */
@@ -40,7 +43,8 @@ export class Renderings {
   #room: Promise<void> | undefined;
   #giveRoom: () => void = () => {};
 
-  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS, crowdedMs = CROWDED_MS }: RenderingsOptions = {}) {
+  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS, crowdedMs = CROWDED_MS, giveBack = () => {} }: RenderingsOptions = {}) {
+    this.#giveBack = giveBack;
     this.#bytesMax = bytesMax;
     this.#patienceMs = patienceMs;
     this.#crowdedMs = crowdedMs;
@@ -81,7 +85,9 @@ export class Renderings {
   #drop(): void {
     const before = this.#all.size;
     for (const one of this.#all) {
-      if (one.cuts.size === 0 && performance.now() - one.madeAtMs > SHARED_MS) this.#all.delete(one);
+      if (one.cuts.size > 0 || performance.now() - one.madeAtMs <= SHARED_MS) continue;
+      this.#all.delete(one);
+      this.#giveBack(one.chunks);
     }
     if (this.#all.size < before) this.#giveRoom();
   }

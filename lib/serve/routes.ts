@@ -115,7 +115,9 @@ async function answerVm(site: Site, { request, response, query, name }: Asked): 
     return;
   }
   site.scrapes.answered++;
-  if (!(await sendBody(request, response, scrape.contentType, { chunks: site.scrapes.ofVm(scrape, vm) }))) site.scrapes.cut++;
+  const chunks = site.scrapes.ofVm(scrape, vm);
+  if (!(await sendBody(request, response, scrape.contentType, { chunks }))) site.scrapes.cut++;
+  site.scrapes.giveBack(chunks);
 }
 
 function answerTargets({ fleet }: Site, { request, response }: Asked): Promise<boolean> {

@@ -6,6 +6,7 @@ import type { Family } from '../prometheus/families.ts';
 import { protobufChunks } from '../prometheus/protobuf.ts';
 import { renderer } from '../prometheus/renderer.ts';
 import { VERSION } from '../version.ts';
+import { ChunkMemory } from './chunk-memory.ts';
 import type { Fleet } from './fleet.ts';
 import { agentChunk, vmChunk } from './own-families.ts';
 import type { ServedFile } from './served-file.ts';
@@ -25,6 +26,7 @@ export class Scrapes {
   /** How many answers with metrics were given, and how many were cut off. */
   answered = 0;
   cut = 0;
+  readonly #memory = new ChunkMemory();
   readonly #fleet: Fleet;
   readonly #exporter: { readonly accepted: number; readonly failed: number } | undefined;
   #seconds = 0;
@@ -37,7 +39,7 @@ export class Scrapes {
 
   /** All virtual machines, as of the fleet's last refresh(), and the agent itself. */
   ofFleet(query: ScrapeQuery, beganMs: number): Uint8Array[] {
-    const chunks = chunksOf(query, this.#fleet.shown);
+    const chunks = this.#chunksOf(query, this.#fleet.shown);
     this.#seconds = (performance.now() - beganMs) / 1000;
     chunks.push(agentChunk(this.#facts(), ownOptions(query)));
     return withEnd(query, chunks);
@@ -45,7 +47,33 @@ export class Scrapes {
 
   /** One virtual machine. */
   ofVm(query: ScrapeQuery, vm: ServedFile): Uint8Array[] {
-    return withEnd(query, chunksOf(query, [vm]));
+    return withEnd(query, this.#chunksOf(query, [vm]));
+  }
+
+  /** Takes back an answer that nobody reads any more: its memory is that of later answers. */
+  giveBack(chunks: readonly Uint8Array[]): void {
+    this.#memory.giveBack(chunks);
+  }
+
+  /** Without the last line of OpenMetrics. */
+  #chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] {
+    const isAlone = vms.length === 1;
+    const withValues = vms.filter((vm) => vm.values === 'shown' && (isAlone || !vm.isOutvoted));
+    return [vmChunk(vms, ownOptions(query)), ...this.#valueChunks(query, withValues)];
+  }
+
+  #valueChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
+    const isWanted = wantedBy(query);
+    if (query.format === 'protobuf') {
+      return protobufChunks(
+        vms.map((vm) => vm.messages()),
+        isWanted,
+      );
+    }
+    return renderer().chunks(
+      vms.map((vm) => vm.samples()),
+      { isOpenMetrics: query.format === 'openmetrics', isWanted, memory: this.#memory.take },
+    );
   }
 
   #facts() {
@@ -66,27 +94,6 @@ export class Scrapes {
       otlp: this.#exporter && { accepted: this.#exporter.accepted, failed: this.#exporter.failed },
     };
   }
-}
-
-/** Without the last line of OpenMetrics. */
-function chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] {
-  const isAlone = vms.length === 1;
-  const withValues = vms.filter((vm) => vm.values === 'shown' && (isAlone || !vm.isOutvoted));
-  return [vmChunk(vms, ownOptions(query)), ...valueChunks(query, withValues)];
-}
-
-function valueChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
-  const isWanted = wantedBy(query);
-  if (query.format === 'protobuf') {
-    return protobufChunks(
-      vms.map((vm) => vm.messages()),
-      isWanted,
-    );
-  }
-  return renderer().chunks(
-    vms.map((vm) => vm.samples()),
-    { isOpenMetrics: query.format === 'openmetrics', isWanted },
-  );
 }
 
 function withEnd({ format }: ScrapeQuery, chunks: Uint8Array[]): Uint8Array[] {

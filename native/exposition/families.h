@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace vmm {
@@ -45,13 +46,19 @@ struct MetricFamily {
 // What the values of an owner need before they can be shown.
 struct OwnerCells {
   uint32_t cells = 0;
-  std::vector<Combine> combine;  // for each cell; empty for the plain groups
+  // How the cells of devices are combined: for each cell, all ones if it is a sum, else 0; and all other cells that
+  // have an aggregate. Both are empty for the plain groups.
+  std::vector<uint64_t> sum_masks;
+  std::vector<std::pair<uint32_t, Combine>> others;
   std::vector<uint32_t> minima;  // cells with the complement of a minimum, before the cell of the maximum
   struct Buckets {
     uint32_t first;
     uint32_t count;
   };
   std::vector<Buckets> buckets;  // each becomes the count of all values up to its upper edge
+
+  // Sets how each cell is combined.
+  void CombineBy(const std::vector<Combine>& combine);
 };
 
 struct MetricFamilies {

@@ -71,22 +71,18 @@ void ExpositionSource::CombineDevices() {
     for (; device != spec_.devices.end() && device->group == group; device++) {
       const uint64_t* const own = &values_[device->first_cell];
       const bool is_living = device->is_removed == 0;
-      for (uint32_t cell = 0; cell < shape.cells; cell++) {
-        switch (shape.combine[cell]) {
-          case Combine::kNone: break;
-          case Combine::kSum: all[cell] += own[cell]; break;
-          case Combine::kMax:
-            if (is_living) all[cell] = std::max(all[cell], own[cell]);
-            break;
-          case Combine::kAll:
-            if (is_living) all[cell] += own[cell];
-            break;
-          case Combine::kLowest:
-            if (is_living) all[cell] = is_first ? own[cell] : std::min(all[cell], own[cell]);
-            break;
+      for (uint32_t cell = 0; cell < shape.cells; cell++) all[cell] += own[cell] & shape.sum_masks[cell];
+      if (!is_living) continue;
+      for (const auto& [cell, how] : shape.others) {
+        switch (how) {
+          case Combine::kNone:
+          case Combine::kSum: break;
+          case Combine::kMax: all[cell] = std::max(all[cell], own[cell]); break;
+          case Combine::kAll: all[cell] += own[cell]; break;
+          case Combine::kLowest: all[cell] = is_first ? own[cell] : std::min(all[cell], own[cell]); break;
         }
       }
-      if (is_living) is_first = false;
+      is_first = false;
     }
   }
 }

@@ -27,7 +27,7 @@ const T& In(const Napi::Value& handle) {
 OwnerCells OwnerOf(const Napi::Object& object) {
   OwnerCells owner;
   owner.cells = Uint32Of(object.Get("cells"));
-  owner.combine = VectorOf<Combine>(object.Get("combine"));
+  owner.CombineBy(VectorOf<Combine>(object.Get("combine")));
   owner.minima = VectorOf<uint32_t>(object.Get("minima"));
   owner.buckets = VectorOf<OwnerCells::Buckets>(object.Get("buckets"));
   return owner;

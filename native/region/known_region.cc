@@ -60,7 +60,8 @@ void Combine(const uint64_t* words, size_t count, const uint8_t* kinds, const ui
 
 }  // namespace
 
-KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)), header_(spec_.header) {
+KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)) {
+  header_.swap(spec_.header);
   struct stat info;
   has_file_ = fstat(spec_.descriptor, &info) == 0;
   if (!has_file_) return;
@@ -71,7 +72,7 @@ KnownRegion::KnownRegion(KnownRegionSpec spec) : spec_(std::move(spec)), header_
 }
 
 bool KnownRegion::IsValid() const {
-  return has_file_ && spec_.header.size() == sizeof(RegionHeader) && spec_.rows.IsPossible() &&
+  return has_file_ && header_.size() == sizeof(RegionHeader) && spec_.rows.IsPossible() &&
          spec_.kinds.size() == spec_.slots.size() && spec_.kinds.size() <= kCellsMax && spec_.shards_used <= kShards &&
          spec_.directory.size() % sizeof(DirectoryEntry) == 0;
 }

@@ -66,7 +66,7 @@ class KnownRegion {
   bool ReadRows(RowMemory& memory, uint32_t first, uint32_t count, uint64_t* values) const;
   bool IsDirectorySame(RowMemory& memory) const;
 
-  const KnownRegionSpec spec_;
+  KnownRegionSpec spec_;         // without the header
   std::vector<uint8_t> header_;  // as it was read last
   dev_t device_ = 0;
   ino_t inode_ = 0;

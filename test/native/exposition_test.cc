@@ -40,7 +40,7 @@ std::shared_ptr<const MetricFamilies> Families() {
   families->owners[0].cells = 3;
   families->owners[0].buckets = {{1, 2}};
   families->owners[1].cells = 4;
-  families->owners[1].combine = {Combine::kSum, Combine::kLowest, Combine::kMax, Combine::kMax};
+  families->owners[1].CombineBy({Combine::kSum, Combine::kLowest, Combine::kMax, Combine::kMax});
   families->owners[1].minima = {2};
   families->text_bytes = families->text.size();
   families->text.resize(families->text_bytes + RawWriter::kPadding);
