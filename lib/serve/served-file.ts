@@ -1,6 +1,5 @@
 // One region file as the agent knows it: its last reading, since when its writer is dead, and what shows its values.
 
-import { layoutOf } from '../layout.ts';
 import { familiesOf } from '../prometheus/families.ts';
 import { labelsText } from '../prometheus/names.ts';
 import { MessageSource } from '../prometheus/protobuf.ts';
@@ -146,9 +145,9 @@ function endOf({ header }: SettledContent, nowMs: number): number {
   return crashedAtMs !== undefined && crashedAtMs <= nowMs ? crashedAtMs : nowMs;
 }
 
-function seriesOf({ document, map }: SettledContent): number {
+function seriesOf({ layout, map }: SettledContent): number {
   const living = map.devices.map((devices) => devices.filter(({ removed }) => !removed).length);
-  return familiesOf(layoutOf(document.schema), PREFIX).reduce((sum, { parts, devices, isAggregate }) => {
+  return familiesOf(layout, PREFIX).reduce((sum, { parts, devices, isAggregate }) => {
     return sum + parts.length * (devices === undefined || isAggregate ? 1 : living[devices.group]!);
   }, 0);
 }
