@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "check.h"
 #include "kvm_bytes.h"
 #include "line_reader.h"
@@ -82,19 +83,31 @@ TEST("given a VM and its vCPUs, when lines are written, then each line and snaps
   zero.Set("exits", 11);
   CHECK_EQ(opened.Vm("exits"), 3u);
   CHECK_EQ(opened.Vcpus(), 36u);
-  opened.Close();
+  CHECK_EQ(opened.store->Flush(&status), FlushResult::kOut);
+  zero.Set("exits", 13);
+  opened.Close();  // nothing but this is unflushed
   const Lines lines(TextOf(folder / "lines"));
-  if (!CHECK_EQ(lines.count(), 3u)) return;
+  if (!CHECK_EQ(lines.count(), 4u)) return;
   const struct {
     const char* path;
-    uint64_t values[3];
+    uint64_t values[4];
   } expected[] = {
-      {"vm.exits", {3, 0, 0}},      {"vm.pages", {9, 9, 9}},    {"vcpu_0.exits", {10, 0, 1}},
-      {"vcpu_1.exits", {20, 5, 0}}, {"vcpu.exits", {30, 5, 1}},
+      {"vm.exits", {3, 0, 0, 0}},      {"vm.pages", {9, 9, 9, 9}},    {"vcpu_0.exits", {10, 0, 1, 2}},
+      {"vcpu_1.exits", {20, 5, 0, 0}}, {"vcpu.exits", {30, 5, 1, 2}},
   };
   for (const auto& [path, values] : expected) {
-    for (size_t i = 0; i < 3; i++) CHECK_EQ(lines.values[i].at(path), values[i]);
+    for (size_t i = 0; i < 4; i++) CHECK_EQ(lines.values[i].at(path), values[i]);
   }
+}
+
+TEST("given a store without a sink, when it is flushed, then its cells have KVM's new values, for readers of the region") {
+  Opened opened("no sink");
+  const KvmBytes vm(kStatistics, "kvm-1");
+  CHECK(opened.Sample({{false, "", vm.fd()}}).ok());
+  vm.Set("exits", 8);
+  Status status;
+  CHECK_EQ(opened.store->Flush(&status), FlushResult::kNotInitialized);
+  CHECK_EQ(opened.store->cells().Total(CellOf(opened.store->spec(), "vm.exits")), 8u);
 }
 
 TEST("given a vCPU that is removed, when its device is retired and its cells go to another one, then the sums are exact") {
@@ -127,6 +140,31 @@ TEST("given a vCPU that is removed, when its device is retired and its cells go 
   CHECK(opened.Sample({{true, "7", last.fd()}}).ok());
   CHECK(opened.store->RemoveDevice(0, "7"));
   CHECK_EQ(OpenDescriptors(), before + 1);  // that of `last`
+}
+
+TEST("given a vCPU that had two descriptors and was removed, when another vCPU gets its cells, then it counts from 0") {
+  Opened opened("again");
+  Status status;
+  CHECK_EQ(opened.store->flusher().Init("/dev/null", -1, &status), InitResult::kDone);
+  const KvmBytes first(kStatistics), second(kStatistics);
+  first.Set("exits", 100);
+  second.Set("exits", 5);
+  CHECK(opened.Sample({{true, "first", first.fd()}}).ok());
+  CHECK(opened.Sample({{true, "first", second.fd()}}).ok());
+  CHECK_EQ(opened.Vcpus(), 105u);
+  CHECK(opened.store->RemoveDevice(0, "first"));
+  const uint32_t cells = opened.store->cells().used();
+  uint64_t vcpus = 0;
+  for (; vcpus < 100; vcpus++) {
+    const KvmBytes other(kStatistics);
+    other.Set("exits", 50);
+    CHECK(opened.Sample({{true, std::to_string(vcpus), other.fd()}}).ok());
+    CHECK_EQ(opened.Vcpus(), 105 + 50 * (vcpus + 1));
+    CHECK(opened.store->RemoveDevice(0, std::to_string(vcpus)));
+    CHECK_EQ(opened.store->Flush(&status), FlushResult::kOut);
+    SleepUs(1'000);  // retirements have gaps
+  }
+  CHECK(opened.store->cells().used() < cells + 2 * vcpus);  // cells were used again
 }
 
 TEST("given a watch, when it ends, its store closes or a call fails, then no descriptor of the store stays open") {

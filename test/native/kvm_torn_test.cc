@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <utility>
 
 #include "check.h"
@@ -23,6 +24,8 @@ std::atomic<uint64_t>* g_torn = nullptr;
 int g_reads = 0;
 // Whether the next pread ends in a fault, when the kernel has copied the bytes.
 bool g_is_fatal = false;
+// What happens next between the copy of the bytes and the return of pread, such as a signal handler.
+std::function<void()> g_meanwhile;
 
 }  // namespace
 
@@ -33,6 +36,7 @@ extern "C" ssize_t pread(int fd, void* to, size_t bytes, off_t offset) {
   const uint64_t before = torn == nullptr ? 0 : torn->fetch_add(1, std::memory_order_relaxed);
   const ssize_t got = syscall(SYS_pread64, fd, to, bytes, offset);
   if (std::exchange(g_is_fatal, false)) raise(SIGSEGV);
+  if (const auto meanwhile = std::exchange(g_meanwhile, nullptr)) meanwhile();
   if (torn == nullptr) return got;
   for (char* at = static_cast<char*>(to); at < static_cast<char*>(to) + got; at += sizeof(uint64_t)) {
     uint64_t word;
@@ -70,6 +74,22 @@ TEST("given a counter that has not carried since the last sample, when it is sam
   scene.samples.Sample();
   CHECK_EQ(g_reads, 3);
   CHECK_EQ(scene.At(0), 0x1300u);
+}
+
+TEST("given a sample that a newer one overtakes, when it goes on with its older numbers, then no counter goes back") {
+  KvmScene scene;
+  const KvmBytes bytes(KvmScene::Statistics());
+  CHECK(scene.Watch(bytes).ok());
+  bytes.Set("exits", 3);
+  bytes.Set("wait_ns", 0x300);  // a copy that may be torn
+  g_meanwhile = [&] {
+    bytes.Set("exits", 9);
+    bytes.Set("wait_ns", 0x900);
+    scene.samples.Sample();
+  };
+  scene.samples.Sample();
+  CHECK_EQ(scene.At(0), 9u);
+  CHECK_EQ(scene.At(2), 0x900u);
 }
 
 TEST("given a flush that is sampling KVM, when the process dies in the middle, then the last line has each count once") {
