@@ -49,6 +49,7 @@ const SOAKS = [
   'fault-matrix-restarts',
   'histogram-scheme',
   'histogram-value',
+  'histograms',
   'lifecycle',
   'properties',
   'region-kill',

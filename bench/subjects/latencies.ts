@@ -14,6 +14,9 @@ import { type Trial, trialSubject } from '../trial.ts';
 const ONE_READ = 'a clock read: process.hrtime.bigint()';
 const TWO_READS = 'two clock reads';
 
+/** Node 22 and 24 compile it best. */
+const HISTOGRAM_BOUND = /^v2[24]\./.test(process.version) ? 1.85 : 2;
+
 const clock = new BigUint64Array(2);
 const { bigint: hrtime } = process.hrtime;
 
@@ -83,7 +86,7 @@ const ours: Trial[] = [
   { name: 'observe(us)', prepare: async () => observing((await opened()).app.vcpu.exit_io_in_agg) },
   {
     name: 'observe(us), with a histogram',
-    bound: { atMost: 2, of: XADD },
+    bound: { atMost: HISTOGRAM_BOUND, of: XADD },
     prepare: async () => observing((await withHistogram()).app.g.t),
   },
   {
