@@ -85,9 +85,9 @@ bool KvmWatches::End(uint32_t target) {
   // longer, what it adds is still KVM's count, and FreeEnded waits for it.
   samples_.AwaitQuiet(kQuietMs);
   samples_.Sample(watch.source);
-  earlier_[target] = LeftBy(watch);
   ended_.back() = std::move(found->second);
   watches_.erase(found);
+  earlier_[target] = LeftBy(watch);  // without memory for this, the watch has ended all the same
   return true;
 }
 
