@@ -2,13 +2,15 @@
 
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { group, inc, perDevice } from 'vmm-metrics';
 
 import { ChunkMemory } from '../lib/serve/chunk-memory.ts';
 import { Renderings, SHARED_MS } from '../lib/serve/renderings.ts';
+import { sendBody } from '../lib/serve/reply.ts';
 import { type RunningAgent, runAgent } from './helpers/agent.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { regionBytes } from './helpers/region-writer.ts';
@@ -57,7 +59,10 @@ describe('given answers that clients share', () => {
     const renderings = new Renderings({ bytesMax: 15, patienceMs: 20 });
     const first = await renderings.lease('a', answer(10), never);
     await untilOld();
-    expect((await renderings.lease('a', answer(10), never)).chunks).toBe(first.chunks);
+    const second = await renderings.lease('a', answer(10), never);
+    expect(second.chunks).toBe(first.chunks);
+    expect(second.ageMs).toBeGreaterThan(first.ageMs);
+    expect(second.ageMs).toBeGreaterThanOrEqual(SHARED_MS);
   });
 
   test('when a client returns its answer, then another one gets the room, and nobody is cut off', async () => {
@@ -70,6 +75,17 @@ describe('given answers that clients share', () => {
     lease.release();
     lease.release();
     for (const one of await Promise.all(waiting)) expect(one.bytes).toBe(10);
+  });
+
+  test('when an answer is older than a second, then its header says how old it is', async () => {
+    const server = createServer((request, response) => {
+      void sendBody(request, response, 'text/plain', { chunks: [Buffer.from('a')], ageMs: Number(request.url!.slice(1)) });
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const ages = ['2900', '900'].map(async (ageMs) => (await fetch(`http://127.0.0.1:${port}/${ageMs}`)).headers.get('age'));
+    expect(await Promise.all(ages)).toEqual(['2', null]);
   });
 
   test('when nobody reads an answer any more, then its memory is given back once; the memory of an answer that is read, never', async () => {

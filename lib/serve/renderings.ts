@@ -16,6 +16,8 @@ const CROWDED_MS = 10_000;
 export interface Lease {
   readonly chunks: readonly Uint8Array[];
   readonly bytes: number;
+  /** How long ago the answer was made. */
+  readonly ageMs: number;
   /** The same, compressed. All clients share the work. */
   gzipped(): Promise<readonly Uint8Array[]>;
   /** Says that the client has its answer, or does not want it any more. A second call does nothing. */
@@ -78,7 +80,8 @@ export class Renderings {
     const release = () => {
       if (rendering.cuts.delete(cut)) this.#drop();
     };
-    return { chunks: rendering.chunks, bytes: rendering.bytes, gzipped: () => rendering.gzipped(), release };
+    const ageMs = performance.now() - rendering.madeAtMs;
+    return { chunks: rendering.chunks, bytes: rendering.bytes, ageMs, gzipped: () => rendering.gzipped(), release };
   }
 
   /** Forgets the answers that nobody reads and that are too old to share. */

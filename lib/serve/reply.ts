@@ -25,6 +25,8 @@ export function sendJson(request: IncomingMessage, response: ServerResponse, tex
 
 export interface Body {
   readonly chunks: readonly Uint8Array[];
+  /** How long ago the body was made, if it is shared. */
+  readonly ageMs?: number;
   /** The compressed chunks, where several answers share the work. */
   readonly gzipped?: () => Promise<readonly Uint8Array[]>;
 }
@@ -42,6 +44,8 @@ export async function sendBody(request: IncomingMessage, response: ServerRespons
     'Content-Type': contentType,
     'Content-Length': bytesOf(chunks),
     'Cache-Control': 'no-store',
+    // A client can see that it got an answer that others are still reading, and not a new one.
+    ...((body.ageMs ?? 0) >= 1000 && { Age: Math.floor(body.ageMs! / 1000) }),
     Vary: 'Accept, Accept-Encoding',
     ...(isCompressed && { 'Content-Encoding': 'gzip' }),
   });
