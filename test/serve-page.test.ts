@@ -10,7 +10,7 @@ import { History, POINTS } from '../lib/serve/page/history.ts';
 import { isZero, type Metric, quantilesText, valueText } from '../lib/serve/page/metric-values.ts';
 import { barsPath, sparkPath } from '../lib/serve/page/spark.ts';
 import { type FleetData, SORTS, STATES, shownIn, type Vm, vmsOf } from '../lib/serve/page/vms.ts';
-import { digits, fate, notShown, shellWord, short, span } from '../lib/serve/page/words.ts';
+import { digits, fate, notShown, quantity, shellWord, short, span } from '../lib/serve/page/words.ts';
 import { runAgent } from './helpers/agent.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
@@ -47,6 +47,20 @@ describe('given what the page says', () => {
     [5e12, '5.0 T'],
   ])('when a number is %s, then it is short: %s', (value, text) => {
     expect(short(value)).toBe(text);
+  });
+
+  test.each([
+    [0, 'us', '0 µs'],
+    [0.5, 'us', '500 ns'],
+    [41, 'us', '41 µs'],
+    [999.6, 'us', '1.0 ms'],
+    [1_500_000, 'us', '1.5 s'],
+    [70, 'ms', '70 ms'],
+    [12, 'ns', '12 ns'],
+    [3400, 'bytes', '3.4 k bytes'],
+    [7, 'count', '7'],
+  ])('when a value is %s %s, then it is %s', (value, unit, text) => {
+    expect(quantity(value, unit)).toBe(text);
   });
 
   test.each([

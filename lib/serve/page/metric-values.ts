@@ -1,6 +1,6 @@
 // One virtual machine's metrics as the agent sends them, and what the panel says of each. Pure.
 
-import { digits, short } from './words.ts';
+import { digits, quantity, unitName } from './words.ts';
 
 export interface Distribution {
   readonly count: number | bigint;
@@ -60,25 +60,18 @@ export function valueText({ value, unit, quantiles }: Metric): string {
   if (BigInt(value.count) === 0n) return '0';
   const isLatency = 'sum_us' in value;
   const [sum, max] = isLatency ? [value.sum_us, value.max_us] : [value.sum, value.max];
-  const name = isLatency ? 'µs' : unitName(unit);
-  const suffix = name && ` ${name}`;
+  const ownUnit = isLatency ? 'us' : unit;
+  const suffix = unitName(ownUnit) && ` ${unitName(ownUnit)}`;
   const mean = Number(sum) / Number(value.count);
-  const middle = quantiles === undefined ? `mean ${short(mean)}` : `median ${short(quantiles[0])}`;
+  const middle = quantiles === undefined ? `mean ${quantity(mean, ownUnit)}` : `median ${quantity(quantiles[0], ownUnit)}`;
   // Firecracker's aggregates have 0 for a maximum that nobody knows.
-  return `${middle}${suffix}${Number(max) < Math.floor(mean) ? '' : `, max ${digits(max)}${suffix}`}`;
+  return `${middle}${Number(max) < Math.floor(mean) ? '' : `, max ${digits(max)}${suffix}`}`;
 }
 
 /** What the quantiles of a distribution are; empty if they are not known. */
 export function quantilesText({ quantiles, unit }: Metric): string {
   if (quantiles === undefined) return '';
-  const suffix = unitName(unit) && ` ${unitName(unit)}`;
-  return ['median', '90 %', '99 %'].map((name, i) => `${name} ${short(quantiles[i]!)}${suffix}`).join(' · ');
-}
-
-/** The name of a unit; empty for a plain count. */
-export function unitName(unit: string): string {
-  if (unit === 'us') return 'µs';
-  return unit === 'count' ? '' : unit;
+  return ['median', '90 %', '99 %'].map((name, i) => `${name} ${quantity(quantiles[i]!, unit)}`).join(' · ');
 }
 
 export function distributionOf({ value }: Metric): Distribution | undefined {

@@ -5,10 +5,10 @@ import { element, setText } from './element.ts';
 import { exactJson } from './exact-json.ts';
 import { request } from './feed.ts';
 import { History } from './history.ts';
-import { counterOf, distributionOf, isZero, type Metric, quantilesText, unitName, type VmData, valueText } from './metric-values.ts';
+import { counterOf, distributionOf, isZero, type Metric, quantilesText, type VmData, valueText } from './metric-values.ts';
 import { barsPath, sparkLine, sparkPath } from './spark.ts';
 import { stateOf, type Vm } from './vms.ts';
-import { digits, fate, shellWord, short, span } from './words.ts';
+import { digits, fate, shellWord, short, span, unitName } from './words.ts';
 
 const CHART_WIDTH = 600;
 const CHART_HEIGHT = 80;

@@ -21,6 +21,25 @@ export function short(value: number): string {
   return `${scaled < 9.95 && !(suffix === '' && Number.isInteger(scaled)) ? scaled.toFixed(1) : Math.round(scaled)}${suffix}`;
 }
 
+/** A value in its unit, and a duration in the unit that suits it: `41 µs`, `1.2 ms`, `3.4 k bytes`. */
+export function quantity(value: number, unit: string): string {
+  const perSecond = { ns: 1e9, us: 1e6, ms: 1e3 }[unit];
+  if (perSecond === undefined || value === 0) return `${short(value)}${unitName(unit) && ` ${unitName(unit)}`}`;
+  const scales: readonly [number, string][] = [
+    [1, 's'],
+    [1e3, 'ms'],
+    [1e6, 'µs'],
+  ];
+  const [scale, name] = scales.find(([each]) => (value / perSecond) * each >= 0.9995) ?? [1e9, 'ns'];
+  return `${short((value / perSecond) * scale)} ${name}`;
+}
+
+/** The name of a unit; empty for a plain count. */
+export function unitName(unit: string): string {
+  if (unit === 'us') return 'µs';
+  return unit === 'count' ? '' : unit;
+}
+
 /** A time span in its largest unit: `3 s`, `12 min`, `4 h`, `3 d`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
