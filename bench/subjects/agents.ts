@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,6 +21,9 @@ const JAVASCRIPT = 'the same, not sent, in JavaScript alone';
 const ONE = 'a scrape of one of them';
 const TARGETS = `${FILES} targets, each scraped every 10 s`;
 const MEMORY = 'the most memory of the agent in these scrapes';
+const CLIENTS = 200;
+const SLOW_CLIENTS = 20;
+const CROWD = `the same, with ${CLIENTS} clients at once and ${SLOW_CLIENTS} slow ones`;
 const EVERY_S = 10;
 
 /** A folder of regions of killed processes, each in a folder of its own. */
@@ -100,7 +104,11 @@ async function scrapesMs(agent: RunningAgent, method: 'GET' | 'HEAD'): Promise<n
 const patterns = new Map<Tree, Promise<string>>();
 
 async function measured(tree: Tree): Promise<Readonly<Record<string, number>>> {
-  return { ...(await withAgent(tree, true, measuredNative)), ...(await withAgent(tree, false, measuredInJavaScript)) };
+  return {
+    ...(await withAgent(tree, true, measuredNative)),
+    ...(await withAgent(tree, true, measuredCrowd)),
+    ...(await withAgent(tree, false, measuredInJavaScript)),
+  };
 }
 
 async function withAgent<T>(tree: Tree, isNative: boolean, measure: (agent: RunningAgent) => Promise<T>): Promise<T> {
@@ -116,13 +124,14 @@ async function withAgent<T>(tree: Tree, isNative: boolean, measure: (agent: Runn
 async function measuredNative(agent: RunningAgent) {
   const { pid, port } = agent;
   await fetched(port, '/metrics'); // decodes all schemas
+  await scrapesMs(agent, 'HEAD'); // V8 compiles
   const fleet = await scrapesMs(agent, 'HEAD');
   const sent = await scrapesMs(agent, 'GET');
   const mebibytes = mostMebibytesOf(pid);
   const oneByOne = async () => {
     for (let i = 0; i < FILES; i++) await fetched(port, `/vm/vm${i}/metrics`);
   };
-  // An agent runs for weeks: V8 compiles the code before the measurement, and not in the midst of it.
+  // V8 compiles before the measurement, not in the midst of it: an agent runs for weeks.
   for (let i = 0; i < 3; i++) await oneByOne();
   const before = processorMs(pid);
   await fetched(port, '/sd');
@@ -135,6 +144,30 @@ async function measuredNative(agent: RunningAgent) {
     [TARGETS]: (100 * targetsMs) / (1000 * EVERY_S),
     [MEMORY]: mebibytes,
   };
+}
+
+/** Whole answers for all clients, while others read 50 kB/s. */
+async function measuredCrowd({ pid, port }: RunningAgent) {
+  const asking = () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n');
+    return socket;
+  };
+  const slow = Array.from({ length: SLOW_CLIENTS }, () => {
+    const socket = asking().pause();
+    const timer = setInterval(() => socket.read(5000), 100);
+    return socket.on('error', () => {}).on('close', () => clearInterval(timer)); // the agent may cut it off
+  });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const answered = async () => {
+    let bytes = 0;
+    for await (const part of asking()) bytes += (part as Buffer).length;
+    return bytes;
+  };
+  const sizes = await Promise.all(Array.from({ length: CLIENTS }, answered));
+  for (const socket of slow) socket.destroy();
+  if (Math.min(...sizes) < 0.99 * Math.max(...sizes)) throw new Error(`an answer has only ${Math.min(...sizes)} bytes`);
+  return { [CROWD]: mostMebibytesOf(pid) };
 }
 
 async function measuredInJavaScript(agent: RunningAgent) {
@@ -151,6 +184,7 @@ export const subject: Subject = {
     { name: ONE, unit: 'us', bound: { atMost: 300 } },
     { name: TARGETS, unit: '%', bound: { atMost: 5 } },
     { name: MEMORY, unit: 'MiB', bound: { atMost: 160 } },
+    { name: CROWD, unit: 'MiB', bound: { atMost: 256 } },
   ],
   async measure(trees) {
     const measurements: Measurement[] = [];
