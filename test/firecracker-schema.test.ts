@@ -2,8 +2,11 @@
 // kinds and totals come from those files and are never repeated here.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
+import { Metrics } from 'vmm-metrics';
+import { firecrackerSchema as publicSchema } from 'vmm-metrics/firecracker';
 
 import { type FirecrackerOptions, firecracker, firecrackerAarch64, firecrackerSchema, firecrackerX86_64 } from '../lib/firecracker.ts';
 import {
@@ -16,6 +19,7 @@ import {
   type Unit,
   unitOf,
 } from '../lib/schema.ts';
+import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 type Arch = 'x86_64' | 'aarch64';
 
@@ -225,4 +229,30 @@ describe('given options, when a schema of Firecracker is asked for', () => {
       new TypeError("firecrackerSchema(): unknown option 'verison'; the options are 'version', 'arch', 'histograms'"),
     );
   });
+});
+
+test.each([
+  'groups',
+  'all',
+] as const)('given histograms: %o, when the same is counted as without, then the lines are the same, byte for byte', (histograms) => {
+  const linesWith = (options: FirecrackerOptions) => {
+    const file = join(temporaryFolder(), 'lines');
+    const metrics = closing(Metrics.open(publicSchema(options), { name: freshName() }));
+    metrics.init(file);
+    const devices = ['a', 'b'].map((id) => metrics.app.block.alloc(id));
+    for (let line = 0; line < 3; line++) {
+      for (let i = 0; i < 50; i++) {
+        metrics.app.vcpu.exit_io_in_agg.observe((i * 7919) % 1000);
+        devices[i % 2]!.read_agg.observe((i * 104_729) % 100_000);
+        metrics.app.vcpu.exit_io_in.add(i);
+      }
+      if (line === 1) metrics.app.block.remove('a');
+      metrics.write();
+    }
+    return readFileSync(file, 'utf8').replaceAll(/"utc_timestamp_ms":\d+/g, '"utc_timestamp_ms":0');
+  };
+  const without = linesWith({ histograms: false });
+  expect(without.split('\n')).toHaveLength(4);
+  expect(without).toMatch(/"exit_io_in_agg":\{"min_us":\d+,"max_us":[1-9]\d*,"sum_us":[1-9]/);
+  expect(linesWith({ histograms })).toBe(without);
 });
