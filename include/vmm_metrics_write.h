@@ -56,13 +56,17 @@ static inline void vmm_metrics_raise_shared_(uint64_t* cell, uint64_t value) {
   }
 }
 
+/* The cells of a metric in a shard. An empty shard has none, so check `own` before. */
+static inline uint64_t* vmm_metrics_cells_(const vmm_metrics_shard* shard, vmm_metrics_metric metric) {
+  return (uint64_t*)(void*)(shard->own + metric.offset);
+}
+
 /* Adds `n` to an inc metric. The metric wraps at 2^64. */
 VMM_METRICS_API void vmm_metrics_add(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t n) {
-  uint64_t* cell = (uint64_t*)(void*)(shard->own + metric.offset);
   if (shard->number != VMM_METRICS_SHARED_SHARD) {
-    vmm_metrics_add_own_(cell, n);
+    vmm_metrics_add_own_(vmm_metrics_cells_(shard, metric), n);
   } else if (shard->own != NULL) {
-    __atomic_fetch_add(cell, n, __ATOMIC_RELAXED); /* publishes nothing */
+    __atomic_fetch_add(vmm_metrics_cells_(shard, metric), n, __ATOMIC_RELAXED); /* publishes nothing */
   }
 }
 
@@ -91,7 +95,7 @@ static inline void vmm_metrics_take_(const vmm_metrics_shard* shard, uint64_t* c
 
 /* Records one duration in whole microseconds. */
 VMM_METRICS_API void vmm_metrics_observe(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t us) {
-  if (shard->own != NULL) vmm_metrics_take_(shard, (uint64_t*)(void*)(shard->own + metric.offset), us, us);
+  if (shard->own != NULL) vmm_metrics_take_(shard, vmm_metrics_cells_(shard, metric), us, us);
 }
 
 /* Nanoseconds in a unit of `unit_ns` for a sum. `count` values came before. A rest of 3 tenths is rounded up in 3 of 10
@@ -104,8 +108,8 @@ static inline uint64_t vmm_metrics_sum_(uint64_t ns, uint64_t unit_ns, uint64_t 
 
 /* Records one duration in nanoseconds. In the extremes it is rounded down to whole microseconds. */
 VMM_METRICS_API void vmm_metrics_observe_ns(const vmm_metrics_shard* shard, vmm_metrics_metric metric, uint64_t ns) {
-  uint64_t* cells = (uint64_t*)(void*)(shard->own + metric.offset);
   if (shard->own == NULL) return;
+  uint64_t* cells = vmm_metrics_cells_(shard, metric);
   /* Relaxed: the cell publishes nothing, and any count will do. */
   vmm_metrics_take_(shard, cells, ns / 1000u, vmm_metrics_sum_(ns, 1000u, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)));
 }
@@ -113,20 +117,21 @@ VMM_METRICS_API void vmm_metrics_observe_ns(const vmm_metrics_shard* shard, vmm_
 /* Records a value in the four cells and in its bucket. The extremes come first: a flush reads the buckets between them. */
 static inline void vmm_metrics_measure_(const vmm_metrics_shard* shard, const vmm_metrics_histogram* histogram, uint64_t value,
                                         uint64_t added, uint64_t in_table) {
-  uint64_t* cells = (uint64_t*)(void*)(shard->own + histogram->cells.offset);
-  uint64_t* bucket = cells + VMM_METRICS_FIRST_BUCKET + vmm_metrics_bucket_of(histogram->buckets, in_table);
+  const uint32_t bucket = VMM_METRICS_FIRST_BUCKET + vmm_metrics_bucket_of(histogram->buckets, in_table);
   if (shard->number != VMM_METRICS_SHARED_SHARD) {
+    uint64_t* cells = vmm_metrics_cells_(shard, histogram->cells);
     vmm_metrics_raise_own_(cells, ~value);
     vmm_metrics_raise_own_(cells + 1, value);
     vmm_metrics_add_own_(cells + 2, added);
     vmm_metrics_add_own_(cells + 3, 1);
-    vmm_metrics_add_own_(bucket, 1);
+    vmm_metrics_add_own_(cells + bucket, 1);
   } else if (shard->own != NULL) {
+    uint64_t* cells = vmm_metrics_cells_(shard, histogram->cells);
     vmm_metrics_raise_shared_(cells, ~value);
     vmm_metrics_raise_shared_(cells + 1, value);
     __atomic_fetch_add(cells + 2, added, __ATOMIC_RELAXED); /* publishes nothing, nor do the next two */
     __atomic_fetch_add(cells + 3, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(bucket, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(cells + bucket, 1, __ATOMIC_RELAXED);
   }
 }
 
@@ -140,9 +145,9 @@ VMM_METRICS_API void vmm_metrics_histogram_observe(const vmm_metrics_shard* shar
  * whole units. */
 VMM_METRICS_API void vmm_metrics_histogram_observe_ns(const vmm_metrics_shard* shard, vmm_metrics_histogram histogram,
                                                       uint64_t ns) {
-  const uint64_t* cells = (const uint64_t*)(const void*)(shard->own + histogram.cells.offset);
-  const uint64_t per_unit = histogram.buckets->per_unit;
   if (shard->own == NULL) return;
+  const uint64_t* cells = vmm_metrics_cells_(shard, histogram.cells);
+  const uint64_t per_unit = histogram.buckets->per_unit;
   /* Relaxed: the cell publishes nothing, and any count will do. */
   vmm_metrics_measure_(shard, &histogram, ns / per_unit,
                        vmm_metrics_sum_(ns, per_unit, __atomic_load_n(cells + 3, __ATOMIC_RELAXED)), ns);

@@ -415,6 +415,7 @@ TEST("given a shard whose bytes are 0, when code counts through it, then nothing
   vmm_metrics_add(&empty, attached.Find("g.i", VMM_METRICS_INC), 1);
   vmm_metrics_set(&empty, attached.Find("g.s", VMM_METRICS_STORE), 1);
   vmm_metrics_observe(&empty, attached.Find("g.l", VMM_METRICS_LATENCY), 1);
+  vmm_metrics_observe_ns(&empty, attached.Find("g.l", VMM_METRICS_LATENCY), 1);
   CHECK_EQ(attached.Total("g.i"), 0);
 }
 
