@@ -1,5 +1,6 @@
 // `vmm-metrics watch`, in a terminal.
 
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
@@ -48,7 +49,7 @@ describe('vmm-metrics watch', () => {
     expect(session.code).toBe(0);
     const [first, , other, gone] = session.screens.map(screenOf);
     expect(first).toContain('vm0, process 4242, was killed');
-    expect(first).toMatch(/ops +3 +0 +\+3 *\n/);
+    expect(first).toMatch(/ops +3 +0 +\+3 +▁+ +Requests\n/);
     const rates = session.screens[1]!.split('\x1b[H')
       .map(screenOf)
       .flatMap((screen) => /ops +1,000,003 +([\d,]+) /.exec(screen)?.[1] ?? []);
@@ -69,7 +70,7 @@ describe('vmm-metrics watch', () => {
         ["filter 'OPS'", '\x1b'],
         [STARTED, 's'],
         ['vcpu[.]exits', '?'],
-        ['Usage: vmm-metrics watch', 'x'],
+        ['Keys of vmm-metrics watch', 'x'],
         ['vcpu[.]exits', 'a'],
         ['vcpu[.]idle', { resize: [40, 8] }],
         ['', { resize: [200, 50] }],
@@ -84,12 +85,53 @@ describe('vmm-metrics watch', () => {
     expect(filtered).not.toContain('exits');
     expect(filtered).toContain("filter 'OPS'");
     expect(sorted).toContain('vcpu.exits');
-    expect(help).toContain('Usage: vmm-metrics watch');
+    expect(help).toContain('page up, page down, space  scroll by a page');
     expect(back).toContain('vcpu.exits');
     expect(all).toContain('vcpu.idle');
     expect(small!.split('\n')).toHaveLength(8);
     expect(wide!.split('\n')).toHaveLength(50);
     expect(wide).toContain('sum; min 12, max 1,500');
     expect(session).toMatchObject({ code: 0, restored: true });
+  });
+
+  test('when there are several files, then each has one line; enter opens the chosen file, and escape goes back', async () => {
+    const folder = temporaryFolder();
+    const { model, before } = vcpuCounted();
+    const files = { vm0: { name: 'one' }, vm1: { name: 'two', state: 3 }, vm2: { name: 'three' } } as const;
+    for (const [vm, options] of Object.entries(files)) {
+      mkdirSync(join(folder, vm));
+      writeRegion(join(folder, vm, 'metrics.region'), model, before, options);
+    }
+    const listed = 'vm0 +killed[\\s\\S]*vm2';
+    const session = await inTerminal(
+      80,
+      24,
+      [
+        [listed, 'j'],
+        [listed, '\r'],
+        ['two, process', '\x1b'],
+        [listed, '/crash\r'],
+        ["filter 'crash'", '\x1b'],
+        [listed, 'v'],
+        ['vm0/metrics', { resize: [200, 24] }],
+        ['', 'v'],
+        ['STORE', 'q'],
+      ],
+      'watch',
+      folder,
+    );
+    expect(session.code).toBe(0);
+    const [first, , opened, back, filtered, , all, , wide] = session.screens.map(screenOf);
+    expect(first).toContain('3 region files: 2 killed, 1 crashed');
+    expect(first).toMatch(/^FILE +STATE +PROCESS +AGE +LINES +PER SECOND +FASTEST COUNTER\nvm0 +killed +4242 /m);
+    expect(opened).toContain(`${folder}/vm1/metrics.region`);
+    expect(opened).toMatch(/vcpu\n +exits/);
+    expect(opened).not.toContain('vm0');
+    for (const screen of [first, opened, back, all]) for (const line of screen!.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(filtered).toMatch(/vm1 +crashed/);
+    expect(filtered).not.toMatch(/vm0 +killed/);
+    expect(all).toMatch(/vm0\/metrics\.region\n.*one, process 4242, was killed/);
+    expect(wide).toMatch(/FASTEST COUNTER +TREND +STORE\n/);
+    expect(wide).toMatch(/vm2 +killed .* three\n/);
   });
 });

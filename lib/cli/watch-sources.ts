@@ -22,6 +22,8 @@ export interface WatchSource {
   trouble: string | undefined;
   /** How often another process has taken the file over. */
   takeovers: number;
+  /** The last rates of each metric, by its name. The newest one is the last. */
+  trends: Map<string, number[]>;
 }
 
 export interface WatchedRow extends MetricRow {
@@ -30,6 +32,8 @@ export interface WatchedRow extends MetricRow {
   readonly store: string;
   /** The increase per second; undefined for a store metric, and until there are two readings. */
   readonly rate: number | undefined;
+  /** The last rates. */
+  readonly trend: readonly number[];
 }
 
 export class WatchSources {
@@ -68,6 +72,7 @@ export class WatchSources {
           readAtMs: 0,
           trouble: undefined,
           takeovers: 0,
+          trends: new Map(),
         };
         this.#all.set(path, source);
       }
@@ -97,7 +102,18 @@ function update(source: WatchSource, content: SettledContent): void {
   source.summary = summary;
   source.values = values;
   source.trouble = undefined;
+  if (!isSame) source.trends = new Map();
+  for (const row of watchedRows(source, false).rows) {
+    if (row.rate === undefined) continue;
+    const trend = source.trends.get(nameOf(row)) ?? [];
+    source.trends.set(nameOf(row), trend);
+    trend.push(row.rate);
+    if (trend.length > TREND_LENGTH) trend.shift();
+  }
 }
+
+/** How many rates a trend has. */
+const TREND_LENGTH = 16;
 
 export interface WatchedRows {
   readonly rows: readonly WatchedRow[];
@@ -105,9 +121,21 @@ export interface WatchedRows {
   readonly hidden: number;
 }
 
+/** The rows of each reading, so that a key that only scrolls computes nothing again. */
+const known = new WeakMap<RowValues, Map<boolean, WatchedRows>>();
+
 export function watchedRows(source: WatchSource, zeros: boolean): WatchedRows {
-  const { summary, values, earlier, seconds } = source;
+  const { summary, values } = source;
   if (summary === undefined || values === undefined) return { rows: [], hidden: 0 };
+  const made = known.get(values) ?? new Map<boolean, WatchedRows>();
+  known.set(values, made);
+  const rows = made.get(zeros) ?? makeRows(source, summary, values, zeros);
+  made.set(zeros, rows);
+  return rows;
+}
+
+function makeRows(source: WatchSource, summary: RegionSummary, values: RowValues, zeros: boolean): WatchedRows {
+  const { earlier, seconds } = source;
   const store = plain(summary.name);
   const isSameMap = earlier?.map === values.map;
   const { rows, hidden } = rowsOf(values, { zeros, earlier: isSameMap ? earlier?.totals : undefined });
@@ -118,7 +146,16 @@ export function watchedRows(source: WatchSource, zeros: boolean): WatchedRows {
     const hasRate = before !== undefined && row.kind !== 'store' && seconds > 0;
     return hasRate ? Number(BigInt.asUintN(64, row.total - before)) / seconds : undefined;
   };
-  return { rows: rows.map((row) => ({ ...row, source, store, rate: rateOf(row) })), hidden };
+  const { trends } = source;
+  return {
+    rows: rows.map((row) => ({
+      ...{ ...row, source, store, rate: rateOf(row) },
+      get trend() {
+        return trends.get(nameOf(row)) ?? [];
+      },
+    })),
+    hidden,
+  };
 }
 
 const nameOf = ({ section, name }: MetricRow) => `${section}\n${name}`;

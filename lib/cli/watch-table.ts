@@ -1,32 +1,31 @@
-// What `vmm-metrics watch` shows: the rows, filtered and sorted, as lines of text.
+// What `vmm-metrics watch` shows of metrics: one line per metric, filtered and sorted.
 
 import { digits } from '../text.ts';
-import { type Column, lineMaker, widthsOf } from './columns.ts';
+import type { Column } from './columns.ts';
 import { latencyNote, pendingText } from './rows.ts';
+import { sparkline } from './sparkline.ts';
 import { describeState } from './state.ts';
-import { cut, plain, styled, wrapped } from './terminal-text.ts';
+import { plain, styled, wrapped } from './terminal-text.ts';
+import type { Body, BodyLine, WatchView } from './watch-body.ts';
 import { type WatchedRow, type WatchSource, watchedRows } from './watch-sources.ts';
 
-/** `schema` keeps the order of the schema, under the headings of its groups. */
-export const SORTS = ['schema', 'rate', 'total', 'name'] as const;
+/** From this width on, rates have a trend, and descriptions stand beside the numbers. */
+export const WIDE = 120;
 
-export interface TableView {
-  readonly sort: (typeof SORTS)[number];
-  /** Text to look for in `store: group.metric`; case does not matter. */
-  readonly filter: string;
-  readonly showZeros: boolean;
-}
+const COLUMNS: readonly Column[] = [
+  { title: 'METRIC' },
+  { title: 'TOTAL', isNumber: true },
+  { title: 'PER SECOND', isNumber: true },
+  { title: 'PENDING', isNumber: true },
+  { title: 'UNIT' },
+];
+const WIDE_COLUMNS: readonly Column[] = [...COLUMNS, { title: 'TREND' }, { title: '' }, { title: '' }];
+const NARROW_COLUMNS: readonly Column[] = [...COLUMNS, { title: '' }];
 
-/** The lines above the table: the state of one file, or the number of files in each state. */
-export function headOf(sources: readonly WatchSource[], width: number): string[] {
-  if (sources.length === 1) return sourceHead(sources[0]!, width);
-  const states = sources.map(({ summary, trouble }) => (trouble === undefined ? summary!.state : 'unreadable'));
-  const counts = [...new Set(states)].map((state) => `${states.filter((other) => other === state).length} ${state}`);
-  return [styled('bold', `${sources.length} region files: ${counts.join(', ')}`)];
-}
-
-/** The whole table with its titles. */
-export function tableOf(sources: readonly WatchSource[], view: TableView, width: number): string[] {
+/** All metrics of some sources, under their headings. */
+export function metricsBody(sources: readonly WatchSource[], view: WatchView, width: number): Body {
+  const isWide = width >= WIDE;
+  const columns = isWide ? WIDE_COLUMNS : NARROW_COLUMNS;
   const watched = sources.map((source) => watchedRows(source, view.showZeros));
   const rows = sorted(
     filtered(
@@ -37,55 +36,50 @@ export function tableOf(sources: readonly WatchSource[], view: TableView, width:
   );
   if (rows.length === 0) {
     const hasMetrics = watched.some((one) => one.rows.length + one.hidden > 0);
-    return ['', ` ${hasMetrics ? whyEmpty(view) : 'no metrics'}`];
+    const text = ` ${hasMetrics ? whyEmpty(view) : 'no metrics'}`;
+    return {
+      columns,
+      lines: [
+        { kind: 'text', text: '' },
+        { kind: 'text', text },
+      ],
+    };
   }
   const hasManyStores = sources.length > 1;
-  const cells = rows.map((row) => {
-    const label =
-      view.sort === 'schema' ? `  ${row.name}` : hasManyStores ? `${row.store}: ${row.section}.${row.name}` : `${row.section}.${row.name}`;
-    return [label, digits(row.total), rateText(row), pendingText(row), row.unit, latencyNote(row)];
+  const labelOf = (row: WatchedRow) => {
+    if (view.sort === 'schema') return `  ${row.name}`;
+    return hasManyStores ? `${row.store}: ${row.section}.${row.name}` : `${row.section}.${row.name}`;
+  };
+  const lineOf = (row: WatchedRow, heading: string | undefined): BodyLine => ({
+    kind: 'cells',
+    heading,
+    cells: () => [
+      ...[labelOf(row), digits(row.total), rateText(row), pendingText(row), row.unit],
+      ...(isWide ? [sparkline(row.trend), latencyNote(row), row.doc] : [latencyNote(row)]),
+    ],
   });
-  const labelWidth = labelWidthOf(cells, width);
-  const columns = [{ ...COLUMNS[0]!, widthMax: labelWidth }, ...COLUMNS.slice(1)];
-  const makeLine = lineMaker(columns, cells);
-  const lineOf = ([label, ...numbers]: readonly string[]) => makeLine([cut(label!, labelWidth), ...numbers]).slice(0, width);
+  if (view.sort !== 'schema') return { columns, lines: rows.map((row) => lineOf(row, undefined)) };
 
-  const lines = [styled('dim', lineOf(COLUMNS.map(({ title }) => title)))];
-  if (view.sort !== 'schema') return [...lines, ...cells.map(lineOf)];
+  const lines: BodyLine[] = [];
   let last: WatchedRow | undefined;
-  for (const [i, row] of rows.entries()) {
-    if (hasManyStores && row.source !== last?.source) lines.push(...sourceHead(row.source, width));
-    if (row.source !== last?.source || row.section !== last.section) lines.push(styled('bold', row.section.slice(0, width)));
-    lines.push(lineOf(cells[i]!));
+  for (const row of rows) {
+    if (hasManyStores && row.source !== last?.source) {
+      lines.push(...sourceHead(row.source, width).map((text): BodyLine => ({ kind: 'text', text })));
+    }
+    if (row.source !== last?.source || row.section !== last.section) lines.push({ kind: 'heading', text: row.section });
+    lines.push(lineOf(row, hasManyStores ? `${row.section} (${row.store})` : row.section));
     last = row;
   }
-  return lines;
+  return { columns, lines };
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: 'METRIC' },
-  { title: 'TOTAL', isNumber: true },
-  { title: 'PER SECOND', isNumber: true },
-  { title: 'PENDING', isNumber: true },
-  { title: '' },
-  { title: '' },
-];
-const LABEL_WIDTH_MIN = 20;
-
-/** A long name is cut before a number is. */
-function labelWidthOf(cells: readonly (readonly string[])[], width: number): number {
-  const [label, total, rate, pending, unit] = widthsOf(COLUMNS, cells);
-  const numbers = total! + rate! + pending! + unit! + 8;
-  return Math.min(label!, Math.max(LABEL_WIDTH_MIN, width - numbers));
-}
-
-function filtered(rows: WatchedRow[], { filter }: TableView): WatchedRow[] {
+function filtered(rows: WatchedRow[], { filter }: WatchView): WatchedRow[] {
   if (filter === '') return rows;
   const needle = filter.toLowerCase();
   return rows.filter((row) => `${row.store}: ${row.section}.${row.name}`.toLowerCase().includes(needle));
 }
 
-function sorted(rows: WatchedRow[], sort: TableView['sort']): WatchedRow[] {
+function sorted(rows: WatchedRow[], sort: WatchView['sort']): WatchedRow[] {
   switch (sort) {
     case 'schema':
       return rows;
@@ -98,13 +92,14 @@ function sorted(rows: WatchedRow[], sort: TableView['sort']): WatchedRow[] {
   }
 }
 
-function whyEmpty({ filter }: TableView): string {
+function whyEmpty({ filter }: WatchView): string {
   return filter === '' ? 'all metrics are zero; press a to show them' : `no metric matches '${filter}'`;
 }
 
 const COLOURS = { running: 'green', closed: 'yellow', exited: 'yellow', panicked: 'red', killed: 'red', crashed: 'red' } as const;
 
-function sourceHead({ path, summary, trouble, takeovers }: WatchSource, width: number): string[] {
+/** The file, and what became of its process. */
+export function sourceHead({ path, summary, trouble, takeovers }: WatchSource, width: number): string[] {
   const indented = (text: string, colour: 'green' | 'yellow' | 'red') =>
     wrapped(text, width - 2).map((line) => `  ${styled(colour, line)}`);
   return [
@@ -115,8 +110,19 @@ function sourceHead({ path, summary, trouble, takeovers }: WatchSource, width: n
   ];
 }
 
-function rateText({ rate }: WatchedRow): string {
+/** How many of the unit are a second; a counter of time goes up by this many per second if a thread is always busy. */
+const IN_SECOND: Readonly<Record<string, number>> = { ns: 1e9, us: 1e6, ms: 1e3 };
+
+/** A rate per second; for a sum of durations, the share of a core. */
+export function rateText({ rate, unit }: Pick<WatchedRow, 'rate' | 'unit'>): string {
   if (rate === undefined) return '';
+  const inSecond = IN_SECOND[unit];
+  if (inSecond !== undefined) return `${share(rate / inSecond)} core`;
   if (rate === 0) return '0';
   return rate < 10 ? rate.toFixed(1) : digits(BigInt(Math.round(rate)));
+}
+
+function share(part: number): string {
+  const percent = part * 100;
+  return `${percent === 0 ? '0' : percent < 0.01 ? '<0.01' : percent < 10 ? percent.toFixed(2) : percent.toFixed(0)}%`;
 }

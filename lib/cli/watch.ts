@@ -16,8 +16,10 @@ themselves. It needs a terminal; in a script, use vmm-metrics show.
 
   --interval MS  milliseconds between updates, 100 to 3600000 (default: 1000)
 
-Keys: / filter, s sort, a show or hide zeros, arrow and page keys scroll,
-? help, q quit
+Of several files, it shows one line per file, with the state of its process and
+its fastest counter; the key enter shows the metrics of one file. From 120
+columns on, it also shows the trend of each rate, and descriptions. The key ?
+lists all keys, q quits.
 `;
 
 const INTERVAL_MS = 1000;
@@ -43,7 +45,7 @@ export const watch: Command = {
     const sources = new WatchSources(operands);
     try {
       sources.refresh();
-      await new WatchScreen(sources, intervalMs, HELP).run();
+      await new WatchScreen(sources, intervalMs).run();
     } finally {
       sources.close();
     }
