@@ -1,15 +1,14 @@
 // A real Prometheus server scrapes the agent, and queries return the values of the cells.
 
-import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { defineSchema, group, histogram, inc, latency, Metrics, perDevice } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
 import { runAgent } from './helpers/agent.ts';
-import { parsedStrictly, promtoolCheck, withoutParser, withoutPrometheus, withoutPromtool } from './helpers/prometheus-tools.ts';
+import { parsedStrictly, promtoolCheck, withoutParser, withoutPromtool } from './helpers/prometheus-tools.ts';
+import { type Answer, runPrometheus, runVictoriaMetrics, withoutPrometheus, withoutVictoriaMetrics } from './helpers/scraping-server.ts';
 import { closing, freshName, temporaryFolder } from './helpers/workplace.ts';
 
 /** The name of a virtual machine with everything that labels have to escape. */
@@ -29,77 +28,6 @@ function vms() {
   plain.app.pmem.alloc('d"r\\v\n0é').activate_fails.add(7);
   odd.app.vcpu.exit_io_in.add(3);
   return { pattern: join(folder, '*/metrics.region'), plain, odd };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** A native histogram, as the server returns it: each bucket with its kind, its edges and its count. */
-interface NativeHistogram {
-  readonly count: string;
-  readonly sum: string;
-  readonly buckets: readonly (readonly [kind: number, above: string, upTo: string, count: string])[];
-}
-
-interface Result {
-  readonly metric: Record<string, string>;
-  readonly value?: readonly [number, string];
-  readonly histogram?: readonly [number, NativeHistogram];
-}
-
-interface Answer {
-  readonly labels: Record<string, string>;
-  readonly value: string | undefined;
-  readonly histogram: NativeHistogram | undefined;
-}
-
-/** Runs a server with these scrape_configs, and returns a function that asks it for the values of a query. */
-async function runPrometheus(scrapeConfigs: string, options: readonly string[] = []) {
-  const folder = temporaryFolder();
-  const config = join(folder, 'prometheus.yml');
-  writeFileSync(config, `global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\nscrape_configs:\n${scrapeConfigs}`);
-  const address = `127.0.0.1:${await freePort()}`;
-  const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${address}`, ...options];
-  const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let log = '';
-  let hasEnded = false;
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    log += text;
-  });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(() => {
-    hasEnded = true;
-  });
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  const query = async (text: string): Promise<Answer[]> => {
-    if (hasEnded) throw new Error(`prometheus has ended: ${log}`);
-    try {
-      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(text)}`);
-      const { data } = (await response.json()) as { data: { result: Result[] } };
-      return data.result.map(({ metric, value, histogram }) => ({ labels: metric, value: value?.[1], histogram: histogram?.[1] }));
-    } catch {
-      return []; // the server is not ready yet
-    }
-  };
-  return {
-    log: () => log,
-    query,
-    /** Asks until there are this many values. */
-    until: async (text: string, count: number) => {
-      for (;;) {
-        const values = await query(text);
-        if (values.length === count) return values;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    },
-  };
 }
 
 function because(missing: string | undefined): string {
@@ -195,6 +123,26 @@ test.skipIf(withoutPrometheus)(
     expect((await prometheus.until('vmm_agent_scrapes_total', 1))[0]!.value).toMatch(/^\d+$/);
     expect(await prometheus.query('vmm_vcpu_time_seconds_bucket')).toEqual([]);
     expect(prometheus.log()).not.toMatch(/level=(?:warn|error)/);
+  },
+);
+
+test.skipIf(withoutVictoriaMetrics)(
+  `given a VictoriaMetrics server, when it scrapes the agent, then queries return the cells${because(withoutVictoriaMetrics)}`,
+  async () => {
+    const { pattern, plain, odd } = vms();
+    const agent = await runAgent([pattern]);
+    const victoria = await runVictoriaMetrics(
+      `  - job_name: fleet\n    static_configs:\n      - targets: ['${new URL(agent.url).host}']\n`,
+    );
+    const counters = await victoria.until('vmm_vcpu_exit_io_in_total', 2);
+    const found = Object.fromEntries(counters.map(({ labels, value }) => [labels['vm'], value]));
+    expect(found).toEqual({ vm0: `${plain.app.vcpu.exit_io_in.count()}`, [ODD]: '3' });
+    const [device] = await victoria.until('vmm_pmem_activate_fails_total', 1);
+    expect([device!.labels['device'], device!.value]).toEqual(['d"r\\v\n0é', '7']);
+    expect((await victoria.until('vmm_vcpu_exit_io_in_agg_seconds_sum{vm="vm0"}', 1))[0]!.value).toBe('0.000041');
+    expect((await victoria.until('vmm_state == 1', 2)).map(({ labels }) => labels['state'])).toEqual(['running', 'running']);
+    odd.close();
+    await victoria.until('vmm_state{state="closed"} == 1', 1);
   },
 );
 

@@ -10,9 +10,6 @@ function isThere(command: string, ...args: string[]): boolean {
 /** Undefined if promtool is there; else what is missing. */
 export const withoutPromtool = isThere('promtool', '--version') ? undefined : 'promtool is missing (Debian package prometheus)';
 
-/** Undefined if the server is there; else what is missing. */
-export const withoutPrometheus = isThere('prometheus', '--version') ? undefined : 'prometheus is missing (Debian package prometheus)';
-
 const PYTHON = '/usr/bin/python3';
 /** Undefined if the parser is there; else what is missing. */
 export const withoutParser = isThere(PYTHON, '-c', 'import prometheus_client.openmetrics.parser')
