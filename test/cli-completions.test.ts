@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { cliSync } from './helpers/command.ts';
@@ -13,6 +14,8 @@ const scriptFor = (shell: string) => {
   return stdout;
 };
 const has = (shell: string) => spawnSync(shell, ['-c', 'exit']).error === undefined;
+
+const because = (shell: string) => (has(shell) ? '' : ` (skipped: ${shell} is missing)`);
 
 /** The commands, each with its options, as their help has them. */
 function commandsInHelp(): { name: string; options: string[] }[] {
@@ -84,10 +87,25 @@ test.each(['bash', 'zsh', 'fish'])('given the script for %s, when it is read, th
   expect(script).not.toMatch(/\[\]|-d ''/);
 });
 
-test.each(['bash', 'zsh', 'fish'].map((shell) => ({ shell })))('given $shell, when it reads its script, then it finds no mistake', ({
-  shell,
-}) => {
-  if (!has(shell)) return expect(shell).not.toBe('bash');
-  const { status, stderr } = spawnSync(shell, ['-n'], { input: scriptFor(shell), encoding: 'utf8' });
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+for (const shell of ['bash', 'zsh', 'fish']) {
+  test.skipIf(!has(shell))(`given ${shell}, when it reads its script, then it finds no mistake${because(shell)}`, () => {
+    const file = join(temporaryFolder(), 'script');
+    writeFileSync(file, scriptFor(shell));
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+}
+
+test.skipIf(!has('fish'))(`given fish, when the user presses the tab key, then it offers what fits${because('fish')}`, () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'script'), scriptFor('fish'));
+  const offered = (line: string) => {
+    const source = `source ${folder}/script; complete -C '${line}'`;
+    const { status, stdout } = spawnSync('fish', ['-c', source], { encoding: 'utf8', env: { ...process.env, HOME: folder } });
+    expect(status).toBe(0);
+    return stdout.trim().split('\n');
+  };
+  expect(offered('vmm-metrics sh')).toEqual(['show\tshow the metrics in region files']);
+  expect(offered('vmm-metrics completions ')).toEqual(['bash', 'fish', 'zsh']);
+  expect(offered('vmm-metrics show --hi')).toEqual(['--histogram\tdraw the distribution of a metric, for instance vcpu.exit_io_out']);
 });

@@ -61,7 +61,7 @@ function docIn(help: string, long: string): string {
   const text = [own, ...rest.slice(0, end)].map((line) => line.trim()).join(' ');
   return text
     .trim()
-    .split(/[.;:(]/)[0]!
+    .split(/[.;:](?:\s|$)|\(/)[0]!
     .trim()
     .replace(/[^\w .,/*-]/g, '');
 }
