@@ -17,7 +17,7 @@ const schema = defineSchema({
 const metrics = Metrics.open(schema, { name: 'vm0' }); // the same call in a worker attaches to the same values
 metrics.init('metrics.jsonl'); // where lines go: a file, a named pipe, or a descriptor
 metrics.captureSignals(); // write a last line if a signal kills the process
-metrics.capturePanics(); // and if an uncaught exception ends it
+metrics.capturePanics(); // write a last line if an uncaught exception ends it
 metrics.startPeriodicFlush({ intervalMs: 10_000 });
 
 const { vcpu, balloon } = metrics.app;
