@@ -90,6 +90,41 @@ describe.each(machines)('given $machine', ({ options, says }) => {
   });
 });
 
+describe('given the tour', () => {
+  test('when it runs without a terminal, then it runs every variant without a pause, and each one names the next', async () => {
+    const { code, text } = await demoIn(temporaryFolder(), '--tour', '--simulate', '--seconds', '0.2');
+    expect(code, text).toBe(0);
+    const order = /^== \d of \d: .*|^Running on .*|^Running a .*|^The process was .*|^Plot in |^Next.*|^That was .*/gm;
+    expect(text.match(order)?.map((line) => line.replace(/ of .*\(npm run demo/, ' … (npm run demo'))).toEqual([
+      '== 1 … (npm run demo)',
+      'Running a simulated vCPU (--simulate)',
+      'Next, try: npm run demo -- --crash',
+      '== 2 … (npm run demo -- --crash)',
+      'Running a simulated vCPU (--simulate)',
+      'The process was killed by SIGBUS.',
+      'Next, try: npm run demo -- --overflow',
+      '== 3 … (npm run demo -- --overflow)',
+      'Running a simulated vCPU (--simulate)',
+      'The process was killed by SIGSEGV.',
+      'Next, try: npm run demo -- --kill',
+      '== 4 … (npm run demo -- --kill)',
+      'Running a simulated vCPU (--simulate)',
+      'The process was killed by SIGKILL.',
+      'Next, try: npm run demo -- --profile',
+      '== 5 … (npm run demo -- --profile)',
+      'Running a simulated vCPU (--simulate)',
+      'Plot in ',
+      'That was the last variant. Next, read docs/guides/vmm-author.md.',
+    ]);
+  });
+
+  test('when it is combined with a variant, then it runs nothing, and says which options to leave out', async () => {
+    const { code, text } = await demo('--tour', '--kill');
+    expect(code).toBe(2);
+    expect(text).toBe('kvm-vmm: --tour runs all variants; leave out --crash, --overflow, --kill, --profile and --metrics\n');
+  });
+});
+
 describe('given `npm run demo`', () => {
   const root = fileURLToPath(new URL('../', import.meta.url));
   const built = ['dist/examples/kvm-vmm/main.js', 'build/Release/vmm_metrics.node', 'examples/kvm-vmm/build/Release/kvm_vmm.node'];

@@ -15,7 +15,8 @@ import { showRegion } from './show.ts';
 import { kvmProblem, openMetrics, Vm, type VmMetrics } from './vmm.ts';
 
 const DISK_SECTORS = 64;
-const DEATH_AFTER_MS = 1000;
+const FLUSH_INTERVAL_MS = 1000;
+const DEATH_AFTER_MS = 1.5 * FLUSH_INTERVAL_MS; // half an interval after a flush, so that the last line has much to show
 
 /** Runs one machine from start to end. Returns the exit code. */
 export async function runMachine(settings: Settings): Promise<number> {
@@ -50,7 +51,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   metrics.init(metricsFile);
   metrics.captureSignals();
   metrics.capturePanics();
-  metrics.startPeriodicFlush({ intervalMs: 1000 });
+  metrics.startPeriodicFlush({ intervalMs: FLUSH_INTERVAL_MS });
   reportStart(metrics);
 
   process.stdout.write(problem === undefined ? 'Running on KVM\n' : `Running a simulated vCPU (${problem})\n`);
@@ -100,7 +101,7 @@ ${lines} metrics ${lines === 1 ? 'line' : 'lines'} in ${metricsFile}${removed}
 `);
   const table = kvmTable(snapshot);
   if (table !== undefined) process.stdout.write(`\nExits that reached this program, and what KVM has counted:\n${table}`);
-  process.stdout.write(stats === undefined ? '\nNext, try: npm run demo -- --crash, --kill or --profile\n' : plotProfile(stats));
+  if (stats !== undefined) process.stdout.write(plotProfile(stats));
   const trouble = failure === undefined ? troubleShowing : `the vCPU failed: ${failure}`;
   if (trouble === undefined) return 0;
   process.stderr.write(`kvm-vmm: ${trouble}\n`);

@@ -3,16 +3,24 @@
 
 import { runMachine } from './machine.ts';
 import { runUntilDeath } from './postmortem.ts';
-import { HELP, settingsOf, UsageError } from './settings.ts';
+import { HELP, type Settings, settingsOf, UsageError } from './settings.ts';
+import { nextStop, runTour } from './tour.ts';
 
 process.stdout.on('error', () => {}); // the machine runs on when its reader has gone
 try {
   const args = process.argv.slice(2);
   const settings = settingsOf(args);
   if (settings === undefined) process.stdout.write(HELP);
-  else if (settings.death !== undefined && settings.directory === undefined) process.exitCode = await runUntilDeath(settings, args);
-  else process.exitCode = await runMachine(settings);
+  else if (settings.tour) process.exitCode = await runTour(args);
+  else process.exitCode = await runVariant(settings, args);
 } catch (error) {
   process.stderr.write(`kvm-vmm: ${(error as Error).message.replaceAll('\n', ' ')}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+async function runVariant(settings: Settings, args: readonly string[]): Promise<number> {
+  const isChild = settings.directory !== undefined; // its parent shows what it left
+  const code = settings.death === undefined || isChild ? await runMachine(settings) : await runUntilDeath(settings, args);
+  if (code === 0 && !isChild) process.stdout.write(nextStop(settings));
+  return code;
 }
