@@ -39,8 +39,10 @@ function clear() {
 function buildOwn() {
   if (areUpToDate()) return; // all four serve as well
   clear();
-  const { status } = spawnSync('prebuildify', ['--napi', '--strip', '--tag-libc'], { cwd: root, stdio: 'inherit' });
-  if (status !== 0) throw new Error('prebuildify failed');
+  // `npm run --silent` would silence node-gyp too, which then fails without a reason.
+  const env = { ...process.env, npm_config_loglevel: 'warn' };
+  const { status } = spawnSync('prebuildify', ['--napi', '--strip', '--tag-libc'], { cwd: root, env, stdio: 'inherit' });
+  if (status !== 0) throw new Error('the addon did not build; node-gyp says why above');
 }
 
 async function buildAll() {

@@ -107,5 +107,5 @@ test.skipIf(!has('fish'))(`given fish, when the user presses the tab key, then i
   };
   expect(offered('vmm-metrics sh')).toEqual(['show\tshow the metrics in region files']);
   expect(offered('vmm-metrics completions ')).toEqual(['bash', 'fish', 'zsh']);
-  expect(offered('vmm-metrics show --hi')).toEqual(['--histogram\tdraw the distribution of a metric, for instance vcpu.exit_io_out']);
+  expect(offered('vmm-metrics show --hi')).toEqual(['--histogram\tdraw the distribution of a metric, for instance disk.read_us']);
 });

@@ -24,8 +24,8 @@ export function nextStop(settings: Settings): string {
 
 /**
  * Runs every variant in a process of its own, with the other arguments of this command line. On a terminal, waits for
- * the Enter key before the next variant. Ctrl-C, SIGTERM or the end of the input ends the tour. Returns the exit code: 0,
- * or that of the first variant that failed, after which the tour does not go on.
+ * the Enter key before the next variant. Ctrl-C, SIGTERM or the end of the input ends the tour. So does a variant that
+ * fails. Returns the exit code: 0, or that of the variant that failed.
  */
 export async function runTour(args: readonly string[]): Promise<number> {
   const others = args.filter((arg) => arg !== '--tour');

@@ -37,7 +37,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     process.stdout.write(name === '--version' ? `${VERSION}\n` : USAGE);
     return 0;
   }
-  if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists them');
+  if (name === undefined) throw new UsageError('a command is missing; vmm-metrics --help lists the commands');
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (command === undefined) {
     throw new UsageError(`there is no command '${name}'; ${whatThereIs(name, Object.keys(COMMANDS))}`);

@@ -26,7 +26,7 @@ pattern, in which * matches any characters of one part of the path.
   --line   print the line that the process would have flushed next, byte for
            byte
   --histogram METRIC
-           draw the distribution of a metric, for instance vcpu.exit_io_out;
+           draw the distribution of a metric, for instance disk.read_us;
            the metric is a histogram, or a latency with a histogram
 
 TOTAL counts since the process opened its metrics. PENDING is the part that no
@@ -93,7 +93,10 @@ function pictureOf(file: string, content: SettledContent, path: string): string 
   const histogram = value instanceof HistogramValue ? value : value?.histogram;
   if (histogram === undefined) {
     const drawn = all.filter((one) => typeof one.value !== 'bigint' && (one.value instanceof HistogramValue || one.value.histogram));
-    const known = drawn.length === 0 ? 'no metric has one' : `these have one: ${drawn.map((one) => one.path).join(', ')}`;
+    const known =
+      drawn.length === 0
+        ? 'no metric is a histogram(), or a latency() with a histogram'
+        : `these have one: ${drawn.map((one) => one.path).join(', ')}`;
     throw new Error(`Region file '${file}': ${found === undefined ? 'there is no metric' : 'no distribution in'} '${path}'; ${known}`);
   }
   const width = process.stdout.isTTY ? process.stdout.columns : WIDE;

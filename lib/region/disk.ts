@@ -37,7 +37,7 @@ export function hintAtDisk(native: Pick<Binding, 'isFirst'>, file: string): void
   const name = NAMES.get(type);
   process.emitWarning(
     `The region file ${shown(file)} is on a disk${name === undefined ? '' : ` (${name})`}: when the disk stalls, every thread that counts waits, ` +
-      'and so would a crash. Put the file on a tmpfs, such as /dev/shm or /run.',
+      'and so would a crash. Put the file on a tmpfs, such as /dev/shm.',
     { type: 'MetricsWarning', code: 'METRICS_REGION_ON_DISK' },
   );
 }
