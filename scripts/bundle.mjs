@@ -16,6 +16,8 @@ const PAGE = 'serve/page';
 /** The other entries of the package. */
 const BESIDE_INDEX = ['firecracker', 'kvm', 'opentelemetry', 'prometheus'];
 
+const isForPackage = process.argv.includes('--for-package');
+
 /**
  * The other bundles import schema.ts and errors.ts from the main bundle, so that each function and class of these files
  * exists once in a process. They also take the function binding() from there, so that a thread loads one addon.
@@ -60,8 +62,9 @@ const builtinsWithoutImport = {
 await Promise.all([
   bundle('index', [builtinsWithoutImport]),
   ...BESIDE_INDEX.map((name) => bundle(name, [builtinsWithoutImport, sharedFromIndex])),
-  bundle(COMMAND, [agentWhenUsed]),
-  bundle(AGENT),
+  // The command is no part of a user's program, so it is packed without white space: a sixth less to download.
+  bundle(COMMAND, [agentWhenUsed], { minifyWhitespace: isForPackage }),
+  bundle(AGENT, [], { minifyWhitespace: isForPackage }),
   bundle(PAGE, [], {
     entryPoints: ['lib/serve/page/main.ts'],
     platform: 'browser',
@@ -91,7 +94,7 @@ function bundle(name, plugins = [], options = {}) {
     target: 'node20.19',
     // The package has no source maps. They were a quarter of it, and its JavaScript is as readable as its sources, but
     // for the comments.
-    sourcemap: process.argv.includes('--for-package') ? false : 'linked',
+    sourcemap: isForPackage ? false : 'linked',
     legalComments: 'none',
     logLevel: 'warning',
     plugins,
