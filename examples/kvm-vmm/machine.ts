@@ -51,7 +51,6 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   metrics.init(metricsFile);
   metrics.captureSignals();
   metrics.capturePanics();
-  metrics.startPeriodicFlush({ intervalMs: FLUSH_INTERVAL_MS });
   reportStart(metrics);
 
   process.stdout.write(problem === undefined ? 'Running on KVM\n' : `Running a simulated vCPU (${problem})\n`);
@@ -73,6 +72,7 @@ async function runIn(directory: string, settings: Settings): Promise<number> {
   });
   const profile = settings.profile ? startProfile(metrics) : undefined;
   const startedMs = performance.now();
+  metrics.startPeriodicFlush({ intervalMs: FLUSH_INTERVAL_MS }); // here, because DEATH_AFTER_MS counts from now too
   const timers = [
     setTimeout(() => serial.type(vm, '(typed on the host, echoed by the guest)\n'), 200),
     settings.death === undefined

@@ -11,7 +11,7 @@ try {
   const args = process.argv.slice(2);
   const settings = settingsOf(args);
   if (settings === undefined) process.stdout.write(HELP);
-  else if (settings.tour) process.exitCode = await runTour(args);
+  else if (settings.tour) process.exitCode = await runTour(settings, args);
   else process.exitCode = await runVariant(settings, args);
 } catch (error) {
   process.stderr.write(`kvm-vmm: ${(error as Error).message.replaceAll('\n', ' ')}\n`);

@@ -14,7 +14,8 @@ Runs a tiny guest on /dev/kvm, prints its serial output, and then prints every m
   --kill           after 1.5 s, send SIGKILL, which no process can handle; show what survived in the region file
   --profile        sample the vCPU and the disk every millisecond into kvm-vmm-profile.tsv, and plot the samples in
                    kvm-vmm-profile.html
-  --tour           run all of these, one after the other; on a terminal, wait for Enter between them
+  --tour           run all of these, each for 2 s unless --seconds is given; on a terminal, wait for Enter between them
+  --yes            with --tour: never wait
   --metrics FILE   write the metrics lines to FILE (default: a temporary file, removed at the end)
   --help           print this text
 `;
@@ -29,6 +30,8 @@ export interface Settings {
   readonly profile: boolean;
   /** Whether all variants run, one after the other. */
   readonly tour: boolean;
+  /** Whether the tour does not wait between the variants. */
+  readonly yes: boolean;
   readonly metricsFile: string | undefined;
   /** Set in the child process that dies: the directory that its parent makes and removes. */
   readonly directory: string | undefined;
@@ -50,6 +53,7 @@ export function settingsOf(args: readonly string[]): Settings | undefined {
   if (values.tour && (values.profile || deaths.length > 0 || values.metrics !== undefined)) {
     throw new UsageError('--tour runs all variants; leave out --crash, --overflow, --kill, --profile and --metrics');
   }
+  if (values.yes && !values.tour) throw new UsageError('--yes can only be used with --tour');
   return {
     seconds: numberOf('--seconds', values.seconds, 3600),
     exitsPerSecond: Math.round(numberOf('--rate', values.rate, 0xffff_ffff)),
@@ -57,6 +61,7 @@ export function settingsOf(args: readonly string[]): Settings | undefined {
     death: deaths[0],
     profile: values.profile,
     tour: values.tour,
+    yes: values.yes,
     metricsFile: values.metrics,
     directory: values.directory,
   };
@@ -75,6 +80,7 @@ function parse(args: readonly string[]) {
         kill: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         tour: { type: 'boolean', default: false },
+        yes: { type: 'boolean', default: false },
         metrics: { type: 'string' },
         help: { type: 'boolean', default: false },
         directory: { type: 'string' }, // not for users: the parent passes it to the child that dies

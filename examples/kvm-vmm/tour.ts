@@ -12,6 +12,7 @@ const STOPS = [
   { option: '--kill', shows: 'SIGKILL, which leaves no last line, and the region file' },
   { option: '--profile', shows: 'the machine sampled every millisecond, and a page of the samples' },
 ] as const;
+const STOP_SECONDS = '2';
 
 /** What to try after the variant that these settings chose: the end of the variant's output. */
 export function nextStop(settings: Settings): string {
@@ -19,20 +20,22 @@ export function nextStop(settings: Settings): string {
   const next = STOPS[STOPS.findIndex((stop) => stop.option === option) + 1];
   return next === undefined
     ? '\nThat was the last variant. Next, read docs/guides/vmm-author.md.\n'
-    : `\nNext, try: npm run demo -- ${next.option}\nIt shows ${next.shows}.\n`;
+    : `\nNext, try: npm run demo -- ${next.option}${settings.simulate ? ' --simulate' : ''}\nIt shows ${next.shows}.\n`;
 }
 
 /**
- * Runs every variant in a process of its own, with the other arguments of this command line. On a terminal, waits for
- * the Enter key before the next variant. Ctrl-C, SIGTERM or the end of the input ends the tour. So does a variant that
- * fails. Returns the exit code: 0, or that of the variant that failed.
+ * Runs every variant in a process of its own, for two seconds or as the other arguments of this command line say. On
+ * a terminal, waits for the Enter key before the next variant, unless `--yes` was given. Ctrl-C, SIGTERM or the end
+ * of the input ends the tour. So does a variant that fails. Returns the exit code: 0, or that of the variant that
+ * failed.
  */
-export async function runTour(args: readonly string[]): Promise<number> {
-  const others = args.filter((arg) => arg !== '--tour');
+export async function runTour(settings: Settings, args: readonly string[]): Promise<number> {
+  const others = ['--seconds', STOP_SECONDS, ...args.filter((arg) => arg !== '--tour' && arg !== '--yes')];
+  const isPausing = process.stdin.isTTY && !settings.yes;
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   for (const [index, { option, shows }] of STOPS.entries()) {
-    if (index > 0 && process.stdin.isTTY && !(await isEnterPressed(stop.signal))) return 0;
+    if (index > 0 && isPausing && !(await isEnterPressed(stop.signal))) return 0;
     const command = ['npm run demo', ...(option === '' ? [] : ['--', option])].join(' ');
     process.stdout.write(`${index === 0 ? '' : '\n'}== ${index + 1} of ${STOPS.length}: ${shows} (${command})\n\n`);
     const code = await run(option === '' ? others : [option, ...others], stop.signal);
