@@ -18,6 +18,7 @@ export function combineDevices(
   for (const { firstCell, removed } of devices) {
     for (let cell = 0; cell < cellKinds.length; cell++) {
       const value = values[firstCell + cell]!;
+      if (value === 0n) continue; // most cells of most groups are 0, and adding big integers takes time
       const kind = cellKinds[cell];
       if (isSum(kind)) combined[at + cell] = combined[at + cell]! + value;
       else if ((kind === CellKind.min || kind === CellKind.max) && !removed && value > combined[at + cell]!) combined[at + cell] = value;

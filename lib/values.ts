@@ -141,14 +141,18 @@ export function histogramOf(
 
 type MetricValue = bigint | LatencyValue | HistogramValue;
 
-function valueAt(
+function valueAt(form: Form, metric: MetricLayout, totals: BigUint64Array, firstCell: number): MetricValue {
+  const { def, cell } = metric;
+  if (def.kind === 'inc' || def.kind === 'store') return totals[firstCell + cell]!;
+  return durationsAt(form, metric, (part) => totals[firstCell + cell + part]!);
+}
+
+/** The value of a latency or a histogram, whose cells `at` gives. */
+function durationsAt(
   { latencyCells, what }: Form,
-  { def, cell, scheme }: MetricLayout,
-  totals: BigUint64Array,
-  firstCell: number,
-): MetricValue {
-  const at = (part: number) => totals[firstCell + cell + part]!;
-  if (def.kind === 'inc' || def.kind === 'store') return at(0);
+  { def, scheme }: MetricLayout,
+  at: (part: number) => bigint,
+): LatencyValue | HistogramValue {
   const [min, max, sum] = [minimumOf(at(LATENCY_MIN), at(LATENCY_MAX)), at(LATENCY_MAX), at(LATENCY_SUM)];
   // No line contains the buckets of a latency, so none of them is pending.
   const hasHistogram = def.kind === 'histogram' || what === 'totals';
