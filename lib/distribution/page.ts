@@ -1,7 +1,7 @@
 // The distributions of region files as one page that needs nothing else, not even a script. Pure.
 
 import type { HistogramValue } from '../histogram/value.ts';
-import { inHtml } from '../html.ts';
+import { inHtml, pageStart } from '../html.ts';
 import { PAGE_STYLE } from '../profile/page-style.ts';
 import { CHART_STYLE, distributionChart } from './chart.ts';
 import { factsOf, quantilesText } from './text.ts';
@@ -24,13 +24,7 @@ export interface Distribution {
 export function distributionPage(title: string, files: readonly DistributionFile[]): string {
   // The page may load nothing and run nothing.
   const policy = "default-src 'none'; style-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${inHtml(title)}</title>
+  return `${pageStart(title, policy)}
 <style>${PAGE_STYLE}${CHART_STYLE}</style>
 </head>
 <body>

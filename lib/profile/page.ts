@@ -1,7 +1,7 @@
 // A profile as one page that needs nothing else: it contains the chart library, the numbers and the code. Pure: all
 // texts are passed in.
 
-import { inHtml } from '../html.ts';
+import { inHtml, pageStart } from '../html.ts';
 import { digits } from '../text.ts';
 import { BUCKET_PARTS, bucketsOf } from './buckets.ts';
 import { drawChart } from './chart.ts';
@@ -37,13 +37,7 @@ export function profilePage(title: string, files: readonly ProfileFile[], series
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
   const tools = Object.entries(PAGE_TOOLS).map(([name, tool]) => `${name}: ${inScript(String(tool))}`);
   const parts = BUCKET_PARTS.map((part) => inScript(String(part)));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${inHtml(title)}</title>
+  return `${pageStart(title, policy)}
 <!-- This page contains uPlot:
 ${library.license.replaceAll('--', '- -').trim()}
 -->
