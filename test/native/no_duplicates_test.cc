@@ -13,6 +13,7 @@
 #include "check.h"
 #include "child.h"
 #include "file_region.h"
+#include "lost_row.h"
 
 namespace vmm {
 namespace {
@@ -66,23 +67,7 @@ TEST("given no second mappings by mremap, when a region's file is cut, then the 
   if (!kMayLoseMemory) return (void)CHECK(true);
   CheckInChild([] {
     CHECK(HasNoDuplicates());
-    FileRegion file;
-    Region& region = file.region;
-    void* rows[3] = {};
-    for (void*& row : rows) row = file.MapRow(1);
-    void* const other = file.MapRow(2);
-    Word(other, 7) = 40;
-    file.Cut(region.OffsetOf(kFirstShardRow + 1, 0));
-    Word(rows[1], 7) += 1;
-    for (void* row : rows) Word(row, 7) += 1;
-    CHECK_EQ(Read(region.InShard(1, 7)), 4);
-    void* const late = file.MapRow(1);
-    Word(late, 7) += 1;
-    CHECK_EQ(Read(region.InShard(1, 7)), 5);
-    Word(other, 7) = 41;
-    CHECK_EQ(Read(region.InShard(2, 7)), 41);
-    CHECK(file.SaysDegraded());
-    for (void* row : {rows[0], rows[1], rows[2], other, late}) file.UnmapRow(row);
+    CheckMappingsOfLostRow(false);
   });
 }
 

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "file_region.h"
 #include "host_handler.h"
+#include "lost_row.h"
 #include "region/region.h"
 #include "region/region_guard.h"
 
@@ -80,28 +81,7 @@ TEST(
     "given rows that are mapped several times, when one mapping finds its memory lost, then all mappings are the same new "
     "memory") {
   if (!kMayLoseMemory) return (void)CHECK(true);
-  for (const bool comes_back : {false, true}) {
-    FileRegion file;
-    Region& region = file.region;
-    void* rows[3] = {};
-    for (void*& row : rows) row = file.MapRow(1);
-    void* const other = file.MapRow(2);
-    Word(other, 7) = 40;
-    file.Cut(region.OffsetOf(kFirstShardRow + 1, 0));
-    Word(rows[1], 7) += 1;
-    if (comes_back) file.Cut(region.OffsetOf(kFirstShardRow + 8, 0));
-    for (void* row : rows) Word(row, 7) += 1;
-    CHECK_EQ(Read(region.InShard(1, 7)), 4);
-    Set(region.InShard(1, 7), 9);
-    for (void* row : rows) CHECK_EQ(Word(row, 7).load(), 9);
-    Word(other, 7) = 41;
-    CHECK_EQ(Read(region.InShard(2, 7)), 41);
-    // A row that is mapped after the loss is the same memory too.
-    void* const late = file.MapRow(1);
-    Word(late, 7) += 1;
-    CHECK_EQ(Read(region.InShard(1, 7)), 10);
-    for (void* row : {rows[0], rows[1], rows[2], other, late}) file.UnmapRow(row);
-  }
+  for (const bool comes_back : {false, true}) CheckMappingsOfLostRow(comes_back);
 }
 
 TEST("given many threads on one cut file, when all of them add after the cut, then no later add is lost") {
