@@ -141,6 +141,11 @@ export interface Attachment {
    * `ids`.
    */
   snapshot(): { readonly totals: BigUint64Array; readonly ids: readonly (readonly string[])[] };
+  /**
+   * Writes the totals as they are now to the `totals` of the last snapshot(). False, and nothing is written, if devices
+   * were made or removed since.
+   */
+  totalsInto(totals: BigUint64Array): boolean;
   allocDevice(group: number, id: string): number | Failure;
   removeDevice(group: number, id: string): boolean;
   /** The living devices of a group, sorted by the bytes of their ids. */

@@ -99,6 +99,8 @@ export class Metrics<S extends SchemaShape> {
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
   #sinkHint: SinkHint | undefined;
+  /** What was sampled last. As long as no device comes or goes, its memory is used again. */
+  #sampled: Sampled | undefined;
 
   private constructor(request: StoreRequest, { cells, app, unwatchEnding }: OpenedStore) {
     this.#request = request;
@@ -149,11 +151,8 @@ export class Metrics<S extends SchemaShape> {
    * bigints. Resets nothing. `jsonText()` writes them as JSON; `JSON.stringify` refuses bigints.
    */
   snapshot(): MetricsSnapshot<S> {
-    const { attachment } = this.#cells;
-    const { layout } = this.#request;
-    this.#cells.letGo();
-    const { totals, ids } = attachment.snapshot();
-    return valuesOf(layout, totals, devicesIn(layout, ids)) as MetricsSnapshot<S>;
+    const { layout, totals, devices } = this[SAMPLE]();
+    return valuesOf(layout, totals, ({ group }) => devices[group]!) as MetricsSnapshot<S>;
   }
 
   /**
@@ -165,13 +164,15 @@ export class Metrics<S extends SchemaShape> {
     return collected(layout, totals, ({ group }) => devices[group]!);
   }
 
-  /** For exports: the values now. @internal */
+  /** For exports: the values now, until the next call. @internal */
   [SAMPLE](): Sampled {
     const { attachment } = this.#cells;
-    const { layout } = this.#request;
     this.#cells.letGo();
+    const last = this.#sampled;
+    if (last !== undefined && attachment.totalsInto(last.totals)) return last;
+    const { layout } = this.#request;
     const { totals, ids } = attachment.snapshot();
-    return { layout, totals, devices: layout.devices.map(devicesIn(layout, ids)) };
+    return (this.#sampled = { layout, totals, devices: devicesIn(layout, ids) });
   }
 
   /**

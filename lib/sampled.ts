@@ -4,7 +4,7 @@
 import type { NativeDevice } from './binding.ts';
 import type { Layout } from './layout.ts';
 
-/** Values that were read once. */
+/** Values that were read once. The next sample of a store may write its totals to the same memory. */
 export interface Sampled {
   readonly layout: Layout;
   /** The sum of each cell, or of each slot of a region. */

@@ -82,10 +82,13 @@ export type MetricsSnapshot<S extends SchemaShape> = {
 /** The devices of a group, and its removed devices: either each of them, or all as one device. */
 export type DevicesOf = (group: DeviceGroupLayout) => readonly NativeDevice[];
 
-/** The devices of a native snapshot, in the order of their totals. All removed devices of a group are one device. */
-export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): DevicesOf {
+/**
+ * For each group, the devices of a native snapshot, in the order of their totals. All removed devices of a group are one
+ * device.
+ */
+export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): readonly (readonly NativeDevice[])[] {
   let next = layout.cellKinds.length;
-  const devices = layout.devices.map(({ group, cellKinds }) => {
+  return layout.devices.map(({ group, cellKinds }) => {
     const placed = (id: string, removed: boolean): NativeDevice => {
       const firstCell = next;
       next += cellKinds.length;
@@ -93,7 +96,6 @@ export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): 
     };
     return [placed('', true), ...ids[group]!.map((id) => placed(id, false))];
   });
-  return ({ group }) => devices[group]!;
 }
 
 /**

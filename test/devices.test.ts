@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
 import { firecracker } from 'vmm-metrics/firecracker';
 
+import { SecondThread } from './helpers/second-thread.ts';
 import { at, closing, freshName, linesIn, temporaryFolder } from './helpers/workplace.ts';
 
 const schema = defineSchema({
@@ -130,5 +131,39 @@ describe('given devices', () => {
       expect(value).toEqual(is(2n));
       expect(devices['x']![name]).toEqual(is(1n));
     });
+  });
+
+  test('when they come and go in two threads between snapshots, then each snapshot has the devices and values of its moment', async () => {
+    const thread = new SecondThread();
+    const shape = { disk: perDevice({ ops: inc('ops'), size: store('size') }) };
+    const name = freshName();
+    thread.call('open', shape, { name });
+    const metrics = closing(Metrics.open(defineSchema(shape), { name }));
+    const values = () => {
+      const { devices, aggregate } = metrics.snapshot().disk;
+      return [{ ...devices }, aggregate];
+    };
+    const first = values();
+    expect(first).toEqual([{}, { ops: 0n, size: 0n }]);
+    metrics.app.disk.alloc('b').ops.add(1);
+    const second = metrics.snapshot();
+    expect(values()).toEqual([{ b: { ops: 1n, size: 0n } }, { ops: 1n, size: 0n }]);
+    metrics.app.disk.alloc('b').size.store(7);
+    expect(values()).toEqual([{ b: { ops: 1n, size: 7n } }, { ops: 1n, size: 7n }]);
+    thread.call('hold', 'a', 'disk', 'a');
+    thread.call('bump', 'a', 'ops', 'add', 10);
+    expect(values()).toEqual([
+      { a: { ops: 10n, size: 0n }, b: { ops: 1n, size: 7n } },
+      { ops: 11n, size: 7n },
+    ]);
+    thread.call('remove', 'disk', 'b');
+    thread.call('hold', 'c', 'disk', 'c');
+    expect(values()).toEqual([
+      { a: { ops: 10n, size: 0n }, c: { ops: 0n, size: 0n } },
+      { ops: 11n, size: 0n },
+    ]);
+    // What was read before stays as it was.
+    expect({ ...second.disk.devices }).toEqual({ b: { ops: 1n, size: 0n } });
+    await thread.end();
   });
 });

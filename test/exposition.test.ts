@@ -176,6 +176,25 @@ describe('given values that change', () => {
     );
   }
 
+  test('when a value goes up and down by a little or by much, then each digit is exact, and earlier bytes stay as they were', () => {
+    const metrics = opened(defineSchema({ g: group({ level: store('A level'), level_ms: store('A time') }) }));
+    const kept: { readonly bytes: Uint8Array; readonly text: string }[] = [];
+    const show = (value: bigint) => {
+      metrics.app.g.level.store(value);
+      metrics.app.g.level_ms.store(value);
+      const bytes = expositionBytes(metrics);
+      const text = Buffer.from(bytes).toString();
+      expect(text).toContain(`\nvmm_g_level ${value}\n`);
+      expect(text).toContain(`\nvmm_g_level_seconds ${decimal(value, 3n)}\n`);
+      kept.push({ bytes, text });
+    };
+    for (const base of [0n, 995n, 2n ** 32n - 20n, 2n ** 53n - 20n, 10n ** 19n - 20n, 2n ** 64n - 60n]) {
+      for (let step = 0n; step < 40n; step++) show(base + step);
+      for (const step of [39n, 38n, 30n, 12n, 11n, 9n, 10n, 0n]) show(base + step);
+    }
+    for (const { bytes, text } of kept) expect(Buffer.from(bytes).toString()).toBe(text);
+  });
+
   test('when a value of 64 bits is written with decimals, then each digit is exact', () => {
     const bytes = new Uint8Array(64);
     const powers = Array.from({ length: 64 }, (_, i) => 2n ** BigInt(i)).concat(Array.from({ length: 20 }, (_, i) => 10n ** BigInt(i)));

@@ -120,11 +120,7 @@ function requestOf<Source extends ExpositionSource>(
   source: Source | readonly Source[],
   options: ExpositionOptions<Source> | undefined,
 ): ExpositionRequest {
-  const {
-    format = 'text',
-    labels = {},
-    prefix = 'vmm',
-  } = checkedOptions<ExpositionOptions<Source>>(where, options, ['format', 'labels', 'prefix']);
+  const { format = 'text', labels = {}, prefix = 'vmm' } = checkedOptions<ExpositionOptions<Source>>(where, options, OPTIONS);
   checkedChoice(`${where}: format`, format, FORMATS);
   checkedPrefix(`${where}: prefix`, prefix);
   const isList = Array.isArray(source);
@@ -153,7 +149,7 @@ function textFrom({ format, prefix, sources: [one] }: ExpositionRequest): Source
     () => new SourceText({ ...own, isOpenMetrics: format === 'openmetrics', hasHeaders: true }),
   );
   text.update(sampled);
-  keptOf(source).recent = { format, prefix, labels: { ...labels }, text };
+  keptOf(source).recent = { format, prefix, labels: { ...labels }, names: Object.keys(labels), text };
   return text;
 }
 
@@ -180,6 +176,7 @@ function protobufFrom({ prefix, sources }: ExpositionRequest): Uint8Array<ArrayB
   );
 }
 
+const OPTIONS = ['format', 'labels', 'prefix'] as const;
 const FORMATS = ['text', 'openmetrics', 'protobuf'] as const;
 const CONTENT_TYPES: Readonly<Record<ExpositionFormat, string>> = {
   text: 'text/plain; version=0.0.4; charset=utf-8',
@@ -195,7 +192,14 @@ export function contentType(format: ExpositionFormat): string {
 /** What is kept for a source: what shows it, by options; and the text of the last call, with its options. */
 interface Kept {
   readonly all: Map<string, SourceSamples>;
-  recent?: { readonly format: ExpositionFormat; readonly prefix: string; readonly labels: Labels; readonly text: SourceText };
+  recent?: {
+    readonly format: ExpositionFormat;
+    readonly prefix: string;
+    readonly labels: Labels;
+    /** The names of the labels. */
+    readonly names: readonly string[];
+    readonly text: SourceText;
+  };
 }
 
 const keptBySource = new WeakMap<object, Kept>();
@@ -224,12 +228,15 @@ function kept<T extends SourceSamples>(source: object, key: string, make: () => 
 function recentText(source: object, options: unknown): SourceText | undefined {
   const recent = typeof source === 'object' ? keptBySource.get(source)?.recent : undefined;
   if (recent === undefined || !isSimple(options)) return undefined;
-  const { format = 'text', prefix = 'vmm', labels = {}, ...others } = options as ExpositionOptions;
-  if (format !== recent.format || prefix !== recent.prefix || !isSimple(labels) || Object.keys(others).length > 0) return undefined;
-  const names = Object.keys(labels);
-  const before = Object.keys(recent.labels);
-  const isSame = names.length === before.length && names.every((name, i) => name === before[i] && labels[name] === recent.labels[name]);
-  if (!isSame) return undefined;
+  for (const option in options) if (!(OPTIONS as readonly string[]).includes(option)) return undefined;
+  const { format = 'text', prefix = 'vmm', labels = {} } = options as ExpositionOptions;
+  if (format !== recent.format || prefix !== recent.prefix || !isSimple(labels)) return undefined;
+  let count = 0;
+  for (const name in labels) {
+    if (name !== recent.names[count] || labels[name] !== recent.labels[name]) return undefined;
+    count++;
+  }
+  if (count !== recent.names.length) return undefined;
   recent.text.update(sampledFrom('source', source));
   return recent.text;
 }

@@ -3,7 +3,7 @@
 
 import type { Sampled } from '../sampled.ts';
 import type { Family, Part } from './families.ts';
-import { Shape } from './values.ts';
+import { Shape, wordsFor } from './values.ts';
 
 /** Who has samples in a family. */
 export interface NumberOwner {
@@ -16,14 +16,14 @@ export interface NumberOwner {
 /** The values of one reading after the other. */
 export class Numbers {
   #shape: Shape | undefined;
-  #words = new Uint32Array();
+  #words = wordsFor(0);
 
   /** Returns whether the owners are the same as before. */
   update(sampled: Sampled): boolean {
     const isSame = this.#shape?.fits(sampled) === true;
     if (!isSame) {
       this.#shape = new Shape(sampled);
-      this.#words = new Uint32Array(2 * this.#shape.values);
+      this.#words = wordsFor(this.#shape.values);
     }
     this.#shape!.fill(sampled, this.#words);
     return isSame;
@@ -39,12 +39,12 @@ export class Numbers {
   /** A value in its base unit. Below 2^53 of the cell's unit, it is the double that is nearest to the exact decimal. */
   at({ first }: NumberOwner, { cell, decimals }: Part): number {
     const low = 2 * (first + cell);
-    return (this.#words[low + 1]! * 2 ** 32 + this.#words[low]!) / 10 ** decimals;
+    const { halves } = this.#words;
+    return (halves[low + 1]! * 2 ** 32 + halves[low]!) / 10 ** decimals;
   }
 
   /** The cell's value, exactly. */
   integerAt({ first }: NumberOwner, { cell }: Part): bigint {
-    const low = 2 * (first + cell);
-    return (BigInt(this.#words[low + 1]!) << 32n) | BigInt(this.#words[low]!);
+    return this.#words.integers[first + cell]!;
   }
 }

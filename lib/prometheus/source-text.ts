@@ -8,7 +8,7 @@ import { EOF } from './eof.ts';
 import { type Family, familiesOf, headerOf, type Part } from './families.ts';
 import { escapedLabel } from './names.ts';
 import type { SamplesOptions, SourceSamples } from './rendering.ts';
-import { Shape } from './values.ts';
+import { Shape, wordsFor } from './values.ts';
 
 export interface TextOptions extends SamplesOptions {
   readonly isOpenMetrics: boolean;
@@ -29,8 +29,8 @@ export class SourceText implements SourceSamples {
   /** For each line, how many bytes its number has. */
   #widths = new Uint8Array();
   /** The values that the text shows, and memory for the next ones. */
-  #shown = new Uint32Array();
-  #next = new Uint32Array();
+  #shown = wordsFor(0);
+  #next = wordsFor(0);
   #text = new Uint8Array();
   #length = 0;
   #isAscii = true;
@@ -41,7 +41,9 @@ export class SourceText implements SourceSamples {
 
   /** The whole text, as bytes that belong to the caller. */
   bytes(): Uint8Array<ArrayBuffer> {
-    return Buffer.from(this.#text.subarray(0, this.#length));
+    const bytes = Buffer.allocUnsafe(this.#length);
+    bytes.set(this.#text.length === this.#length ? this.#text : this.#text.subarray(0, this.#length));
+    return bytes;
   }
 
   /** The whole text. */
@@ -94,8 +96,8 @@ export class SourceText implements SourceSamples {
     const { prefix, isOpenMetrics, hasHeaders } = this.#options;
     this.#families = familiesOf(sampled.layout, prefix);
     this.#shape = undefined;
-    this.#shown = new Uint32Array(2 * shape.values);
-    this.#next = new Uint32Array(2 * shape.values);
+    this.#shown = wordsFor(shape.values);
+    this.#next = wordsFor(shape.values);
     shape.fill(sampled, this.#next);
 
     const labelsOf = this.#labelsFor(shape);
@@ -148,11 +150,12 @@ export class SourceText implements SourceSamples {
     const bytes = Buffer.byteLength(joined);
     this.#isAscii = bytes === joined.length;
     const text = scratchOf(bytes + lines.length * (DECIMAL_BYTES_MAX + 1) + EOF.length);
+    const next = this.#next.halves;
     let at = 0;
     lines.forEach((line, i) => {
       at += text.write(line, at);
       const word = this.#words[i]!;
-      const end = writeDecimal(text, at, this.#next[word]!, this.#next[word + 1]!, this.#decimals[i]!);
+      const end = writeDecimal(text, at, next[word]!, next[word + 1]!, this.#decimals[i]!);
       this.#widths[i] = end - at;
       text[end] = NEWLINE;
       at = end + 1;
@@ -166,31 +169,39 @@ export class SourceText implements SourceSamples {
   /** Writes the numbers of `#next` that differ from those that are shown. */
   #patch(): void {
     const words = this.#words;
-    const shown = this.#shown;
-    const next = this.#next;
+    const shown = this.#shown.halves;
+    const next = this.#next.halves;
     const text = this.#text;
     const ends = this.#ends;
     const widths = this.#widths;
+    const decimals = this.#decimals;
     let isMoved = false;
     for (let line = 0; line < words.length; line++) {
       const word = words[line]!;
       const low = next[word]!;
       const high = next[word + 1]!;
       const before = shown[word]!;
-      if (low === before && high === shown[word + 1]) continue;
-      const width = widths[line]!;
-      const decimals = this.#decimals[line]!;
-      if (decimals === 0 && (high | shown[word + 1]!) === 0 && digitsOf(low) === width) {
-        changeDigits(text, ends[line]! - 1, before, low);
-        continue;
+      const isHighSame = high === shown[word + 1];
+      if (low === before && isHighSame) continue;
+      const end = ends[line]! - 1;
+      if (isHighSame && decimals[line] === 0) {
+        // A count that goes up a little seldom changes more than its last digit, which needs no division.
+        const digit = text[end - 1]! + (low - before);
+        if (digit >= ZERO && digit <= NINE) {
+          text[end - 1] = digit;
+          continue;
+        }
+        if (high === 0 && digitsOf(low) === widths[line]) {
+          changeDigits(text, end, before, low);
+          continue;
+        }
       }
-      const end = writeDecimal(digits, 0, low, high, decimals);
-      if (end !== width) {
+      const width = writeDecimal(digits, 0, low, high, decimals[line]!);
+      if (width !== widths[line]) {
         isMoved = true;
         continue;
       }
-      const at = ends[line]! - 1 - end;
-      for (let i = 0; i < end; i++) text[at + i] = digits[i]!;
+      for (let i = 0; i < width; i++) text[end - width + i] = digits[i]!;
     }
     if (isMoved) this.#move();
   }
@@ -198,8 +209,8 @@ export class SourceText implements SourceSamples {
   /** Moves the text, so that there is room for each number that has become longer or shorter. */
   #move(): void {
     const words = this.#words;
-    const shown = this.#shown;
-    const next = this.#next;
+    const shown = this.#shown.halves;
+    const next = this.#next.halves;
     const ends = this.#ends;
     const widths = this.#widths;
     const from = this.#text;
@@ -246,6 +257,8 @@ function withEdge(labels: string, { le }: Part): string {
 }
 
 const NEWLINE = 0x0a;
+const ZERO = 0x30;
+const NINE = 0x39;
 /** For one number. */
 const digits = new Uint8Array(DECIMAL_BYTES_MAX);
 /** For a text that is being made. */

@@ -14,6 +14,18 @@ interface Timed {
   readonly buckets: Uint32Array;
 }
 
+/** Values as 32-bit halves, two for each value, the lower half first; and as 64-bit integers in the same memory. */
+export interface Words {
+  readonly halves: Uint32Array;
+  readonly integers: BigUint64Array;
+}
+
+/** Memory for that many values, each 0. */
+export function wordsFor(values: number): Words {
+  const integers = new BigUint64Array(values);
+  return { halves: new Uint32Array(integers.buffer), integers };
+}
+
 /** Which devices a reading has. Two readings of the same shape have the same series. */
 export class Shape {
   readonly layout: Layout;
@@ -49,11 +61,10 @@ export class Shape {
   }
 
   /**
-   * Writes the values of a reading, which must fit, to `words`: two for each value, the lower half first. A bucket of a
-   * histogram gets the count of all values up to its upper edge, so the last bucket has the count of all values.
+   * Writes the values of a reading, which must fit. A bucket of a histogram gets the count of all values up to its
+   * upper edge, so the last bucket has the count of all values.
    */
-  fill({ totals, devices }: Sampled, words: Uint32Array): void {
-    const all = new BigUint64Array(words.buffer, words.byteOffset, this.values);
+  fill({ totals, devices }: Sampled, { halves: words, integers: all }: Words): void {
     all.set(totals);
     for (const group of this.layout.devices) combineDevices(totals, group, devices[group.group]!, all, this.aggregates[group.group]!);
     // A cell holds the complement of a minimum.

@@ -5,7 +5,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 import { HistogramValue } from '../histogram/value.ts';
 import { FIRST_BUCKET, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
-import { Shape } from '../prometheus/values.ts';
+import { Shape, wordsFor } from '../prometheus/values.ts';
 import type { Sampled } from '../sampled.ts';
 import { STATES } from './file-state.ts';
 import { attributesIn, exponentialHistogram, type HistogramPoint, headOf, resourceOf, scopeOf } from './otlp-messages.ts';
@@ -68,7 +68,7 @@ class OtlpVm {
   /** What the kept bytes were made from. */
   #keys: readonly unknown[] = [];
   #shape: Shape | undefined;
-  #words = new Uint32Array();
+  #words = wordsFor(0);
   #resource: Uint8Array = new Uint8Array();
   #scope: Uint8Array = new Uint8Array();
   #template: Template | undefined;
@@ -89,7 +89,7 @@ class OtlpVm {
     const isSameShape = sampled === undefined || this.#shape?.fits(sampled) === true;
     if (!isSameShape) {
       this.#shape = new Shape(sampled);
-      this.#words = new Uint32Array(2 * this.#shape.values);
+      this.#words = wordsFor(this.#shape.values);
     }
     if (sampled !== undefined) this.#shape!.fill(sampled, this.#words);
     const isSame = isSameShape && this.#template !== undefined && keys.every((key, i) => key === this.#keys[i]);
@@ -97,7 +97,7 @@ class OtlpVm {
       this.#keys = keys;
       this.#render(sampled);
     }
-    this.#template!.update(this.#words, nowNs);
+    this.#template!.update(this.#words.halves, nowNs);
     const histograms = this.#distributions.map((one) => this.#histogram(one, nowNs));
     const metrics = [this.#template!.bytes, ...histograms];
     const scopeBytes = metrics.reduce((sum, { length }) => sum + length, this.#scope.length);
@@ -111,7 +111,7 @@ class OtlpVm {
   }
 
   #isCounted(word: number): boolean {
-    return (this.#words[word]! | this.#words[word + 1]!) !== 0;
+    return (this.#words.halves[word]! | this.#words.halves[word + 1]!) !== 0;
   }
 
   /** Renders everything but the numbers. */
@@ -173,7 +173,7 @@ class OtlpVm {
   }
 
   #histogram({ head, metric, points }: Distribution, nowNs: bigint): Uint8Array {
-    const all = new BigUint64Array(this.#words.buffer);
+    const all = this.#words.integers;
     const scheme = metric.scheme!;
     const valued = points.map(({ first, attributes }): HistogramPoint => {
       const cell = first + metric.cell;

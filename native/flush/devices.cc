@@ -69,6 +69,7 @@ Device* Devices::Add(uint32_t group, const std::string& id, uint32_t first_cell,
   }
   lists_[group].Insert(&node->device, Before(group, position));
   view_.made.store(node->device.number, std::memory_order_release);  // see DeviceLists
+  changes_++;
   return &node->device;
 }
 
@@ -101,6 +102,7 @@ const Device* Devices::Remove(uint32_t group, const std::string& id, bool keeps_
   // Relaxed: it decides only how the device is shown from the next line on.
   device.removed.store(true, std::memory_order_relaxed);
   living_[group].erase(found);
+  changes_++;
   if (!keeps_key) keys_.erase(KeyOf(group, id));
   return &device;
 }

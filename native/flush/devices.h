@@ -64,6 +64,10 @@ class Devices {
     return count;
   }
 
+  size_t living_count(uint32_t group) const { return living_[group].size(); }
+  // How often a device has been made or removed. While this stays, the living devices are the same.
+  uint64_t changes() const { return changes_; }
+
   const DeviceLists& lists() const { return view_; }
 
  private:
@@ -90,6 +94,7 @@ class Devices {
   std::vector<std::unordered_map<uint32_t, Node*>> by_cell_;
   // The owner of each key of the line: the number of a group, or kNoDevice.
   std::map<std::string, uint32_t> keys_;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace vmm

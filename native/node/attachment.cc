@@ -38,6 +38,7 @@ Napi::Function Attachment::Define(Napi::Env env) {
                          InstanceMethod<&Attachment::Totals>("totals"),
                          InstanceMethod<&Attachment::Pending>("pending"),
                          InstanceMethod<&Attachment::TakeSnapshot>("snapshot"),
+                         InstanceMethod<&Attachment::TakeTotals>("totalsInto"),
                          InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
                          InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
                          InstanceMethod<&Attachment::LivingDevices>("devices"),

@@ -60,6 +60,7 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Napi::Value Totals(const Napi::CallbackInfo& info);
   Napi::Value Pending(const Napi::CallbackInfo& info);
   Napi::Value TakeSnapshot(const Napi::CallbackInfo& info);
+  Napi::Value TakeTotals(const Napi::CallbackInfo& info);
 
   Napi::Value AllocDevice(const Napi::CallbackInfo& info);
   Napi::Value RemoveDevice(const Napi::CallbackInfo& info);
@@ -128,7 +129,8 @@ class Attachment : public Napi::ObjectWrap<Attachment> {
   Holder holder_;
   napi_threadsafe_function call_ = nullptr;
   napi_threadsafe_function trouble_call_ = nullptr;
-  uint64_t offered_ = 0;  // the epoch of the devices that the last leaving() returned
+  uint64_t snapshot_changes_ = 0;  // `device_changes` of the last snapshot()
+  uint64_t offered_ = 0;           // the epoch of the devices that the last leaving() returned
   bool is_holder_ = false;
   bool left_ = false;
 };

@@ -11,6 +11,7 @@ namespace vmm {
 Napi::Value Attachment::TakeSnapshot(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Store::Snapshot snapshot = Attached(info)->TakeSnapshot();
+  snapshot_changes_ = snapshot.device_changes;
   Napi::BigUint64Array totals = Napi::BigUint64Array::New(env, snapshot.totals.size());
   std::copy(snapshot.totals.begin(), snapshot.totals.end(), totals.Data());
   Napi::Array groups = Napi::Array::New(env, snapshot.ids.size());
@@ -23,6 +24,11 @@ Napi::Value Attachment::TakeSnapshot(const Napi::CallbackInfo& info) {
   out["totals"] = totals;
   out["ids"] = groups;
   return out;
+}
+
+Napi::Value Attachment::TakeTotals(const Napi::CallbackInfo& info) {
+  Napi::BigUint64Array totals = info[0].As<Napi::BigUint64Array>();
+  return Napi::Boolean::New(info.Env(), Attached(info)->TakeTotals(snapshot_changes_, totals.Data(), totals.ElementLength()));
 }
 
 Napi::Value Attachment::AllocDevice(const Napi::CallbackInfo& info) {

@@ -1,5 +1,7 @@
 #include "region/cells.h"
 
+#include <algorithm>
+
 namespace vmm {
 
 Status Cells::Create(const RegionSpec& spec) {
@@ -38,6 +40,18 @@ Status Cells::Reserve(const CellKind* kinds, uint32_t count, uint32_t* first) {
 void Cells::Publish() {
   // Release: publishes the cells' kinds, their memory and their device to readers of used().
   region_.SetCellsUsed(reserved_);
+}
+
+void Cells::Totals(uint32_t first, uint32_t count, uint64_t* totals) const {
+  const uint32_t chunk_cells = region_.chunk_cells();
+  for (uint32_t done = 0; done < count;) {
+    const uint32_t index = first + done;
+    const uint32_t room = std::min(count - done, chunk_cells - (index & (chunk_cells - 1)));
+    uint32_t same = 1;
+    while (same < room && kinds_[index + same] == kinds_[index]) same++;
+    TotalsOfRun(index, same, totals + done);
+    done += same;
+  }
 }
 
 uint32_t Cells::Claim() {

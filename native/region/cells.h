@@ -55,26 +55,13 @@ class Cells {
 
   // The value of one cell over all shards. The value of a kMin cell is a complement, see MinimumOf.
   uint64_t Total(uint32_t index) const {
-    const uint32_t shards = shards_used();
-    uint64_t total = 0;
-    switch (kind(index)) {
-      case CellKind::kNone: break;
-      case CellKind::kStore: return Read(Shared(index));
-      case CellKind::kInc:
-      case CellKind::kTally:
-      case CellKind::kBucket:
-        for (uint32_t s = 0; s < shards; s++) total += Read(region_.InShard(s, index));
-        break;
-      case CellKind::kMin:
-      case CellKind::kMax:
-        for (uint32_t s = 0; s < shards; s++) {
-          const uint64_t value = Read(region_.InShard(s, index));
-          if (value > total) total = value;
-        }
-        break;
-    }
+    uint64_t total;
+    TotalsOfRun(index, 1, &total);
     return total;
   }
+
+  // The values of neighbouring cells.
+  void Totals(uint32_t first, uint32_t count, uint64_t* totals) const;
 
   // What a cell gained since the last commit. A flush that commits in the meantime turns the bank into a working copy,
   // so this reads the commit word a second time.
@@ -91,6 +78,27 @@ class Cells {
   }
 
  private:
+  // The values of neighbouring cells of one kind that lie in one chunk.
+  void TotalsOfRun(uint32_t first, uint32_t count, uint64_t* totals) const {
+    const CellKind kind = kinds_[first];
+    const Cell* const shared = &Shared(first);
+    for (uint32_t i = 0; i < count; i++) totals[i] = kind == CellKind::kNone ? 0 : Read(shared[i]);
+    if (kind == CellKind::kNone || kind == CellKind::kStore) return;
+    // A chunk has the cells of one shard after those of another. Each shard is read as memory lies.
+    const uint32_t shards = shards_used(), row_cells = region_.chunk_cells();
+    for (uint32_t s = 1; s < shards; s++) {
+      const Cell* const row = shared + s * row_cells;
+      if (IsSum(kind)) {
+        for (uint32_t i = 0; i < count; i++) totals[i] += Read(row[i]);
+      } else {
+        for (uint32_t i = 0; i < count; i++) {
+          const uint64_t value = Read(row[i]);
+          if (value > totals[i]) totals[i] = value;
+        }
+      }
+    }
+  }
+
   Region region_;
   Reservation kind_space_;  // one byte a cell, private to the process
   CellKind* kinds_ = nullptr;

@@ -128,8 +128,12 @@ class Store {
   struct Snapshot {
     std::vector<uint64_t> totals;
     std::vector<std::vector<std::string>> ids;
+    uint64_t device_changes = 0;
   };
   Snapshot TakeSnapshot();
+  // Writes the totals as they are now, in the order of an earlier snapshot, which had `count` of them. False, and
+  // nothing is written, if devices were made or removed since: its `device_changes` says that.
+  bool TakeTotals(uint64_t device_changes, uint64_t* totals, size_t count);
 
   // Map the row of `shard` in `chunk`, or the header, once more; see Region::MapRow.
   Status MapRow(uint32_t chunk, uint32_t shard, void** address);
@@ -179,6 +183,9 @@ class Store {
   void EndKvm(uint32_t group, const Device& device);
   // Tells the listener if something cannot be sampled any more.
   void NoteKvmLosses();
+  // Under the lock: the totals of a snapshot, and how many there are.
+  size_t TotalsCount() const;
+  void WriteTotals(uint64_t* to);
   // Under the lock. Releases the devices and descriptors that no thread samples any more.
   void FreeKvm();
   // Under the lock. Retires leaving devices, if that is possible without waiting. False: nothing more can be retired

@@ -127,30 +127,55 @@ std::vector<Removed> Store::LeavingOf(const Holder& holder, uint64_t* epoch) {
 Store::Snapshot Store::TakeSnapshot() {
   kvm_samples_.Sample();
   NoteKvmLosses();
-  // The lock keeps devices from being retired in the meantime.
+  // The lock keeps devices from being retired in the meantime, here and in TakeTotals.
   std::lock_guard<std::mutex> lock(mutex_);
   Snapshot snapshot;
-  const uint32_t static_cells = program_.static_cells;
-  snapshot.totals.reserve(static_cells);
-  for (uint32_t index = 0; index < static_cells; index++) snapshot.totals.push_back(cells_.Total(index));
+  snapshot.device_changes = devices_.changes();
+  snapshot.totals.resize(TotalsCount());
+  WriteTotals(snapshot.totals.data());
   snapshot.ids.resize(program_.group_count);
   for (uint32_t g = 0; g < program_.group_count; g++) {
+    snapshot.ids[g].reserve(devices_.living_count(g));
+    for (const Devices::Entry& living : devices_.Living(g)) snapshot.ids[g].push_back(living.id);
+  }
+  return snapshot;
+}
+
+bool Store::TakeTotals(uint64_t device_changes, uint64_t* totals, size_t count) {
+  kvm_samples_.Sample();
+  NoteKvmLosses();
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (devices_.changes() != device_changes || count != TotalsCount()) return false;
+  WriteTotals(totals);
+  return true;
+}
+
+size_t Store::TotalsCount() const {
+  size_t count = program_.static_cells;
+  for (uint32_t g = 0; g < program_.group_count; g++) count += program_.groups[g].cells * (1 + devices_.living_count(g));
+  return count;
+}
+
+void Store::WriteTotals(uint64_t* to) {
+  cells_.Totals(0, program_.static_cells, to);
+  to += program_.static_cells;
+  for (uint32_t g = 0; g < program_.group_count; g++) {
     const uint32_t count = program_.groups[g].cells;
-    const size_t gone = snapshot.totals.size();
-    snapshot.totals.resize(gone + count);
+    uint64_t* const gone = to;
+    std::fill_n(gone, count, 0);
+    to += count;
     for (const Device* device = FirstOf(devices_.lists()[g]); device != nullptr; device = After(*device)) {
       const uint32_t first = device->first_cell;
       if (!device->removed.load(std::memory_order_relaxed)) {  // written under the lock only
-        snapshot.ids[g].push_back(devices_.IdOf(g, *device));
-        for (uint32_t i = 0; i < count; i++) snapshot.totals.push_back(cells_.Total(first + i));
+        cells_.Totals(first, count, to);
+        to += count;
         continue;
       }
       for (uint32_t i = 0; i < count; i++) {
-        if (IsSum(cells_.kind(first + i))) snapshot.totals[gone + i] += cells_.Total(first + i);
+        if (IsSum(cells_.kind(first + i))) gone[i] += cells_.Total(first + i);
       }
     }
   }
-  return snapshot;
 }
 
 bool Store::RetireLeaving() {

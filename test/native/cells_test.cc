@@ -2,6 +2,7 @@
 
 #include "region/cells.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -161,6 +162,35 @@ TEST("given shards and runs that come in turns, when each shard writes each cell
       for (const uint32_t shard : shards) AddShared(cells.region().InShard(shard, index), shard + 1);
       CHECK_EQ(cells.Total(index), 13 * 14 / 2);
     }
+  }
+}
+
+TEST("given cells of all kinds over three blocks and shards, when neighbours are read together, then each has its own value") {
+  Cells cells;
+  CHECK(cells.Create({}).ok());
+  std::vector<CellKind> kinds;
+  for (uint32_t i = 0; i < 3 * kRunCells; i++) kinds.push_back(static_cast<CellKind>((i / 5 + i / 100) % 7));
+  uint32_t first = 0;
+  CHECK(Reserve(cells, kinds.data(), static_cast<uint32_t>(kinds.size()), &first).ok());
+  const uint32_t shards[] = {kSharedShard, cells.Claim(), cells.Claim()};
+  const uint32_t bits[] = {1, 4, 2};  // so that a sum, a largest value and the value of shard 0 differ
+  std::vector<uint64_t> expected;
+  for (uint32_t i = 0; i < kinds.size(); i++) {
+    for (uint32_t s = 0; s < 3 && kinds[i] != CellKind::kNone; s++) {
+      Set(cells.region().InShard(shards[s], first + i), i * 8 + bits[s]);
+    }
+    switch (kinds[i]) {
+      case CellKind::kNone: expected.push_back(0); break;
+      case CellKind::kStore: expected.push_back(i * 8 + 1); break;
+      case CellKind::kMin:
+      case CellKind::kMax: expected.push_back(i * 8 + 4); break;
+      default: expected.push_back(i * 24 + 7);
+    }
+  }
+  for (const uint32_t begin : {0u, 3u, kRunCells - 1}) {
+    std::vector<uint64_t> totals(kinds.size() - begin, 77);
+    cells.Totals(first + begin, static_cast<uint32_t>(totals.size()), totals.data());
+    CHECK(std::equal(totals.begin(), totals.end(), expected.begin() + begin));
   }
 }
 
