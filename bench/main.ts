@@ -34,6 +34,7 @@ const SUBJECTS = [
   'readers',
   'shows',
   'agents',
+  'pages',
   'ticks',
   'starts',
   'crashes',

@@ -88,6 +88,8 @@ describe.skipIf(withoutChromium)(`given the page in Chromium${because}`, () => {
     // Its numbers follow the cells.
     metrics.app.vcpu.exits.inc();
     await page.until(`${shownValue('exits')} === '1,234,568'`);
+    await page.until("document.querySelector('.flush ul').textContent.includes('vcpu.exits +1,234,568')");
+    expect(await page.evaluate("document.querySelector('.flush summary').textContent")).toBe('3 counters are not in a line yet');
     await page.press('Escape');
     await page.until('document.getElementById("panel").hidden');
     expect(page.complaints).toEqual([]);

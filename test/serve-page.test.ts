@@ -1,9 +1,11 @@
 // The page of the agent: what it says of numbers, times and deaths, what it shows, and what the agent sends to it.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vmm-metrics';
+import { Events } from '../lib/serve/events.ts';
 import { FILE_STATES } from '../lib/serve/file-state.ts';
 import { exactJson } from '../lib/serve/page/exact-json.ts';
 import { History, POINTS } from '../lib/serve/page/history.ts';
@@ -80,6 +82,7 @@ describe('given what the page says', () => {
     expect(value['c']).toBe(1.5);
     expect(value['a']).toBe(hasSource ? 9007199254740993n : 9007199254740992);
     if (hasSource) expect(digits(value['a'] as bigint)).toBe('9,007,199,254,740,993');
+    expect(exactJson('{"a":[999999999999999,"x"]}')).toEqual({ a: [999_999_999_999_999, 'x'] });
   });
 
   test('when a process is dead, then the page says how it died', () => {
@@ -216,6 +219,37 @@ describe('given an agent', () => {
     for (const path of ['data/fleet', 'data/events', 'data/vm/x']) expect((await fetch(new URL(path, agent.url))).status).toBe(401);
     const headers = { authorization: `Bearer ${readFileSync(file, 'utf8')}` };
     expect((await fetch(new URL('data/fleet', agent.url), { headers })).status).toBe(200);
+  });
+
+  test('when a client listens, then what is known comes first, and the newest data at once after it', async () => {
+    const folder = temporaryFolder();
+    const metrics = closing(Metrics.open(schema, { name: freshName(), file: join(folder, 'vm0.region') }));
+    metrics.app.g.n.add(7);
+    const agent = await runAgent([folder]);
+    const { body } = await fetch(new URL('data/events', agent.url));
+    let text = '';
+    for await (const part of body!.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      if (text.split('\n\n').length > 2) break;
+    }
+    const [known, newest] = text.split('\n\n').map((event) => JSON.parse(event.slice('data: '.length) || 'null') as FleetData);
+    expect(vmsOf(known!)).toMatchObject([{ name: 'vm0', state: 'running', events: null }]);
+    expect(vmsOf(newest!)).toMatchObject([{ name: 'vm0', state: 'running', events: 7 }]);
+  });
+
+  test('when several clients listen, then each gets the newest data as soon as what is known has left', async () => {
+    const events = new Events({ known: () => 'known', newest: () => 'newest' });
+    const clients = [1, 2].map(() => {
+      const texts: string[] = [];
+      const client = { writableLength: 0, writeHead() {}, once() {}, end() {}, write: (text: string) => texts.push(text) };
+      expect(events.add(client as unknown as ServerResponse)).toBe(true);
+      return texts;
+    });
+    expect(clients).toEqual([['data: known\n\n'], ['data: known\n\n']]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(clients[0]).toEqual(['data: known\n\n', 'data: newest\n\n']);
+    expect(clients[1]).toEqual(clients[0]);
+    events.close();
   });
 
   test('when it sends its data, then it says how many events there were, and what is pending', async () => {

@@ -1,17 +1,16 @@
 // What does the agent of a host cost, `vmm-metrics serve`, with a thousand region files of 35 devices each?
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
+import { startAgent } from '../agent.ts';
 import { endChild, startChild } from '../children.ts';
 import { copyRegion } from '../region-copies.ts';
 import { folderInMemory } from '../store.ts';
 import type { Measurement, Subject } from '../subject.ts';
-import { environmentOf, type Tree } from '../tree.ts';
+import type { Tree } from '../tree.ts';
 
 const FILES = 1000;
 const SCRAPES = 10;
@@ -36,30 +35,6 @@ async function folderOfRegions(tree: Tree): Promise<string> {
   for (const path of paths) mkdirSync(join(path, '..'), { recursive: true });
   copyRegion(original, paths);
   return join(folder, 'vms', '*', 'metrics.region');
-}
-
-const WITHOUT_NATIVE = fileURLToPath(new URL('../children/without-native-text.js', import.meta.url));
-
-async function startAgent(tree: Tree, pattern: string, isNative: boolean): Promise<{ agent: ChildProcess; port: number }> {
-  const command = join(tree.folder, 'dist/lib/cli/main.js');
-  const agent = spawn(
-    process.execPath,
-    [...(isNative ? [] : ['--import', WITHOUT_NATIVE]), command, 'serve', pattern, '--listen', '127.0.0.1:0'],
-    {
-      env: environmentOf(tree),
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
-  let text = '';
-  const port = await new Promise<number>((resolve, reject) => {
-    agent.stderr!.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-      const [, found] = /:(\d+); region files/.exec(text) ?? [];
-      if (found !== undefined) resolve(Number(found));
-    });
-    agent.once('exit', (code) => reject(new Error(`the agent ended with exit code ${code}: ${text}`)));
-  });
-  return { agent, port };
 }
 
 /** Processor time of a process in milliseconds, with all its threads. The kernel counts in steps of 10 ms. */

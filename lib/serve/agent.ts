@@ -50,20 +50,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const now = () => Date.now();
   const fleet = new Fleet({ ...options, now });
   fleet.refresh();
-  const data = () => {
-    fleet.refreshIfOlder(SHARED_MS);
-    return fleetData(fleet, now());
-  };
+  const events = new Events({
+    known: () => fleetData(fleet, now(), { withEvents: false }),
+    newest: () => {
+      fleet.refreshIfOlder(SHARED_MS);
+      return fleetData(fleet, now());
+    },
+  });
   const exporter = options.otlp && new OtlpExporter(fleet, { ...options.otlp, report: options.report, now });
   const scrapes = new Scrapes(fleet, exporter);
   const renderings = new Renderings({ giveBack: (chunks) => scrapes.giveBack(chunks) });
-  const site: Site = { fleet, scrapes, renderings, events: new Events(data), token, detail: options.detail, now };
+  const site: Site = { fleet, scrapes, renderings, events, token, detail: options.detail, now };
   const server = serverOf(site, options.report);
   const timer = setInterval(() => fleet.refreshIfOlder(BACKGROUND_MS - SHARED_MS), BACKGROUND_MS);
   const end = () => {
     clearInterval(timer);
     exporter?.close();
-    site.events.close();
+    events.close();
     fleet.close();
   };
   try {

@@ -13,9 +13,9 @@ import type { ServedFile } from './served-file.ts';
 
 /**
  * The virtual machines in columns: the n-th element of each is about the n-th virtual machine. What is not known is
- * null. Times are milliseconds since 1970.
+ * null. Times are milliseconds since 1970. Without events, a reading may be old: a rate would be wrong.
  */
-export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
+export function fleetData({ shown, counts }: Fleet, nowMs: number, { withEvents = true } = {}): string {
   const column = <T>(of: (vm: ServedFile) => T | undefined) => shown.map((vm) => of(vm) ?? null);
   return jsonText({
     atMs: nowMs,
@@ -36,7 +36,7 @@ export function fleetData({ shown, counts }: Fleet, nowMs: number): string {
       store: column(({ writer }) => writer?.storeName),
       id: column(({ writer }) => writer?.id),
       properties: column(({ writer }) => writer?.properties),
-      events: column(({ content }) => content && eventsOf(content)),
+      events: column(({ content }) => (withEvents && content !== undefined ? eventsOf(content) : undefined)),
       error: column(({ error }) => error?.message),
     },
   });

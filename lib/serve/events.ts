@@ -7,17 +7,27 @@ const INTERVAL_MS = 2000;
 /** How many clients may listen. */
 const CLIENTS_MAX = 64;
 
+export interface EventSource {
+  /** What is known without a look at any file. */
+  readonly known: () => string;
+  /** The newest data. It is called once for each time that data is sent. */
+  readonly newest: () => string;
+}
+
 export class Events {
-  readonly #data: () => string;
+  readonly #source: EventSource;
   readonly #clients = new Set<ServerResponse>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `data` is called once for each time that data is sent. It must contain no newline. */
-  constructor(data: () => string) {
-    this.#data = data;
+  /** The texts of the source must contain no newline. */
+  constructor(source: EventSource) {
+    this.#source = source;
   }
 
-  /** Sends events to a client until the client leaves. Returns false if too many clients listen already. */
+  /**
+   * Sends events to a client until the client leaves. The client gets what is known at once, then the newest data.
+   * @returns False if too many clients listen already.
+   */
   add(response: ServerResponse): boolean {
     if (this.#clients.size >= CLIENTS_MAX) return false;
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
@@ -26,8 +36,9 @@ export class Events {
       this.#clients.delete(response);
       if (this.#clients.size === 0) this.close();
     });
-    response.write(eventOf(this.#data()));
-    this.#timer ??= setInterval(() => this.#send(), INTERVAL_MS);
+    response.write(eventOf(this.#source.known()));
+    setImmediate(() => this.#send([response])); // when the first event has left
+    this.#timer ??= setInterval(() => this.#send(this.#clients), INTERVAL_MS);
     return true;
   }
 
@@ -38,9 +49,9 @@ export class Events {
   }
 
   /** A client that has not read the last event misses this one. */
-  #send(): void {
-    const event = eventOf(this.#data());
-    for (const client of this.#clients) if (client.writableLength === 0) client.write(event);
+  #send(clients: Iterable<ServerResponse>): void {
+    const event = eventOf(this.#source.newest());
+    for (const client of clients) if (client.writableLength === 0) client.write(event);
   }
 }
 

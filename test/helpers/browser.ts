@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
+import { HANG_MS } from './limits.ts';
+
 /** Undefined if Chromium is there; else what is missing. */
 export const withoutChromium =
   spawnSync('chromium', ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : 'Chromium is missing (Debian package chromium)';
@@ -13,10 +15,15 @@ export const withoutChromium =
 export interface Page {
   /** The value of an expression in the page, or what its promise resolves to. Throws what the expression throws. */
   evaluate<T>(expression: string): Promise<T>;
-  /** Evaluates the expression until it is true. */
+  /** Evaluates the expression until it is true. Throws if that never happens. */
   until(expression: string): Promise<void>;
   /** Presses and releases a key, such as `Enter` or `a`. */
   press(key: string): Promise<void>;
+  /** How long the page's main thread has worked, in milliseconds of processor time. */
+  workedMs(): Promise<number>;
+  /** What is seen, as PNG. */
+  picture(): Promise<Buffer>;
+  close(): Promise<void>;
   /** What the page has logged: errors, and violations of its policy. */
   readonly complaints: readonly string[];
 }
@@ -25,6 +32,8 @@ export interface Screen {
   readonly width: number;
   readonly height: number;
   readonly isDark?: boolean;
+  /** A script that runs before those of the page. */
+  readonly before?: string;
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -87,8 +96,8 @@ function protocolOver(out: Writable, back: Readable): Protocol {
   };
 }
 
-async function openPage(protocol: Protocol, url: string, { width, height, isDark = false }: Screen): Promise<Page> {
-  const { targetId } = await protocol.send('Target.createTarget', { url: 'about:blank' });
+async function openPage(protocol: Protocol, url: string, { width, height, isDark = false, before }: Screen): Promise<Page> {
+  const { targetId } = await protocol.send('Target.createTarget', { url: 'about:blank', newWindow: true });
   const { sessionId } = await protocol.send('Target.attachToTarget', { targetId, flatten: true });
   const send = (method: string, params?: Message) => protocol.send(method, params, sessionId as string);
   const complaints: string[] = [];
@@ -100,6 +109,8 @@ async function openPage(protocol: Protocol, url: string, { width, height, isDark
   for (const domain of ['Log', 'Runtime', 'Page']) await send(`${domain}.enable`);
   await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 500 });
   await send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: isDark ? 'dark' : 'light' }] });
+  await send('Performance.enable', { timeDomain: 'threadTicks' });
+  if (before !== undefined) await send('Page.addScriptToEvaluateOnNewDocument', { source: before });
   await send('Page.navigate', { url });
   const evaluate = async <T>(expression: string): Promise<T> => {
     const { result, exceptionDetails } = await send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
@@ -110,8 +121,18 @@ async function openPage(protocol: Protocol, url: string, { width, height, isDark
     complaints,
     evaluate,
     until: async (expression) => {
-      while (!(await evaluate<boolean>(expression))) await new Promise((resolve) => setTimeout(resolve, 20));
+      const endMs = performance.now() + HANG_MS;
+      while (!(await evaluate<boolean>(expression))) {
+        if (performance.now() > endMs) throw new Error(`this never became true: ${expression}; the page logged: ${complaints.join('; ')}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
     },
+    workedMs: async () => {
+      const { metrics } = (await send('Performance.getMetrics')) as { metrics: readonly { name: string; value: number }[] };
+      return metrics.find(({ name }) => name === 'TaskDuration')!.value * 1000;
+    },
+    picture: async () => Buffer.from((await send('Page.captureScreenshot', { format: 'png' }))['data'] as string, 'base64'),
+    close: async () => void (await protocol.send('Target.closeTarget', { targetId })),
     press: async (key) => {
       const text = key.length === 1 ? key : key === 'Enter' ? '\r' : undefined;
       await send('Input.dispatchKeyEvent', { type: 'keyDown', key, code: key, text });

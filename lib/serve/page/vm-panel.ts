@@ -130,20 +130,21 @@ export class VmPanel {
     const pending = Object.entries(data?.pending ?? {});
     const isDead = stateOf(vm) !== 'running';
     const command = `vmm-metrics flush ${shellWord(vm.file)}`;
-    const key = `${isDead}${command}${pending.length}`;
-    if (this.#flush.dataset['shown'] === key) return;
+    const lines = pending.map(([path, count]) => element('li', '', element('code', '', path), ` +${digits(count)}`));
+    const summary = pending.length === 1 ? '1 counter is not in a line yet' : `${digits(pending.length)} counters are not in a line yet`;
+    const key = `${isDead}${command}${pending.length > 0}`;
+    if (this.#flush.dataset['shown'] === key) {
+      const shown = this.#flush.querySelector('summary');
+      if (shown !== null) setText(shown, summary);
+      this.#flush.querySelector('ul')?.replaceChildren(...lines);
+      return;
+    }
     this.#flush.dataset['shown'] = key;
     if (pending.length === 0) {
       this.#flush.replaceChildren(element('p', 'quiet', 'Every count is in a line.'));
       return;
     }
-    const list = pending.map(([path, count]) => element('li', '', element('code', '', path), ` +${digits(count)}`));
-    const more = element(
-      'details',
-      '',
-      element('summary', '', `${pending.length} counters are not in a line yet`),
-      element('ul', '', ...list),
-    );
+    const more = element('details', '', element('summary', '', summary), element('ul', '', ...lines));
     if (!isDead) {
       this.#flush.replaceChildren(more);
       return;
