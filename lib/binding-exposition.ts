@@ -33,6 +33,8 @@ export interface ExpositionSourceSpec {
 /** Which samples of which sources a text has; `ExpositionTextSpec` in native/exposition/text.h. */
 export interface ExpositionTextSpec {
   readonly sources: readonly ExpositionSourceHandle[];
+  /** For each source, the values of a reading, as many as its cells. They are copied. */
+  readonly totals: readonly BigUint64Array[];
   readonly rows: Uint32Array;
   readonly places: Int32Array;
   readonly headers: Uint8Array;
@@ -52,16 +54,25 @@ export interface ExpositionTextHandle {
   readonly [text]: true;
 }
 
+declare const reading: unique symbol;
+export interface ExpositionReadingHandle {
+  readonly [reading]: true;
+}
+
 export interface NativeExposition {
   /** These three return undefined if the spec is not consistent. */
   expositionFamilies(spec: ExpositionFamiliesSpec): ExpositionFamiliesHandle | undefined;
   expositionSource(families: ExpositionFamiliesHandle, spec: ExpositionSourceSpec): ExpositionSourceHandle | undefined;
   expositionText(spec: ExpositionTextSpec): ExpositionTextHandle | undefined;
-  /** Takes the values of a reading. False if the source has another number of values; then it keeps its old ones. */
-  fillExposition(source: ExpositionSourceHandle, totals: BigUint64Array): boolean;
+  /** How much memory the text takes. */
+  expositionTextBytes(text: ExpositionTextHandle): number;
+  /** Begins to read the text; undefined after releaseExposition(). */
+  readExposition(text: ExpositionTextHandle): ExpositionReadingHandle | undefined;
+  /** Frees the memory of the text. Its readings end. */
+  releaseExposition(text: ExpositionTextHandle): void;
   /**
    * Writes the next lines, as many as there is room for. `result` gets the number of bytes that were written, and how
    * many the next line needs at most; 0 if no line is left.
    */
-  writeExposition(text: ExpositionTextHandle, out: Uint8Array, result: Uint32Array): void;
+  writeExposition(reading: ExpositionReadingHandle, out: Uint8Array, result: Uint32Array): void;
 }

@@ -87,7 +87,7 @@ function textsBy(
     });
     return [false, true].map((isOpenMetrics) => {
       try {
-        return Buffer.concat([...renderer.chunks(all, { isOpenMetrics, isWanted })]).toString();
+        return Buffer.concat([...renderer.textOf(all, { isOpenMetrics, isWanted }).chunks()]).toString();
       } catch (error) {
         return (error as Error).message; // two schemas with the same names and other types
       }
@@ -118,7 +118,7 @@ test('given many sources, when the chunks are small or a label is longer than a 
       samples.update(sampledOf(of, moments[0]!));
       return samples;
     });
-    return [...renderer.chunks(all, { isOpenMetrics: false, memory })].map((chunk) => Buffer.from(chunk).toString());
+    return Array.from(renderer.textOf(all, { isOpenMetrics: false }).chunks(memory), (chunk) => Buffer.from(chunk).toString());
   };
   let asked = 0;
   const small = (bytes: number) => {
@@ -132,8 +132,38 @@ test('given many sources, when the chunks are small or a label is longer than a 
   expect(asked).toBeLessThanOrEqual(chunks.length + 4); // memory in which not even one line has room
 });
 
+test('given a text of native code, when its sources have changed and two readings take turns, then both read it as it was, until it is released', () => {
+  const of = defineSchema({ vcpu: group({ a: inc('A') }) });
+  const at = (number: number): Source['moments'][number] => ({ ids: [], values: [BigInt(number)] });
+  const all = Array.from({ length: 100 }, (_, i) => native.samplesOf({ prefix: 'vmm', labels: `vm="${i}"` }));
+  const textAt = (number: number) => {
+    for (const samples of all) samples.update(sampledOf(of, at(number)));
+    return native.textOf(all, { isOpenMetrics: false });
+  };
+  const [text, later] = [textAt(7), textAt(8)];
+  const small = () => new Uint8Array(400);
+  const whole = Buffer.concat([...text.chunks()]).toString();
+  expect(whole.match(/ 7\n/g)!.length).toBe(100);
+  expect(Buffer.concat([...later.chunks()]).toString()).toBe(whole.replaceAll(' 7\n', ' 8\n'));
+  const readings = [text.chunks(small), text.chunks(small)].map((chunks) => chunks[Symbol.iterator]());
+  const texts = ['', ''];
+  for (let isOver = false; !isOver; ) {
+    readings.forEach((reading, i) => {
+      const { done, value } = reading.next();
+      if (done) isOver = true;
+      else texts[i] += Buffer.from(value).toString();
+    });
+  }
+  expect(texts).toEqual([whole, whole]);
+  const cut = text.chunks(small)[Symbol.iterator]();
+  expect(cut.next().done).toBe(false);
+  text.release();
+  expect(cut.next().done).toBe(true);
+  expect([...text.chunks()]).toEqual([]);
+});
+
 test('given specs that are not consistent, when native code gets them, then it refuses them', () => {
-  const { expositionFamilies, expositionSource, expositionText, fillExposition } = binding();
+  const { expositionFamilies, expositionSource, expositionText } = binding();
   const none = new Uint32Array();
   const plain = { cells: 2, combine: new Uint8Array(), minima: none, buckets: none };
   const spec = {
@@ -168,10 +198,9 @@ test('given specs that are not consistent, when native code gets them, then it r
   ]) {
     expect(expositionSource(families, wrong)).toBeUndefined();
   }
-  expect(fillExposition(source, new BigUint64Array(3))).toBe(true);
-  expect(fillExposition(source, new BigUint64Array(2))).toBe(false);
   const text = {
     sources: [source],
+    totals: [new BigUint64Array(3)],
     rows: Uint32Array.of(0),
     places: Int32Array.of(0),
     headers: Buffer.from('#\n'),
@@ -181,6 +210,8 @@ test('given specs that are not consistent, when native code gets them, then it r
   for (const wrong of [
     { ...text, rows: Uint32Array.of(1) },
     { ...text, rows: none },
+    { ...text, totals: [new BigUint64Array(2)] },
+    { ...text, totals: [] },
     { ...text, places: Int32Array.of(1) },
     { ...text, headerEnds: Uint32Array.of(3) },
     { ...text, headerEnds: Uint32Array.of(2, 1) },

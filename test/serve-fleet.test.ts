@@ -57,7 +57,7 @@ function fleetOf(patterns: readonly string[], more: Partial<FleetOptions> = {}) 
   const scrapes = new Scrapes(fleet);
   const series = (query: Partial<ScrapeQuery> = {}) => {
     fleet.refresh();
-    return seriesOf(Buffer.concat(scrapes.ofFleet({ ...EVERYTHING, ...query }, 0)).toString());
+    return seriesOf(Buffer.concat([...scrapes.ofFleet({ ...EVERYTHING, ...query }, 0).read().chunks]).toString());
   };
   const files = () => Object.fromEntries(Object.entries(fleet.counts).filter(([, count]) => count > 0));
   return { fleet, scrapes, series, reports, clock, files };

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { group, inc, perDevice } from 'vmm-metrics';
 
+import { type Answer, bytesOf, streamedAnswer, wholeAnswer } from '../lib/serve/answer.ts';
 import { ChunkMemory } from '../lib/serve/chunk-memory.ts';
-import { Renderings, SHARED_MS } from '../lib/serve/renderings.ts';
+import { type Lease, Renderings, SHARED_MS } from '../lib/serve/renderings.ts';
 import { sendBody } from '../lib/serve/reply.ts';
 import { type RunningAgent, runAgent } from './helpers/agent.ts';
 import { Model, NOTHING } from './helpers/model.ts';
@@ -19,7 +20,33 @@ import { temporaryFolder } from './helpers/workplace.ts';
 const never = () => {
   throw new Error('this client must not be cut off');
 };
-const answer = (bytes: number) => () => [new Uint8Array(bytes)];
+const answer = (bytes: number) => () => wholeAnswer([new Uint8Array(bytes)]);
+const chunksOf = (lease: Lease) => [...lease.read().chunks];
+const CHUNKS = ['one', 'two', 'three'];
+
+/** Answers that keep 10 bytes, and whose chunks are made when they are read. */
+function streams() {
+  const memory = new ChunkMemory();
+  const memories = new Set<ArrayBufferLike>();
+  const made = { answers: 0, chunks: 0, memories: 0 };
+  const released: number[] = [];
+  const make = (): Answer => {
+    const number = ++made.answers;
+    function* chunks() {
+      for (const text of CHUNKS) {
+        if (released.includes(number)) return;
+        const chunk = memory.take(10);
+        made.chunks++;
+        made.memories = memories.add(chunk.buffer).size;
+        chunk.set(Buffer.from(text));
+        yield chunk.subarray(0, text.length);
+      }
+    }
+    return streamedAnswer({ bytes: 10, chunks, release: () => released.push(number) }, memory);
+  };
+  return { made, released, make };
+}
+
 const untilOld = () => new Promise((resolve) => setTimeout(resolve, SHARED_MS + 5));
 
 describe('given answers that clients share', () => {
@@ -28,18 +55,18 @@ describe('given answers that clients share', () => {
     let made = 0;
     const make = () => {
       made++;
-      return [Uint8Array.of(made)];
+      return wholeAnswer([Uint8Array.of(made)]);
     };
     const first = await Promise.all(Array.from({ length: 5 }, () => renderings.lease('a', make, never)));
-    expect(first.map(({ chunks }) => chunks[0]![0])).toEqual([1, 1, 1, 1, 1]);
-    expect((await renderings.lease('b', make, never)).chunks[0]![0]).toBe(2);
+    expect(first.map((lease) => chunksOf(lease)[0]![0])).toEqual([1, 1, 1, 1, 1]);
+    expect(chunksOf(await renderings.lease('b', make, never))[0]![0]).toBe(2);
     await untilOld();
-    expect((await renderings.lease('a', make, never)).chunks[0]![0]).toBe(3);
+    expect(chunksOf(await renderings.lease('a', make, never))[0]![0]).toBe(3);
   });
 
   test('when an answer is larger than all the room, then its client gets it', async () => {
     const renderings = new Renderings({ bytesMax: 10 });
-    expect((await renderings.lease('a', answer(100), never)).bytes).toBe(100);
+    expect(bytesOf(chunksOf(await renderings.lease('a', answer(100), never)))).toBe(100);
   });
 
   test('when clients keep answers and room is needed, then the clients with the oldest answer are cut off', async () => {
@@ -60,7 +87,7 @@ describe('given answers that clients share', () => {
     const first = await renderings.lease('a', answer(10), never);
     await untilOld();
     const second = await renderings.lease('a', answer(10), never);
-    expect(second.chunks).toBe(first.chunks);
+    expect(chunksOf(second)[0]).toBe(chunksOf(first)[0]);
     expect(second.ageMs).toBeGreaterThan(first.ageMs);
     expect(second.ageMs).toBeGreaterThanOrEqual(SHARED_MS);
   });
@@ -74,12 +101,12 @@ describe('given answers that clients share', () => {
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
     lease.release();
     lease.release();
-    for (const one of await Promise.all(waiting)) expect(one.bytes).toBe(10);
+    for (const one of await Promise.all(waiting)) expect(bytesOf(chunksOf(one))).toBe(10);
   });
 
   test('when an answer is older than a second, then its header says how old it is', async () => {
     const server = createServer((request, response) => {
-      void sendBody(request, response, 'text/plain', { chunks: [Buffer.from('a')], ageMs: Number(request.url!.slice(1)) });
+      void sendBody(request, response, 'text/plain', { ...wholeAnswer([Buffer.from('a')]), ageMs: Number(request.url!.slice(1)) });
     }).listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
     await once(server, 'listening');
@@ -88,20 +115,62 @@ describe('given answers that clients share', () => {
     expect(await Promise.all(ages)).toEqual(['2', null]);
   });
 
-  test('when nobody reads an answer any more, then its memory is given back once; the memory of an answer that is read, never', async () => {
-    const memory = new ChunkMemory();
-    const renderings = new Renderings({ giveBack: memory.giveBack });
-    const make = () => [memory.take(10), new Uint8Array(3), memory.take(1 << 20)];
+  test('when clients read one after the other, then each has bytes of its own, in the same memory; at once, the bytes are made once', async () => {
+    const { made, released, make } = streams();
+    const renderings = new Renderings();
     const first = await renderings.lease('a', make, never);
-    await untilOld();
+    const texts = (lease: Lease) => {
+      const { chunks, giveBack } = lease.read();
+      return Array.from(chunks, (chunk) => {
+        const text = Buffer.from(chunk).toString();
+        giveBack(chunk);
+        return text;
+      });
+    };
+    expect(texts(first)).toEqual(CHUNKS);
+    first.release();
     const second = await renderings.lease('a', make, never);
-    expect(second.chunks[0]!.buffer).not.toBe(first.chunks[0]!.buffer);
-    first.release();
-    first.release();
-    const taken = [memory.take(1 << 18), memory.take(1 << 18)].map(({ buffer }) => buffer);
-    expect(taken[0]).toBe(first.chunks[0]!.buffer);
-    expect(new Set([...taken, second.chunks[0]!.buffer]).size).toBe(3);
-    expect(memory.take(1 << 20).length).toBe(1 << 20);
+    expect(texts(second)).toEqual(CHUNKS);
+    expect(made).toEqual({ answers: 1, chunks: 6, memories: 1 });
+    // Two that read while the second one has not returned its answer.
+    const [third, fourth] = [await renderings.lease('a', make, () => never()), await renderings.lease('a', make, () => never())];
+    const slow = third!.read().chunks[Symbol.iterator]();
+    expect(Buffer.from(slow.next().value!).toString()).toBe('one');
+    expect(texts(fourth!)).toEqual(CHUNKS);
+    expect(Array.from({ length: 2 }, () => Buffer.from(slow.next().value!).toString())).toEqual(['two', 'three']);
+    expect(slow.next().done).toBe(true);
+    expect(made).toEqual({ answers: 1, chunks: 9, memories: 3 });
+    await untilOld();
+    for (const lease of [second, third!, fourth!]) {
+      expect(released).toEqual([]);
+      lease.release();
+    }
+    expect(released).toEqual([1]);
+  });
+
+  test('when there is no room for bytes that clients share, then they are made for each client', async () => {
+    const { made, make } = streams();
+    const renderings = new Renderings({ bytesMax: 15 });
+    const [first, second, third] = [0, 1, 2].map(() => renderings.lease('a', make, never));
+    for (const lease of [await first!, await second!, await third!]) expect(chunksOf(lease).length).toBe(3);
+    expect(made.chunks).toBe(9);
+  });
+
+  test('when an answer that is read has to go, then its readings end, and it is released', async () => {
+    const { released, make } = streams();
+    const renderings = new Renderings({ bytesMax: 15, patienceMs: 20, crowdedMs: 0 });
+    let cuts = 0;
+    const first = await renderings.lease('a', make, () => cuts++);
+    const chunks = first.read().chunks[Symbol.iterator]();
+    chunks.next();
+    await untilOld();
+    (await renderings.lease('b', answer(100), never)).release();
+    expect(cuts).toBe(0);
+    await untilOld();
+    await renderings.lease('b', answer(100), never);
+    expect(cuts).toBe(1);
+    expect(released).toEqual([1]);
+    expect(chunks.next().done).toBe(true);
   });
 
   test('when a compressed answer is asked for twice, then it is compressed once', async () => {
@@ -137,19 +206,16 @@ function asking(agent: RunningAgent, path: string, headers = ''): Socket {
   return socket;
 }
 
-/** How many bytes of the body come, and how many the header promises. */
-async function lengthsFrom(socket: Socket): Promise<{ readonly came: number; readonly promised: number }> {
-  let head = '';
+/** How many bytes come, and whether the end of the body is among them. The body has no length in its header. */
+async function answerFrom(socket: Socket): Promise<{ readonly came: number; readonly isWhole: boolean }> {
   let came = 0;
+  let end = '';
   socket.on('data', (part: Buffer) => {
-    if (head.includes('\r\n\r\n')) came += part.length;
-    else {
-      head += part.toString('latin1');
-      if (head.includes('\r\n\r\n')) came = head.length - head.indexOf('\r\n\r\n') - 4;
-    }
+    came += part.length;
+    end = (end + part.toString('latin1')).slice(-7);
   });
   if (!socket.closed) await once(socket, 'close');
-  return { came, promised: Number(/content-length: (\d+)/i.exec(head)?.[1]) };
+  return { came, isWhole: end === '\r\n0\r\n\r\n' };
 }
 
 const mebibytesOf = (pid: number) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024;
@@ -163,10 +229,10 @@ describe('given an agent with many clients', () => {
       await once(socket, 'readable'); // the answer has begun
       slow.push(socket);
     }
-    const answers = await Promise.all(Array.from({ length: 200 }, () => lengthsFrom(asking(agent, '/metrics?detail=vm'))));
-    for (const { came, promised } of answers) {
-      expect(promised).toBeGreaterThan(1e6);
-      expect(came).toBe(promised);
+    const answers = await Promise.all(Array.from({ length: 200 }, () => answerFrom(asking(agent, '/metrics?detail=vm'))));
+    for (const { came, isWhole } of answers) {
+      expect(came).toBeGreaterThan(1e6);
+      expect(isWhole).toBe(true);
     }
     const series = [...(await agent.series('/metrics?detail=vm')).keys()];
     expect(series.filter((key) => /^vmm_(?:g|disk_all)_/.test(key)).length).toBe(2 * VMS * METRICS);
@@ -181,8 +247,7 @@ describe('given an agent with many clients', () => {
     const isCut = async () =>
       (await agent.series('/metrics?name[]=vmm_agent_scrapes_cut_total')).get('vmm_agent_scrapes_cut_total') === '1';
     while (!(await isCut())) await untilOld();
-    const { came, promised } = await lengthsFrom(socket.resume());
-    expect(came).toBeLessThan(promised);
+    expect((await answerFrom(socket.resume())).isWhole).toBe(false);
   });
 
   test('when clients leave in the middle, then the agent goes on, and counts none of them', async () => {

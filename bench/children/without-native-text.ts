@@ -4,5 +4,7 @@ const load = process.dlopen.bind(process);
 process.dlopen = (module: object, filename: string, flags?: number) => {
   if (flags === undefined) load(module, filename);
   else load(module, filename, flags);
-  delete (module as { exports: { writeExposition?: unknown } }).exports.writeExposition;
+  const { exports } = module as { exports: Record<string, unknown> };
+  delete exports['readExposition'];
+  delete exports['writeExposition']; // for trees whose renderer asks for this function
 };

@@ -162,7 +162,9 @@ function listFrom({ format, prefix, sources }: ExpositionRequest): Buffer<ArrayB
     samples.update(sampled);
     return samples;
   });
-  const chunks = [...renderer().chunks(all, { isOpenMetrics })];
+  const text = renderer().textOf(all, { isOpenMetrics });
+  const chunks = [...text.chunks()];
+  text.release();
   return Buffer.concat(isOpenMetrics ? [...chunks, EOF] : chunks);
 }
 

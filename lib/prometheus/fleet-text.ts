@@ -2,7 +2,7 @@
 // family that begins twice.
 
 import { headerBytes } from './header-bytes.ts';
-import { CHUNK_BYTES, type ChunkOptions, type Renderer, type SamplesOptions, type SourceSamples } from './rendering.ts';
+import { CHUNK_BYTES, type RenderedText, type Renderer, type SamplesOptions, type SourceSamples, type TextOptions } from './rendering.ts';
 import { SourceText } from './source-text.ts';
 import { unionOf } from './union.ts';
 
@@ -15,22 +15,28 @@ export class JavaScriptRenderer implements Renderer {
     return new SourceText({ ...options, isOpenMetrics: false, hasHeaders: false });
   }
 
-  chunks(sources: readonly SourceSamples[], options: ChunkOptions): Iterable<Uint8Array> {
-    return fleetChunks(sources as readonly SourceText[], options);
+  /** The text is made at once, and kept, because the next reading of a source changes its text. */
+  textOf(sources: readonly SourceSamples[], options: TextOptions): RenderedText {
+    let chunks: readonly Uint8Array[] = [...fleetChunks(sources as readonly SourceText[], options)];
+    return {
+      isKept: true,
+      bytes: chunks.reduce((sum, { length }) => sum + length, 0),
+      chunks: () => chunks,
+      release: () => {
+        chunks = [];
+      },
+    };
   }
 }
 
-function* fleetChunks(
-  sources: readonly SourceText[],
-  { isOpenMetrics, isWanted = () => true, memory = (bytes) => Buffer.allocUnsafe(bytes) }: ChunkOptions,
-): Generator<Uint8Array> {
+function* fleetChunks(sources: readonly SourceText[], { isOpenMetrics, isWanted = () => true }: TextOptions): Generator<Uint8Array> {
   const { families, placeOf } = unionOf(sources);
   const most = sources.reduce((sum, { length }) => sum + length, families.length * HEADER_BYTES_USUAL);
-  let chunk = memory(Math.min(most, 2 * CHUNK_BYTES));
+  let chunk = Buffer.allocUnsafe(Math.min(most, 2 * CHUNK_BYTES));
   let length = 0;
   const roomFor = (bytes: number) => {
     if (length + bytes <= chunk.length) return;
-    const longer = memory(2 * (length + bytes));
+    const longer = Buffer.allocUnsafe(2 * (length + bytes));
     longer.set(chunk.subarray(0, length));
     chunk = longer;
   };
@@ -56,7 +62,7 @@ function* fleetChunks(
       length += end - begin;
       if (length < CHUNK_BYTES) continue;
       yield chunk.subarray(0, length);
-      chunk = memory(2 * CHUNK_BYTES);
+      chunk = Buffer.allocUnsafe(2 * CHUNK_BYTES);
       length = 0;
     }
   }

@@ -1,14 +1,22 @@
-// The renderer in native code. Native code keeps the names, the labels and the values of each source, and no text: it
-// writes each text from the beginning.
+// The renderer in native code. Native code keeps the names and the labels of each source, and of each text only the
+// values: the bytes of a text are written when somebody reads them.
 
 import { type Binding, binding } from '../binding.ts';
-import type { ExpositionSourceHandle, ExpositionTextSpec } from '../binding-exposition.ts';
+import type { ExpositionSourceHandle, ExpositionTextHandle, ExpositionTextSpec } from '../binding-exposition.ts';
 import type { Sampled } from '../sampled.ts';
 import { type Family, familiesOf } from './families.ts';
 import { headerBytes } from './header-bytes.ts';
 import { escapedLabel } from './names.ts';
 import { nativeFamilies } from './native-families.ts';
-import { CHUNK_BYTES, type ChunkOptions, type Renderer, type SamplesOptions, type SourceSamples } from './rendering.ts';
+import {
+  CHUNK_BYTES,
+  type Memory,
+  type RenderedText,
+  type Renderer,
+  type SamplesOptions,
+  type SourceSamples,
+  type TextOptions,
+} from './rendering.ts';
 import { unionOf } from './union.ts';
 import { Shape } from './values.ts';
 
@@ -20,7 +28,7 @@ export function nativeRenderer(): Renderer | undefined {
   } catch {
     return undefined; // the rest of the package says what is wrong with the addon
   }
-  return typeof native.writeExposition === 'function' ? new NativeRenderer(native) : undefined;
+  return typeof native.readExposition === 'function' ? new NativeRenderer(native) : undefined;
 }
 
 class NativeRenderer implements Renderer {
@@ -34,19 +42,39 @@ class NativeRenderer implements Renderer {
     return new NativeSamples(this.#native, options);
   }
 
-  *chunks(
-    sources: readonly NativeSamples[],
-    { isOpenMetrics, isWanted, memory = (bytes) => Buffer.allocUnsafe(bytes) }: ChunkOptions,
-  ): Generator<Uint8Array> {
+  textOf(sources: readonly NativeSamples[], { isOpenMetrics, isWanted }: TextOptions): RenderedText {
     const text = this.#native.expositionText(selectionOf(sources, isOpenMetrics, isWanted));
     if (text === undefined) throw new Error('native code refuses the sources of a text');
+    return new NativeText(this.#native, text);
+  }
+}
+
+class NativeText implements RenderedText {
+  readonly isKept = false;
+  readonly bytes: number;
+  readonly #native: Binding;
+  readonly #handle: ExpositionTextHandle;
+
+  constructor(native: Binding, handle: ExpositionTextHandle) {
+    this.#native = native;
+    this.#handle = handle;
+    this.bytes = native.expositionTextBytes(handle);
+  }
+
+  *chunks(memory: Memory = (bytes) => Buffer.allocUnsafe(bytes)): Generator<Uint8Array> {
+    const reading = this.#native.readExposition(this.#handle);
+    if (reading === undefined) return;
     let needed = 0;
     do {
       const chunk = memory(Math.max(CHUNK_BYTES, needed));
-      this.#native.writeExposition(text, chunk, written);
+      this.#native.writeExposition(reading, chunk, written);
       needed = written[1]!;
       if (written[0]! > 0) yield chunk.subarray(0, written[0]!);
     } while (needed > 0);
+  }
+
+  release(): void {
+    this.#native.releaseExposition(this.#handle);
   }
 }
 
@@ -59,6 +87,7 @@ class NativeSamples implements SourceSamples {
   #shape: Shape | undefined;
   #families: readonly Family[] = [];
   #handle: ExpositionSourceHandle | undefined;
+  #totals: BigUint64Array = new BigUint64Array();
 
   constructor(native: Binding, options: SamplesOptions) {
     this.#native = native;
@@ -74,9 +103,14 @@ class NativeSamples implements SourceSamples {
     return this.#handle!;
   }
 
+  /** The values of the last reading. */
+  get totals(): BigUint64Array {
+    return this.#totals;
+  }
+
   update(sampled: Sampled): void {
     if (this.#shape === undefined || !this.#shape.fits(sampled)) this.#take(sampled);
-    if (!this.#native.fillExposition(this.#handle!, sampled.totals)) throw new Error('native code refuses the values of a source');
+    this.#totals = sampled.totals;
   }
 
   /** Takes over the devices of a reading. */
@@ -116,13 +150,13 @@ function selectionOf(
 ): ExpositionTextSpec {
   const { families, placeOf } = unionOf(sources);
   const wanted = Int32Array.from(families.keys()).filter((i) => isWanted === undefined || isWanted(families[i]!));
-  const handles = sources.map(({ handle }) => handle);
+  const all = { sources: sources.map(({ handle }) => handle), totals: sources.map(({ totals }) => totals) };
   const lines = commentsOf(families, wanted, isOpenMetrics);
-  if (placeOf === undefined) return { sources: handles, rows: new Uint32Array(sources.length), places: wanted, ...lines };
+  if (placeOf === undefined) return { ...all, rows: new Uint32Array(sources.length), places: wanted, ...lines };
   const schemas = [...new Set(placeOf)];
   const rowOf = new Map(schemas.map((schema, row) => [schema, row]));
   const places = schemas.flatMap((schema) => Array.from(wanted, (i) => schema[i]!));
-  return { sources: handles, rows: Uint32Array.from(placeOf, (schema) => rowOf.get(schema)!), places: Int32Array.from(places), ...lines };
+  return { ...all, rows: Uint32Array.from(placeOf, (schema) => rowOf.get(schema)!), places: Int32Array.from(places), ...lines };
 }
 
 /** The comment lines of all families of a schema, by format. */

@@ -16,7 +16,7 @@ export interface SourceSamples {
   /** The families, some of which may have no samples. */
   readonly families: readonly Family[];
   /**
-   * Shows the values of a reading.
+   * Takes a reading. Its values must not change until the next text of the samples was made.
    * @throws MetricsError `ERR_METRICS_SCHEMA` if two metrics would have the same name.
    */
   update(sampled: Sampled): void;
@@ -25,21 +25,37 @@ export interface SourceSamples {
 /** How long a chunk is, about. */
 export const CHUNK_BYTES = 1 << 18;
 
-export interface ChunkOptions {
+/** Gives the memory of a chunk, which has at least that many bytes. */
+export type Memory = (bytes: number) => Uint8Array;
+
+export interface TextOptions {
   readonly isOpenMetrics: boolean;
   /** Which families are part of the text. Left out: all. */
   readonly isWanted?: ((family: Family) => boolean) | undefined;
-  /** Gives the memory of a chunk, which has at least that many bytes. Default: new memory. */
-  readonly memory?: ((bytes: number) => Uint8Array) | undefined;
+}
+
+/** The samples of several sources at one moment, as one text that can be read many times. */
+export interface RenderedText {
+  /** How much memory it keeps until release(). */
+  readonly bytes: number;
+  /** Whether the chunks are kept until release(). If not, each reading makes chunks of its own. */
+  readonly isKept: boolean;
+  /**
+   * Reads the text from its beginning, in chunks that each end with a line. The last line of OpenMetrics is not part of
+   * it. Several readings may take turns.
+   * @param memory Default: new memory.
+   */
+  chunks(memory?: Memory): Iterable<Uint8Array>;
+  /** Frees its memory. All readings end, even in the middle of the text. */
+  release(): void;
 }
 
 export interface Renderer {
   samplesOf(options: SamplesOptions): SourceSamples;
   /**
-   * The samples of several sources as one text, in chunks that each end with a line. The last line of OpenMetrics is
-   * not part of it. The samples are those of this renderer, and must not be updated until the last chunk was made.
-   * @throws MetricsError `ERR_METRICS_SCHEMA` if a name has another type or unit in another source; before the first
-   * chunk. The message names both metrics.
+   * The samples of several sources, which must be samples of this renderer, with their last readings.
+   * @throws MetricsError `ERR_METRICS_SCHEMA` if a name has another type or unit in another source. The message names
+   * both metrics.
    */
-  chunks(sources: readonly SourceSamples[], options: ChunkOptions): Iterable<Uint8Array>;
+  textOf(sources: readonly SourceSamples[], options: TextOptions): RenderedText;
 }

@@ -59,7 +59,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const exporter = options.otlp && new OtlpExporter(fleet, { ...options.otlp, report: options.report, now });
   const scrapes = new Scrapes(fleet, exporter);
-  const renderings = new Renderings({ giveBack: (chunks) => scrapes.giveBack(chunks) });
+  const renderings = new Renderings();
   const site: Site = { fleet, scrapes, renderings, events, token, detail: options.detail, now };
   const server = serverOf(site, options.report);
   const timer = setInterval(() => fleet.refreshIfOlder(BACKGROUND_MS - SHARED_MS), BACKGROUND_MS);

@@ -1,10 +1,10 @@
-// Memory for the chunks of answers. It is used again for later answers, so a scrape of many files costs neither garbage
+// Memory for the chunks of answers. It is used again for later chunks, so a scrape of many files costs neither garbage
 // nor fresh pages.
 
 import { CHUNK_BYTES } from '../prometheus/rendering.ts';
 
-/** How much memory waits for the next answers. */
-const FREE_BYTES_MAX = 48 * 2 ** 20;
+/** How much memory waits for the next chunks. A client that reads alone needs two or three chunks at a time. */
+const FREE_BYTES_MAX = 8 * 2 ** 20;
 
 export class ChunkMemory {
   readonly #own = new WeakSet<ArrayBufferLike>();

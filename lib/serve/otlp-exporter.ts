@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { setTimeout as after } from 'node:timers/promises';
 
 import { VERSION } from '../version.ts';
+import { wholeAnswer } from './answer.ts';
 import type { Fleet } from './fleet.ts';
 import { isLoopback } from './listening.ts';
 import { OtlpRequests } from './otlp-request.ts';
@@ -107,7 +108,7 @@ export class OtlpExporter {
         'user-agent': `vmm-metrics/${VERSION}`,
         ...(isCompressed && { 'content-encoding': 'gzip' }),
       };
-      const body = Buffer.concat(isCompressed ? await gzipped(request) : request);
+      const body = Buffer.concat(isCompressed ? await gzipped(wholeAnswer(request).read()) : request);
       const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
       await response.body?.cancel();
       if (response.ok) {

@@ -1,21 +1,24 @@
 // Answers that several clients share, in bounded memory. Clients that ask for the same thing within a fifth of a second
-// get the same bytes. A client that reads slowly keeps its answer in memory; if too many answers are kept that way, the
-// clients with the oldest answer are cut off.
+// get the same answer. A client that reads alone gets bytes that are made as the client reads them. For clients that
+// read at the same time, the bytes are made once, and kept. A client that reads slowly keeps its answer in memory; if
+// too many answers are kept that way, the clients with the oldest answer are cut off.
 
 import { createGzip } from 'node:zlib';
+
+import { type Answer, bytesOf, type Reading } from './answer.ts';
 
 /** How long an answer is given to further clients. */
 export const SHARED_MS = 200;
 /** How many bytes all answers together may have. A single answer may be larger. */
-const BYTES_MAX = 96 * 2 ** 20;
+const BYTES_MAX = 112 * 2 ** 20;
 /** How long a new answer waits for room before the oldest one has to go. */
 const PATIENCE_MS = 1000;
 /** How old an answer may be that is given to further clients while there is no room for a new one. */
 const CROWDED_MS = 10_000;
 
 export interface Lease {
-  readonly chunks: readonly Uint8Array[];
-  readonly bytes: number;
+  /** Reads the answer from its beginning. */
+  read(): Reading;
   /** How long ago the answer was made. */
   readonly ageMs: number;
   /** The same, compressed. All clients share the work. */
@@ -25,8 +28,6 @@ export interface Lease {
 }
 
 export interface RenderingsOptions {
-  /** Takes back the chunks of an answer that nobody reads any more. Default: the garbage collector does. */
-  readonly giveBack?: (chunks: readonly Uint8Array[]) => void;
   readonly bytesMax?: number;
   readonly patienceMs?: number;
   readonly crowdedMs?: number;
@@ -36,17 +37,15 @@ export class Renderings {
   readonly #bytesMax: number;
   readonly #patienceMs: number;
   readonly #crowdedMs: number;
-  readonly #giveBack: (chunks: readonly Uint8Array[]) => void;
   /** The oldest one first. */
   readonly #all = new Set<Rendering>();
-  /** How long each kind of answer was the last time. */
-  readonly #expected = new Map<string, number>();
+  /** What each kind of answer was like the last time. */
+  readonly #expected = new Map<string, Expected>();
   /** Resolves when there may be room. */
   #room: Promise<void> | undefined;
   #giveRoom: () => void = () => {};
 
-  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS, crowdedMs = CROWDED_MS, giveBack = () => {} }: RenderingsOptions = {}) {
-    this.#giveBack = giveBack;
+  constructor({ bytesMax = BYTES_MAX, patienceMs = PATIENCE_MS, crowdedMs = CROWDED_MS }: RenderingsOptions = {}) {
     this.#bytesMax = bytesMax;
     this.#patienceMs = patienceMs;
     this.#crowdedMs = crowdedMs;
@@ -56,32 +55,44 @@ export class Renderings {
    * The answer of a key: one that is young enough, or a new one from `make`.
    * @param cut Is called if the answer has to go before release(): the caller then cuts its client off.
    */
-  async lease(key: string, make: () => Iterable<Uint8Array>, cut: () => void): Promise<Lease> {
+  async lease(key: string, make: () => Answer, cut: () => void): Promise<Lease> {
     for (;;) {
       const shared = [...this.#all].find((one) => one.key === key && performance.now() - one.madeAtMs <= SHARED_MS);
       if (shared !== undefined) return this.#leaseOf(shared, cut);
       this.#drop();
-      const bytes = [...this.#all].reduce((sum, one) => sum + one.bytes, 0);
-      if (this.#all.size === 0 || bytes + (this.#expected.get(key) ?? 0) <= this.#bytesMax) break;
+      if (this.#all.size === 0 || this.#hasRoom(this.#expectedOf(key).most)) break;
       const recent = [...this.#all].findLast((one) => one.key === key && performance.now() - one.madeAtMs <= this.#crowdedMs);
       if (recent !== undefined) return this.#leaseOf(recent, cut);
       await this.#roomSoon();
     }
-    const rendering = new Rendering(key, [...make()]);
-    if (!this.#expected.has(key) && this.#expected.size > 1000) this.#expected.clear();
-    this.#expected.set(key, rendering.bytes);
+    const rendering = new Rendering(key, make(), this.#expectedOf(key));
     this.#all.add(rendering);
     setTimeout(() => this.#drop(), SHARED_MS + 1).unref();
     return this.#leaseOf(rendering, cut);
   }
 
+  #hasRoom(bytes: number): boolean {
+    return [...this.#all].reduce((sum, one) => sum + one.bytes, bytes) <= this.#bytesMax;
+  }
+
+  #expectedOf(key: string): Expected {
+    let expected = this.#expected.get(key);
+    if (expected === undefined) {
+      if (this.#expected.size > 1000) this.#expected.clear();
+      this.#expected.set(key, (expected = { most: 0, length: 0 }));
+    }
+    return expected;
+  }
+
   #leaseOf(rendering: Rendering, cut: () => void): Lease {
+    const hasOthers = rendering.cuts.size > 0;
     rendering.cuts.add(cut);
     const release = () => {
       if (rendering.cuts.delete(cut)) this.#drop();
     };
-    const ageMs = performance.now() - rendering.madeAtMs;
-    return { chunks: rendering.chunks, bytes: rendering.bytes, ageMs, gzipped: () => rendering.gzipped(), release };
+    // Without room for its bytes, they are made again for each client.
+    const read = () => (hasOthers && this.#hasRoom(rendering.sharingBytes) ? rendering.shared() : rendering.alone());
+    return { read, ageMs: performance.now() - rendering.madeAtMs, gzipped: () => rendering.gzipped(), release };
   }
 
   /** Forgets the answers that nobody reads and that are too old to share. */
@@ -90,7 +101,7 @@ export class Renderings {
     for (const one of this.#all) {
       if (one.cuts.size > 0 || performance.now() - one.madeAtMs <= SHARED_MS) continue;
       this.#all.delete(one);
-      this.#giveBack(one.chunks);
+      one.release();
     }
     if (this.#all.size < before) this.#giveRoom();
   }
@@ -115,38 +126,104 @@ export class Renderings {
       this.#all.delete(oldest);
       for (const cut of oldest.cuts) cut();
       oldest.cuts.clear();
+      oldest.release();
     }
     this.#giveRoom();
   }
 }
 
+/** What the next answer of a kind is expected to be like. */
+interface Expected {
+  /** How much memory it takes if clients share its bytes. */
+  most: number;
+  /** How many bytes a client reads. */
+  length: number;
+}
+
 class Rendering {
   readonly key: string;
-  readonly chunks: readonly Uint8Array[];
-  readonly bytes: number;
   readonly madeAtMs = performance.now();
   /** One for each client that reads it. */
   readonly cuts = new Set<() => void>();
+  readonly expected: Expected;
+  readonly #answer: Answer;
+  /** The bytes that clients share, as far as they were made. */
+  #shared: { readonly rest: Iterator<Uint8Array>; readonly giveBack: Reading['giveBack']; readonly made: Uint8Array[] } | undefined;
   #gzipped: Promise<readonly Uint8Array[]> | undefined;
 
-  constructor(key: string, chunks: readonly Uint8Array[]) {
+  constructor(key: string, answer: Answer, expected: Expected) {
     this.key = key;
-    this.chunks = chunks;
-    this.bytes = bytesOf(chunks);
+    this.#answer = answer;
+    this.expected = expected;
+    expected.most = this.#most;
+  }
+
+  get #most(): number {
+    return this.#answer.bytes + (this.#answer.kept === undefined ? this.expected.length : 0);
+  }
+
+  /** How much memory it takes, or will take when its clients have read it. */
+  get bytes(): number {
+    if (this.#shared === undefined) return this.#answer.bytes;
+    return this.#answer.bytes + Math.max(this.expected.length, bytesOf(this.#shared.made));
+  }
+
+  /** How much more memory it takes if clients share its bytes. */
+  get sharingBytes(): number {
+    return this.#shared === undefined && this.#answer.kept === undefined ? this.expected.length : 0;
+  }
+
+  /** A reading for one client. */
+  alone(): Reading {
+    const { chunks, giveBack } = this.#answer.read();
+    return { chunks: this.#counted(chunks), giveBack };
+  }
+
+  /** A reading that shares its bytes with others. */
+  shared(): Reading {
+    if (this.#answer.kept !== undefined) return this.#answer.read();
+    if (this.#shared === undefined) {
+      const { chunks, giveBack } = this.alone();
+      this.#shared = { rest: chunks[Symbol.iterator](), giveBack, made: [] };
+    }
+    return { chunks: readTogether(this.#shared.rest, this.#shared.made), giveBack: () => {} };
   }
 
   gzipped(): Promise<readonly Uint8Array[]> {
-    this.#gzipped ??= gzipped(this.chunks);
+    this.#gzipped ??= gzipped(this.alone());
     return this.#gzipped;
+  }
+
+  release(): void {
+    this.#answer.release();
+    for (const chunk of this.#shared?.made ?? []) this.#shared!.giveBack(chunk);
+  }
+
+  *#counted(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+    let length = 0;
+    for (const chunk of chunks) {
+      length += chunk.length;
+      yield chunk;
+    }
+    this.expected.length = length;
+    this.expected.most = this.#most;
   }
 }
 
-export function bytesOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((sum, { length }) => sum + length, 0);
+/** The chunks that were made, and then those that this reading is the first to need. */
+function* readTogether(rest: Iterator<Uint8Array>, made: Uint8Array[]): Generator<Uint8Array> {
+  for (let i = 0; ; i++) {
+    if (i === made.length) {
+      const { done, value } = rest.next();
+      if (done) return;
+      made.push(value);
+    }
+    yield made[i]!;
+  }
 }
 
 /** Compresses on threads of Node, a chunk at a time. Level 1: more would take more time than it saves on a network. */
-export async function gzipped(chunks: Iterable<Uint8Array>): Promise<Uint8Array[]> {
+export async function gzipped({ chunks, giveBack }: Reading): Promise<Uint8Array[]> {
   const gzip = createGzip({ level: 1 });
   const out: Uint8Array[] = [];
   const done = new Promise<void>((resolve, reject) =>
@@ -156,7 +233,7 @@ export async function gzipped(chunks: Iterable<Uint8Array>): Promise<Uint8Array[
       .on('error', reject),
   );
   for (const chunk of chunks) {
-    if (!gzip.write(chunk)) await new Promise((resolve) => gzip.once('drain', resolve));
+    if (!gzip.write(chunk, () => giveBack(chunk))) await new Promise((resolve) => gzip.once('drain', resolve));
   }
   gzip.end();
   await done;

@@ -2,8 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { type Reading, wholeAnswer } from './answer.ts';
 import { isLoopback } from './listening.ts';
-import { bytesOf, gzipped } from './renderings.ts';
+import { gzipped } from './renderings.ts';
 
 /** How long a client may take to read its answer, unless the client says how long it waits. */
 const DEADLINE_MS = 120_000;
@@ -20,11 +21,12 @@ export function sendText(response: ServerResponse, status: number, text: string,
 
 /** Sends a document of JSON. */
 export function sendJson(request: IncomingMessage, response: ServerResponse, text: string): Promise<boolean> {
-  return sendBody(request, response, 'application/json; charset=utf-8', { chunks: [Buffer.from(text)] });
+  return sendBody(request, response, 'application/json; charset=utf-8', wholeAnswer([Buffer.from(text)]));
 }
 
 export interface Body {
-  readonly chunks: readonly Uint8Array[];
+  /** Begins to read it. */
+  read(): Reading;
   /** How long ago the body was made, if it is shared. */
   readonly ageMs?: number;
   /** The compressed chunks, where several answers share the work. */
@@ -37,37 +39,68 @@ export interface Body {
  */
 export async function sendBody(request: IncomingMessage, response: ServerResponse, contentType: string, body: Body): Promise<boolean> {
   const isCompressed = wantsGzip(request);
-  let chunks = body.chunks;
-  if (isCompressed) chunks = await (body.gzipped?.() ?? gzipped(body.chunks));
+  const reading = isCompressed ? wholeAnswer(await (body.gzipped?.() ?? gzipped(body.read()))).read() : body.read();
   if (response.destroyed) return true;
-  response.writeHead(200, {
+  const headers = {
     'Content-Type': contentType,
-    'Content-Length': bytesOf(chunks),
     'Cache-Control': 'no-store',
     // A client can see that it got an answer that others are still reading, and not a new one.
     ...((body.ageMs ?? 0) >= 1000 && { Age: Math.floor(body.ageMs! / 1000) }),
     Vary: 'Accept, Accept-Encoding',
     ...(isCompressed && { 'Content-Encoding': 'gzip' }),
-  });
+  };
   if (request.method === 'HEAD') {
-    response.end();
+    response.writeHead(200, { ...headers, 'Content-Length': lengthOf(reading) }).end();
     return true;
   }
-  if (bytesOf(chunks) <= SMALL_BYTES) {
+  const { first, length, rest } = beginningOf(reading);
+  const isAll = rest === undefined;
+  // The length of a long body is known only at its end.
+  response.writeHead(200, { ...headers, ...(isAll && { 'Content-Length': length }) });
+  const write = (chunk: Uint8Array) => response.write(chunk, () => reading.giveBack(chunk));
+  if (isAll) {
     response.cork(); // all of it in one call, with the headers
-    for (const chunk of chunks) response.write(chunk);
+    for (const chunk of first) write(chunk);
     response.end();
     return awaited(response, deadlineOf(request), () => closed(response));
   }
   return awaited(response, deadlineOf(request), async () => {
-    for (const chunk of chunks) {
+    for (const chunk of concatenated(first, rest)) {
       if (response.destroyed) return;
-      if (!response.write(chunk)) await drained(response);
+      if (!write(chunk)) await drained(response);
     }
     if (response.destroyed) return;
     response.end();
     await closed(response);
   });
+}
+
+function lengthOf({ chunks, giveBack }: Reading): number {
+  let length = 0;
+  for (const chunk of chunks) {
+    length += chunk.length;
+    giveBack(chunk);
+  }
+  return length;
+}
+
+/** The first chunks, as many as are written at once, and the others, if there are any. */
+function beginningOf({ chunks }: Reading) {
+  const iterator = chunks[Symbol.iterator]();
+  const first: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = iterator.next();
+    if (done) return { first, length, rest: undefined };
+    first.push(value);
+    length += value.length;
+    if (length > SMALL_BYTES) return { first, length, rest: iterator };
+  }
+}
+
+function* concatenated(first: readonly Uint8Array[], rest: Iterator<Uint8Array>): Generator<Uint8Array> {
+  yield* first;
+  for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
 }
 
 /** Waits for work that a slow client may hold up. Returns false if it took too long; then the connection is closed. */

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { formatFor } from './accept.ts';
+import { wholeAnswer } from './answer.ts';
 import { fleetData, vmData } from './data.ts';
 import { targetsOf } from './discovery.ts';
 import type { Events } from './events.ts';
@@ -56,7 +57,7 @@ export async function answer(site: Site, request: IncomingMessage, response: Ser
   response.setHeader('Content-Security-Policy', PAGE_POLICY);
   const file = PAGE_FILES.get(splitOnce(request.url ?? '', '?')[0]!);
   if (file !== undefined && (request.method === 'GET' || request.method === 'HEAD')) {
-    await sendBody(request, response, file.contentType, { chunks: [file.bytes()] });
+    await sendBody(request, response, file.contentType, wholeAnswer([file.bytes()]));
     return;
   }
   if (site.token === undefined ? isForeign(request.headers.host) : !site.token.isIn(request.headers.authorization)) {
@@ -97,12 +98,15 @@ async function answerFleet(site: Site, { request, response, query }: Asked): Pro
     site.fleet.refresh();
     return site.scrapes.ofFleet(asked, beganMs);
   };
-  const body = await site.renderings.lease(key, make, cut);
+  const lease = await site.renderings.lease(key, make, cut);
   try {
     site.scrapes.answered++;
-    if (!(await sendBody(request, response, contentType, body))) site.scrapes.cut++;
+    const { ageMs } = lease;
+    if (!(await sendBody(request, response, contentType, { read: () => lease.read(), ageMs, gzipped: () => lease.gzipped() }))) {
+      site.scrapes.cut++;
+    }
   } finally {
-    body.release();
+    lease.release();
   }
 }
 
@@ -116,7 +120,7 @@ async function answerVm(site: Site, { request, response, query, name }: Asked): 
   }
   site.scrapes.answered++;
   const chunks = site.scrapes.ofVm(scrape, vm);
-  if (!(await sendBody(request, response, scrape.contentType, { chunks }))) site.scrapes.cut++;
+  if (!(await sendBody(request, response, scrape.contentType, wholeAnswer(chunks)))) site.scrapes.cut++;
   site.scrapes.giveBack(chunks);
 }
 

@@ -5,7 +5,9 @@ import type { ExpositionFormat } from '../prometheus/exposition.ts';
 import type { Family } from '../prometheus/families.ts';
 import { protobufChunks } from '../prometheus/protobuf.ts';
 import { renderer } from '../prometheus/renderer.ts';
+import type { RenderedText } from '../prometheus/rendering.ts';
 import { VERSION } from '../version.ts';
+import { type Answer, streamedAnswer, wholeAnswer } from './answer.ts';
 import { ChunkMemory } from './chunk-memory.ts';
 import type { Fleet } from './fleet.ts';
 import { agentChunk, vmChunk } from './own-families.ts';
@@ -38,16 +40,38 @@ export class Scrapes {
   }
 
   /** All virtual machines, as of the fleet's last refresh(), and the agent itself. */
-  ofFleet(query: ScrapeQuery, beganMs: number): Uint8Array[] {
-    const chunks = this.#chunksOf(query, this.#fleet.shown);
-    this.#seconds = (performance.now() - beganMs) / 1000;
-    chunks.push(agentChunk(this.#facts(), ownOptions(query)));
-    return withEnd(query, chunks);
+  ofFleet(query: ScrapeQuery, beganMs: number): Answer {
+    const vms = this.#fleet.shown;
+    const head = vmChunk(vms, ownOptions(query));
+    const withValues = vms.filter((vm) => vm.values === 'shown' && !(vm.isOutvoted && vms.length > 1));
+    if (query.format === 'protobuf') {
+      const chunks = [head, ...messageChunks(query, withValues)];
+      return wholeAnswer([...chunks, ...this.#end(query, performance.now() - beganMs)]);
+    }
+    const text = textOf(query, withValues);
+    const madeMs = performance.now() - beganMs;
+    if (text.isKept) return wholeAnswer([head, ...text.chunks(), ...this.#end(query, madeMs)]);
+    // All readings end with the same bytes.
+    let end: readonly Uint8Array[] | undefined;
+    const { take } = this.#memory;
+    const endAfter = (renderedMs: number) => (end ??= this.#end(query, madeMs + renderedMs));
+    function* chunks() {
+      yield head;
+      const renderedMs = yield* timed(text.chunks(take));
+      yield* endAfter(renderedMs);
+    }
+    return streamedAnswer({ bytes: text.bytes, chunks, release: () => text.release() }, this.#memory);
   }
 
   /** One virtual machine. */
   ofVm(query: ScrapeQuery, vm: ServedFile): Uint8Array[] {
-    return withEnd(query, this.#chunksOf(query, [vm]));
+    const vms = vm.values === 'shown' ? [vm] : [];
+    const head = vmChunk([vm], ownOptions(query));
+    if (query.format === 'protobuf') return [head, ...messageChunks(query, vms)];
+    const text = textOf(query, vms);
+    const chunks = [head, ...text.chunks(this.#memory.take)];
+    text.release();
+    return query.format === 'openmetrics' ? [...chunks, EOF] : chunks;
   }
 
   /** Takes back an answer that nobody reads any more: its memory is that of later answers. */
@@ -55,25 +79,11 @@ export class Scrapes {
     this.#memory.giveBack(chunks);
   }
 
-  /** Without the last line of OpenMetrics. */
-  #chunksOf(query: ScrapeQuery, vms: readonly ServedFile[]): Uint8Array[] {
-    const isAlone = vms.length === 1;
-    const withValues = vms.filter((vm) => vm.values === 'shown' && (isAlone || !vm.isOutvoted));
-    return [vmChunk(vms, ownOptions(query)), ...this.#valueChunks(query, withValues)];
-  }
-
-  #valueChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
-    const isWanted = wantedBy(query);
-    if (query.format === 'protobuf') {
-      return protobufChunks(
-        vms.map((vm) => vm.messages()),
-        isWanted,
-      );
-    }
-    return renderer().chunks(
-      vms.map((vm) => vm.samples()),
-      { isOpenMetrics: query.format === 'openmetrics', isWanted, memory: this.#memory.take },
-    );
+  /** What the agent says of itself, at the end of the fleet's answer. */
+  #end(query: ScrapeQuery, durationMs: number): readonly Uint8Array[] {
+    this.#seconds = durationMs / 1000;
+    const agent = agentChunk(this.#facts(), ownOptions(query));
+    return query.format === 'openmetrics' ? [agent, EOF] : [agent];
   }
 
   #facts() {
@@ -96,9 +106,26 @@ export class Scrapes {
   }
 }
 
-function withEnd({ format }: ScrapeQuery, chunks: Uint8Array[]): Uint8Array[] {
-  if (format === 'openmetrics') chunks.push(EOF);
-  return chunks;
+function textOf(query: ScrapeQuery, vms: readonly ServedFile[]): RenderedText {
+  const samples = vms.map((vm) => vm.samples());
+  return renderer().textOf(samples, { isOpenMetrics: query.format === 'openmetrics', isWanted: wantedBy(query) });
+}
+
+function messageChunks(query: ScrapeQuery, vms: readonly ServedFile[]): Iterable<Uint8Array> {
+  const messages = vms.map((vm) => vm.messages());
+  return protobufChunks(messages, wantedBy(query));
+}
+
+/** The same chunks. Returns how many milliseconds it took to make them. */
+function* timed(chunks: Iterable<Uint8Array>): Generator<Uint8Array, number> {
+  let ms = 0;
+  let beganMs = performance.now();
+  for (const chunk of chunks) {
+    ms += performance.now() - beganMs;
+    yield chunk;
+    beganMs = performance.now();
+  }
+  return ms + performance.now() - beganMs;
 }
 
 function ownOptions({ format, names }: ScrapeQuery) {

@@ -8,6 +8,21 @@
 
 namespace vmm {
 
+namespace {
+
+void Finish(const OwnerCells& owner, uint64_t* values) {
+  for (const uint32_t cell : owner.minima) {
+    // 0 is the complement of no minimum, and of 2^64-1; the maximum tells the two cases apart.
+    const uint64_t max = values[cell + 1];
+    values[cell] = values[cell] != 0 ? ~values[cell] : (max == UINT64_MAX ? max : 0);
+  }
+  for (const OwnerCells::Buckets& run : owner.buckets) {
+    for (uint32_t i = 1; i < run.count; i++) values[run.first + i] += values[run.first + i - 1];
+  }
+}
+
+}  // namespace
+
 ExpositionSource::ExpositionSource(SourceSpec spec) : spec_(std::move(spec)), is_valid_(IsPossible()) {
   if (!is_valid_) return;
   spec_.labels.resize(spec_.labels.size() + RawWriter::kPadding);
@@ -29,7 +44,7 @@ ExpositionSource::ExpositionSource(SourceSpec spec) : spec_(std::move(spec)), is
     owners_.push_back({plain.labels, plain.label_bytes, next});
     next += shapes[group + 1].cells;
   }
-  values_.resize(next);
+  values_ = next;
 }
 
 bool ExpositionSource::IsPossible() const {
@@ -48,28 +63,29 @@ bool ExpositionSource::IsPossible() const {
   return label_bytes == spec_.labels.size() && values <= UINT32_MAX;
 }
 
-void ExpositionSource::Fill(const uint64_t* totals) {
-  if (spec_.cells != 0) std::memcpy(values_.data(), totals, spec_.cells * sizeof(uint64_t));
+void ExpositionSource::Fill(const uint64_t* totals, uint64_t* values) const {
+  if (spec_.cells != 0) std::memcpy(values, totals, spec_.cells * sizeof(uint64_t));
   // Combine first: the aggregate of minima is made from their complements.
-  CombineDevices();
+  CombineDevices(values);
   const std::vector<OwnerCells>& shapes = families().owners;
-  Finish(shapes[0], 0);
+  Finish(shapes[0], values);
   for (size_t group = 0; group < groups_.size(); group++) {
     const Group& of = groups_[group];
-    for (uint32_t owner = of.first_owner; owner <= of.aggregate; owner++) Finish(shapes[group + 1], owners_[owner].first);
+    for (uint32_t owner = of.first_owner; owner <= of.aggregate; owner++)
+      Finish(shapes[group + 1], values + owners_[owner].first);
   }
 }
 
-void ExpositionSource::CombineDevices() {
+void ExpositionSource::CombineDevices(uint64_t* values) const {
   const std::vector<OwnerCells>& shapes = families().owners;
   auto device = spec_.devices.begin();
   for (uint32_t group = 0; group < groups_.size(); group++) {
     const OwnerCells& shape = shapes[group + 1];
-    uint64_t* const all = &values_[owners_[groups_[group].aggregate].first];
+    uint64_t* const all = values + owners_[groups_[group].aggregate].first;
     std::fill_n(all, shape.cells, 0);
     bool is_first = true;  // no living device came before
     for (; device != spec_.devices.end() && device->group == group; device++) {
-      const uint64_t* const own = &values_[device->first_cell];
+      const uint64_t* const own = values + device->first_cell;
       const bool is_living = device->is_removed == 0;
       for (uint32_t cell = 0; cell < shape.cells; cell++) all[cell] += own[cell] & shape.sum_masks[cell];
       if (!is_living) continue;
@@ -84,18 +100,6 @@ void ExpositionSource::CombineDevices() {
       }
       is_first = false;
     }
-  }
-}
-
-void ExpositionSource::Finish(const OwnerCells& owner, uint32_t first) {
-  uint64_t* const values = values_.data() + first;
-  for (const uint32_t cell : owner.minima) {
-    // 0 is the complement of no minimum, and of 2^64-1; the maximum tells the two cases apart.
-    const uint64_t max = values[cell + 1];
-    values[cell] = values[cell] != 0 ? ~values[cell] : (max == UINT64_MAX ? max : 0);
-  }
-  for (const OwnerCells::Buckets& run : owner.buckets) {
-    for (uint32_t i = 1; i < run.count; i++) values[run.first + i] += values[run.first + i - 1];
   }
 }
 

@@ -1,6 +1,6 @@
-// The values of one store or region file with the labels of its samples: what an exposition shows of it.
+// The labels of one store or region file and the places of its values: what an exposition shows of it.
 //
-// Thread-safety:       one thread at a time.
+// Thread-safety:       any thread may read a source, which never changes.
 // Async-signal-safety: none.
 // Lifetime:            the families are shared, and live at least as long as the source.
 
@@ -56,11 +56,11 @@ class ExpositionSource {
   uint32_t cells() const { return spec_.cells; }
   const MetricFamilies& families() const { return *spec_.families; }
 
-  // Takes the values of a reading: `totals` has as many words as the reading has cells. What `Shape.fill` in
-  // lib/prometheus/values.ts does.
-  void Fill(const uint64_t* totals);
-  // The values as they are shown. All 0 before the first Fill.
-  const uint64_t* values() const { return values_.data(); }
+  // How many values the samples show: those of a reading, and those of all aggregates.
+  uint32_t values() const { return values_; }
+  // Writes the values as they are shown to `values`. `totals` has as many words as the reading has cells. What
+  // `Shape.fill` in lib/prometheus/values.ts does.
+  void Fill(const uint64_t* totals, uint64_t* values) const;
 
   Owners OwnersOf(const MetricFamily& family) const {
     const Owner* const owners = owners_.data();
@@ -79,14 +79,13 @@ class ExpositionSource {
   };
 
   bool IsPossible() const;
-  void CombineDevices();
-  void Finish(const OwnerCells& owner, uint32_t first);
+  void CombineDevices(uint64_t* values) const;
 
   SourceSpec spec_;
   bool is_valid_;
   std::vector<Group> groups_;
   std::vector<Owner> owners_;  // the plain groups; for each group its living devices, and then its aggregate
-  std::vector<uint64_t> values_;
+  uint32_t values_ = 0;
 };
 
 }  // namespace vmm

@@ -1,8 +1,9 @@
-// The samples of many sources as one text, family by family, in portions as large as the caller has room for.
+// The samples of many sources at one moment as one text, family by family. Only the values are kept: the text is
+// written each time that it is read, in portions as large as the caller has room for.
 //
-// Thread-safety:       one thread at a time; nobody may fill a source between the first and the last portion.
+// Thread-safety:       any thread may read a text, which never changes; one thread at a time for each reading.
 // Async-signal-safety: none.
-// Lifetime:            the text shares the sources.
+// Lifetime:            a text shares its sources. A reading ends early if its text is gone.
 
 #pragma once
 
@@ -29,12 +30,34 @@ struct ExpositionTextSpec {
 
 class ExpositionText {
  public:
-  explicit ExpositionText(ExpositionTextSpec spec) : spec_(std::move(spec)) {}
+  // `totals`: for each source the values of a reading, as many as its cells. They are copied.
+  ExpositionText(ExpositionTextSpec spec, const std::vector<const uint64_t*>& totals);
   ExpositionText(const ExpositionText&) = delete;
   ExpositionText& operator=(const ExpositionText&) = delete;
 
   // Whether the spec is consistent. If it is not, no other function may be called.
-  bool IsValid() const;
+  bool IsValid() const { return is_valid_; }
+  // How much memory the values take.
+  size_t bytes() const { return value_count_ * sizeof(uint64_t); }
+
+ private:
+  friend class ExpositionReading;
+
+  bool IsPossible(size_t totals) const;
+
+  const ExpositionTextSpec spec_;
+  const bool is_valid_;
+  size_t value_count_ = 0;
+  // Of all sources, one after the other, and where those of each source begin.
+  std::unique_ptr<uint64_t[]> values_;
+  std::vector<const uint64_t*> values_of_;
+};
+
+// One reading of a text, from its beginning to its end.
+class ExpositionReading {
+ public:
+  // The text must be valid.
+  explicit ExpositionReading(std::weak_ptr<const ExpositionText> text) : text_(std::move(text)) {}
 
   // Writes the next whole lines, as many as have room. Returns the number of bytes; 0 if no line is left, or if the
   // next line needs more than `bytes`, which needed() tells.
@@ -52,7 +75,7 @@ class ExpositionText {
     bool has_header = false;
   };
 
-  const ExpositionTextSpec spec_;
+  const std::weak_ptr<const ExpositionText> text_;
   Place next_;
   size_t needed_ = 0;
 };

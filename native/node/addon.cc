@@ -94,7 +94,9 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   exports["expositionFamilies"] = Napi::Function::New(env, MakeExpositionFamilies, "expositionFamilies");
   exports["expositionSource"] = Napi::Function::New(env, MakeExpositionSource, "expositionSource");
   exports["expositionText"] = Napi::Function::New(env, MakeExpositionText, "expositionText");
-  exports["fillExposition"] = Napi::Function::New(env, FillExposition, "fillExposition");
+  exports["expositionTextBytes"] = Napi::Function::New(env, ExpositionTextBytes, "expositionTextBytes");
+  exports["readExposition"] = Napi::Function::New(env, ReadExposition, "readExposition");
+  exports["releaseExposition"] = Napi::Function::New(env, ReleaseExposition, "releaseExposition");
   exports["writeExposition"] = Napi::Function::New(env, WriteExposition, "writeExposition");
   exports["lock"] = Napi::Function::New(env, Lock, "lock");
   exports["FileSampler"] = DefineFileSampling(env);

@@ -16,11 +16,14 @@ Napi::Value MakeExpositionFamilies(const Napi::CallbackInfo& info);
 Napi::Value MakeExpositionSource(const Napi::CallbackInfo& info);
 // expositionText(spec): `ExpositionTextSpec`.
 Napi::Value MakeExpositionText(const Napi::CallbackInfo& info);
-// fillExposition(source, totals): takes the values of a reading. False if the source has another number of values; then
-// it keeps its old ones.
-Napi::Value FillExposition(const Napi::CallbackInfo& info);
-// writeExposition(text, out, result): writes the next lines, and to `result` how many bytes were written, and how many
-// the next line needs at most; 0 if no line is left.
+// expositionTextBytes(text): how much memory the text takes.
+Napi::Value ExpositionTextBytes(const Napi::CallbackInfo& info);
+// readExposition(text): the handle of a reading; undefined after releaseExposition().
+Napi::Value ReadExposition(const Napi::CallbackInfo& info);
+// releaseExposition(text): frees the memory of the text. Its readings end.
+Napi::Value ReleaseExposition(const Napi::CallbackInfo& info);
+// writeExposition(reading, out, result): writes the next lines, and to `result` how many bytes were written, and how
+// many the next line needs at most; 0 if no line is left.
 Napi::Value WriteExposition(const Napi::CallbackInfo& info);
 
 }  // namespace vmm

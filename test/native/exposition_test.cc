@@ -77,7 +77,12 @@ ExpositionTextSpec TextOf(std::vector<std::shared_ptr<const ExpositionSource>> s
   return spec;
 }
 
-std::string Written(ExpositionText& text, size_t bytes) {
+std::shared_ptr<const ExpositionText> Text(ExpositionTextSpec spec) {
+  const std::vector<const uint64_t*> totals(spec.sources.size(), kTotals.data());
+  return std::make_shared<const ExpositionText>(std::move(spec), totals);
+}
+
+std::string Written(ExpositionReading text, size_t bytes) {
   std::string all;
   do {
     std::vector<char> memory(bytes);  // of exactly that size, so that the sanitizer sees a byte too many
@@ -99,40 +104,47 @@ TEST("given whole numbers of a small unit, when they are written as decimals, th
   CHECK_EQ(Decimal(1, 19), "0.0000000000000000001");
 }
 
-TEST("given a source, when it is filled and written, then aggregates, minima and buckets are right") {
+TEST("given a source, when it is filled and written, then aggregates, minima and buckets are right, each time") {
   const auto source = std::make_shared<ExpositionSource>(SpecOf(Families(), "vm=\"x\""));
   CHECK(source->families().IsValid());
   CHECK(source->IsValid());
-  source->Fill(kTotals.data());
-  source->Fill(kTotals.data());  // the values of before are no part of it
-  ExpositionText text(TextOf({source}));
-  CHECK(text.IsValid());
-  CHECK_EQ(Written(text, 4096), kText);
-  CHECK_EQ(text.needed(), 0);
+  const auto text = Text(TextOf({source}));
+  CHECK(text->IsValid());
+  CHECK_EQ(text->bytes(), source->values() * sizeof(uint64_t));
+  CHECK_EQ(Written(ExpositionReading(text), 4096), kText);
+  CHECK_EQ(Written(ExpositionReading(text), 4096), kText);
 }
 
 TEST("given portions of any length, when a text is written, then it is the same, and no line is torn") {
   const auto source = std::make_shared<ExpositionSource>(SpecOf(Families(), "vm=\"x\""));
-  source->Fill(kTotals.data());
-  for (size_t bytes = 0; bytes < 400; bytes++) {
-    ExpositionText text(TextOf({source}));
-    CHECK_EQ(Written(text, bytes), kText);
-  }
+  const auto text = Text(TextOf({source}));
+  for (size_t bytes = 0; bytes < 400; bytes++) CHECK_EQ(Written(ExpositionReading(text), bytes), kText);
 }
 
 TEST("given sources without labels and of two schemas, when they are written together, then each family has its header") {
   const auto families = Families();
   const auto plain = std::make_shared<ExpositionSource>(SpecOf(families, ""));
-  plain->Fill(kTotals.data());
   ExpositionTextSpec spec = TextOf({plain, plain});
   spec.rows = {0, 1};
   spec.places = {0, 1, -1, 0};  // the second source lacks the first family
   const std::string headers = "# c\n# b\n";
   spec.headers.assign(headers.begin(), headers.end());
   spec.header_ends = {4, 8};
-  ExpositionText text(std::move(spec));
-  CHECK(text.IsValid());
-  CHECK_EQ(Written(text, 64), "# c\nc_total 5\n# b\nb_bucket{le=\"1.0\"} 1\nb_bucket{le=\"+Inf\"} 3\nc_total 5\n");
+  const auto text = Text(std::move(spec));
+  CHECK(text->IsValid());
+  CHECK_EQ(Written(ExpositionReading(text), 64),
+           "# c\nc_total 5\n# b\nb_bucket{le=\"1.0\"} 1\nb_bucket{le=\"+Inf\"} 3\nc_total 5\n");
+}
+
+TEST("given a text that is gone in the middle of a reading, when the reading goes on, then it is over") {
+  auto text = Text(TextOf({std::make_shared<ExpositionSource>(SpecOf(Families(), "vm=\"x\""))}));
+  ExpositionReading reading(text);
+  char memory[128];
+  CHECK(reading.Write(memory, sizeof(memory)) > 0);
+  CHECK(reading.needed() > 0);
+  text.reset();
+  CHECK_EQ(reading.Write(memory, sizeof(memory)), 0);
+  CHECK_EQ(reading.needed(), 0);
 }
 
 TEST("given a source whose devices do not fit into its values, then it is not valid") {
