@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { CACHE, installZig } from '../prebuild/zig.mjs';
+import { environment, installZig } from '../prebuild/zig.mjs';
 import { definitions, LOADER } from './napi-host.mjs';
 
 const INTERPRETER = '/lib/ld-musl-x86_64.so.1';
@@ -19,7 +19,7 @@ export function loadsOnMusl({ packed }) {
   const zig = installZig();
   const counts = { passed: 0, failed: 0 };
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-musl-'));
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: CACHE, ZIG_LOCAL_CACHE_DIR: CACHE };
+  const env = environment();
   const host = join(folder, 'host');
   writeFileSync(`${host}.c`, definitions() + LOADER);
   const built = spawnSync(

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { checkCore } from '../../test/everywhere/check.mjs';
-import { CACHE, installZig } from '../prebuild/zig.mjs';
+import { environment, installZig } from '../prebuild/zig.mjs';
 import { launcherFor } from './emulator.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -59,7 +59,7 @@ function testAddonForArm64() {
   const zig = installZig();
   const folder = join(root, 'build/platforms');
   mkdirSync(folder, { recursive: true });
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: CACHE, ZIG_LOCAL_CACHE_DIR: CACHE };
+  const env = environment();
   const zigRun = (args) => {
     const { status, stderr } = spawnSync(zig.path, args, { cwd: join(root, 'test/addon'), env, encoding: 'utf8', maxBuffer: 1 << 26 });
     if (status !== 0) throw new Error(`the test addon for arm64 could not be built: ${stderr.slice(-4000)}`);

