@@ -1,7 +1,7 @@
 // What does the page of a host cost in Chromium, with a thousand virtual machines? An opening takes from the beginning
-// of the navigation until the first row of the table has been drawn, by the clock; the start of a process of Chromium is
-// a part of it. A tick is what the page does with the data that comes every two seconds, in processor time of the page's
-// main thread.
+// of the navigation until the first row of the table has been drawn, by the clock; the start of a process of Chromium
+// is a part of it. A tick is what the page does with the data that comes every two seconds, in processor time of the
+// page's main thread.
 
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
