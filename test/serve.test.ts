@@ -160,9 +160,8 @@ describe('given an agent and running virtual machines', () => {
     const events = await fetch(`${agent.url}/data/events`);
     expect(events.headers.get('content-type')).toBe('text/event-stream');
     const { value } = await events.body!.getReader().read();
-    const text = Buffer.from(value!).toString();
-    expect(text).toMatch(/^data: \{.*\}\n\n$/);
-    expect(JSON.parse(text.slice(6))).toMatchObject({ files: { killed: 1 } });
+    const [event] = /^data: \{.*\}\n\n/.exec(Buffer.from(value!).toString())!; // the next event may come with it
+    expect(JSON.parse(event.slice(6))).toMatchObject({ files: { killed: 1 } });
     expect(await agent.stop()).toBe(0);
   });
 });
