@@ -28,7 +28,8 @@ describe('vmm-metrics flush', () => {
     const path = vcpuRegionFile({ shards: 3 });
     const sink = join(temporaryFolder(), 'lines');
     const line = (await readRegion(path)).line();
-    expect(await cli('flush', path, '--to', sink)).toEqual({ code: 0, stdout: '', stderr: '' });
+    const said = `vmm-metrics: wrote the last line of process 4242 to '${sink}' (${line.length} bytes)\n`;
+    expect(await cli('flush', path, '--to', sink)).toEqual({ code: 0, stdout: '', stderr: said });
     expect(readFileSync(sink, 'utf8')).toBe(line);
     expect(statSync(sink).mode & 0o777).toBe(0o600);
     await expectFlushed(path);

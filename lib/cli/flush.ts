@@ -2,6 +2,7 @@
 
 import { checkedPath } from '../arguments.ts';
 import { flushLastLine } from '../region/last-line.ts';
+import { digits } from '../text.ts';
 import { asUsageError, type Command, parsed, report, UsageError } from './command.ts';
 
 const HELP = `Usage: vmm-metrics flush FILE --to SINK
@@ -31,8 +32,10 @@ export const flush: Command = {
     const path = operands[0]!;
     asUsageError(() => checkedPath('FILE', path));
     asUsageError(() => checkedPath('SINK', values.to));
-    const isWritten = await flushLastLine(path, values.to === '-' ? 1 : values.to);
-    if (!isWritten) report(`there is nothing to flush in '${path}'`);
+    const isPrinted = values.to === '-';
+    const written = await flushLastLine(path, isPrinted ? 1 : values.to);
+    if (written === undefined) report(`there is nothing to flush in '${path}'`);
+    else if (!isPrinted) report(`wrote the last line of process ${written.pid} to '${values.to}' (${digits(BigInt(written.bytes))} bytes)`);
     return 0;
   },
 };

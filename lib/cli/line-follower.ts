@@ -33,6 +33,9 @@ export class LineFollower {
 
   /** Begins at the end of the file, and never returns. */
   async run(): Promise<never> {
+    // Look first: to open a pipe is to wait for its writer.
+    const isFile = withContext(`Cannot read '${this.#path}'`, () => statSync(this.#path).isFile());
+    if (!isFile) throw new Error(`'${this.#path}' is no regular file, so --follow cannot find its new lines`);
     this.#file = withContext(`Cannot read '${this.#path}'`, () => openSync(this.#path, 'r'));
     this.#at = fstatSync(this.#file).size;
     for (;;) {

@@ -11,6 +11,7 @@ import { numbersOf } from '../lines/line.ts';
 import { LinesSummary, type MetricSummary } from '../lines/summary.ts';
 import { profilePage } from '../profile/page.ts';
 import { profileSeriesOf } from '../profile/series.ts';
+import { fileKind } from '../region/file.ts';
 import { digits } from '../text.ts';
 import { chartLibrary } from './chart-library.ts';
 import { type Column, lineMaker } from './columns.ts';
@@ -71,7 +72,10 @@ export const lines: Command = {
     if (forms.length > 1) throw new UsageError(`--${forms[0]} and --${forms[1]} cannot be used together`);
     if (operands.length > 1 && values.follow) throw new UsageError(`--follow takes one FILE; got ${operands.length}`);
     if (values.export !== undefined && values.schema === undefined) throw new UsageError('--export needs --schema');
-    for (const path of operands) asUsageError(() => checkedPath('FILE', path));
+    for (const path of operands) {
+      asUsageError(() => checkedPath('FILE', path));
+      if (fileKind(path) === 'region') throw new UsageError(`'${path}' is a region file; use vmm-metrics show`);
+    }
     if (values.plot !== undefined) {
       asUsageError(() => checkedPath('--plot', values.plot));
       refuseRegion(values.plot);
@@ -132,7 +136,10 @@ async function summaryOf(path: string, kinds: LineKinds, keepsLines: boolean): P
       rest = bytes.subarray(at);
     }
   } catch (cause) {
-    throw new Error(`Cannot read '${path}': ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    // A path of a file that is missing may be meant as a metric.
+    const hint = code === 'ENOENT' && !kinds.of(path).isGuess ? '; to choose metrics, use --metrics' : '';
+    throw new Error(`Cannot read '${path}': ${message}${hint}`, { cause });
   }
   // A line counts as whole only with its newline.
   if (rest.toString().trim() !== '') summary.torn++;

@@ -38,6 +38,7 @@ of latencies with a histogram. The process may be running or dead.
 
 const POINTS = 5000;
 const MAX_POINTS = 1_000_000;
+const OPENING_BRACE = 0x7b;
 
 const OPTIONS = { output: { type: 'string', short: 'o', value: 'file' }, title: { type: 'string' }, points: { type: 'string' } } as const;
 
@@ -93,6 +94,9 @@ function pageOf(inputs: readonly string[], title: string | undefined, points: nu
 
 function tableIn(input: string): ProfileTable {
   const bytes = withContext(`Cannot read the profile '${input}'`, () => readFileSync(input));
+  if (bytes[0] === OPENING_BRACE) {
+    throw new Error(`'${input}' is not a profile but flushed lines: use vmm-metrics lines --plot`);
+  }
   try {
     return profileTableOf(bytes);
   } catch (error) {

@@ -17,24 +17,32 @@ import { headerPath, pathOfSink } from './sink-path.ts';
 
 /** How long to wait for a reader of a pipe, and then for the reader to take the line. */
 const PATIENCE_MS = 5000;
+
+/** A line that was written. */
+export interface LastLine {
+  /** The dead process. */
+  readonly pid: number;
+  readonly bytes: number;
+}
+
 /**
- * Writes the line of a dead process to a sink, and commits it in the region. Returns false if nothing was pending.
+ * Writes the line of a dead process to a sink, and commits it in the region.
+ * @returns What was written; undefined if nothing was pending.
  * @throws MetricsError `ERR_METRICS_REGION` if the process lives, or another process is flushing the file;
  * `ERR_METRICS_OPEN` or `ERR_METRICS_WRITE` if the line did not get out: then nothing is committed.
  */
-export async function flushLastLine(path: string, sink: string | number): Promise<boolean> {
+export async function flushLastLine(path: string, sink: string | number): Promise<LastLine | undefined> {
   const file = RegionFile.open(path, 'write');
   try {
     await takeOver(file);
     const content = settleInPlace(file);
-    if (!hasUnflushed(content)) return false;
+    if (!hasUnflushed(content)) return undefined;
     const target = await openSink(sink);
     try {
-      flushTo(file, content, target);
+      return { pid: content.header.pid, bytes: flushTo(file, content, target) };
     } finally {
       target.close();
     }
-    return true;
   } finally {
     file.close();
   }
@@ -85,7 +93,8 @@ export function prepareLine(file: RegionFile, content: SettledContent): Prepared
   };
 }
 
-function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): void {
+/** Returns how many bytes the line has. */
+function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget): number {
   const { header } = content;
   const { text, commit, record: earlier } = prepareLine(file, content);
   const info = fstatSync(target.fd, { bigint: true });
@@ -123,6 +132,7 @@ function flushTo(file: RegionFile, content: SettledContent, target: SinkTarget):
   }
   writeWord(file, HeaderOffset.commit, commit);
   writeWord(file, HeaderOffset.line + LineOffset.commit, 0n);
+  return Buffer.byteLength(text);
 }
 
 /** Writes the values of the line into a bank that nobody reads yet. */
