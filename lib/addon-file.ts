@@ -2,7 +2,7 @@
 // and gets a clear error later. Only dlopen() opens the addon, so loading it needs no permission to read files (Node's
 // permission model).
 
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,35 @@ const prebuiltFor = (libc: LibC) => `vmm-metrics.${libc}.node`;
 /** A C library that prebuilt addons exist for. */
 type LibC = 'glibc' | 'musl';
 
+/** The loaders of musl, by `process.arch`. */
+const MUSL_LOADERS: Readonly<Record<string, string>> = { x64: '/lib/ld-musl-x86_64.so.1', arm64: '/lib/ld-musl-aarch64.so.1' };
+
+/** The C library that this process uses. */
+function libc(): LibC {
+  try {
+    return isPlainGlibc() ? 'glibc' : libcOf(readFileSync('/proc/self/maps', 'latin1'));
+  } catch {
+    return 'glibc'; // there is no /proc here, or Node's permission model does not allow to read it
+  }
+}
+
+/**
+ * Whether this machine has no musl, and the program names the loader of glibc, which it does in its first bytes. Takes a
+ * tenth of the time of reading the maps, which tell the same on any machine. A program for glibc may also run on musl,
+ * by a link from the one loader to the other.
+ */
+function isPlainGlibc(): boolean {
+  const musl = MUSL_LOADERS[process.arch];
+  if (musl === undefined || existsSync(musl)) return false;
+  const program = openSync('/proc/self/exe', 'r');
+  try {
+    const head = Buffer.alloc(4096);
+    return head.subarray(0, readSync(program, head)).includes('/ld-linux-');
+  } finally {
+    closeSync(program);
+  }
+}
+
 /** The C library that a process uses, by the text of its /proc/self/maps. */
 function libcOf(maps: string): LibC {
   // The loader of musl is musl itself. The file is ld-musl-<arch>.so.1, or this name is a link to libc.so, as on Void
@@ -31,13 +60,7 @@ function libcOf(maps: string): LibC {
  * order matters.
  */
 function prebuiltNames(): string[] {
-  let libc: LibC = 'glibc';
-  try {
-    libc = libcOf(readFileSync('/proc/self/maps', 'latin1'));
-  } catch {
-    // There is no /proc here, or Node's permission model does not allow to read it.
-  }
-  return [prebuiltFor(libc), prebuiltFor(libc === 'glibc' ? 'musl' : 'glibc')];
+  return libc() === 'glibc' ? [prebuiltFor('glibc'), prebuiltFor('musl')] : [prebuiltFor('musl'), prebuiltFor('glibc')];
 }
 
 /** The exports of an addon, as far as this file knows them. */

@@ -83,8 +83,8 @@ export type MetricsSnapshot<S extends SchemaShape> = {
 export type DevicesOf = (group: DeviceGroupLayout) => readonly NativeDevice[];
 
 /**
- * For each group, the devices of a native snapshot, in the order of their totals. All removed devices of a group are one
- * device.
+ * For each group, the devices of a native snapshot, in the order of their totals. All removed devices of a group are
+ * one device.
  */
 export function devicesIn(layout: Layout, ids: readonly (readonly string[])[]): readonly (readonly NativeDevice[])[] {
   let next = layout.cellKinds.length;

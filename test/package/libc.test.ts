@@ -36,8 +36,15 @@ const MAPS = {
 } as const;
 type Layout = keyof typeof MAPS;
 
-/** Opens a store of the package in a process that shows these maps. Returns the addons that were tried, and the end. */
-function opened(layout: Layout | undefined, addons: { glibc?: 'own' | 'bad'; musl?: 'own' | 'bad' }): { tried: string[]; end: string } {
+/**
+ * Opens a store of the package in a process that shows these maps, on a machine that has musl, or does not. Returns the addons
+ * that were tried, and the end.
+ */
+function opened(
+  layout: Layout | undefined,
+  addons: { glibc?: 'own' | 'bad'; musl?: 'own' | 'bad' },
+  hasMusl = true,
+): { tried: string[]; end: string } {
   const prebuilds = join(root, 'prebuilds', `linux-${process.arch}`);
   rmSync(prebuilds, { recursive: true, force: true });
   mkdirSync(prebuilds, { recursive: true });
@@ -49,7 +56,8 @@ function opened(layout: Layout | undefined, addons: { glibc?: 'own' | 'bad'; mus
   const lines = layout && MAPS[layout].split('\n').map((path, i) => `7f00${i}0000-7f00${i}1000 r-xp 00000000 fe:00 ${i + 10}  ${path}\n`);
   const program = `
     import fs from 'node:fs';
-    const { readFileSync } = fs;
+    const { existsSync, readFileSync } = fs;
+    fs.existsSync = (path) => /^\\/lib\\/ld-musl-\\w+\\.so\\.1$/.test(path) ? ${hasMusl} : existsSync(path);
     const maps = ${JSON.stringify(lines?.join('') ?? null)};
     fs.readFileSync = (path, ...rest) => {
       if (path !== '/proc/self/maps') return readFileSync(path, ...rest);
@@ -95,6 +103,10 @@ describe('given the packed package with an addon for glibc and one for musl', ()
   }) => {
     const addons = first === 'glibc' ? ({ glibc: 'own', musl: 'bad' } as const) : ({ glibc: 'bad', musl: 'own' } as const);
     expect(opened(layout, addons)).toEqual({ tried: [first], end: '1' });
+  });
+
+  test('when a program for glibc runs on a machine without musl, then the maps need not be read', () => {
+    expect(opened('Alpine', { glibc: 'own', musl: 'bad' }, false)).toEqual({ tried: ['glibc'], end: '1' });
   });
 
   test('when the guess is wrong, then the other addon is loaded', () => {
