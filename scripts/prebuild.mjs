@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 
-import { faultsOf, glibcOf, inspect } from './prebuild/inspect.mjs';
+import { faultsOf, faultsOfAll, glibcOf, inspect } from './prebuild/inspect.mjs';
 import { billOf, licencesOf, sha256, sourcesDigest, sumsOf } from './prebuild/papers.mjs';
 import { TARGETS } from './prebuild/targets.mjs';
 import { CACHE, compile, installZig, zigVersion } from './prebuild/zig.mjs';
@@ -100,19 +100,22 @@ async function check() {
 async function build({ zig, folder, work, out, cache }) {
   const files = [];
   const faults = [];
+  const all = [];
   const row = (...cells) =>
-    console.log(cells.map((cell, i) => `${cell}`[i === 0 ? 'padEnd' : 'padStart']([36, 8, 7, 10][i] ?? 0)).join('  '));
-  row('addon', 'bytes', 'glibc', 'SHA-256', 'libraries');
+    console.log(cells.map((cell, i) => `${cell}`[i === 0 ? 'padEnd' : 'padStart']([36, 8, 8, 7, 10][i] ?? 0)).join('  '));
+  row('addon', 'bytes', 'packed', 'glibc', 'SHA-256', 'libraries');
   for (const target of TARGETS) {
     const path = join(out, target.file);
     mkdirSync(dirname(path), { recursive: true });
     await compile({ zig, folder, work: join(work, target.triple), out: path, triple: target.triple, cache });
     const facts = inspect(path);
+    all.push(facts);
     const sum = sha256(readFileSync(path));
     files.push({ file: target.file, sum });
     faults.push(...faultsOf(target, facts, folder));
-    row(target.file, facts.bytes, glibcOf(facts), sum.slice(0, 10), facts.needs.join(' '));
+    row(target.file, facts.bytes, facts.packedBytes, glibcOf(facts), sum.slice(0, 10), facts.needs.join(' '));
   }
+  faults.push(...faultsOfAll(all));
   if (faults.length > 0) {
     for (const fault of faults) console.error(styleText('red', fault));
     throw new Error('a prebuilt addon is not as it must be');

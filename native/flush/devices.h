@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "flush/device_list.h"
@@ -91,7 +90,7 @@ class Devices {
   std::vector<Device*> last_hidden_;  // the newest linked one of each group; null: none
   std::vector<Nodes> nodes_;
   std::vector<std::map<std::string, Node*>> living_;
-  std::vector<std::unordered_map<uint32_t, Node*>> by_cell_;
+  std::vector<std::map<uint32_t, Node*>> by_cell_;
   // The owner of each key of the line: the number of a group, or kNoDevice.
   std::map<std::string, uint32_t> keys_;
   uint64_t changes_ = 0;

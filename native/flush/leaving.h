@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <unordered_map>
+#include <map>
 #include <vector>
 
 #include "flush/retirement.h"
@@ -80,7 +80,7 @@ class Leaving {
   std::vector<std::deque<const Device*>> lingering_;
   std::deque<Stamped> leaving_;   // in the order of their epochs
   std::vector<Removed> waiting_;  // all holders have let go of them, but they were not free
-  std::unordered_map<const Device*, uint32_t> pins_;
+  std::map<const Device*, uint32_t> pins_;
   std::atomic<uint64_t> epoch_{0};
   uint64_t asked_commit_ = 0;
   bool is_to_ask_ = false;

@@ -1,13 +1,11 @@
 #include "kvm/columns.h"
 
 #include <algorithm>
-#include <functional>
 
 namespace vmm {
 
 KvmColumns::KvmColumns(const KvmSamples* samples, const Cells& cells, const std::vector<uint32_t>& columns) : samples_(samples) {
-  for (const uint32_t column : columns) columns_.push_back(&cells.Shared(column));
-  std::sort(columns_.begin(), columns_.end(), std::less<const Cell*>());
+  for (const uint32_t column : columns) columns_.insert(&cells.Shared(column));
 }
 
 void KvmColumns::Sample() {
@@ -27,9 +25,8 @@ void KvmColumns::Choose(uint32_t changes) {
 }
 
 bool KvmColumns::HasColumn(const KvmSource& source) const {
-  return std::any_of(source.fields, source.fields + source.field_count, [this](const KvmField& field) {
-    return std::binary_search(columns_.begin(), columns_.end(), field.cell, std::less<const Cell*>());
-  });
+  return std::any_of(source.fields, source.fields + source.field_count,
+                     [this](const KvmField& field) { return columns_.count(field.cell) != 0; });
 }
 
 }  // namespace vmm

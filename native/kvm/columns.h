@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "kvm/samples.h"
@@ -31,7 +32,7 @@ class KvmColumns {
   bool HasColumn(const KvmSource& source) const;
 
   const KvmSamples* const samples_;
-  std::vector<const Cell*> columns_;  // sorted
+  std::set<const Cell*> columns_;
   // The sources with a column, when the sources had changed `changes_` times.
   std::vector<const KvmSource*> wanted_;
   uint32_t changes_ = 0;

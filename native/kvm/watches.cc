@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace vmm {
@@ -18,7 +17,7 @@ Status KvmWatches::Prepare(int fd, const std::vector<KvmMetric>& metrics, const 
   if (Status status = OpenKvmStatistics(fd, &prepared->opened); !status.ok()) return status;
   KvmStatistics& statistics = prepared->statistics;
   if (Status status = KvmStatistics::Read(prepared->opened.statistics.get(), &statistics); !status.ok()) return status;
-  std::unordered_map<std::string, uint32_t> cells;
+  std::map<std::string, uint32_t> cells;
   for (const KvmMetric& metric : metrics) cells[metric.name] = metric.cell;
   for (const KvmStatistic& statistic : statistics.all) {
     const auto found = cells.find(statistic.name);
@@ -40,10 +39,12 @@ void KvmWatches::Begin(uint32_t target, Prepared&& prepared) {
   const uint32_t first = target == kVm ? 0 : target;
   for (const Prepared::Pair& pair : prepared.pairs) {
     const uint64_t offset = uint64_t{prepared.statistics.data_offset} + pair.statistic.offset;
-    made->fields.push_back(
-        {offset, &cells_.Shared(first + pair.cell), pair.shape.factor, 0, pair.shape.kind == KvmMetricShape::kCounter});
+    // In the order of the offsets, which is nearly always the order of the statistics.
+    auto place = made->fields.end();
+    while (place != made->fields.begin() && offset < place[-1].offset) place--;
+    made->fields.insert(
+        place, {offset, &cells_.Shared(first + pair.cell), pair.shape.factor, 0, pair.shape.kind == KvmMetricShape::kCounter});
   }
-  std::sort(made->fields.begin(), made->fields.end(), [](const KvmField& a, const KvmField& b) { return a.offset < b.offset; });
   made->opened = std::move(prepared.opened);
   made->source.fd = made->opened.statistics.get();
   made->source.fields = made->fields.data();

@@ -16,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "kvm/samples.h"
@@ -112,8 +111,8 @@ class KvmWatches {
 
   KvmSamples& samples_;
   const Cells& cells_;
-  std::unordered_map<uint32_t, std::unique_ptr<Watch>> watches_;
-  std::unordered_map<uint32_t, Earlier> earlier_;
+  std::map<uint32_t, std::unique_ptr<Watch>> watches_;
+  std::map<uint32_t, Earlier> earlier_;
   std::vector<std::unique_ptr<Watch>> ended_;
 };
 

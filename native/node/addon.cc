@@ -3,7 +3,6 @@
 // Per environment: the thread's alternate stack and its attachments, which cleanup hooks free. Per process: the stores
 // and the signal handlers.
 
-#include <napi.h>
 #include <time.h>
 
 #include <array>
@@ -19,6 +18,7 @@
 #include "node/format_table.h"
 #include "node/known_regions.h"
 #include "node/kvm_fields.h"
+#include "node/node_addon_api.h"
 #include "node/profile_stop.h"
 #include "node/region_access.h"
 #include "store/copies.h"
@@ -34,9 +34,9 @@ Napi::Value AllOpenStores(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(info.Env(), all.size());
   for (uint32_t i = 0; i < all.size(); i++) {
     Napi::Object one = Napi::Object::New(info.Env());
-    one["name"] = all[i].name;
-    one["fingerprint"] = Napi::BigInt::New(info.Env(), all[i].schema_fingerprint);
-    if (!all[i].addon.empty()) one["addon"] = all[i].addon;
+    one.Set("name", all[i].name);
+    one.Set("fingerprint", Napi::BigInt::New(info.Env(), all[i].schema_fingerprint));
+    if (!all[i].addon.empty()) one.Set("addon", all[i].addon);
     out[i] = one;
   }
   return out;
@@ -66,6 +66,34 @@ Napi::Value Clocks(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// The functions that the addon exports.
+constexpr struct {
+  const char* name;
+  Napi::Value (*function)(const Napi::CallbackInfo& info);
+} kFunctions[] = {
+    {"openStores", AllOpenStores},
+    {"isFirst", AskIsFirst},
+    {"fingerprint", Fingerprint},
+    {"open", Open},
+    {"format", FormatTable},
+    {"stopProfiling", StopProfiling},
+    {"clocks", Clocks},
+    {"kvmStatistics", KvmStatisticsOf},
+    {"pages", Pages},
+    {"isLocked", IsLocked},
+    {"knownRegion", MakeKnownRegion},
+    {"readKnownRegions", ReadKnownRegions},
+    {"expositionFamilies", MakeExpositionFamilies},
+    {"expositionSource", MakeExpositionSource},
+    {"expositionText", MakeExpositionText},
+    {"expositionTextBytes", ExpositionTextBytes},
+    {"readExposition", ReadExposition},
+    {"releaseExposition", ReleaseExposition},
+    {"writeExposition", WriteExposition},
+    {"lock", Lock},
+    {"send", Send},
+};
+
 void FreeStackOf(void* hook) {
   void** const stack = static_cast<void**>(hook);
   FreeAlternateStack(*stack);
@@ -78,29 +106,9 @@ Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
   // the same thread, and gets the same stack. Since the data of two hooks must differ, each hook gets its own pointer.
   if (void* stack = MakeAlternateStack(); stack != nullptr) napi_add_env_cleanup_hook(env, FreeStackOf, new void*(stack));
   env.SetInstanceData(new EnvironmentData{Napi::Persistent(Attachment::Define(env))});
-  exports["version"] = kVersion;
-  exports["openStores"] = Napi::Function::New(env, AllOpenStores, "openStores");
-  exports["isFirst"] = Napi::Function::New(env, AskIsFirst, "isFirst");
-  exports["fingerprint"] = Napi::Function::New(env, Fingerprint, "fingerprint");
-  exports["open"] = Napi::Function::New(env, Open, "open");
-  exports["format"] = Napi::Function::New(env, FormatTable, "format");
-  exports["stopProfiling"] = Napi::Function::New(env, StopProfiling, "stopProfiling");
-  exports["clocks"] = Napi::Function::New(env, Clocks, "clocks");
-  exports["kvmStatistics"] = Napi::Function::New(env, KvmStatisticsOf, "kvmStatistics");
-  exports["pages"] = Napi::Function::New(env, Pages, "pages");
-  exports["isLocked"] = Napi::Function::New(env, IsLocked, "isLocked");
-  exports["knownRegion"] = Napi::Function::New(env, MakeKnownRegion, "knownRegion");
-  exports["readKnownRegions"] = Napi::Function::New(env, ReadKnownRegions, "readKnownRegions");
-  exports["expositionFamilies"] = Napi::Function::New(env, MakeExpositionFamilies, "expositionFamilies");
-  exports["expositionSource"] = Napi::Function::New(env, MakeExpositionSource, "expositionSource");
-  exports["expositionText"] = Napi::Function::New(env, MakeExpositionText, "expositionText");
-  exports["expositionTextBytes"] = Napi::Function::New(env, ExpositionTextBytes, "expositionTextBytes");
-  exports["readExposition"] = Napi::Function::New(env, ReadExposition, "readExposition");
-  exports["releaseExposition"] = Napi::Function::New(env, ReleaseExposition, "releaseExposition");
-  exports["writeExposition"] = Napi::Function::New(env, WriteExposition, "writeExposition");
-  exports["lock"] = Napi::Function::New(env, Lock, "lock");
-  exports["FileSampler"] = DefineFileSampling(env);
-  exports["send"] = Napi::Function::New(env, Send, "send");
+  exports.Set("version", kVersion);
+  for (const auto& [name, function] : kFunctions) exports.Set(name, Napi::Function::New(env, function, name));
+  exports.Set("FileSampler", DefineFileSampling(env));
   return exports;
 }
 

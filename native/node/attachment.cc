@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "node/method.h"
 #include "node/napi_util.h"
 #include "node/profile_stop.h"
 #include "node/store_spec.h"
@@ -25,45 +26,45 @@ struct Opened {
 thread_local std::set<const Attachment*> Attachment::here_;
 
 Napi::Function Attachment::Define(Napi::Env env) {
-  return DefineClass(env, "Attachment",
-                     {
-                         InstanceAccessor<&Attachment::Shard>("shard"),
-                         InstanceAccessor<&Attachment::ChunkCells>("chunkCells"),
-                         InstanceMethod<&Attachment::Row>("row"),
-                         InstanceMethod<&Attachment::Header>("header"),
-                         InstanceMethod<&Attachment::Add>("add"),
-                         InstanceMethod<&Attachment::SetTo>("set"),
-                         InstanceMethod<&Attachment::Raise>("raise"),
-                         InstanceMethod<&Attachment::Total>("total"),
-                         InstanceMethod<&Attachment::Totals>("totals"),
-                         InstanceMethod<&Attachment::Pending>("pending"),
-                         InstanceMethod<&Attachment::TakeSnapshot>("snapshot"),
-                         InstanceMethod<&Attachment::TakeTotals>("totalsInto"),
-                         InstanceMethod<&Attachment::AllocDevice>("allocDevice"),
-                         InstanceMethod<&Attachment::RemoveDevice>("removeDevice"),
-                         InstanceMethod<&Attachment::LivingDevices>("devices"),
-                         InstanceMethod<&Attachment::Watch>("watch"),
-                         InstanceMethod<&Attachment::Leaving>("leaving"),
-                         InstanceMethod<&Attachment::LetGo>("letGo"),
-                         InstanceMethod<&Attachment::RestCell>("restCell"),
-                         InstanceMethod<&Attachment::Init>("init"),
-                         InstanceMethod<&Attachment::Inherits>("inherits"),
-                         InstanceMethod<&Attachment::HasSink>("hasSink"),
-                         InstanceMethod<&Attachment::Flush>("flush"),
-                         InstanceMethod<&Attachment::StartPeriodicFlush>("startPeriodicFlush"),
-                         InstanceMethod<&Attachment::StopPeriodicFlush>("stopPeriodicFlush"),
-                         InstanceMethod<&Attachment::Listen>("listen"),
-                         InstanceMethod<&Attachment::TakeTroubles>("troubles"),
-                         InstanceMethod<&Attachment::CaptureSignals>("captureSignals"),
-                         InstanceMethod<&Attachment::CheckDisplaced>("displaced"),
-                         InstanceMethod<&Attachment::RetakeSignal>("retakeSignal"),
-                         InstanceMethod<&Attachment::SampleKvm>("sampleKvm"),
-                         InstanceMethod<&Attachment::KvmLosses>("kvmLosses"),
-                         InstanceMethod<&Attachment::StartProfiling>("startProfiling"),
-                         InstanceMethod<&Attachment::Native>("native"),
-                         InstanceMethod<&Attachment::Ends>("ends"),
-                         InstanceMethod<&Attachment::Detach>("detach"),
-                     });
+  static constexpr Method<Attachment> kMethods[] = {
+      {"shard", &Attachment::Shard, Method<Attachment>::kGetter},
+      {"chunkCells", &Attachment::ChunkCells, Method<Attachment>::kGetter},
+      {"row", &Attachment::Row},
+      {"header", &Attachment::Header},
+      {"add", &Attachment::Add},
+      {"set", &Attachment::SetTo},
+      {"raise", &Attachment::Raise},
+      {"total", &Attachment::Total},
+      {"totals", &Attachment::Totals},
+      {"pending", &Attachment::Pending},
+      {"snapshot", &Attachment::TakeSnapshot},
+      {"totalsInto", &Attachment::TakeTotals},
+      {"allocDevice", &Attachment::AllocDevice},
+      {"removeDevice", &Attachment::RemoveDevice},
+      {"devices", &Attachment::LivingDevices},
+      {"watch", &Attachment::Watch},
+      {"leaving", &Attachment::Leaving},
+      {"letGo", &Attachment::LetGo},
+      {"restCell", &Attachment::RestCell},
+      {"init", &Attachment::Init},
+      {"inherits", &Attachment::Inherits},
+      {"hasSink", &Attachment::HasSink},
+      {"flush", &Attachment::Flush},
+      {"startPeriodicFlush", &Attachment::StartPeriodicFlush},
+      {"stopPeriodicFlush", &Attachment::StopPeriodicFlush},
+      {"listen", &Attachment::Listen},
+      {"troubles", &Attachment::TakeTroubles},
+      {"captureSignals", &Attachment::CaptureSignals},
+      {"displaced", &Attachment::CheckDisplaced},
+      {"retakeSignal", &Attachment::RetakeSignal},
+      {"sampleKvm", &Attachment::SampleKvm},
+      {"kvmLosses", &Attachment::KvmLosses},
+      {"startProfiling", &Attachment::StartProfiling},
+      {"native", &Attachment::Native},
+      {"ends", &Attachment::Ends},
+      {"detach", &Attachment::Detach},
+  };
+  return DefineClass(env, "Attachment", Method<Attachment>::Describe(kMethods));
 }
 
 Attachment::Attachment(const Napi::CallbackInfo& info)
@@ -80,7 +81,7 @@ Attachment::Attachment(const Napi::CallbackInfo& info)
 void Attachment::DefineFastFlush(Napi::Object self) {
   try {
     Napi::Function flush = Napi::Function::New<&Attachment::FlushOf>(env_, "flush", this);
-    flush["attachment"] = self;  // whoever has the function keeps the attachment
+    flush.Set("attachment", self);  // whoever has the function keeps the attachment
     self.DefineProperty(Napi::PropertyDescriptor::Value("flush", flush));
   } catch (const Napi::Error&) {
     // A worker that is being terminated makes no functions. The method of the prototype does the same.
@@ -305,7 +306,7 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   const Status status = Store::Open(std::move(spec), &opened.store, &conflict);
   if (!status.ok()) {
     Napi::Value failure = ToFailure(env, status);
-    failure.As<Napi::Object>()["holder"] = conflict.holder;
+    failure.As<Napi::Object>().Set("holder", conflict.holder);
     return failure;
   }
   if (opened.store == nullptr) return Napi::String::New(env, conflict.other_schema);

@@ -8,13 +8,12 @@
 
 #pragma once
 
-#include <napi.h>
-
 #include <memory>
 #include <set>
 
 // This comes before store/native_abi.h, which includes vmm_metrics.h without the Node-API part.
 #include "../../include/vmm_metrics.h"
+#include "node/node_addon_api.h"
 #include "node/row_buffers.h"
 #include "profile/profile.h"
 #include "region/known_region.h"

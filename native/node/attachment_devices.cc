@@ -21,8 +21,8 @@ Napi::Value Attachment::TakeSnapshot(const Napi::CallbackInfo& info) {
     groups[g] = ids;
   }
   Napi::Object out = Napi::Object::New(env);
-  out["totals"] = totals;
-  out["ids"] = groups;
+  out.Set("totals", totals);
+  out.Set("ids", groups);
   return out;
 }
 
@@ -48,9 +48,9 @@ Napi::Value Attachment::LivingDevices(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(info.Env(), living.size());
   for (uint32_t i = 0; i < living.size(); i++) {
     Napi::Object entry = Napi::Object::New(info.Env());
-    entry["id"] = living[i].id;
-    entry["firstCell"] = living[i].device->first_cell;
-    entry["removed"] = false;
+    entry.Set("id", living[i].id);
+    entry.Set("firstCell", living[i].device->first_cell);
+    entry.Set("removed", false);
     out[i] = entry;
   }
   return out;

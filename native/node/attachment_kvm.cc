@@ -19,7 +19,7 @@ Napi::Value Attachment::SampleKvm(const Napi::CallbackInfo& info) {
   const Status status = Attached(info)->SampleKvm(targets, &failed);
   if (status.ok()) return info.Env().Undefined();
   Napi::Object failure = ToFailure(info.Env(), status).As<Napi::Object>();
-  failure["index"] = static_cast<uint32_t>(failed);
+  failure.Set("index", static_cast<uint32_t>(failed));
   return failure;
 }
 
@@ -29,8 +29,8 @@ Napi::Value Attachment::KvmLosses(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(env, losses.size());
   for (uint32_t i = 0; i < losses.size(); i++) {
     Napi::Object one = Napi::Object::New(env);
-    one["vcpu"] = losses[i].is_vcpu ? Napi::Value(Napi::String::New(env, losses[i].vcpu)) : env.Null();
-    one["failure"] = ToFailure(env, {Code::kOpen, losses[i].error, "pread"});
+    one.Set("vcpu", losses[i].is_vcpu ? Napi::Value(Napi::String::New(env, losses[i].vcpu)) : env.Null());
+    one.Set("failure", ToFailure(env, {Code::kOpen, losses[i].error, "pread"}));
     out[i] = one;
   }
   return out;

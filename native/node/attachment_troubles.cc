@@ -33,10 +33,10 @@ Napi::Value Attachment::TakeTroubles(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   Napi::Array missed = Napi::Array::New(env, taken.missed.size());
   for (uint32_t i = 0; i < taken.missed.size(); i++) missed[i] = ToFailure(env, taken.missed[i]);
-  out["missed"] = missed;
-  out["isDegraded"] = taken.is_degraded;
-  out["displaced"] = ToNumbers(env, taken.displaced);
-  out["hasLostKvm"] = taken.has_lost_kvm;
+  out.Set("missed", missed);
+  out.Set("isDegraded", taken.is_degraded);
+  out.Set("displaced", ToNumbers(env, taken.displaced));
+  out.Set("hasLostKvm", taken.has_lost_kvm);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "node/method.h"
 #include "node/napi_util.h"
 #include "profile/file_sampler.h"
 
@@ -39,10 +40,11 @@ class FileSampling : public Napi::ObjectWrap<FileSampling> {
       : ObjectWrap(info), sampler_(NsOf(info[0]), NsOf(info[1]), NsOf(info[2])) {}
 
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "FileSampler",
-                       {InstanceMethod<&FileSampling::SetFiles>("setFiles"), InstanceMethod<&FileSampling::Run>("run"),
-                        InstanceMethod<&FileSampling::Note>("note"), InstanceMethod<&FileSampling::Last>("last"),
-                        InstanceMethod<&FileSampling::Figures>("figures")});
+    static constexpr Method<FileSampling> kMethods[] = {
+        {"setFiles", &FileSampling::SetFiles}, {"run", &FileSampling::Run},         {"note", &FileSampling::Note},
+        {"last", &FileSampling::Last},         {"figures", &FileSampling::Figures},
+    };
+    return DefineClass(env, "FileSampler", Method<FileSampling>::Describe(kMethods));
   }
 
  private:
@@ -58,8 +60,8 @@ class FileSampling : public Napi::ObjectWrap<FileSampling> {
     size_t written = 0;
     const FileSampler::Stop stop = sampler_.Run(NsOf(info[0]), reinterpret_cast<char*>(text.Data()), text.ByteLength(), &written);
     Napi::Object result = Napi::Object::New(info.Env());
-    result["stop"] = static_cast<uint32_t>(stop);
-    result["bytes"] = static_cast<double>(written);
+    result.Set("stop", static_cast<uint32_t>(stop));
+    result.Set("bytes", static_cast<double>(written));
     return result;
   }
 
@@ -75,11 +77,11 @@ class FileSampling : public Napi::ObjectWrap<FileSampling> {
 
   Napi::Value Figures(const Napi::CallbackInfo& info) {
     Napi::Object figures = Napi::Object::New(info.Env());
-    figures["samples"] = static_cast<double>(sampler_.samples());
-    figures["missedTicks"] = static_cast<double>(sampler_.missed_ticks());
-    figures["lateNsMedian"] = static_cast<double>(sampler_.lateness().Quantile(1, 2));
-    figures["lateNsP99"] = static_cast<double>(sampler_.lateness().Quantile(99, 100));
-    figures["lateNsMax"] = static_cast<double>(sampler_.lateness().max());
+    figures.Set("samples", static_cast<double>(sampler_.samples()));
+    figures.Set("missedTicks", static_cast<double>(sampler_.missed_ticks()));
+    figures.Set("lateNsMedian", static_cast<double>(sampler_.lateness().Quantile(1, 2)));
+    figures.Set("lateNsP99", static_cast<double>(sampler_.lateness().Quantile(99, 100)));
+    figures.Set("lateNsMax", static_cast<double>(sampler_.lateness().max()));
     return figures;
   }
 

@@ -12,11 +12,11 @@ Napi::Array ListOf(Napi::Env env, const KvmStatistics& statistics) {
   for (uint32_t i = 0; i < statistics.all.size(); i++) {
     const KvmMetricShape shape = ShapeOf(statistics.all[i]);
     Napi::Object one = Napi::Object::New(env);
-    one["name"] = statistics.all[i].name;
-    if (shape.kind != KvmMetricShape::kNone) one["kind"] = shape.kind == KvmMetricShape::kCounter ? "inc" : "store";
-    one["isPeak"] = statistics.all[i].type == KvmType::kPeak;
-    one["unit"] = shape.unit;
-    one["leftOut"] = shape.left_out;
+    one.Set("name", statistics.all[i].name);
+    if (shape.kind != KvmMetricShape::kNone) one.Set("kind", shape.kind == KvmMetricShape::kCounter ? "inc" : "store");
+    one.Set("isPeak", statistics.all[i].type == KvmType::kPeak);
+    one.Set("unit", shape.unit);
+    one.Set("leftOut", shape.left_out);
     out[i] = one;
   }
   return out;
@@ -24,7 +24,7 @@ Napi::Array ListOf(Napi::Env env, const KvmStatistics& statistics) {
 
 Napi::Value FailureOf(Napi::Env env, const Status& status, bool is_vcpu) {
   Napi::Object failure = ToFailure(env, status).As<Napi::Object>();
-  failure["isVcpu"] = is_vcpu;
+  failure.Set("isVcpu", is_vcpu);
   return failure;
 }
 
@@ -46,7 +46,7 @@ Napi::Value KvmStatisticsOf(const Napi::CallbackInfo& info) {
     }
     if (Status status = KvmStatistics::Read(one.statistics.get(), &statistics); !status.ok())
       return FailureOf(env, status, is_vcpu);
-    out[is_vcpu ? "vcpu" : "vm"] = ListOf(env, statistics);
+    out.Set(is_vcpu ? "vcpu" : "vm", ListOf(env, statistics));
   }
   return out;
 }

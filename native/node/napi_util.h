@@ -5,14 +5,14 @@
 
 #pragma once
 
-#include <napi.h>
-
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/signal_kinds.h"
 #include "base/status.h"
 #include "crash/disposition.h"
+#include "node/node_addon_api.h"
 
 namespace vmm {
 
@@ -41,10 +41,10 @@ inline Napi::Value ToFailure(Napi::Env env, const Status& status) {
     case Code::kNoStatistics: code = "noStatistics"; break;
   }
   Napi::Object failure = Napi::Object::New(env);
-  failure["code"] = code;
-  failure["errno"] = status.error;
-  failure["syscall"] = status.syscall;
-  failure["reason"] = status.reason;
+  failure.Set("code", code);
+  failure.Set("errno", status.error);
+  failure.Set("syscall", status.syscall);
+  failure.Set("reason", status.reason);
   return failure;
 }
 
@@ -64,13 +64,18 @@ inline uint64_t Uint64Of(const Napi::Value& value) {
   return value.As<Napi::BigInt>().Uint64Value(&lossless);
 }
 
+// The memory of a typed array, until JavaScript runs again.
+inline std::string_view BytesOf(const Napi::Value& value) {
+  const Napi::TypedArray array = value.As<Napi::TypedArray>();
+  return {static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
+}
+
 // The bytes of a typed array, as elements of T. T must have no padding.
 template <typename T>
 std::vector<T> VectorOf(const Napi::Value& value) {
-  const Napi::TypedArray array = value.As<Napi::TypedArray>();
-  const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  std::vector<T> out(array.ByteLength() / sizeof(T));
-  if (!out.empty()) std::memcpy(static_cast<void*>(out.data()), bytes, out.size() * sizeof(T));
+  const std::string_view bytes = BytesOf(value);
+  std::vector<T> out(bytes.size() / sizeof(T));
+  if (!out.empty()) std::memcpy(static_cast<void*>(out.data()), bytes.data(), out.size() * sizeof(T));
   return out;
 }
 

@@ -25,13 +25,13 @@ struct Stopping {
 
 Napi::Value ToFigures(Napi::Env env, const ProfileResult& result) {
   Napi::Object figures = Napi::Object::New(env);
-  figures["samples"] = static_cast<double>(result.samples);
-  figures["missedTicks"] = static_cast<double>(result.missed_ticks);
-  figures["backOffs"] = static_cast<double>(result.back_offs);
-  figures["lateNsMedian"] = static_cast<double>(result.late_ns_median);
-  figures["lateNsP99"] = static_cast<double>(result.late_ns_p99);
-  figures["lateNsMax"] = static_cast<double>(result.late_ns_max);
-  if (!result.status.ok()) figures["failure"] = ToFailure(env, result.status);
+  figures.Set("samples", static_cast<double>(result.samples));
+  figures.Set("missedTicks", static_cast<double>(result.missed_ticks));
+  figures.Set("backOffs", static_cast<double>(result.back_offs));
+  figures.Set("lateNsMedian", static_cast<double>(result.late_ns_median));
+  figures.Set("lateNsP99", static_cast<double>(result.late_ns_p99));
+  figures.Set("lateNsMax", static_cast<double>(result.late_ns_max));
+  if (!result.status.ok()) figures.Set("failure", ToFailure(env, result.status));
   return figures;
 }
 

@@ -6,11 +6,10 @@
 
 #pragma once
 
-#include <napi.h>
-
 #include <memory>
 #include <utility>
 
+#include "node/node_addon_api.h"
 #include "profile/profile.h"
 #include "store/store.h"
 

@@ -49,8 +49,8 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   // A newline that went first is not part of the line.
   const size_t before = text.size() > line.size() ? 1 : 0;
-  out["sent"] = Napi::Number::New(env, static_cast<double>(sent < before ? 0 : sent - before));
-  if (!status.ok()) out["failure"] = ToFailure(env, status);
+  out.Set("sent", Napi::Number::New(env, static_cast<double>(sent < before ? 0 : sent - before)));
+  if (!status.ok()) out.Set("failure", ToFailure(env, status));
   return out;
 }
 

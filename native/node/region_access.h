@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include <napi.h>
+#include "node/node_addon_api.h"
 
 namespace vmm {
 

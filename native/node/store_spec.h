@@ -5,8 +5,7 @@
 
 #pragma once
 
-#include <napi.h>
-
+#include "node/node_addon_api.h"
 #include "store/store.h"
 
 namespace vmm {

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
-import { BYTES_MAX, GLIBC_MAX } from './targets.mjs';
+import { BYTES_MAX, GLIBC_MAX, PACKED_BYTES_MAX } from './targets.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -32,6 +33,7 @@ export function inspect(path) {
   const bytes = readFileSync(path);
   return {
     bytes: bytes.length,
+    packedBytes: gzipSync(bytes, { level: 9 }).length,
     machine: /Machine:\s+(.*)/.exec(readelf('--file-header', path))?.[1],
     needs: matches(dynamic, /\(NEEDED\).*\[(.*)\]/g),
     flags: /\(FLAGS_1\)\s+Flags: (.*)/.exec(dynamic)?.[1].split(' ') ?? [],
@@ -44,6 +46,12 @@ export function inspect(path) {
 
 /** The newest version of glibc that the addon asks for; `-` for musl, which has no versions. */
 export const glibcOf = ({ versions }) => newest(matches(versions.join(' '), /GLIBC_([\d.]+)/g)) ?? '-';
+
+/** What is wrong with the size of all addons together: sentences. */
+export function faultsOfAll(facts) {
+  const bytes = facts.reduce((sum, { packedBytes }) => sum + packedBytes, 0);
+  return bytes <= PACKED_BYTES_MAX ? [] : [`the addons have ${bytes} bytes in the package, more than ${PACKED_BYTES_MAX}`];
+}
 
 /** What is wrong with the addon of a target: sentences. */
 export function faultsOf(target, facts, folder = root) {

@@ -4,7 +4,13 @@
 export const GLIBC_MAX = '2.28';
 
 /** The most bytes of one addon. */
-export const BYTES_MAX = 512 * 1024;
+export const BYTES_MAX = 400_000;
+
+/**
+ * The most bytes of all addons together, each compressed as in the package. The bound for the rest of the package is
+ * in test/package/package.test.ts.
+ */
+export const PACKED_BYTES_MAX = 760_000;
 
 /**
  * `file` is the path in prebuilds/, `triple` the target of zig, `machine` what the ELF header says, and `needs` the
