@@ -134,4 +134,36 @@ describe('vmm-metrics watch', () => {
     expect(wide).toMatch(/FASTEST COUNTER +TREND +STORE\n/);
     expect(wide).toMatch(/vm2 +killed .* three\n/);
   });
+
+  test('when the terminal is wide or narrow, then the last line has the notes that fit, whole, and the place in the table', async () => {
+    const folder = temporaryFolder();
+    for (const name of ['one', 'two']) vcpuRegion(join(folder, `${name}.region`), { name });
+    const session = await inTerminal(
+      120,
+      24,
+      [
+        ['one[.]region +killed', { resize: [40, 24] }],
+        ['', '/tw'],
+        ['filter: tw_', '\r'],
+        ["filter 'tw'", '\r'],
+        ['two, process', { resize: [40, 8] }],
+        ['', 'a'],
+        ['with zeros', '?'],
+        ['Keys of', 'xq'],
+      ],
+      'watch',
+      folder,
+    );
+    const lasts = session.screens.map((text) => screenOf(text).split('\n').at(-1)!);
+    const [wide, narrow, typing, filtered, , small, zeros, help] = lasts.map((line) => line.trimEnd());
+    expect(wide).toBe(' sorted by path   ? help   q quit   enter open   / filter   s sort   a show zeros   v all metrics');
+    expect(narrow).toBe(' sorted by path   ? help   q quit');
+    expect(typing).toBe(' filter: tw_');
+    expect(filtered).toBe(" filter 'tw'   sorted by path   ? help");
+    expect(small).toMatch(/^ sorted by schema {3}\? help +1-\d+ of \d+$/);
+    expect(zeros).toMatch(/^ sorted by schema, with zeros +1-\d+ of \d+$/);
+    expect(help).toBe(' any key: back');
+    expect(session.screens[0]).toContain('\x1b[7m sorted by path');
+    for (const [i, line] of lasts.entries()) expect(line.length).toBe(i === 0 ? 120 : 40);
+  });
 });

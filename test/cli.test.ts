@@ -1,6 +1,6 @@
 // The command `vmm-metrics`, run as a shell does.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { readRegion } from 'vmm-metrics';
 import { node } from './helpers/children.ts';
 import { cli, oneLine, program } from './helpers/command.ts';
 import { makeFifo } from './helpers/sinks.ts';
+import { inTerminal, screenOf } from './helpers/terminal.ts';
 import { vcpuRegion, vcpuRegionFile, vcpuShape } from './helpers/vcpu-region.ts';
 import { parseLine, temporaryFolder } from './helpers/workplace.ts';
 
@@ -120,6 +121,24 @@ disk, all devices
 1 metric is zero; use --all to show it
 `);
     expect((await cli('show', '--all', path)).stdout).toContain('  idle ');
+  });
+
+  test.each([
+    { columns: 200, lines: 1 },
+    { columns: 120, lines: 2 },
+    { columns: 50, lines: 4 },
+  ])('when the terminal has $columns columns, then the command that flushes has $lines lines, and a shell takes it as it is', async ({
+    columns,
+    lines,
+  }) => {
+    const path = vcpuRegion(join(temporaryFolder(), "it's $a"));
+    const { last } = await inTerminal(columns, 24, [], 'show', path);
+    const note = /NOT FLUSHED.*?(?=\n\n)/s.exec(screenOf(last))![0];
+    expect(note.split('\n')).toHaveLength(lines);
+    for (const line of note.split('\n')) if (!line.includes(path.split('/')[1]!)) expect(line.length).toBeLessThanOrEqual(columns);
+    const command = note.slice(note.indexOf('vmm-metrics flush'));
+    const { stdout } = spawnSync('sh', ['-c', command.replace('vmm-metrics', "printf '%s\\n'")], { encoding: 'utf8' });
+    expect(stdout).toBe(`flush\n${path}\n--to\nSINK\n`);
   });
 
   test('when its process crashed and memory was lost, then the first lines say so', async () => {

@@ -8,6 +8,7 @@ import { group, inc, perDevice, type SchemaShape, store } from 'vmm-metrics';
 import { Fleet, type FleetOptions } from '../lib/serve/fleet.ts';
 import { type ScrapeQuery, Scrapes } from '../lib/serve/scrapes.ts';
 import { descriptorsOf } from './helpers/descriptors.ts';
+import { holdLock } from './helpers/lock-holder.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { type RegionOptions, writeRegion } from './helpers/region-writer.ts';
 import { seriesOf } from './helpers/series.ts';
@@ -180,6 +181,23 @@ describe('given two files with one name', () => {
     expect(series().get('vmm_g_n_total{vm="vm0"}')).toBe('20');
     expect(files()).toEqual({ killed: 1, duplicate: 1 });
     expect(fleet.shown.length).toBe(1);
+  });
+
+  test('when a process runs again where another died long ago, then its values are shown, and it dies only now', async () => {
+    const folder = temporaryFolder();
+    const path = write(join(folder, 'vm0/metrics.region'), { startedS: 1, n: 1n });
+    const { series, fleet, clock } = fleetOf([folder]);
+    expect(statesOf(series(), 'vm0')).toEqual(['killed']);
+    rmSync(path);
+    write(path, { startedS: 2, n: 20n });
+    const release = await holdLock(path);
+    clock.nowMs += 20 * MINUTE;
+    expect(statesOf(series(), 'vm0')).toEqual(['running']);
+    expect(series().get('vmm_g_n_total{vm="vm0"}')).toBe('20');
+    await release();
+    expect(statesOf(series(), 'vm0')).toEqual(['killed']);
+    expect(fleet.named('vm0')!.endedAtMs).toBe(clock.nowMs);
+    expect(series().get('vmm_g_n_total{vm="vm0"}')).toBe('20');
   });
 
   test('when the newest file is removed, then the other one is shown', () => {

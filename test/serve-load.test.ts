@@ -257,6 +257,9 @@ describe('given an agent with many clients', () => {
       if (i % 3 > 0) await once(socket, 'readable');
       socket.destroy();
     }
+    await untilOld();
+    await agent.series(); // the agent has noticed that the clients are gone
+    await untilOld();
     const series = await agent.series();
     expect(series.get('vmm_agent_scrapes_cut_total')).toBe('0');
     expect(agent.report()).not.toContain('failed');

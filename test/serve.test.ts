@@ -186,6 +186,7 @@ describe('given the header Accept', () => {
     { accept: 'application/openmetrics-text;version=0.0.1;q=0.9,text/plain;version=0.0.4;q=0.5', expected: text },
     { accept: 'application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4', expected: text1 },
     { accept: 'application/openmetrics-text;q=0, text/plain', expected: text },
+    { accept: 'Text/Plain; VERSION=1.0.0', expected: text1 },
     { accept: 'text/plain;q=0, */*, application/openmetrics-text;q=0.1', expected: openmetrics },
     { accept: 'text/plain;version=0.0.4;q=0.2, application/openmetrics-text;q=0.3, */*;q=0.9', expected: openmetrics },
     { accept: 'application/vnd.google.protobuf', expected: text },

@@ -111,7 +111,7 @@ function tableOf(path: string, content: SettledContent, all: boolean): string {
   const width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
   const summary = summaryOf(content);
   const { rows, hidden } = rowsOf(content, { zeros: all });
-  const out = [plain(path), ...stateLines(summary, width), ...notesOf(summary, path)];
+  const out = [plain(path), ...stateLines(summary, width), ...notesOf(summary, path, width)];
   if (rows.length > 0) out.push('', ...sectionsOf(rows, width));
   if (hidden > 0)
     out.push('', `${hidden} ${hidden === 1 ? 'metric is zero; use --all to show it' : 'metrics are zero; use --all to show them'}`);
@@ -124,18 +124,28 @@ function stateLines(summary: RegionSummary, width: number): string[] {
   return isLoud ? lines.map((line) => styled(['bold', 'red'], line)) : lines;
 }
 
-function notesOf({ lineInFlight, state, hasPending, sinkPath }: RegionSummary, path: string): string[] {
+function notesOf({ lineInFlight, state, hasPending, sinkPath }: RegionSummary, path: string, width: number): string[] {
   const notes: string[] = [];
   if (lineInFlight === 'unknown') {
-    notes.push('A line was in flight, and it is unknown whether the line got out. The line may contain some of the pending values.');
+    const note = 'A line was in flight, and it is unknown whether the line got out. The line may contain some of the pending values.';
+    notes.push(...wrapped(note, width));
   }
   if (state !== 'running' && hasPending) {
     const sink = sinkPath === undefined ? 'SINK' : quoted(sinkPath);
-    const note = `NOT FLUSHED: the pending values. This command writes them: vmm-metrics flush ${quoted(path)} --to ${sink}`;
-    notes.push(styled('bold', note));
+    const command = [`vmm-metrics flush ${quoted(path)}`, `--to ${sink}`];
+    const note = withCommand('NOT FLUSHED: the pending values. This command writes them:', command, width);
+    notes.push(...note.map((line) => styled('bold', line)));
   }
   if (state !== 'running' && !hasPending) notes.push('Nothing pending: all values have been flushed.');
   return notes;
+}
+
+/** A note and a command, in as few lines as fit. A shell takes the command from all its lines as one. */
+function withCommand(note: string, parts: readonly string[], width: number): string[] {
+  const whole = parts.join(' ');
+  if (note.length + 1 + whole.length <= width) return [`${note} ${whole}`];
+  if (2 + whole.length <= width) return [...wrapped(note, width), `  ${whole}`];
+  return [...wrapped(note, width), ...parts.map((part, i) => `${i === 0 ? '  ' : '    '}${part}${i < parts.length - 1 ? ' \\' : ''}`)];
 }
 
 /** A path as a word for a shell. */
