@@ -88,7 +88,6 @@ const FAST = [
   'region/cells',
   'region/collection',
   'region/known_region',
-  'store/store_devices',
 ];
 const effortFor = (source) => (FAST.some((part) => source.startsWith(`native/${part}`)) ? '-O2' : '-Oz');
 
