@@ -5,6 +5,8 @@ import { defineSchema, group, inc, latency, Metrics, perDevice, store } from 'vm
 import { firecracker } from 'vmm-metrics/firecracker';
 import { contentType, exposition, expositionBytes } from 'vmm-metrics/prometheus';
 
+import { MessageSource, protobufOf } from '../lib/prometheus/protobuf.ts';
+import { SAMPLE } from '../lib/sampled.ts';
 import { metricFamiliesIn } from './helpers/metric-family.ts';
 import { closing, freshName } from './helpers/workplace.ts';
 
@@ -51,6 +53,27 @@ describe('given groups and devices', () => {
         metric: [{ label: [vm], counter: { value: 7 } }],
       },
     ]);
+  });
+
+  test('when a source is written again after values and devices have changed, then the bytes are those of a new source', () => {
+    const metrics = counted();
+    const labels = { vm: 'é'.repeat(70) }; // with the metric, longer than a length of one byte
+    const kept = new MessageSource({ prefix: 'vmm', labels });
+    const steps = [
+      () => metrics.app.vcpu.exits.add(2n ** 60n),
+      () => metrics.app.vcpu.start_ms.store(0),
+      () => metrics.app.vcpu.time.observe(1e9),
+      () => metrics.app.disk.alloc('c').read_bytes.inc(),
+      () => metrics.app.disk.alloc('a"b\nü').read_bytes.inc(),
+      () => metrics.app.disk.remove('c'),
+      () => metrics.app.disk.alloc('another').read_bytes.inc(),
+    ];
+    for (const step of steps) {
+      step();
+      kept.update(metrics[SAMPLE]());
+      const fresh = exposition(metrics, { format: 'protobuf', labels });
+      expect(Buffer.compare(protobufOf([kept]), fresh)).toBe(0);
+    }
   });
 
   test('when a list is written, then each family is one message, with the samples of all sources', () => {

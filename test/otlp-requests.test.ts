@@ -58,43 +58,53 @@ function pointsIn(metrics: ReadonlyMap<string, OtlpMetric>, collected: readonly 
   });
 }
 
-test('given a store that counts, when requests are made over and over, then each has the values, and the bytes of a first request', () => {
+test('given two stores that count, when requests are made over and over, then each has the values, and the bytes of a first request', () => {
   const random = randomFrom(7);
   const below = (limit: number) => Math.floor(limit * random());
   const folder = temporaryFolder();
-  const file = join(folder, 'vm0.region');
-  const open = () => Metrics.open(schema, { name: freshName(), file, previous: 'discard' });
-  let metrics = open();
-  onTestFinished(() => metrics.close());
+  const open = (name: string) => Metrics.open(schema, { name: freshName(), file: join(folder, `${name}.region`), previous: 'discard' });
+  // Most of the time, the two have the same devices, and share everything but numbers.
+  const stores = new Map(['vm0', 'vm1'].map((name) => [name, open(name)]));
+  let [name, metrics] = [...stores][0]!;
+  onTestFinished(() => stores.forEach((one) => void one.close()));
   const fleet = fleetOf(folder);
   const kept = new OtlpRequests(FACTS);
   const ids = ['a', 'b"\n', 'ü'];
+  let now = 0;
   const steps = [
     () => metrics.app.vcpu.exits.add(below(4) === 0 ? 3n : 2n ** 63n),
     () => metrics.app.vcpu.start_ms.store(BigInt(below(100_000))),
     () => metrics.app.vcpu.busy_us.add(below(1e9)),
     () => metrics.app.vcpu.time.observe(below(3)),
     () => metrics.app.vcpu.spread.observe(below(1e6)),
-    () => metrics.app.disk.alloc(ids[below(3)]!).read_bytes.add(below(1e6)),
-    () => metrics.app.disk.alloc(ids[below(3)]!).time.observe(below(1e6)),
-    () => metrics.app.disk.alloc(ids[below(3)]!).sizes.observe(below(1e6)),
-    () => metrics.app.disk.remove(ids[below(3)]!),
+    () => metrics.app.disk.alloc(ids[now % 3]!).read_bytes.add(below(1e6)),
+    () => metrics.app.disk.alloc(ids[now % 3]!).time.observe(below(1e6)),
+    () => metrics.app.disk.alloc(ids[now % 3]!).sizes.observe(below(1e6)),
+    () => metrics.app.disk.remove(ids[now % 3]!),
     () => metrics.app.net.alloc('n').time.observe(below(9)),
     () => {
       if (below(10) > 0) return;
       metrics.close();
-      metrics = open();
+      metrics = open(name);
+      stores.set(name, metrics);
     },
   ];
   for (let i = 0; i < STEPS; i++) {
-    steps[below(steps.length)]!();
+    now = below(1000);
+    const step = steps[below(steps.length)]!;
+    for (const both of below(5) === 0 ? [...stores].slice(below(2), 2) : stores) {
+      [name, metrics] = both;
+      step();
+    }
     fleet.refresh();
     const nowMs = Date.now();
-    const request = Buffer.concat(kept.of(fleet.shown, nowMs));
-    expect(request.equals(Buffer.concat(new OtlpRequests(FACTS).of(fleet.shown, nowMs)))).toBe(true);
-    const collected = metrics.collect();
-    const found = pointsIn(resourcesIn(request).get('vm0')!.metrics, collected);
-    const expected = collected.map((one) => pointFor(one, !(one.group === 'net' && one.aggregate === true)));
-    expect(found).toEqual(expected);
+    const request = Buffer.from(kept.of(fleet.shown, nowMs));
+    expect(request.equals(new OtlpRequests(FACTS).of(fleet.shown, nowMs))).toBe(true);
+    for (const [vm, counted] of stores) {
+      const collected = counted.collect();
+      const found = pointsIn(resourcesIn(request).get(vm)!.metrics, collected);
+      const expected = collected.map((one) => pointFor(one, !(one.group === 'net' && one.aggregate === true)));
+      expect(found).toEqual(expected);
+    }
   }
 });

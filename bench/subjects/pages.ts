@@ -3,21 +3,19 @@
 // is a part of it. A tick is what the page does with the data that comes every two seconds, in processor time of the
 // page's main thread.
 
-import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type Browser, type Screen, startBrowser, withoutChromium } from '../../test/helpers/browser.ts';
 import { startAgent } from '../agent.ts';
-import { endChild, startChild } from '../children.ts';
+import { endChild } from '../children.ts';
+import { startHost } from '../machines.ts';
 import { folderInMemory } from '../store.ts';
 import type { Measurement, Row, Sample, Subject } from '../subject.ts';
 import type { Tree } from '../tree.ts';
 
 const LIVING = 900;
 const DEAD = 100;
-/** A process has at most 64 region files. */
-const IN_A_PROCESS = 50;
 /** How often each page is opened in a round. */
 const OPENINGS = 3;
 const TICKS = 5;
@@ -50,9 +48,7 @@ const tick = (screen: Screen) => `${named(screen)}: a tick`;
 
 async function measured(tree: Tree): Promise<Map<string, Sample[]>> {
   const folder = folderInMemory();
-  const dead = await startMachines(tree, folder, LIVING, DEAD);
-  for (const child of dead) child.kill('SIGKILL');
-  const living = await startMachines(tree, folder, 0, LIVING);
+  const living = await startHost(tree, folder, LIVING, DEAD);
   const { agent, port } = await startAgent(tree, join(folder, '*', 'metrics.region'), true);
   const browser = startBrowser();
   try {
@@ -62,12 +58,6 @@ async function measured(tree: Tree): Promise<Map<string, Sample[]>> {
     agent.kill('SIGKILL');
     await Promise.all(living.map(endChild));
   }
-}
-
-async function startMachines(tree: Tree, folder: string, first: number, count: number): Promise<ChildProcess[]> {
-  const begins = Array.from({ length: count / IN_A_PROCESS }, (_, i) => first + i * IN_A_PROCESS);
-  const started = begins.map((begin) => startChild(tree, 'fleet', folder, `${begin}`, `${IN_A_PROCESS}`));
-  return (await Promise.all(started)).map(({ child }) => child);
 }
 
 async function measuredIn(browser: Browser, url: string): Promise<Map<string, Sample[]>> {

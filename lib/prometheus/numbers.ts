@@ -43,6 +43,11 @@ export class Numbers {
     return (halves[low + 1]! * 2 ** 32 + halves[low]!) / 10 ** decimals;
   }
 
+  /** A value in the unit of its cell. `index`: its owner's first value and its cell together. */
+  valueAt(index: number): number {
+    return this.#words.halves[2 * index + 1]! * 2 ** 32 + this.#words.halves[2 * index]!;
+  }
+
   /** The cell's value, exactly. */
   integerAt({ first }: NumberOwner, { cell }: Part): bigint {
     return this.#words.integers[first + cell]!;

@@ -8,6 +8,7 @@ import { type Family, type FamilyType, familiesOf } from './families.ts';
 import type { Labels } from './names.ts';
 import { type NumberOwner, Numbers } from './numbers.ts';
 import { unionOf } from './union.ts';
+import { varintBytes } from './varint.ts';
 
 /** A chunk has the families of about so many samples. */
 const CHUNK_SAMPLES = 4096;
@@ -36,6 +37,7 @@ export class MessageSource {
   /** By the group of devices. */
   #devices: (readonly LabelledOwner[])[] = [];
   #aggregates: (readonly LabelledOwner[])[] = [];
+  #metrics: NumberMetrics | undefined;
 
   constructor(options: MessageOptions) {
     this.#options = options;
@@ -53,10 +55,20 @@ export class MessageSource {
    */
   update(sampled: Sampled): void {
     this.#families = familiesOf(sampled.layout, this.#options.prefix);
-    if (this.numbers.update(sampled)) return;
+    if (this.numbers.update(sampled)) {
+      this.#metrics?.update();
+      return;
+    }
+    this.#metrics = undefined;
     this.#own = undefined;
     this.#devices = [];
     this.#aggregates = [];
+  }
+
+  /** The `Metric`s of a family of counters or gauges, and how many they are. `place`: its index in `families`. */
+  metricsOf(place: number): MetricBytes {
+    this.#metrics ??= new NumberMetrics(this);
+    return this.#metrics.of(place);
   }
 
   ownersOf(family: Family): readonly LabelledOwner[] {
@@ -70,6 +82,64 @@ export class MessageSource {
     return this.numbers.ownersOf(family).map(({ device, first }) => {
       return { device, first, labels: device === undefined ? this.#plain : labelPairs({ ...this.#options.labels, device }) };
     });
+  }
+}
+
+interface MetricBytes {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+}
+
+/**
+ * The `Metric`s of all counters and gauges of a source as bytes that are kept. Their values have a fixed length, so
+ * only the values are written again.
+ */
+class NumberMetrics {
+  readonly #numbers: Numbers;
+  readonly #view: DataView;
+  readonly #families: readonly MetricBytes[];
+  /** For each number: the index of its byte, and of its value. */
+  readonly #places: Uint32Array;
+  readonly #divisors: Float64Array;
+
+  constructor(source: MessageSource) {
+    this.#numbers = source.numbers;
+    const writer = new BinaryWriter();
+    const places: number[] = [];
+    const divisors: number[] = [];
+    let at = 0;
+    const ranges = source.families.map((family) => {
+      if (family.type !== 'counter' && family.type !== 'gauge') return { begin: at, end: at, count: 0 };
+      const begin = at;
+      const { cell, decimals } = family.parts[0]!;
+      const owners = source.ownersOf(family);
+      for (const { labels, first } of owners) {
+        writeNumber(writer, labels, family.type, 0);
+        at += numberBytes(labels);
+        places.push(at - DOUBLE_BYTES, first + cell);
+        divisors.push(10 ** decimals);
+      }
+      return { begin, end: at, count: owners.length };
+    });
+    const bytes = writer.finish();
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#families = ranges.map(({ begin, end, count }) => ({ bytes: bytes.subarray(begin, end), count }));
+    this.#places = Uint32Array.from(places);
+    this.#divisors = Float64Array.from(divisors);
+    this.update();
+  }
+
+  of(place: number): MetricBytes {
+    return this.#families[place]!;
+  }
+
+  /** Writes the values of the last reading. */
+  update(): void {
+    const view = this.#view;
+    const places = this.#places;
+    for (let i = 0; i < places.length; i += 2) {
+      view.setFloat64(places[i]!, this.#numbers.valueAt(places[i + 1]!) / this.#divisors[i >> 1]!, true);
+    }
   }
 }
 
@@ -101,12 +171,14 @@ export function* protobufChunks(
       const place = placeOf === undefined ? number : placeOf[i]![number]!;
       if (place < 0) continue;
       const own = source.families[place]!;
-      for (const owner of source.ownersOf(own)) {
-        if (!hasHead) writeHead(writer.fork(), { ...family, name: family.type === 'counter' ? `${family.name}_total` : family.name });
-        hasHead = true;
-        samples++;
-        writeMetric(writer, source.numbers, own, owner);
-      }
+      const isNumber = own.type === 'counter' || own.type === 'gauge';
+      const count = isNumber ? source.metricsOf(place).count : source.ownersOf(own).length;
+      if (count === 0) continue;
+      if (!hasHead) writer.fork().raw(headOf(family));
+      hasHead = true;
+      samples += count;
+      if (isNumber) writer.raw(source.metricsOf(place).bytes);
+      else for (const owner of source.ownersOf(own)) writeDistribution(writer, source.numbers, own, owner);
     }
     if (!hasHead) continue;
     if (family.unit !== '') writer.tag(5, WireType.LengthDelimited).string(family.unit);
@@ -127,6 +199,19 @@ export function simpleFamily(
   writeHead(writer, head);
   for (const { labels, value } of samples) writeNumber(writer, labelPairs(labels), head.type, value);
   return writer.join().finish();
+}
+
+const heads = new WeakMap<Family, Uint8Array>();
+
+/** The same fields as writeHead() writes, as bytes that are kept. */
+function headOf(family: Family): Uint8Array {
+  let head = heads.get(family);
+  if (head === undefined) {
+    const { name, type } = family;
+    writeHead(scratch, { ...family, name: type === 'counter' ? `${name}_total` : name });
+    heads.set(family, (head = scratch.finish()));
+  }
+  return head;
 }
 
 /** The fields of `MetricFamily` before its metrics. */
@@ -159,14 +244,17 @@ function writeNumber(writer: BinaryWriter, labels: Uint8Array, type: 'counter' |
   writer.tag(1, WireType.Bit64).double(value);
 }
 const NUMBER_BYTES = 11;
+const DOUBLE_BYTES = 8;
 
-/** `Metric`: the labels and the value of one owner. */
-function writeMetric(writer: BinaryWriter, numbers: Numbers, family: Family, owner: LabelledOwner): void {
+/** How many bytes writeNumber() writes. The double comes last. */
+function numberBytes(labels: Uint8Array): number {
+  const bytes = labels.length + NUMBER_BYTES;
+  return 1 + varintBytes(bytes) + bytes;
+}
+
+/** `Metric`: the labels and the values of one owner of a summary or a histogram. */
+function writeDistribution(writer: BinaryWriter, numbers: Numbers, family: Family, owner: LabelledOwner): void {
   const { type, parts } = family;
-  if (type === 'counter' || type === 'gauge') {
-    writeNumber(writer, owner.labels, type, numbers.at(owner, parts[0]!));
-    return;
-  }
   writer.tag(4, WireType.LengthDelimited).fork().raw(owner.labels);
   if (type === 'histogram') writeHistogram(writer, numbers, family, owner);
   else {

@@ -13,9 +13,11 @@ import { answer, type Site } from './routes.ts';
 import { type Detail, Scrapes } from './scrapes.ts';
 import { Token } from './token.ts';
 
-export { NAME_SOURCES } from './fleet.ts';
+// Fleet and OtlpRequests are for the benchmarks.
+export { Fleet, NAME_SOURCES } from './fleet.ts';
 export { addressFrom, DEFAULT_LISTEN } from './listening.ts';
 export { otlpUrl } from './otlp-exporter.ts';
+export { OtlpRequests } from './otlp-request.ts';
 export { DETAILS } from './scrapes.ts';
 
 export interface AgentOptions extends Omit<FleetOptions, 'now'> {

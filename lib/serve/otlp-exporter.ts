@@ -98,7 +98,7 @@ export class OtlpExporter {
     return undefined;
   }
 
-  async #send(request: Uint8Array[]): Promise<number | undefined> {
+  async #send(request: Uint8Array<ArrayBuffer>): Promise<number | undefined> {
     const { url } = this.#options;
     try {
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TIMEOUT_MS)]);
@@ -108,7 +108,7 @@ export class OtlpExporter {
         'user-agent': `vmm-metrics/${VERSION}`,
         ...(isCompressed && { 'content-encoding': 'gzip' }),
       };
-      const body = Buffer.concat(isCompressed ? await gzipped(wholeAnswer(request).read()) : request);
+      const body = isCompressed ? Buffer.concat(await gzipped(wholeAnswer([request]).read())) : request;
       const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
       await response.body?.cancel();
       if (response.ok) {

@@ -6,11 +6,13 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { HistogramValue } from '../histogram/value.ts';
 import { FIRST_BUCKET, LATENCY_COUNT, LATENCY_MAX, LATENCY_MIN, LATENCY_SUM } from '../layout.ts';
 import { Shape, wordsFor } from '../prometheus/values.ts';
+import { varintBytes } from '../prometheus/varint.ts';
 import type { Sampled } from '../sampled.ts';
 import { STATES } from './file-state.ts';
+import { RequestBytes } from './otlp-bytes.ts';
 import { attributesIn, exponentialHistogram, type HistogramPoint, headOf, resourceOf, scopeOf } from './otlp-messages.ts';
 import { Data, type OtlpMetric, otlpMetricsOf } from './otlp-metrics.ts';
-import { constantPoint, latencyPoint, numberPoint, type Template, TemplateWriter, varintBytes } from './otlp-template.ts';
+import { constantPoint, latencyPoint, numberPoint, type Template, TemplateWriter, type ValueBits } from './otlp-template.ts';
 import { PREFIX, type ServedFile } from './served-file.ts';
 
 export interface RequestFacts {
@@ -19,25 +21,50 @@ export interface RequestFacts {
   readonly version: string;
 }
 
+/** How many templates are kept. Virtual machines with the same schema and devices share one. */
+const TEMPLATES_MAX = 4096;
+
 export class OtlpRequests {
   readonly #facts: RequestFacts;
+  readonly #scope: Uint8Array;
   readonly #vms = new WeakMap<ServedFile, OtlpVm>();
+  readonly #rendered = new Map<string, Rendered>();
+  readonly #request = new RequestBytes();
 
   constructor(facts: RequestFacts) {
     this.#facts = facts;
+    this.#scope = scopeOf('vmm-metrics', facts.version);
   }
 
   /**
-   * A request with these virtual machines, each a resource of its own, in chunks. The next request overwrites them.
+   * A request with these virtual machines, each a resource of its own. The next request overwrites it.
    * @param nowMs Milliseconds since 1970.
    */
-  of(vms: readonly ServedFile[], nowMs: number): Uint8Array[] {
-    return vms.flatMap((file) => {
+  of(vms: readonly ServedFile[], nowMs: number): Uint8Array<ArrayBuffer> {
+    this.#request.clear();
+    const shared = { facts: this.#facts, scope: this.#scope, rendered: this.#rendered, nowNs: BigInt(nowMs) * 1_000_000n };
+    for (const file of vms) {
       let vm = this.#vms.get(file);
-      if (vm === undefined) this.#vms.set(file, (vm = new OtlpVm(file, this.#facts)));
-      return vm.chunks(BigInt(nowMs) * 1_000_000n);
-    });
+      if (vm === undefined) this.#vms.set(file, (vm = new OtlpVm(file)));
+      vm.writeTo(this.#request, shared);
+    }
+    if (this.#rendered.size > TEMPLATES_MAX) this.#rendered.clear();
+    return this.#request.bytes;
   }
+}
+
+interface Shared {
+  readonly facts: RequestFacts;
+  readonly scope: Uint8Array;
+  /** What virtual machines share, by all that it follows from. */
+  readonly rendered: Map<string, Rendered>;
+  readonly nowNs: bigint;
+}
+
+/** Everything of a virtual machine's metrics but numbers. */
+interface Rendered {
+  readonly template: Template;
+  readonly distributions: readonly Distribution[];
 }
 
 /** The field of the attributes. `HistogramDataPoint` and the others number their fields in their own way. */
@@ -61,97 +88,126 @@ interface Distribution {
   readonly points: readonly { readonly first: number; readonly attributes: Uint8Array }[];
 }
 
-/** One virtual machine. What does not change between two requests is kept as bytes. */
+/** For the values of one virtual machine after the other. */
+let scratch: ValueBits = { ...wordsFor(0), doubles: new Float64Array() };
+
+function scratchOf(values: number): ValueBits {
+  if (scratch.integers.length < values) {
+    const words = wordsFor(values);
+    scratch = { ...words, doubles: new Float64Array(words.integers.buffer) };
+  }
+  return scratch;
+}
+
+/** A latency: where its count is, and whether its point has extremes. */
+interface LatencyState {
+  readonly word: number;
+  hasExtremes: boolean;
+}
+
+/** One virtual machine. What does not change between two requests is kept. */
 class OtlpVm {
   readonly #file: ServedFile;
-  readonly #facts: RequestFacts;
-  /** What the kept bytes were made from. */
+  /** What the kept things were made from. */
   #keys: readonly unknown[] = [];
   #shape: Shape | undefined;
-  #words = wordsFor(0);
+  /** The shape as text. */
+  #shapeKey = '';
   #resource: Uint8Array = new Uint8Array();
-  #scope: Uint8Array = new Uint8Array();
-  #template: Template | undefined;
-  #distributions: readonly Distribution[] = [];
-  /** Latencies: where their count is, and whether their point has extremes. */
-  #latencies: { readonly word: number; readonly hasExtremes: boolean }[] = [];
+  #rendered: Rendered | undefined;
+  #latencies: readonly LatencyState[] = [];
 
-  constructor(file: ServedFile, facts: RequestFacts) {
+  constructor(file: ServedFile) {
     this.#file = file;
-    this.#facts = facts;
   }
 
-  /** The field `resource_metrics` of a request. */
-  chunks(nowNs: bigint): Uint8Array[] {
+  /** Writes the field `resource_metrics` of a request. */
+  writeTo(request: RequestBytes, shared: Shared): void {
     const { name, state, writer, content, values } = this.#file;
     const sampled = values === 'shown' && content !== undefined ? this.#file.sampled : undefined;
     const keys = [name, state, writer, sampled !== undefined];
     const isSameShape = sampled === undefined || this.#shape?.fits(sampled) === true;
-    if (!isSameShape) {
-      this.#shape = new Shape(sampled);
-      this.#words = wordsFor(this.#shape.values);
-    }
-    if (sampled !== undefined) this.#shape!.fill(sampled, this.#words);
-    const isSame = isSameShape && this.#template !== undefined && keys.every((key, i) => key === this.#keys[i]);
-    if (!isSame || this.#latencies.some(({ word, hasExtremes }) => this.#isCounted(word) !== hasExtremes)) {
+    if (!isSameShape) this.#takeShape(sampled);
+    const bits = scratchOf(this.#shape?.values ?? 0);
+    const { halves } = bits;
+    if (sampled !== undefined) this.#shape!.fill(sampled, bits);
+    const isSame = isSameShape && this.#rendered !== undefined && keys.every((key, i) => key === this.#keys[i]);
+    const isCounted = (word: number) => (halves[word]! | halves[word + 1]!) !== 0;
+    const haveChanged = sampled !== undefined && this.#latencies.some(({ word, hasExtremes }) => isCounted(word) !== hasExtremes);
+    if (!isSame || haveChanged) {
       this.#keys = keys;
-      this.#render(sampled);
+      for (const one of this.#latencies) one.hasExtremes = isCounted(one.word);
+      this.#render(sampled, shared);
     }
-    this.#template!.update(this.#words.halves, nowNs);
-    const histograms = this.#distributions.map((one) => this.#histogram(one, nowNs));
-    const metrics = [this.#template!.bytes, ...histograms];
-    const scopeBytes = metrics.reduce((sum, { length }) => sum + length, this.#scope.length);
+    const { template, distributions } = this.#rendered!;
+    const startNs = BigInt(writer!.startedAtMs) * 1_000_000n;
+    const histograms = distributions.map((one) => histogramOf(one, bits, [startNs, shared.nowNs]));
+    const scopeBytes = histograms.reduce((sum, { length }) => sum + length, shared.scope.length + template.length);
     const bytes = this.#resource.length + 1 + varintBytes(scopeBytes) + scopeBytes;
-    const head = new BinaryWriter().tag(1, WireType.LengthDelimited).uint32(bytes).raw(this.#resource);
-    return [head.tag(2, WireType.LengthDelimited).uint32(scopeBytes).raw(this.#scope).finish(), ...metrics];
+    const head = headWriter.tag(1, WireType.LengthDelimited).uint32(bytes).raw(this.#resource);
+    request.add(head.tag(2, WireType.LengthDelimited).uint32(scopeBytes).raw(shared.scope).finish());
+    const begin = request.open(template.length);
+    template.copy({ bits, startNs, nowNs: shared.nowNs }, request.view, begin);
+    for (const histogram of histograms) request.add(histogram);
   }
 
-  get #startNs(): bigint {
-    return BigInt(this.#file.writer!.startedAtMs) * 1_000_000n;
+  #takeShape(sampled: Sampled): void {
+    const shape = new Shape(sampled);
+    this.#shape = shape;
+    const devices = shape.layout.devices.map((group) => shape.living(group).map(({ id, firstCell }) => [id, firstCell]));
+    this.#shapeKey = JSON.stringify([numberOf(shape.layout), shape.aggregates, devices]);
+    this.#latencies = otlpMetricsOf(shape.layout)
+      .filter(canHaveExtremes(shape))
+      .flatMap((metric) => this.#ownersOf(metric).map(({ first }) => ({ word: countWord(metric, first), hasExtremes: false })));
   }
 
-  #isCounted(word: number): boolean {
-    return (this.#words.halves[word]! | this.#words.halves[word + 1]!) !== 0;
-  }
-
-  /** Renders everything but the numbers. */
-  #render(sampled: Sampled | undefined): void {
+  /** Renders everything but the numbers, or finds where that was done for another virtual machine. */
+  #render(sampled: Sampled | undefined, { facts, rendered }: Shared): void {
     const { name, state, writer } = this.#file;
     const { pid, storeName, id, properties } = writer!;
     this.#resource = resourceOf({
       'service.name': PREFIX,
       'service.instance.id': name,
-      'host.name': this.#facts.hostName,
+      'host.name': facts.hostName,
       'process.pid': `${pid}`,
       'vmm.store': storeName,
       ...(id !== undefined && { 'vmm.id': id }),
       ...Object.fromEntries(Object.entries(properties).map(([key, value]) => [`vmm.property.${key}`, value])),
     });
-    this.#scope = scopeOf('vmm-metrics', this.#facts.version);
-    this.#latencies = [];
+    const counted = this.#latencies.map(({ hasExtremes }) => (hasExtremes ? '1' : '0')).join('');
+    const key = `${state} ${sampled === undefined ? '' : `${counted} ${this.#shapeKey}`}`;
+    this.#rendered = rendered.get(key);
+    if (this.#rendered === undefined) rendered.set(key, (this.#rendered = this.#renderNew(sampled)));
+  }
+
+  #renderNew(sampled: Sampled | undefined): Rendered {
+    const { state } = this.#file;
     const template = new TemplateWriter();
-    const startNs = this.#startNs;
-    template.add(headOf(UP), Data.gauge, [constantPoint(startNs, new Uint8Array(), state === 'running' ? 1 : 0)]);
+    template.add(headOf(UP), Data.gauge, [constantPoint(new Uint8Array(), state === 'running' ? 1 : 0)]);
     template.add(
       headOf(STATE),
       Data.gauge,
-      STATES.map((one) => constantPoint(startNs, attributesIn(7, { state: one }), state === one ? 1 : 0)),
+      STATES.map((one) => constantPoint(attributesIn(7, { state: one }), state === one ? 1 : 0)),
     );
     const distributions: Distribution[] = [];
+    let latencies = 0;
     for (const metric of sampled === undefined ? [] : otlpMetricsOf(sampled.layout)) {
       const owners = this.#ownersOf(metric).map(({ first, device }) => {
         return { first, attributes: attributesIn(ATTRIBUTES[metric.field]!, device === undefined ? {} : { device }) };
       });
       if (owners.length === 0) continue;
       const head = headOf(metric);
+      const canHave = canHaveExtremes(this.#shape!)(metric);
       if (metric.field === Data.exponentialHistogram) distributions.push({ head, metric, points: owners });
       else {
-        const points = owners.map(({ first, attributes }) => this.#pointOf(metric, first, attributes));
+        const points = owners.map(({ first, attributes }) => {
+          const hasExtremes = canHave && this.#latencies[latencies++]!.hasExtremes;
+          return this.#pointOf(metric, first, attributes, hasExtremes);
+        });
         template.add(head, metric.field, points);
       }
     }
-    this.#template = template.finish();
-    this.#distributions = distributions;
+    return { template: template.finish(), distributions };
   }
 
   #ownersOf({ devices, isAggregate }: OtlpMetric): PointOwner[] {
@@ -160,29 +216,47 @@ class OtlpVm {
     return this.#shape!.living(devices).map(({ id, firstCell }) => ({ first: firstCell, device: id }));
   }
 
-  #pointOf({ field, cell, decimals, devices, isAggregate }: OtlpMetric, first: number, attributes: Uint8Array) {
+  #pointOf(metric: OtlpMetric, first: number, attributes: Uint8Array, hasExtremes: boolean) {
+    const { field, cell, decimals } = metric;
     const word = (part: number) => 2 * (first + cell + part);
-    if (field !== Data.histogram) return numberPoint(this.#startNs, attributes, word(0), decimals);
-    const count = this.#shape!.layout.latencyCells === 'counted' ? word(LATENCY_COUNT) : undefined;
-    // Where a line shows 0 for the extremes of all devices, there are no extremes.
-    const canHaveExtremes = count !== undefined && !(isAggregate && devices?.latencyAggregate === 'zero');
-    const hasExtremes = canHaveExtremes && this.#isCounted(count);
-    if (canHaveExtremes) this.#latencies.push({ word: count, hasExtremes });
+    if (field !== Data.histogram) return numberPoint(attributes, word(0), decimals);
+    const count = this.#shape!.layout.latencyCells === 'counted' ? countWord(metric, first) : undefined;
     const extremes = hasExtremes ? { min: word(LATENCY_MIN), max: word(LATENCY_MAX) } : undefined;
-    return latencyPoint(this.#startNs, attributes, { count, sum: word(LATENCY_SUM), extremes }, decimals);
+    return latencyPoint(attributes, { count, sum: word(LATENCY_SUM), extremes }, decimals);
   }
+}
 
-  #histogram({ head, metric, points }: Distribution, nowNs: bigint): Uint8Array {
-    const all = this.#words.integers;
-    const scheme = metric.scheme!;
-    const valued = points.map(({ first, attributes }): HistogramPoint => {
-      const cell = first + metric.cell;
-      const bucket = (i: number) => all[cell + FIRST_BUCKET + i]!;
-      // Each bucket has the count of all values up to its upper edge.
-      const counts = Array.from({ length: scheme.buckets }, (_, i) => (i === 0 ? bucket(0) : bucket(i) - bucket(i - 1)));
-      const [sum, min, max] = [all[cell + LATENCY_SUM]!, all[cell + LATENCY_MIN]!, all[cell + LATENCY_MAX]!];
-      return { attributes, value: new HistogramValue(scheme, { sum, min, max, counts }) };
-    });
-    return exponentialHistogram(head, metric, valued, [this.#startNs, nowNs]);
-  }
+const headWriter = new BinaryWriter();
+
+const numbers = new WeakMap<object, number>();
+let nextNumber = 0;
+
+/** A number that no other layout has. */
+function numberOf(layout: object): number {
+  let number = numbers.get(layout);
+  if (number === undefined) numbers.set(layout, (number = nextNumber++));
+  return number;
+}
+
+const countWord = ({ cell }: OtlpMetric, first: number) => 2 * (first + cell + LATENCY_COUNT);
+
+/** Whether the points of a metric have extremes once they have values. */
+function canHaveExtremes({ layout }: Shape): (metric: OtlpMetric) => boolean {
+  const hasCounts = layout.latencyCells === 'counted';
+  // Where a line shows 0 for the extremes of all devices, there are no extremes.
+  return ({ field, devices, isAggregate }) =>
+    field === Data.histogram && hasCounts && !(isAggregate && devices?.latencyAggregate === 'zero');
+}
+
+function histogramOf({ head, metric, points }: Distribution, { integers: all }: ValueBits, times: readonly [bigint, bigint]): Uint8Array {
+  const scheme = metric.scheme!;
+  const valued = points.map(({ first, attributes }): HistogramPoint => {
+    const cell = first + metric.cell;
+    const bucket = (i: number) => all[cell + FIRST_BUCKET + i]!;
+    // Each bucket has the count of all values up to its upper edge.
+    const counts = Array.from({ length: scheme.buckets }, (_, i) => (i === 0 ? bucket(0) : bucket(i) - bucket(i - 1)));
+    const [sum, min, max] = [all[cell + LATENCY_SUM]!, all[cell + LATENCY_MIN]!, all[cell + LATENCY_MAX]!];
+    return { attributes, value: new HistogramValue(scheme, { sum, min, max, counts }) };
+  });
+  return exponentialHistogram(head, metric, valued, times);
 }

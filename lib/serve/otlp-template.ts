@@ -1,8 +1,11 @@
 // Metrics of OpenTelemetry's protocol as bytes that are kept between two requests. All numbers in them have a fixed
-// length, so a request only writes the new numbers over the old ones. Pure.
+// length, so a request is a copy with other numbers. Virtual machines that differ only in numbers share a template.
+// Pure.
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
+import type { Words } from '../prometheus/values.ts';
+import { varintBytes } from '../prometheus/varint.ts';
 import { tailOf } from './otlp-messages.ts';
 
 /** A number in a template that follows a value: the index of its byte, and the index of the value's lower half. */
@@ -22,7 +25,6 @@ interface Point {
 }
 
 const AS_DOUBLE = (4 << 3) | WireType.Bit64;
-const AS_INT = (6 << 3) | WireType.Bit64;
 
 /** The bytes of a point's field with a fixed length: a tag, and the number. */
 const FIELD_BYTES = 9;
@@ -33,20 +35,21 @@ const numberAt = (field: number) => (2 + field) * FIELD_BYTES + 1;
 
 const scratch = new BinaryWriter();
 
-function timesOf(startNs: bigint): BinaryWriter {
-  return scratch.tag(2, WireType.Bit64).fixed64(startNs).tag(3, WireType.Bit64).fixed64(0n);
+/** The two times. Template.copy() writes them. */
+function times(): BinaryWriter {
+  return scratch.tag(2, WireType.Bit64).fixed64(0n).tag(3, WireType.Bit64).fixed64(0n);
 }
 
 /** A `NumberDataPoint` whose value stays as it is. */
-export function constantPoint(startNs: bigint, attributes: Uint8Array, value: number): Point {
-  const bytes = timesOf(startNs).tag(6, WireType.Bit64).sfixed64(value).raw(attributes).finish();
+export function constantPoint(attributes: Uint8Array, value: number): Point {
+  const bytes = times().tag(6, WireType.Bit64).sfixed64(value).raw(attributes).finish();
   return { bytes, nowAt: NOW_AT, integers: [], counts: [], doubles: [], divisor: 1 };
 }
 
 /** A `NumberDataPoint`. */
-export function numberPoint(startNs: bigint, attributes: Uint8Array, word: number, decimals: number): Point {
+export function numberPoint(attributes: Uint8Array, word: number, decimals: number): Point {
   const field = decimals === 0 ? 6 : 4;
-  const bytes = timesOf(startNs).tag(field, WireType.Bit64).fixed64(0n).raw(attributes).finish();
+  const bytes = times().tag(field, WireType.Bit64).fixed64(0n).raw(attributes).finish();
   const slot: Slot = [numberAt(0), word];
   const [integers, doubles] = decimals === 0 ? [[slot], []] : [[], [slot]];
   return { bytes, nowAt: NOW_AT, integers, counts: [], doubles, divisor: 10 ** decimals };
@@ -62,9 +65,9 @@ export interface LatencyWords {
 }
 
 /** A `HistogramDataPoint`, with one bucket for all values. */
-export function latencyPoint(startNs: bigint, attributes: Uint8Array, words: LatencyWords, decimals: number): Point {
+export function latencyPoint(attributes: Uint8Array, words: LatencyWords, decimals: number): Point {
   const { count, sum, extremes } = words;
-  timesOf(startNs).tag(4, WireType.Bit64).fixed64(0n).tag(5, WireType.Bit64).double(0);
+  times().tag(4, WireType.Bit64).fixed64(0n).tag(5, WireType.Bit64).double(0);
   scratch.tag(6, WireType.LengthDelimited).uint32(8).fixed64(0n);
   // The tag and the length of the bucket take two bytes.
   const bucketAt = numberAt(2) + 1;
@@ -131,9 +134,20 @@ export class TemplateWriter {
   }
 }
 
+/** Values, and the same memory as doubles. */
+export interface ValueBits extends Words {
+  readonly doubles: Float64Array;
+}
+
+/** The numbers of one copy of a template. */
+export interface TemplateNumbers {
+  readonly bits: ValueBits;
+  readonly startNs: bigint;
+  readonly nowNs: bigint;
+}
+
 export class Template {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #nows: Uint32Array;
   /** In turn: the index of a byte, and the index of a value's lower half. */
   readonly #integers: Uint32Array;
@@ -150,8 +164,7 @@ export class Template {
     doubles: readonly number[],
     divisors: readonly number[],
   ) {
-    this.bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = bytes;
     this.#nows = Uint32Array.from(nows);
     this.#integers = Uint32Array.from(integers);
     this.#counts = Uint32Array.from(counts);
@@ -159,44 +172,57 @@ export class Template {
     this.#divisors = Float64Array.from(divisors);
   }
 
-  /** Writes the values and the time into `bytes`. `words` has two halves for each value, the lower one first. */
-  update(words: Uint32Array, nowNs: bigint): void {
-    const view = this.#view;
-    const [nowLow, nowHigh] = [Number(nowNs & 0xffff_ffffn), Number(nowNs >> 32n)];
-    for (const at of this.#nows) writeHalves(view, at, nowLow, nowHigh);
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  /** Writes a copy with these numbers to the bytes of `view`, from `begin` on. */
+  copy({ bits: { halves: words, doubles: bits }, startNs, nowNs }: TemplateNumbers, view: DataView<ArrayBuffer>, begin: number): void {
+    new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(this.#bytes, begin);
+    const [start, now] = [doubleOf(startNs), doubleOf(nowNs)];
+    for (const nowAt of this.#nows) {
+      view.setFloat64(begin + nowAt - FIELD_BYTES, start, true);
+      view.setFloat64(begin + nowAt, now, true);
+    }
     const integers = this.#integers;
     for (let i = 0; i < integers.length; i += 2) {
-      const [at, word] = [integers[i]!, integers[i + 1]!];
-      const [low, high] = [words[word]!, words[word + 1]!];
-      if (high > 0x7fff_ffff) {
+      const at = begin + integers[i]!;
+      const word = integers[i + 1]!;
+      const high = words[word + 1]!;
+      // The bytes of the template say that it is an integer. As a double, its bits are copied at once.
+      if (high < NO_NUMBER) view.setFloat64(at, bits[word >> 1]!, true);
+      else if (high <= 0x7fff_ffff) writeHalves(view, at, words[word]!, high);
+      else {
         view.setUint8(at - 1, AS_DOUBLE);
-        view.setFloat64(at, high * 2 ** 32 + low, true);
-      } else {
-        view.setUint8(at - 1, AS_INT);
-        writeHalves(view, at, low, high);
+        view.setFloat64(at, high * 2 ** 32 + words[word]!, true);
       }
     }
     const counts = this.#counts;
     for (let i = 0; i < counts.length; i += 2) {
       const word = counts[i + 1]!;
-      writeHalves(view, counts[i]!, words[word]!, words[word + 1]!);
+      writeHalves(view, begin + counts[i]!, words[word]!, words[word + 1]!);
     }
     const doubles = this.#doubles;
     for (let i = 0; i < doubles.length; i += 2) {
       const word = doubles[i + 1]!;
-      view.setFloat64(doubles[i]!, (words[word + 1]! * 2 ** 32 + words[word]!) / this.#divisors[i >> 1]!, true);
+      view.setFloat64(begin + doubles[i]!, (words[word + 1]! * 2 ** 32 + words[word]!) / this.#divisors[i >> 1]!, true);
     }
   }
+}
+
+/** From this upper half on, 64 bits are no finite double, and copying them as a double may change them. */
+const NO_NUMBER = 0x7ff0_0000;
+
+const timeBits = new BigUint64Array(1);
+const timeDouble = new Float64Array(timeBits.buffer);
+
+/** The double with the bits of a time; that of no time, if the time lies beyond all calendars. */
+function doubleOf(ns: bigint): number {
+  timeBits[0] = ns < 0n || ns >> 32n >= BigInt(NO_NUMBER) ? 0n : ns;
+  return timeDouble[0]!;
 }
 
 function writeHalves(view: DataView, at: number, low: number, high: number): void {
   view.setUint32(at, low, true);
   view.setUint32(at + 4, high, true);
-}
-
-/** How many bytes the length of a message takes. */
-export function varintBytes(length: number): number {
-  let bytes = 1;
-  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes++;
-  return bytes;
 }

@@ -195,10 +195,8 @@ export function agentChunk(facts: AgentFacts, options: OwnOptions): Uint8Array {
 
 /** The lines of a virtual machine, a text for each family. They are kept until something else is to be said. */
 interface VmLines {
-  readonly label: string;
-  readonly state: ServedFile['state'];
-  readonly writer: ServedFile['writer'];
-  readonly header: object | undefined;
+  /** All that they follow from. A header also changes with each flush, and then the lines stay as they are. */
+  readonly from: readonly unknown[];
   readonly lines: readonly string[];
 }
 
@@ -207,10 +205,11 @@ const vmLines = new WeakMap<ServedFile, VmLines>();
 function keptLines(vm: ServedFile): readonly string[] {
   const { label, state, writer } = vm;
   const header = vm.content?.header;
+  const from = [label, state, writer, header?.degraded, header?.exitCode, header?.crash];
   const kept = vmLines.get(vm);
-  if (kept?.label === label && kept.state === state && kept.writer === writer && kept.header === header) return kept.lines;
+  if (kept?.from.every((one, i) => one === from[i])) return kept.lines;
   const lines = VM_FAMILIES.map((family) => linesOf(family, vm, label));
-  vmLines.set(vm, { label, state, writer, header, lines });
+  vmLines.set(vm, { from, lines });
   return lines;
 }
 

@@ -91,7 +91,7 @@ export class Renderings {
       if (rendering.cuts.delete(cut)) this.#drop();
     };
     // Without room for its bytes, they are made again for each client.
-    const read = () => (hasOthers && this.#hasRoom(rendering.sharingBytes) ? rendering.shared() : rendering.alone());
+    const read = () => (hasOthers && this.#hasRoom(rendering.sharingBytes()) ? rendering.shared() : rendering.alone());
     return { read, ageMs: performance.now() - rendering.madeAtMs, gzipped: () => rendering.gzipped(), release };
   }
 
@@ -169,8 +169,14 @@ class Rendering {
   }
 
   /** How much more memory it takes if clients share its bytes. */
-  get sharingBytes(): number {
-    return this.#shared === undefined && this.#answer.kept === undefined ? this.expected.length : 0;
+  sharingBytes(): number {
+    if (this.#shared !== undefined || this.#answer.kept !== undefined) return 0;
+    if (this.expected.length === 0) {
+      // Nobody has read an answer of this kind to its end yet.
+      const { chunks, giveBack } = this.alone();
+      for (const chunk of chunks) giveBack(chunk);
+    }
+    return this.expected.length;
   }
 
   /** A reading for one client. */
