@@ -4,7 +4,7 @@
 // the smoke, which the others contain:
 //   symbols  every symbol that the packed addons need is in glibc 2.28, or in Node-API
 //   musl     the packed addon for musl is loaded by a process of musl on this machine
-//   pages    tests of regions and devices with granules of 64 KiB, which are the pages of some kernels for arm64
+//   pages    tests of regions, devices and crashes with granules of 64 KiB, as pages are in some kernels for arm64
 //   native   the tests of test/native for musl on x86_64, without emulation, and for arm64 with both C libraries
 //   node     the core cases of test/everywhere with the packed addon, on this Node, and on Node 20, 22 and 24 for arm64
 //   smoke    what CI runs: one addon is built, checked and run by this Node, and the sources are compiled for arm64 and

@@ -9,8 +9,17 @@ import { join, resolve } from 'node:path';
 import { environment, installZig } from '../prebuild/zig.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
-/** The tests of what depends on the size of a page: regions, their readers, and devices. */
-const TESTS = ['test/region', 'test/kept-region', 'test/devices.test.ts', 'test/properties.test.ts', 'test/churn.test.ts'];
+/** The tests of what depends on the size of a page: regions, their readers, devices, and last lines. */
+const TESTS = [
+  'region',
+  'kept-region',
+  'devices.test',
+  'properties.test',
+  'churn.test',
+  'fault-matrix',
+  'handler.test',
+  'signals.test',
+].map((name) => `test/${name}`);
 /** Prints the size of the rows in the header of a region (docs/format.md). */
 const PRINTS_GRANULE = `
   import { readFileSync } from 'node:fs';
