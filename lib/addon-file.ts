@@ -31,9 +31,9 @@ function libc(): LibC {
 }
 
 /**
- * Whether this machine has no musl, and the program names the loader of glibc, which it does in its first bytes. Takes a
- * tenth of the time of reading the maps, which tell the same on any machine. A program for glibc may also run on musl,
- * by a link from the one loader to the other.
+ * Whether this machine has no musl, and the program names the loader of glibc, which it does in its first bytes. This
+ * takes a tenth of the time of reading the maps. A program for glibc may also run on musl, by a link from the one
+ * loader to the other, and only the maps show that.
  */
 function isPlainGlibc(): boolean {
   const musl = MUSL_LOADERS[process.arch];

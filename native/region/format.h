@@ -162,7 +162,7 @@ struct RegionHeader {
   std::atomic<uint32_t> degraded;
   CrashRecord crash;
   LineInFlight line;
-  int32_t exit_code;  // for kExited and kPanicked; `state` publishes it
+  std::atomic<int32_t> exit_code;  // for kExited and kPanicked, -1: not known; `state` publishes it
   // 1: the sink took an unknown part of a line. The values of that line may still be pending, so the next line may
   // repeat them.
   std::atomic<uint32_t> unsettled;

@@ -72,7 +72,8 @@ void Region::WriteHeader(const RegionSpec& spec) {
   header->process_start_realtime_ns = self.start_realtime_ns;
   std::memcpy(header->boot_id, self.boot_id, sizeof(header->boot_id));
   if (spec.document_bytes != 0) std::memcpy(base() + granule_bytes_, spec.document, spec.document_bytes);
-  // Relaxed, both: no other thread or process knows of the region yet.
+  // Relaxed, all: no other thread or process knows of the region yet.
+  header->exit_code.store(-1, std::memory_order_relaxed);
   header->state.store(static_cast<uint32_t>(RegionState::kRunning), std::memory_order_relaxed);
   header->shards_used.store(1, std::memory_order_relaxed);
 }

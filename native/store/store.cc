@@ -134,9 +134,14 @@ void Store::Close(const Ending& ending, bool awaits_exit) {
 
 void Store::SetEnding(const Ending& ending) {
   RegionHeader& header = cells_.region().header();
-  header.exit_code = ending.exit_code;
+  const Ending first = ending_.Settle(ending);
+  // Relaxed: the state publishes it. A code that is not known replaces none: AwaitExitCode may have let another thread
+  // write the code already.
+  if (first.exit_code != kExitCodeUnknown) header.exit_code.store(first.exit_code, std::memory_order_relaxed);
   // Release: publishes the exit code, and the values that were counted and flushed before, to readers of the state.
-  header.state.store(static_cast<uint32_t>(ending.state), std::memory_order_release);
+  // Whoever is second writes the same. The crash handler writes kCrashed here at any moment, without an exit code: the
+  // signal ends the process, or the handler was survived, and then the last store says how the store ended.
+  header.state.store(static_cast<uint32_t>(first.state), std::memory_order_release);
 }
 
 void Store::NoteEnding(const Ending& ending) {

@@ -172,6 +172,7 @@ class Store {
   Status Create(OpenConflict* conflict);
   // Whether all parts of the spec fit together.
   bool IsSpecSound() const;
+  // Writes the ending into the region, unless another thread has ended the store in another way before.
   void SetEnding(const Ending& ending);
   // Captures signals again after a survived crash, and counts displaced handlers and lost memory.
   void BeforeFlush();
@@ -224,6 +225,7 @@ class Store {
   std::atomic<bool> has_inherited_{false};
   std::atomic<bool> has_panicked_{false};
   std::atomic<int32_t> exit_code_{kExitCodeUnknown};
+  FirstEnding ending_;
   std::atomic<SignalSet> displaced_{0};
   std::atomic<int64_t> looked_ms_{0};  // when BeforeFlush looked for displaced signals, by MonotonicMs()
   bool is_guarded_ = false;

@@ -200,6 +200,72 @@ TEST(
   close(said[0]);
 }
 
+// How the region says that its writer ended.
+std::pair<RegionState, int32_t> EndingOf(const RegionHeader& header) {
+  const auto state = static_cast<RegionState>(header.state.load(std::memory_order_acquire));  // publishes the exit code
+  return {state, header.exit_code.load(std::memory_order_relaxed)};
+}
+
+TEST(
+    "given a store that ends in two ways, when one comes before the other, then the region tells the first, and a code that came "
+    "later") {
+  constexpr int32_t kCode = 5;
+  const Ending closed = {RegionState::kClosed, 0}, exited, panicked = {RegionState::kPanicked, 7};
+  const auto end = [&](const Ending& ending, bool is_exit_first) {
+    Status status;
+    Store* const store = OpenStore("two ends", "", &status);
+    store->Retain();
+    CHECK(EndingOf(store->cells().region().header()).first == RegionState::kRunning);
+    if (is_exit_first) store->EndWithProcess(kCode);
+    store->Detach(ending);
+    if (!is_exit_first) store->EndWithProcess(kCode);
+    const auto told = EndingOf(store->cells().region().header());
+    store->Unreference();
+    return told;
+  };
+  CHECK(end(closed, false) == std::make_pair(RegionState::kClosed, 0));
+  CHECK(end(panicked, false) == std::make_pair(RegionState::kPanicked, 7));
+  CHECK(end(exited, false) == std::make_pair(RegionState::kExited, kCode));
+  for (const Ending& second : {closed, panicked, exited}) {
+    CHECK(end(second, true) == std::make_pair(RegionState::kExited, kCode));
+  }
+}
+
+TEST(
+    "given threads that close a store and exit at the same time, when a reader looks, then it never sees one's state with the "
+    "other's code") {
+  constexpr int32_t kCode = 5;
+  for (int round = 0; round < 50; round++) {
+    Status status;
+    Store* const store = OpenStore("both ends", "", &status);
+    store->Retain();
+    std::atomic<bool> goes{false};
+    std::thread closes([&] {
+      while (!goes.load()) {
+      }
+      store->Detach({RegionState::kPanicked, 7});
+    });
+    std::thread exits([&] {
+      while (!goes.load()) {
+      }
+      store->EndWithProcess(kCode);
+    });
+    goes.store(true);
+    const RegionHeader& header = store->cells().region().header();
+    std::pair<RegionState, int32_t> first, now;
+    while ((first = EndingOf(header)).first == RegionState::kRunning) {
+    }
+    const auto is_sound = [&](const auto& told) {
+      return told == std::make_pair(RegionState::kPanicked, 7) || told == std::make_pair(RegionState::kExited, kCode);
+    };
+    CHECK(is_sound(first));
+    closes.join();
+    exits.join();
+    CHECK(EndingOf(header) == first);
+    store->Unreference();
+  }
+}
+
 TEST("given a store whose file system hangs, when other stores are opened and closed, then they do not wait for it") {
   TemporaryFolder folder;
   g_hangs = true;

@@ -37,8 +37,8 @@ const MAPS = {
 type Layout = keyof typeof MAPS;
 
 /**
- * Opens a store of the package in a process that shows these maps, on a machine that has musl, or does not. Returns the addons
- * that were tried, and the end.
+ * Opens a store of the package in a process that shows these maps, on a machine that has musl, or does not. Returns the
+ * addons that were tried, and the end.
  */
 function opened(
   layout: Layout | undefined,
