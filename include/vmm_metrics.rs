@@ -14,6 +14,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::raw::{c_int, c_void};
+use std::os::unix::io::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,6 +94,25 @@ impl Store {
         let name = c_string(group)?;
         let status = unsafe { vmm_metrics_remove_device(&self.raw, name.as_ptr(), id.as_ptr().cast(), id.len()) };
         check(status, &format!("{} {:?}", group, id))
+    }
+
+    /// Samples KVM's statistics of a VM or a vCPU from now on, as `metrics.sampleKvm()` does. `vcpu` is the id of the
+    /// vCPU's device, which is made if it does not exist; without it, the values go to the VM's metrics. `fd` is a VM, a
+    /// vCPU or a statistics descriptor; the store duplicates it. A later call for the same `vcpu` replaces it.
+    pub fn watch_kvm(&self, fd: BorrowedFd<'_>, vcpu: Option<&str>) -> Result<(), Error> {
+        self.set_kvm(fd.as_raw_fd(), vcpu)
+    }
+
+    /// Samples what `watch_kvm` has set there once more, and no longer after that.
+    pub fn unwatch_kvm(&self, vcpu: Option<&str>) -> Result<(), Error> {
+        self.set_kvm(-1, vcpu)
+    }
+
+    fn set_kvm(&self, fd: c_int, vcpu: Option<&str>) -> Result<(), Error> {
+        // No id is not an empty id, which is an error.
+        let (id, bytes) = vcpu.map_or((ptr::null(), 0), |id| (id.as_ptr().cast(), id.len()));
+        let status = unsafe { vmm_metrics_watch_kvm(&self.raw, fd, id, bytes) };
+        check(status, &vcpu.map_or("the VM".to_string(), |id| format!("vCPU {:?}", id)))
     }
 }
 

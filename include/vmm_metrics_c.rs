@@ -57,6 +57,7 @@ extern "C" {
     pub fn vmm_metrics_release_device(store: *const RawStore, device: RawDevice) -> c_int;
     pub fn vmm_metrics_remove_device(store: *const RawStore, group: *const c_char, id: *const c_char, id_bytes: usize)
         -> c_int;
+    pub fn vmm_metrics_watch_kvm(store: *const RawStore, fd: c_int, vcpu: *const c_char, vcpu_bytes: usize) -> c_int;
     pub fn vmm_metrics_find_in_device(
         store: *const RawStore,
         device: RawDevice,

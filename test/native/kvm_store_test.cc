@@ -6,6 +6,7 @@
 
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -108,6 +109,22 @@ TEST("given a store without a sink, when it is flushed, then its cells have KVM'
   Status status;
   CHECK_EQ(opened.store->Flush(&status), FlushResult::kNotInitialized);
   CHECK_EQ(opened.store->cells().Total(CellOf(opened.store->spec(), "vm.exits")), 8u);
+}
+
+TEST("given a store of which only KVM has counted since the last line, when it ends without close(), then a last line has it") {
+  const TemporaryFolder folder;
+  Opened opened("ends");
+  const KvmBytes vm(kStatistics, "kvm-1");
+  CHECK(opened.Sample({{false, "", vm.fd()}}).ok());
+  Status status;
+  CHECK_EQ(opened.store->flusher().Init((folder / "lines").c_str(), -1, &status), InitResult::kDone);
+  vm.Set("exits", 3);
+  CHECK_EQ(opened.store->Flush(&status), FlushResult::kOut);
+  vm.Set("exits", 7);
+  std::exchange(opened.store, nullptr)->Detach(false);
+  const Lines lines(TextOf(folder / "lines"));
+  if (!CHECK_EQ(lines.count(), 2u)) return;
+  CHECK_EQ(lines.values[1].at("vm.exits"), 4u);
 }
 
 TEST("given a vCPU that is removed, when its device is retired and its cells go to another one, then the sums are exact") {
