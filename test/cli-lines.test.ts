@@ -277,7 +277,8 @@ describe('given a file that is followed', () => {
     const file = written(first);
     const { said, until, begun } = followed(file);
     await begun();
-    appendFileSync(file, '{"utc_timestamp_ms":1000000,"vcpu":{"half":');
+    appendFileSync(file, `${line(1000, { vcpu: { exit_io_out: 7 } })}{"utc_timestamp_ms":1001000,"vcpu":{"half":`);
+    await until(() => said.out.includes('+7'));
     writeFileSync(file, line(1002, { vcpu: { exit_io_out: 8 } })); // shorter than the file was
     await until(() => said.out.includes('+8'));
     expect(said.err).toBe(`vmm-metrics: '${file}' was cut short; reading it from its beginning\n`);

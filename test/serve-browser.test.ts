@@ -36,7 +36,7 @@ function host() {
   const metrics = closing(Metrics.open(schema, { name: freshName(), file: join(folder, 'live.region'), properties: { zone: 'b' } }));
   metrics.app.vcpu.exits.add(1_234_567n);
   for (const us of [3, 40, 41, 900]) metrics.app.vcpu.time.observe(us);
-  metrics.app.disk.alloc('<b>"d').read_bytes.add(7);
+  metrics.app.disk.alloc('<b>"d').read_bytes.add(2n ** 53n + 1n);
   return { folder, metrics };
 }
 
@@ -80,6 +80,7 @@ describe.skipIf(withoutChromium)(`given the page in Chromium${because}`, () => {
     await page.press('ArrowDown');
     await page.press('Enter');
     await page.until(`${shownValue('exits')} === '1,234,567'`);
+    expect(await page.evaluate(shownValue('read_bytes'))).toBe('9,007,199,254,740,993');
     const text = await panelText(page);
     expect(text).toContain('disk <b>"d');
     expect(text).toContain('median 4');

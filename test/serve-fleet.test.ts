@@ -193,6 +193,7 @@ describe('given two files with one name', () => {
     const release = await holdLock(path);
     clock.nowMs += 20 * MINUTE;
     expect(statesOf(series(), 'vm0')).toEqual(['running']);
+    clock.nowMs += 20 * MINUTE;
     expect(series().get('vmm_g_n_total{vm="vm0"}')).toBe('20');
     await release();
     expect(statesOf(series(), 'vm0')).toEqual(['killed']);
