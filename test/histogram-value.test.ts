@@ -78,6 +78,23 @@ test('given durations of less than a microsecond, when a quantile is asked for, 
   expect(counted(us, [40]).quantile(1)).toBeLessThan(0.1);
 });
 
+test('given durations near the maximum, when quantiles are asked for, then none is above it, except where a microsecond is much', () => {
+  for (const unit of ['us', 'ms'] as const) {
+    const { perUnit } = GRID[unit];
+    const upTo = (count: number) =>
+      counted(
+        schemeOf(unit),
+        Array.from({ length: count }, (_, i) => (i + 1) * perUnit),
+      );
+    for (const max of [23, 100, 1000]) {
+      for (const q of [0.5, 0.9, 0.99, 1]) expect(upTo(max).quantile(q)).toBeLessThanOrEqual(max);
+    }
+    expect(counted(schemeOf(unit), [1000 * perUnit]).quantile(0.99)).toBe(1000);
+    const longer = counted(schemeOf(unit), [1.9 * perUnit]);
+    expect([longer.max, Math.abs(longer.quantile(1) - 1.9) < 1.9 * 0.0434]).toEqual([1n, true]);
+  }
+});
+
 test('given values above the range, when quantiles are asked for, then they are no larger than the maximum', () => {
   const histogram = counted(schemeOf('bytes', { max: 1000 }), [5000, 6000, 7000]);
   expect(histogram.quantile(1)).toBeLessThanOrEqual(7000);

@@ -39,7 +39,8 @@ export interface Body {
  */
 export async function sendBody(request: IncomingMessage, response: ServerResponse, contentType: string, body: Body): Promise<boolean> {
   const isCompressed = wantsGzip(request);
-  const reading = isCompressed ? wholeAnswer(await (body.gzipped?.() ?? gzipped(body.read()))).read() : body.read();
+  const answer = isCompressed ? wholeAnswer(await (body.gzipped?.() ?? gzipped(body.read()))) : body;
+  const reading = answer.read();
   if (response.destroyed) return true;
   const headers = {
     'Content-Type': contentType,
@@ -55,8 +56,10 @@ export async function sendBody(request: IncomingMessage, response: ServerRespons
   }
   const { first, length, rest } = beginningOf(reading);
   const isAll = rest === undefined;
-  // The length of a long body is known only at its end.
-  response.writeHead(200, { ...headers, ...(isAll && { 'Content-Length': length }) });
+  // The length of a long body is known only at its end. HTTP/1.1 marks that end; HTTP/1.0 does not, and its client could
+  // not tell a body that was cut off from a whole one. So its body is made twice.
+  const known = isAll ? length : request.httpVersion === '1.0' ? lengthOf(answer.read()) : undefined;
+  response.writeHead(200, { ...headers, ...(known !== undefined && { 'Content-Length': known }) });
   const write = (chunk: Uint8Array) => response.write(chunk, () => reading.giveBack(chunk));
   if (isAll) {
     response.cork(); // all of it in one call, with the headers
