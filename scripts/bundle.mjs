@@ -3,7 +3,7 @@
 // of lib/, and none of its JavaScript. With --for-package, no source maps are made.
 
 import { chmodSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
@@ -35,13 +35,6 @@ const sharedFromIndex = {
   },
 };
 
-const agentWhenUsed = {
-  name: 'agent when used',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/serve\/agent\.ts$/ }, () => ({ path: `../${AGENT}.js`, external: true }));
-  },
-};
-
 /**
  * Gets Node's modules without an import statement. For an import statement, Node touches each export of the module, and
  * one export of node:fs loads all of Node's streams.
@@ -58,13 +51,20 @@ const builtinsWithoutImport = {
 };
 
 // No name is minified: stack traces, and the profile's page that takes functions as text, show them as they are. There
-// is no import() in the package either, and no chunk: a user's bundler must be able to put everything into one file.
-await Promise.all([
+// is no import() in the library either, and no chunk: a user's bundler must be able to put everything into one file.
+const builds = await Promise.all([
   bundle('index', [builtinsWithoutImport]),
   ...BESIDE_INDEX.map((name) => bundle(name, [builtinsWithoutImport, sharedFromIndex])),
-  // The command is no part of a user's program, so it is packed without white space: a sixth less to download.
-  bundle(COMMAND, [agentWhenUsed], { minifyWhitespace: isForPackage }),
-  bundle(AGENT, [], { minifyWhitespace: isForPackage }),
+  // The command is no part of a user's program. What the agent shares with the rest of the command is there once, in
+  // a chunk. Code finds files of the package by its own place, so a chunk is as deep as the entries.
+  bundle(COMMAND, [], {
+    entryPoints: [COMMAND, AGENT].map((name) => join('lib', `${name}.ts`)),
+    outfile: undefined,
+    outdir: out,
+    outbase: join(root, 'lib'),
+    splitting: true,
+    chunkNames: 'cli/shared',
+  }),
   bundle(PAGE, [], {
     entryPoints: ['lib/serve/page/main.ts'],
     platform: 'browser',
@@ -75,11 +75,8 @@ await Promise.all([
   }),
 ]);
 chmodSync(join(out, `${COMMAND}.js`), 0o755);
+const made = builds.flatMap(({ metafile }) => Object.keys(metafile.outputs)).map((file) => relative(out, join(root, file)));
 for (const file of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
-  const made = ['index', ...BESIDE_INDEX, COMMAND, AGENT, PAGE].flatMap((name) => [
-    `${name}.js`,
-    ...(name === PAGE ? [] : [`${name}.js.map`]),
-  ]);
   if (/\.js(\.map)?$/.test(file) && !made.includes(file)) rmSync(join(out, file)); // of a build before
 }
 
@@ -95,6 +92,9 @@ function bundle(name, plugins = [], options = {}) {
     // The package has no source maps. They were a quarter of it, and its JavaScript is as readable as its sources, but
     // for the comments.
     sourcemap: isForPackage ? false : 'linked',
+    // The names stay. White space is a fifth of the packed JavaScript.
+    minifyWhitespace: isForPackage,
+    metafile: true,
     legalComments: 'none',
     logLevel: 'warning',
     plugins,

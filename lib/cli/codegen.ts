@@ -4,6 +4,11 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { checkedPath } from '../arguments.ts';
+import { headerOf } from '../codegen/header.ts';
+import { isNamespace } from '../codegen/names.ts';
+import { schemaOfModule } from '../codegen/schema-module.ts';
+import { fingerprintOf } from '../fingerprint.ts';
+import { layoutOf } from '../layout.ts';
 import { asUsageError, type Command, parsed, report, UsageError } from './command.ts';
 import { refuseRegion } from './regions.ts';
 import { writeWhole } from './whole-file.ts';
@@ -50,14 +55,6 @@ export const codegen: Command = {
     if (values.check && output === '-') throw new UsageError('--check needs a file to compare, not -');
     const namespace = values.namespace ?? 'metrics';
 
-    // Other commands do without this code, and without the native addon, which computes the fingerprint.
-    const [{ headerOf }, { isNamespace }, { schemaOfModule }, { layoutOf }, { fingerprintOf }] = await Promise.all([
-      import('../codegen/header.ts'),
-      import('../codegen/names.ts'),
-      import('../codegen/schema-module.ts'),
-      import('../layout.ts'),
-      import('../fingerprint.ts'),
-    ]);
     if (!isNamespace(namespace)) throw new UsageError(`--namespace must be a name of C++; got '${namespace}'`);
     const exported = values.export ?? 'default';
     const layout = layoutOf(await schemaOfModule(module, exported));
