@@ -1,6 +1,6 @@
 // What a histogram has counted, as plain data. Pure.
 
-import { edgesOf, GRID, type HistogramUnit, type Scheme } from './scheme.ts';
+import { edgesOf, GRID, type HistogramUnit, relativeErrorOf, type Scheme } from './scheme.ts';
 
 /** A bucket that is not empty: the values `above < value <= upTo`, in the exported unit (seconds, bytes or one). */
 export interface HistogramBucket {
@@ -91,7 +91,8 @@ export class HistogramValue {
   /**
    * The value below which a share `q` of all values lies, in `unit`; NaN if there is no value. In the range of the
    * histogram, the result is within the relative error of the schema, and it is never outside `min` and `max`. Timers
-   * measure nanoseconds, so with the units `us` and `ms` the result can be a fraction, and less than `max + 1`.
+   * measure nanoseconds, and `max` is rounded down to `us` or `ms`. Where that matters more than the relative error,
+   * because `max` is small, the result can be above `max`, but is less than `max + 1`.
    * @param q From 0 to 1, so 0.99 for the 99th percentile.
    * @throws TypeError, RangeError for another `q`.
    */
@@ -177,7 +178,10 @@ export class HistogramValue {
   #within(bucket: number): number {
     const whole = knownEdges(this.#scheme);
     const { perUnit } = GRID[this.unit];
-    const [min, end] = [Number(this.min) * perUnit, (Number(this.max) + 1) * perUnit - 1];
+    const [min, max] = [Number(this.min), Number(this.max)].map((extreme) => extreme * perUnit) as [number, number];
+    // The largest value is less than max + 1. If no number in between is further from max than the relative error, the
+    // result is at most max, which readers see beside it.
+    const end = perUnit <= relativeErrorOf(this.scale) * (max + perUnit) ? max : max + perUnit - 1;
     const isLast = bucket === whole.length - 1;
     const high = isLast ? Math.max(whole[bucket]!, end) : whole[bucket]!;
     const low = bucket === 0 ? 0 : whole[bucket - 1]! + 1;
