@@ -254,6 +254,20 @@ describe('given an agent with many clients', () => {
     expect((await answerFrom(socket.resume())).isWhole).toBe(false);
   });
 
+  test('when a client speaks HTTP/1.0, then the header has the length of the body, so that the client can tell if it is cut off', async () => {
+    const agent = await runAgent([folderOfVms()]);
+    const socket = connect(Number(new URL(agent.url).port), '127.0.0.1');
+    onTestFinished(() => void socket.destroy());
+    socket.write('GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n');
+    const parts: Buffer[] = [];
+    for await (const part of socket) parts.push(part as Buffer);
+    const answer = Buffer.concat(parts);
+    const headEnd = answer.indexOf('\r\n\r\n');
+    const [, length] = /\r\nContent-Length: (\d+)/.exec(answer.toString('latin1', 0, headEnd)) ?? [];
+    expect(Number(length)).toBe(answer.length - headEnd - 4);
+    expect(Number(length)).toBeGreaterThan(10e6);
+  });
+
   test('when clients leave in the middle, then the agent goes on, and counts none of them', async () => {
     const agent = await runAgent([folderOfVms()]);
     for (let i = 0; i < 30; i++) {
