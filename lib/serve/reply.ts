@@ -56,8 +56,8 @@ export async function sendBody(request: IncomingMessage, response: ServerRespons
   }
   const { first, length, rest } = beginningOf(reading);
   const isAll = rest === undefined;
-  // The length of a long body is known only at its end. HTTP/1.1 marks that end; HTTP/1.0 does not, and its client could
-  // not tell a body that was cut off from a whole one. So its body is made twice.
+  // The length of a long body is known only at its end. HTTP/1.1 marks that end. HTTP/1.0 does not, so its client could
+  // not tell a body that was cut off from a whole one: there, the body is made a first time for its length.
   const known = isAll ? length : request.httpVersion === '1.0' ? lengthOf(answer.read()) : undefined;
   response.writeHead(200, { ...headers, ...(known !== undefined && { 'Content-Length': known }) });
   const write = (chunk: Uint8Array) => response.write(chunk, () => reading.giveBack(chunk));
