@@ -34,6 +34,7 @@ const SUBJECTS = [
   'readers',
   'shows',
   'agents',
+  'scraped-writers',
   'pages',
   'ticks',
   'starts',

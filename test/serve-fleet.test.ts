@@ -282,7 +282,11 @@ describe('given files that are wrong in some way', () => {
     expect([...series().keys()].filter((key) => key.startsWith('vmm_g_n')).length).toBe(3);
     expect(series().get('vmm_up{vm="another"}')).toBe('0');
     expect(series().get('vmm_agent_files_without_values{reason="clash"}')).toBe('1');
-    expect(reports).toEqual([expect.stringMatching(/another\.region': .*'vmm_g_n_total'.*gauge.*counter|counter.*gauge/)]);
+    expect(reports).toEqual([
+      expect.stringMatching(
+        /another\.region'.* it clashes with '.*\/old2?\.region': .*'vmm_g_n_total': the counter .* of g\.n, and the gauge /,
+      ),
+    ]);
     // Alone, its values clash with nothing.
     const alone = Buffer.concat(scrapes.ofVm(EVERYTHING, fleet.refreshOne('another')!)).toString();
     expect(seriesOf(alone).get('vmm_g_n_total{vm="another"}')).toBe('0');

@@ -162,7 +162,7 @@ function checkNames(families: readonly Family[]): void {
     for (const suffix of SUFFIXES[family.type]) {
       const name = `${family.name}${suffix}`;
       const other = taken.get(name);
-      if (other !== undefined) throw clash(name, other, family);
+      if (other !== undefined) throw new FamilyClash(name, other, family);
       taken.set(name, family);
     }
   }
@@ -195,7 +195,7 @@ export class FamilyUnion {
     if (same !== undefined && same.type === family.type && same.unit === family.unit) return;
     for (const suffix of SUFFIXES[family.type]) {
       const other = this.#taken.get(`${family.name}${suffix}`);
-      if (other !== undefined) throw clash(`${family.name}${suffix}`, other, family);
+      if (other !== undefined) throw new FamilyClash(`${family.name}${suffix}`, other, family);
     }
   }
 
@@ -208,9 +208,16 @@ export class FamilyUnion {
   }
 }
 
-function clash(name: string, a: Family, b: Family): MetricsError {
-  const what = (family: Family) => `the ${family.type} '${family.name}' of ${family.path}${family.isAggregate ? ' of all devices' : ''}`;
-  return new MetricsError(ErrorCode.SCHEMA, `Two metrics would be exported as '${name}': ${what(a)}, and ${what(b)}`);
+/** Two metrics would have the same name. */
+export class FamilyClash extends MetricsError {
+  /** The family that has the name already. */
+  readonly holder: Family;
+
+  constructor(name: string, holder: Family, claimant: Family) {
+    const what = (family: Family) => `the ${family.type} '${family.name}' of ${family.path}${family.isAggregate ? ' of all devices' : ''}`;
+    super(ErrorCode.SCHEMA, `Two metrics would be exported as '${name}': ${what(holder)}, and ${what(claimant)}`);
+    this.holder = holder;
+  }
 }
 
 /** The comment lines before the samples of a family. */

@@ -6,6 +6,7 @@ import { binding } from '../binding.ts';
 import { type KnownRegionHandle, KnownResult } from '../binding-readers.ts';
 import { ContentReader, type ReadingLimits } from './content.ts';
 import { type Owners, RegionFile } from './file.ts';
+import { KnownSettlement } from './known-settlement.ts';
 import { type SettledContent, settled } from './settled.ts';
 
 export interface KeptRegionOptions extends ReadingLimits {
@@ -23,6 +24,7 @@ export class KeptRegion {
   readonly #limits: ReadingLimits;
   #contents: ContentReader;
   #content: SettledContent | undefined;
+  readonly #settlement = new KnownSettlement();
   #known: KnownRegionHandle | undefined;
   /** How often in a row native code has found that more than values changed. */
   #misses = 0;
@@ -96,7 +98,7 @@ export class KeptRegion {
     this.#file ??= RegionFile.open(this.path, 'read', this.#owners);
     const mapBefore = this.#content?.map;
     this.#content = undefined;
-    const content = settled(this.#file, this.#contents.read(this.#file, size));
+    const content = settled(this.#file, this.#contents.read(this.#file, size), this.#settlement);
     this.#content = content;
     if (!this.#isNative) return content;
     // One miss may come from a flush at the same time. After two, what native code knows is out of date.

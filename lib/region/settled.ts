@@ -3,6 +3,7 @@
 import { CellKind, isSum } from '../layout.ts';
 import { type RegionContent, readContent } from './content.ts';
 import type { RegionFile } from './file.ts';
+import { KnownSettlement } from './known-settlement.ts';
 import { type LineSource, openLine } from './line.ts';
 import { type Settlement, settle } from './settlement.ts';
 
@@ -22,8 +23,11 @@ export function readSettled(file: RegionFile): SettledContent {
   return settled(file, readContent(file));
 }
 
-/** Settles the line in flight. The values that count as flushed are in the memory of the content. */
-export function settled(file: RegionFile, content: RegionContent): SettledContent {
+/**
+ * Settles the line in flight. The values that count as flushed are in the memory of the content. `known` is what
+ * became of the line when the file was read before.
+ */
+export function settled(file: RegionFile, content: RegionContent, known = new KnownSettlement()): SettledContent {
   const { header, inFlight, flushed, totals, map } = content;
   // A counter that fell has passed 2^64; but in a degraded region, it lost its memory and restarted from 0.
   const isLost = (before: bigint, slot: number) => isSum(map.slotKinds[slot]) && totals[slot]! < before;
@@ -33,8 +37,7 @@ export function settled(file: RegionFile, content: RegionContent): SettledConten
     return before;
   };
   if (inFlight === undefined) return { ...content, before: counted(flushed), settlement: unsettled, commit: header.commit };
-  const line = openLine(sourceOf(file.path, content), inFlight, flushed);
-  const settlement = settle(header, header.line!, line);
+  const settlement = known.of(header, () => settle(header, header.line!, openLine(sourceOf(file.path, content), inFlight, flushed)));
   if (settlement !== 'out') return { ...content, before: counted(flushed), settlement, commit: header.commit };
   return { ...content, before: counted(inFlight), settlement, commit: header.line!.commit };
 }

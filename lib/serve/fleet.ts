@@ -1,7 +1,7 @@
 // All region files of the patterns, over time: which virtual machines there are, under which names, and what each file
 // is worth. Nothing here changes a file, or gives the processes any work.
 
-import { type Family, FamilyUnion, familiesOf } from '../prometheus/families.ts';
+import { type Family, type FamilyClash, FamilyUnion, familiesOf } from '../prometheus/families.ts';
 import type { Owners } from '../region/file.ts';
 import { KeptRegions } from '../region/kept-regions.ts';
 import { findRegions } from '../region/region-paths.ts';
@@ -223,9 +223,11 @@ export class Fleet {
       try {
         union.indicesOf(families);
       } catch (error) {
+        const { holder, message } = error as FamilyClash;
+        const [, others] = ranked.find(([all]) => all.includes(holder))!;
         for (const file of files) {
           file.isOutvoted = true;
-          this.#withheld(file, (error as Error).message);
+          this.#withheld(file, `it clashes with '${others[0]!.path}': ${message}`);
         }
       }
     }

@@ -38,9 +38,12 @@ export async function runAgent(
   patterns: readonly string[],
   options: readonly string[] = [],
   hears?: (text: string) => void,
+  nodeOptions: readonly string[] = [],
 ): Promise<RunningAgent> {
   const listen = options.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
-  const child = spawn(node, [program, 'serve', ...patterns, ...listen, ...options], { stdio: ['ignore', 'inherit', 'pipe'] });
+  const child = spawn(node, [...nodeOptions, program, 'serve', ...patterns, ...listen, ...options], {
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   let stderr = '';
