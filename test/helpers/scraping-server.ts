@@ -93,6 +93,7 @@ async function run(program: string, scrapeConfigs: string, options: Options) {
     }
   };
   return {
+    url: `http://${address}`,
     log: () => log,
     query,
     /** Asks until there are this many values. */
