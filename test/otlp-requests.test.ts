@@ -6,6 +6,7 @@ import { type CollectedMetric, defineSchema, group, histogram, inc, latency, Met
 
 import { Fleet } from '../lib/serve/fleet.ts';
 import { OtlpRequests } from '../lib/serve/otlp-request.ts';
+import { collectHere } from './helpers/garbage.ts';
 import { type OtlpMetric, type OtlpPoint, resourcesIn } from './helpers/otlp.ts';
 import { randomFrom } from './helpers/random.ts';
 import { freshName, temporaryFolder } from './helpers/workplace.ts';
@@ -107,4 +108,27 @@ test('given two stores that count, when requests are made over and over, then ea
       expect(found).toEqual(expected);
     }
   }
+});
+
+test('given a machine whose devices come and go, when requests are made over and over, then only what the last one needs is kept', async () => {
+  const folder = temporaryFolder();
+  const metrics = Metrics.open(schema, { name: freshName(), file: join(folder, 'vm.region'), previous: 'discard' });
+  onTestFinished(() => metrics.close());
+  const fleet = fleetOf(folder);
+  const kept = new OtlpRequests(FACTS);
+  const keptBytes = async (steps: number) => {
+    for (let i = 0; i < steps; i++) {
+      for (const n of [0, 1, 2, 3]) {
+        metrics.app.disk.alloc(`${i}.${n}`);
+        metrics.app.disk.remove(`${i - 1}.${n}`);
+      }
+      fleet.refresh();
+      kept.of(fleet.shown, 1000 * i);
+    }
+    await new Promise(setImmediate); // a weak reference is a strong one until then
+    collectHere();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const before = await keptBytes(10);
+  expect((await keptBytes(200)) - before).toBeLessThan(100_000);
 });

@@ -21,14 +21,17 @@ export interface RequestFacts {
   readonly version: string;
 }
 
-/** How many templates are kept. Virtual machines with the same schema and devices share one. */
+/**
+ * How many templates can be found by what they follow from. Virtual machines with the same schema and devices share
+ * one.
+ */
 const TEMPLATES_MAX = 4096;
 
 export class OtlpRequests {
   readonly #facts: RequestFacts;
   readonly #scope: Uint8Array;
   readonly #vms = new WeakMap<ServedFile, OtlpVm>();
-  readonly #rendered = new Map<string, Rendered>();
+  readonly #rendered = new Map<string, WeakRef<Rendered>>();
   readonly #request = new RequestBytes();
 
   constructor(facts: RequestFacts) {
@@ -56,8 +59,8 @@ export class OtlpRequests {
 interface Shared {
   readonly facts: RequestFacts;
   readonly scope: Uint8Array;
-  /** What virtual machines share, by all that it follows from. */
-  readonly rendered: Map<string, Rendered>;
+  /** What virtual machines share, by all that it follows from. They alone keep it, as long as one of them uses it. */
+  readonly rendered: Map<string, WeakRef<Rendered>>;
   readonly nowNs: bigint;
 }
 
@@ -176,8 +179,8 @@ class OtlpVm {
     });
     const counted = this.#latencies.map(({ hasExtremes }) => (hasExtremes ? '1' : '0')).join('');
     const key = `${state} ${sampled === undefined ? '' : `${counted} ${this.#shapeKey}`}`;
-    this.#rendered = rendered.get(key);
-    if (this.#rendered === undefined) rendered.set(key, (this.#rendered = this.#renderNew(sampled)));
+    this.#rendered = rendered.get(key)?.deref();
+    if (this.#rendered === undefined) rendered.set(key, new WeakRef((this.#rendered = this.#renderNew(sampled))));
   }
 
   #renderNew(sampled: Sampled | undefined): Rendered {
