@@ -8,6 +8,7 @@ import { group, inc } from 'vmm-metrics';
 import type { RegionHeader } from '../lib/region/header.ts';
 import { KeptRegion } from '../lib/region/kept-region.ts';
 import { KnownSettlement } from '../lib/region/known-settlement.ts';
+import type { Settlement } from '../lib/region/settlement.ts';
 import { Model, NOTHING } from './helpers/model.ts';
 import { writeRegion } from './helpers/region-writer.ts';
 import { temporaryFolder } from './helpers/workplace.ts';
@@ -33,6 +34,15 @@ test('given a line in flight, when it is asked for many times, then it is settle
     for (let again = 0; again < 3; again++) expect(known.of(header, find)).toBe(i % 2 === 0 ? 'pending' : 'out');
     expect(times).toBe(i + 1);
   }
+});
+
+test('given a line in flight, when an error keeps a reader from settling it, then the next reading tries again', () => {
+  const sinkPath = join(temporaryFolder(), 'sink');
+  const line = { commit: 6n, device: 1n, inode: 2n, offset: 0n, bytes: 10n, sent: 0n, isRegularFile: true };
+  const header = { pid: 1, startTicks: 1n, bootId: 'boot', commit: 1n, line, sinkPath } as RegionHeader;
+  const known = new KnownSettlement();
+  const found: Settlement[] = ['unknown', 'unknown', 'out', 'pending'];
+  expect(Array.from({ length: 4 }, () => known.of(header, () => found.shift()!))).toEqual(['unknown', 'unknown', 'out', 'out']);
 });
 
 test('given a dead process whose line was in flight, when its sink has the line only after some readings, then the next reading says so', () => {

@@ -13,10 +13,10 @@ export class KnownSettlement {
   /** What `find` said of the same life of the region, the same line, and the same content of the sink; or asks it. */
   of(header: RegionHeader, find: () => Settlement): Settlement {
     const key = keyOf(header);
-    if (this.#key !== key) {
-      this.#settlement = find();
-      this.#key = key;
-    }
+    if (this.#key === key) return this.#settlement;
+    this.#settlement = find();
+    // What is not known cost no search, and an error, such as too many open files, may pass.
+    this.#key = this.#settlement === 'unknown' ? undefined : key;
     return this.#settlement;
   }
 }
