@@ -35,6 +35,9 @@ const sharedFromIndex = {
   },
 };
 
+/** Modules of Node that hardly any process needs: they are loaded by the first call of one of their functions. */
+const LATE = new Set(['node:module']);
+
 /**
  * Gets Node's modules without an import statement. For an import statement, Node touches each export of the module, and
  * one export of node:fs loads all of Node's streams.
@@ -44,7 +47,8 @@ const builtinsWithoutImport = {
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
     onLoad({ filter: /^node:/, namespace: 'builtin' }, ({ path }) => {
-      const exports = [...namesFrom(path)].map((name) => `export const ${name} = /* @__PURE__ */ from('${name}');`);
+      const get = (name) => (LATE.has(path) ? `(...values) => from('${name}')(...values)` : `/* @__PURE__ */ from('${name}')`);
+      const exports = [...namesFrom(path)].map((name) => `export const ${name} = ${get(name)};`);
       return { contents: `const from = (name) => process.getBuiltinModule('${path}')[name];\n${exports.join('\n')}` };
     });
   },
