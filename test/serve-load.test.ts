@@ -1,5 +1,6 @@
 // Many clients of the agent, and slow ones: who gets an answer, and how much memory the answers take.
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -242,6 +243,29 @@ describe('given an agent with many clients', () => {
     expect(series.filter((key) => /^vmm_(?:g|disk_all)_/.test(key)).length).toBe(2 * VMS * METRICS);
     expect(mebibytesOf(agent.pid)).toBeLessThan(256);
     expect((await agent.get('/vm/vm0/metrics')).status).toBe(200);
+  });
+
+  test('when clients read a long answer alone, at once, and after one has left, then each has the same lines', async () => {
+    const agent = await runAgent([folderOfVms()]);
+    const lines = async () => {
+      const { text } = await agent.get('/metrics');
+      return createHash('sha256')
+        .update(
+          text
+            .split('\n')
+            .filter((line) => !line.includes('vmm_agent_'))
+            .join('\n'),
+        )
+        .digest('hex');
+    };
+    const { text } = await agent.get('/metrics');
+    expect(text.match(/^vmm_(?:g|disk)_a_counter\S+\{.*\} 0$/gm)!.length).toBe(VMS * METRICS * (1 + DEVICES));
+    const alone = await lines();
+    const leaving = asking(agent, '/metrics');
+    await once(leaving, 'readable');
+    const together = Array.from({ length: 6 }, lines);
+    leaving.destroy();
+    expect(await Promise.all(together)).toEqual(Array.from(together, () => alone));
   });
 
   test('when a client is slower than the time that it waits, then it is cut off and counted', async () => {
