@@ -8,7 +8,6 @@ import { join } from 'node:path';
 
 import { type Browser, type Screen, startBrowser, withoutChromium } from '../../test/helpers/browser.ts';
 import { startAgent } from '../agent.ts';
-import { endChild } from '../children.ts';
 import { startHost } from '../machines.ts';
 import { folderInMemory } from '../store.ts';
 import type { Measurement, Row, Sample, Subject } from '../subject.ts';
@@ -56,7 +55,7 @@ async function measured(tree: Tree): Promise<Map<string, Sample[]>> {
   } finally {
     await browser.close();
     agent.kill('SIGKILL');
-    await Promise.all(living.map(endChild));
+    for (const child of living) child.kill('SIGKILL');
   }
 }
 

@@ -55,6 +55,7 @@ export function startBrowser(): Browser {
   const [toBrowser, fromBrowser] = [child.stdio[3] as Writable, child.stdio[4] as Readable];
   for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => {}); // the browser is killed while it talks
   const call = protocolOver(toBrowser, fromBrowser);
+  void ended.then(() => call.end(new Error('Chromium has ended')));
   return {
     open: (url, screen = { width: 1400, height: 850 }) => openPage(call, url, screen),
     close: async () => {
@@ -68,6 +69,8 @@ export function startBrowser(): Browser {
 interface Protocol {
   send(method: string, params?: Message, sessionId?: string): Promise<Message>;
   hear(listener: (event: { method: string; params: Message; sessionId: string }) => void): void;
+  /** Rejects what waits for an answer. */
+  end(error: Error): void;
 }
 
 /** Messages of JSON, each before a zero byte. */
@@ -93,6 +96,10 @@ function protocolOver(out: Writable, back: Readable): Protocol {
         out.write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
       }),
     hear: (listener) => void listeners.push(listener),
+    end: (error) => {
+      for (const { reject } of waiting.values()) reject(error);
+      waiting.clear();
+    },
   };
 }
 
