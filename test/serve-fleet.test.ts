@@ -287,6 +287,12 @@ describe('given files that are wrong in some way', () => {
         /another\.region'.* it clashes with '.*\/old2?\.region': .*'vmm_g_n_total': the counter .* of g\.n, and the gauge /,
       ),
     ]);
+    // The file of the report is not the only one, so nothing is new when that file goes.
+    const [named] = /(?<=clashes with ')[^']+/.exec(reports[0]!)!;
+    rmSync(named);
+    write(join(folder, 'old3.region'));
+    expect(series().get('vmm_agent_files_without_values{reason="clash"}')).toBe('1');
+    expect(reports.length).toBe(1);
     // Alone, its values clash with nothing.
     const alone = Buffer.concat(scrapes.ofVm(EVERYTHING, fleet.refreshOne('another')!)).toString();
     expect(seriesOf(alone).get('vmm_g_n_total{vm="another"}')).toBe('0');

@@ -1,7 +1,7 @@
 // All region files of the patterns, over time: which virtual machines there are, under which names, and what each file
 // is worth. Nothing here changes a file, or gives the processes any work.
 
-import { type Family, type FamilyClash, FamilyUnion, familiesOf } from '../prometheus/families.ts';
+import { type Family, FamilyClash, FamilyUnion, familiesOf } from '../prometheus/families.ts';
 import type { Owners } from '../region/file.ts';
 import { KeptRegions } from '../region/kept-regions.ts';
 import { findRegions } from '../region/region-paths.ts';
@@ -223,11 +223,11 @@ export class Fleet {
       try {
         union.indicesOf(families);
       } catch (error) {
-        const { holder, message } = error as FamilyClash;
-        const [, others] = ranked.find(([all]) => all.includes(holder))!;
+        if (!(error instanceof FamilyClash)) throw error;
+        const [, others] = ranked.find(([all]) => all.includes(error.holder))!;
         for (const file of files) {
           file.isOutvoted = true;
-          this.#withheld(file, `it clashes with '${others[0]!.path}': ${message}`);
+          this.#withheld(file, error.message, `it clashes with '${others[0]!.path}': `);
         }
       }
     }
@@ -255,8 +255,9 @@ export class Fleet {
     if (file.values !== 'shown') file.forgetSamples();
   }
 
-  #withheld(file: ServedFile, why: string): void {
-    if (file.withheld !== why) this.#options.report(`'${file.path}': only the state of its process is shown: ${why}`);
+  /** `example` is not a reason of its own: the report is not repeated if only the example is another one. */
+  #withheld(file: ServedFile, why: string, example = ''): void {
+    if (file.withheld !== why) this.#options.report(`'${file.path}': only the state of its process is shown: ${example}${why}`);
     file.withheld = why;
   }
 }
