@@ -178,6 +178,23 @@ describe('given answers that clients share', () => {
     expect(chunks.next().done).toBe(true);
   });
 
+  test('when the bytes that clients share cannot be made, then no client takes their beginning for all of them', async () => {
+    const renderings = new Renderings();
+    function* chunks() {
+      yield Buffer.from('one');
+      throw new Error('no memory');
+    }
+    const make = () => streamedAnswer({ bytes: 10, chunks, release: () => {} }, new ChunkMemory());
+    // An answer before tells how long this one will be.
+    const earlier = await renderings.lease('a', answer(3), never);
+    chunksOf(earlier);
+    earlier.release();
+    await untilOld();
+    const leases: Lease[] = [];
+    for (let i = 0; i < 3; i++) leases.push(await renderings.lease('a', make, never));
+    for (const lease of leases) expect(() => chunksOf(lease)).toThrow('no memory');
+  });
+
   test('when a compressed answer is asked for twice, then it is compressed once', async () => {
     const lease = await new Renderings().lease('a', answer(1000), never);
     expect(lease.gzipped()).toBe(lease.gzipped());

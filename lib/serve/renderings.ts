@@ -148,7 +148,9 @@ class Rendering {
   readonly expected: Expected;
   readonly #answer: Answer;
   /** The bytes that clients share, as far as they were made. */
-  #shared: { readonly rest: Iterator<Uint8Array>; readonly giveBack: Reading['giveBack']; readonly made: Uint8Array[] } | undefined;
+  #shared:
+    | { readonly next: () => IteratorResult<Uint8Array>; readonly giveBack: Reading['giveBack']; readonly made: Uint8Array[] }
+    | undefined;
   #gzipped: Promise<readonly Uint8Array[]> | undefined;
 
   constructor(key: string, answer: Answer, expected: Expected) {
@@ -190,9 +192,9 @@ class Rendering {
     if (this.#answer.kept !== undefined) return this.#answer.read();
     if (this.#shared === undefined) {
       const { chunks, giveBack } = this.alone();
-      this.#shared = { rest: chunks[Symbol.iterator](), giveBack, made: [] };
+      this.#shared = { next: nextOf(chunks), giveBack, made: [] };
     }
-    return { chunks: readTogether(this.#shared.rest, this.#shared.made), giveBack: () => {} };
+    return { chunks: readTogether(this.#shared.next, this.#shared.made), giveBack: () => {} };
   }
 
   gzipped(): Promise<readonly Uint8Array[]> {
@@ -216,11 +218,29 @@ class Rendering {
   }
 }
 
+/**
+ * Makes the next chunk. After an error, every call throws that error: a generator would say that it is done, and the
+ * next client would take the beginning of the answer for all of it.
+ */
+function nextOf(chunks: Iterable<Uint8Array>): () => IteratorResult<Uint8Array> {
+  const iterator = chunks[Symbol.iterator]();
+  let failure: { readonly error: unknown } | undefined;
+  return () => {
+    if (failure !== undefined) throw failure.error;
+    try {
+      return iterator.next();
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  };
+}
+
 /** The chunks that were made, and then those that this reading is the first to need. */
-function* readTogether(rest: Iterator<Uint8Array>, made: Uint8Array[]): Generator<Uint8Array> {
+function* readTogether(next: () => IteratorResult<Uint8Array>, made: Uint8Array[]): Generator<Uint8Array> {
   for (let i = 0; ; i++) {
     if (i === made.length) {
-      const { done, value } = rest.next();
+      const { done, value } = next();
       if (done) return;
       made.push(value);
     }
