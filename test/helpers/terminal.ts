@@ -20,6 +20,9 @@ export type Action = string | { resize: [number, number] } | { kill: string } | 
 
 const fixture = fileURLToPath(new URL('../fixtures/terminal.py', import.meta.url));
 
+/** A terminal with colours, wherever the tests run: in a run of CI, Node finds no colours in any terminal. */
+const TERMINAL = { TERM: 'xterm-256color', CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined };
+
 /** The command `vmm-metrics` in a terminal of that size: each step waits until the screen shows something. */
 export function inTerminal(
   columns: number,
@@ -31,7 +34,7 @@ export function inTerminal(
     execFile(
       'python3',
       [fixture, `${columns}`, `${rows}`, JSON.stringify(steps), node, program, ...args],
-      { timeout: HANG_MS, maxBuffer: 1 << 26 },
+      { env: { ...process.env, ...TERMINAL }, timeout: HANG_MS, maxBuffer: 1 << 26 },
       (error, stdout) => (error ? reject(error) : resolve(JSON.parse(stdout) as Session)),
     );
   });
