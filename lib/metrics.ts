@@ -17,12 +17,13 @@ import { capturePanics } from './panics.ts';
 import type { ProfileName } from './profile/columns.ts';
 import { type Profile, type ProfileOptions, startProfile } from './profiler.ts';
 import { SAMPLE, type Sampled } from './sampled.ts';
+import { Samples } from './samples.ts';
 import type { Schema, SchemaShape } from './schema.ts';
 import { type CaptureSignalsOptions, checkedCaptureOptions, watchDisplacement } from './signals.ts';
 import { initiate } from './sink.ts';
 import { reportStartTime, type StartTimes } from './start-time.ts';
 import type { ThreadCells } from './thread-cells.ts';
-import { devicesIn, type MetricsSnapshot, valuesOf } from './values.ts';
+import { type MetricsSnapshot, valuesOf } from './values.ts';
 
 /** The options of `startPeriodicFlush()`. */
 export interface PeriodicFlushOptions {
@@ -99,12 +100,12 @@ export class Metrics<S extends SchemaShape> {
   #unwatchPanics: (() => void) | undefined;
   #unwatchDisplacement: (() => void) | undefined;
   #sinkHint: SinkHint | undefined;
-  /** What was sampled last. As long as no device comes or goes, its memory is used again. */
-  #sampled: Sampled | undefined;
+  readonly #samples: Samples;
 
   private constructor(request: StoreRequest, { cells, app, unwatchEnding }: OpenedStore) {
     this.#request = request;
     this.#cells = cells;
+    this.#samples = new Samples(cells, request.layout);
     this.#unwatchEnding = unwatchEnding;
     this.app = app as Accessors<S>;
   }
@@ -151,7 +152,7 @@ export class Metrics<S extends SchemaShape> {
    * bigints. Resets nothing. `jsonText()` writes them as JSON; `JSON.stringify` refuses bigints.
    */
   snapshot(): MetricsSnapshot<S> {
-    const { layout, totals, devices } = this[SAMPLE]();
+    const { layout, totals, devices } = this.#samples.take();
     return valuesOf(layout, totals, ({ group }) => devices[group]!) as MetricsSnapshot<S>;
   }
 
@@ -160,19 +161,13 @@ export class Metrics<S extends SchemaShape> {
    * device, its name, kind, unit and description.
    */
   collect(): CollectedMetric[] {
-    const { layout, totals, devices } = this[SAMPLE]();
+    const { layout, totals, devices } = this.#samples.take();
     return collected(layout, totals, ({ group }) => devices[group]!);
   }
 
   /** For exports: the values now, until the next call. @internal */
   [SAMPLE](): Sampled {
-    const { attachment } = this.#cells;
-    this.#cells.letGo();
-    const last = this.#sampled;
-    if (last !== undefined && attachment.totalsInto(last.totals)) return last;
-    const { layout } = this.#request;
-    const { totals, ids } = attachment.snapshot();
-    return (this.#sampled = { layout, totals, devices: devicesIn(layout, ids) });
+    return this.#samples.take();
   }
 
   /**
